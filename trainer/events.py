@@ -1,0 +1,98 @@
+"""What the trainer says: one JSON object a line, told apart by its `event` key.
+
+The child writes these, the worker carries them unread, the app stores them. Must not know any of the three.
+Accuracies are shares (0..1), times are seconds, a loss that is not finite is null.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+
+class Said(BaseModel):
+    """Base of all events. Keys that this version does not know are kept: a newer trainer may say more."""
+
+    model_config = ConfigDict(extra="allow", ser_json_inf_nan="null")
+
+
+class Started(Said):
+    """The child knows its device, its data and its net, and is about to train."""
+
+    event: Literal["started"] = "started"
+    train_images: int
+    val_images: int
+    classes: list[str]
+    steps_per_epoch: int
+    parameters: dict[str, int]  # total, trainable, non_trainable
+    environment: dict[
+        str, Any
+    ]  # versions, commit, device, driver, dataset fingerprint, backend, augment engine
+    resumed_from_epoch: int = 0
+
+
+class Step(Said):
+    """Where the run stands, said at least once a second. Shown, never stored."""
+
+    event: Literal["step"] = "step"
+    phase: Literal["loading", "compiling", "training", "evaluating"]
+    epoch: int = 0  # 0 before the first epoch
+    step: int = 0  # finished steps of this epoch
+    steps_per_epoch: int = 0
+    train_loss: float | None = None
+    train_accuracy: float | None = None
+    learning_rate: float | None = None
+    images_per_second: float | None = None
+    seconds: float = 0.0  # since this epoch (or phase) began
+
+
+class EpochEnded(Said):
+    """One row: what an epoch learned and what it took."""
+
+    event: Literal["epoch"] = "epoch"
+    epoch: int = Field(ge=1)
+    train_loss: float | None  # data loss; the weight-decay penalty is apart
+    train_accuracy: float | None
+    val_loss: float | None
+    val_accuracy: float | None
+    learning_rate: float  # of the epoch's last step
+    penalty: float | None = None
+    seconds: float = Field(ge=0)  # first batch's preparation to the device-synchronised end of the last step
+    input_seconds: float = 0.0  # of which the device waited for pictures
+    val_seconds: float = 0.0
+    compile_seconds: float = 0.0  # before this epoch, outside `seconds`
+
+
+class CheckpointSaved(Said):
+    """Everything that the run needs to go on from here is on the disk."""
+
+    event: Literal["checkpoint"] = "checkpoint"
+    epoch: int
+
+
+class Finished(Said):
+    """All epochs are done."""
+
+    event: Literal["finished"] = "finished"
+    epochs: int
+
+
+class Failed(Said):
+    """The child knows why it cannot go on."""
+
+    event: Literal["failed"] = "failed"
+    kind: str  # dataset_missing, dataset_damaged, out_of_memory, diverged, error
+    message: str
+    hint: str = ""
+
+
+Event = Annotated[
+    Started | Step | EpochEnded | CheckpointSaved | Finished | Failed, Field(discriminator="event")
+]
+event_of: TypeAdapter[Event] = TypeAdapter(Event)
+
+
+def line(event: Said) -> str:
+    """The event as one line of JSON, without its newline. Not-finite numbers become null."""
+    return event.model_dump_json()
