@@ -8,22 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
+
+from trainer.augment.operations import Cutout, Flip, Operation, PadCrop
+from trainer.knobs import Part, knob, not_below
 
 DATASET_PATTERN = r"^(digits|cifar10|cifar100|folder:[A-Za-z0-9][A-Za-z0-9._-]{0,63})$"
-
-
-def knob(default: Any, title: str, help: str, *, unit: str = "", **limits: Any) -> Any:  # noqa: A002
-    """A recipe field: `title` labels it in the form, `help` says what it does, `limits` are pydantic's."""
-    return Field(default, title=title, description=help, json_schema_extra={"unit": unit}, **limits)
-
-
-class Part(BaseModel):
-    """Base of the recipe and of its parts: unknown keys are errors, nothing changes after it is made."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Dataset(Part):
@@ -55,7 +47,7 @@ class Dataset(Part):
     val_from_train: int | None = knob(
         None,
         "Hold out of training",
-        "Validate on so many training pictures, kept out of training, instead of on the published test split.",
+        "Validate on so many training pictures, kept out of training, not on the published test split.",
         unit="pictures",
         ge=1,
         le=10_000_000,
@@ -85,8 +77,8 @@ class ResNet9(Part):
     bn_momentum: float = knob(
         0.1,
         "Batch-norm momentum",
-        "Share of the old running statistics kept at each step, as Keras counts it. The original's 0.1 keeps only "
-        "the last batches; 0.9 is PyTorch's 0.1.",
+        "Share of the old running statistics kept at each step, as Keras counts it. "
+        "The original's 0.1 keeps only the last batches; 0.9 is PyTorch's 0.1.",
         ge=0,
         lt=1,
     )
@@ -118,8 +110,8 @@ class Triangular(Part):
 
     @field_validator("max_lr")
     @classmethod
-    def _peak_is_not_below_base(cls, value: float, info: ValidationInfo) -> float:
-        return _not_below(value, "base_lr", info)
+    def _peak_isnot_below_base(cls, value: float, info: ValidationInfo) -> float:
+        return not_below(value, "base_lr", info)
 
 
 Schedule = Annotated[Constant | Triangular, Field(discriminator="kind")]
@@ -153,45 +145,6 @@ class SGD(Part):
         le=1,
     )
     weight_decay: WeightDecay = WeightDecay()
-
-
-class PadCrop(Part):
-    """Pad every side, then cut the picture's own size out at a random place."""
-
-    op: Literal["pad_crop"] = knob("pad_crop", "Operation", "What is done to each picture.")
-    pad: int = knob(4, "Padding", "Added on every side before the crop.", unit="pixels", ge=1, le=16)
-    mode: Literal["reflect", "constant", "edge"] = knob("reflect", "Fill", "What the padding is filled with.")
-
-
-class Flip(Part):
-    """Mirror left and right."""
-
-    op: Literal["flip"] = knob("flip", "Operation", "What is done to each picture.")
-    p: float = knob(0.5, "Probability", "Share of the pictures that are mirrored.", ge=0, le=1)
-
-
-class Cutout(Part):
-    """yu4u's random eraser: one rectangle of noise or of one colour, drawn after normalisation."""
-
-    op: Literal["cutout"] = knob("cutout", "Operation", "What is done to each picture.")
-    p: float = knob(0.5, "Probability", "Share of the pictures that lose a rectangle.", ge=0, le=1)
-    s_l: float = knob(0.02, "Least area", "Share of the picture's area.", gt=0, le=1)
-    s_h: float = knob(0.4, "Greatest area", "Share of the picture's area.", gt=0, le=1)
-    r_1: float = knob(0.3, "Least aspect", "Height over width.", gt=0, le=100)
-    r_2: float = knob(1 / 0.3, "Greatest aspect", "Height over width.", gt=0, le=100)
-    v_l: float = knob(0, "Least value", "Of the fill, in normalised units.", ge=-1000, le=1000)
-    v_h: float = knob(1, "Greatest value", "Of the fill, in normalised units.", ge=-1000, le=1000)
-    pixel_level: bool = knob(
-        True, "Noise", "Every pixel its own value; otherwise one value for the rectangle."
-    )
-
-    @field_validator("s_h", "r_2", "v_h")
-    @classmethod
-    def _range_is_in_order(cls, value: float, info: ValidationInfo) -> float:
-        return _not_below(value, {"s_h": "s_l", "r_2": "r_1", "v_h": "v_l"}[str(info.field_name)], info)
-
-
-Operation = Annotated[PadCrop | Flip | Cutout, Field(discriminator="op")]
 
 
 class Recipe(Part):
@@ -228,78 +181,11 @@ class Recipe(Part):
     )
 
 
-# The key whose change makes a part another thing, so that the base's knobs no longer apply to it.
-REPLACED_WHOLE = {"schedule": "kind", "model": "name", "dataset": "name"}
-
-
-def merge(base: dict[str, Any], partial: dict[str, Any]) -> dict[str, Any]:
-    """Lay a partial recipe over a complete one, key by key. Neither argument is changed.
-
-    Lists replace; `null` is a value; a schedule of another `kind`, a model or data set of another `name`
-    replaces the whole part (its other knobs fall back to their defaults, not to the base's).
-    """
-    kept = {
-        key: value
-        for key, value in base.items()
-        if key not in REPLACED_WHOLE or not _is_another(value, partial.get(key), by=REPLACED_WHOLE[key])
-    }
-    return _laid_over(kept, partial)
-
-
 def recipe_hash(recipe: Recipe) -> str:
-    """SHA-256 (64 hex digits) of the canonical recipe without `seed` and `target_accuracy`: equal for repeats."""
+    """SHA-256 (64 hex digits) of the canonical recipe without `seed` and `target_accuracy`.
+
+    Equal for repeats of one experiment.
+    """
     content = recipe.model_dump(mode="json", exclude={"seed", "target_accuracy"})
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def mistakes(error: ValidationError) -> list[tuple[str, str]]:
-    """(path, sentence) for each mistake, the path as a user writes it: `schedule.max_lr`, `augment.2.s_h`."""
-    return [(_path(problem["loc"]), _sentence(dict(problem))) for problem in error.errors(include_url=False)]
-
-
-def _laid_over(base: dict[str, Any], partial: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in partial.items():
-        old = merged.get(key)
-        merged[key] = _laid_over(old, value) if isinstance(value, dict) and isinstance(old, dict) else value
-    return merged
-
-
-def _is_another(old: Any, new: Any, *, by: str) -> bool:
-    return isinstance(old, dict) and isinstance(new, dict) and by in new and new[by] != old.get(by)
-
-
-def _not_below(value: float, other: str, info: ValidationInfo) -> float:
-    if other in info.data and value < info.data[other]:
-        raise ValueError(f"must not be below {other} ({info.data[other]:g})")
-    return value
-
-
-def _path(loc: tuple[int | str, ...]) -> str:
-    """Drop the union tags that pydantic puts after `schedule` and after each index of `augment`."""
-    steps: list[str] = []
-    for index, step in enumerate(loc):
-        before = loc[index - 1] if index else None
-        is_tag = before == "schedule" or (isinstance(before, int) and steps and steps[0] == "augment")
-        if not is_tag:
-            steps.append(str(step))
-    return ".".join(steps)
-
-
-def _sentence(problem: dict[str, Any]) -> str:
-    kind, context = problem["type"], problem.get("ctx", {})
-    if kind == "extra_forbidden":
-        return "there is no such knob"
-    if kind == "value_error":
-        return str(context["error"])
-    if kind in {"union_tag_invalid", "union_tag_not_found"}:
-        return (
-            f"must be one of {context.get('expected_tags', '')}"
-            if context.get("expected_tags")
-            else "must say which kind"
-        )
-    if kind == "string_pattern_mismatch":
-        return "must be digits, cifar10, cifar100 or folder:NAME"
-    message = str(problem["msg"])
-    return message[0].lower() + message[1:]

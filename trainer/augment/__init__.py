@@ -1,0 +1,1 @@
+"""Changing training pictures at random: what is drawn, and what is done with the draws."""

@@ -1,0 +1,91 @@
+"""What a knob is: pydantic's field with a title, a help sentence and a unit; merging and checking of knobs.
+
+Must not know which knobs there are (recipe.py), any ML framework, or the app.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
+
+
+def knob(default: Any, title: str, help: str, *, unit: str = "", **limits: Any) -> Any:  # noqa: A002
+    """A recipe field: `title` labels it in the form, `help` says what it does, `limits` are pydantic's."""
+    return Field(default, title=title, description=help, json_schema_extra={"unit": unit}, **limits)
+
+
+class Part(BaseModel):
+    """Base of the recipe and of its parts: unknown keys are errors, nothing changes after it is made."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+# The key whose change makes a part another thing, so that the base's knobs no longer apply to it.
+REPLACED_WHOLE = {"schedule": "kind", "model": "name", "dataset": "name"}
+
+
+def merge(base: dict[str, Any], partial: dict[str, Any]) -> dict[str, Any]:
+    """Lay a partial recipe over a complete one, key by key. Neither argument is changed.
+
+    Lists replace; `null` is a value; a schedule of another `kind`, a model or data set of another `name`
+    replaces the whole part (its other knobs fall back to their defaults, not to the base's).
+    """
+    kept = {
+        key: value
+        for key, value in base.items()
+        if key not in REPLACED_WHOLE or not _is_another(value, partial.get(key), by=REPLACED_WHOLE[key])
+    }
+    return _laid_over(kept, partial)
+
+
+def mistakes(error: ValidationError) -> list[tuple[str, str]]:
+    """(path, sentence) for each mistake, the path as a user writes it: `schedule.max_lr`, `augment.2.s_h`."""
+    return [(_path(problem["loc"]), _sentence(dict(problem))) for problem in error.errors(include_url=False)]
+
+
+def _laid_over(base: dict[str, Any], partial: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in partial.items():
+        old = merged.get(key)
+        merged[key] = _laid_over(old, value) if isinstance(value, dict) and isinstance(old, dict) else value
+    return merged
+
+
+def _is_another(old: Any, new: Any, *, by: str) -> bool:
+    return isinstance(old, dict) and isinstance(new, dict) and by in new and new[by] != old.get(by)
+
+
+def not_below(value: float, other: str, info: ValidationInfo) -> float:
+    if other in info.data and value < info.data[other]:
+        raise ValueError(f"must not be below {other} ({info.data[other]:g})")
+    return value
+
+
+def _path(loc: tuple[int | str, ...]) -> str:
+    """Drop the union tags that pydantic puts after `schedule` and after each index of `augment`."""
+    steps: list[str] = []
+    for index, step in enumerate(loc):
+        before = loc[index - 1] if index else None
+        is_tag = before == "schedule" or (isinstance(before, int) and steps and steps[0] == "augment")
+        if not is_tag:
+            steps.append(str(step))
+    return ".".join(steps)
+
+
+def _sentence(problem: dict[str, Any]) -> str:
+    kind, context = problem["type"], problem.get("ctx", {})
+    if kind == "extra_forbidden":
+        return "there is no such knob"
+    if kind == "value_error":
+        return str(context["error"])
+    if kind in {"union_tag_invalid", "union_tag_not_found"}:
+        return (
+            f"must be one of {context.get('expected_tags', '')}"
+            if context.get("expected_tags")
+            else "must say which kind"
+        )
+    if kind == "string_pattern_mismatch":
+        return "must be digits, cifar10, cifar100 or folder:NAME"
+    message = str(problem["msg"])
+    return message[0].lower() + message[1:]
