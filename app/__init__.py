@@ -1,0 +1,1 @@
+"""The web process and the records. Never imports Keras, TensorFlow or JAX."""

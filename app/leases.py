@@ -1,0 +1,70 @@
+"""Who holds which attempt, and which workers are there: in memory, on the app's own monotonic clock.
+
+A lease lapses only while the app runs; after a restart every attempt that was held gets `RESTART_GRACE_S`.
+Must not know SQL: run_queue.py asks what has lapsed and writes what follows.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from threading import Lock
+
+LEASE_S = 10.0
+RESTART_GRACE_S = 15.0
+PRESENT_S = 6.0  # a worker that has not been heard of for three beats is not there
+
+Held = tuple[int, int]  # run, attempt
+
+
+class Leases:
+    """Deadlines of the attempts that are held, and the last sign of life of each worker. Safe from any thread."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._deadlines: dict[Held, float] = {}
+        self._seen: dict[str, float] = {}
+        self._waiting: dict[str, int] = {}
+        self._lock = Lock()
+
+    def grant(self, run: int, attempt: int, seconds: float = LEASE_S) -> None:
+        """Let the attempt's holder have it for so long from now."""
+        with self._lock:
+            self._deadlines[run, attempt] = self._clock() + seconds
+
+    def restore(self, held: Iterable[Held]) -> None:
+        """At start: give every holder time to find the app again."""
+        for run, attempt in held:
+            self.grant(run, attempt, RESTART_GRACE_S)
+
+    def end(self, run: int, attempt: int) -> None:
+        with self._lock:
+            self._deadlines.pop((run, attempt), None)
+
+    def lapsed(self) -> list[Held]:
+        """Attempts whose deadline has passed; they stay listed until `end`."""
+        with self._lock:
+            now = self._clock()
+            return [held for held, deadline in self._deadlines.items() if deadline < now]
+
+    def saw(self, worker: str) -> None:
+        """A worker spoke."""
+        with self._lock:
+            self._seen[worker] = self._clock()
+
+    def waits(self, worker: str, *, waits: bool) -> None:
+        """A worker's request for work is open, or has just ended."""
+        with self._lock:
+            self._waiting[worker] = self._waiting.get(worker, 0) + (1 if waits else -1)
+            self._seen[worker] = self._clock()
+
+    def gone(self, worker: str) -> None:
+        """A worker hung up while it waited: do not show it as present."""
+        with self._lock:
+            self._seen.pop(worker, None)
+
+    def present(self, worker: str) -> bool:
+        with self._lock:
+            if self._waiting.get(worker, 0) > 0:
+                return True
+            return self._clock() - self._seen.get(worker, -PRESENT_S) < PRESENT_S

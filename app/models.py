@@ -1,0 +1,214 @@
+"""The tables. Must not know sessions, HTTP or who asks: columns and what they mean, nothing else.
+
+Times are aware UTC. Accuracies are shares (0..1), durations are seconds. A run's `best_…`, `last_…` and
+`…_seconds` columns are kept in step with its epochs as these arrive, so that a list is one query.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    CheckConstraint,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    MetaData,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+NAMING = {
+    "ix": "ix_%(column_0_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Status(StrEnum):
+    """Where a run stands. A worker's death takes `starting` and `running` back to `queued`."""
+
+    QUEUED = "queued"  # -> starting (claimed), cancelled
+    STARTING = "starting"  # -> running (the child said `started`), failed, cancelled, queued
+    RUNNING = "running"  # -> succeeded, failed, cancelled, paused, queued
+    PAUSED = "paused"  # -> queued (resume), cancelled
+    SUCCEEDED = "succeeded"  # the end
+    FAILED = "failed"  # the end
+    CANCELLED = "cancelled"  # the end
+
+
+HELD = (Status.STARTING, Status.RUNNING)
+ENDED = (Status.SUCCEEDED, Status.FAILED, Status.CANCELLED)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """SQLite keeps no time zone: store UTC, hand out aware UTC, refuse naive times."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("times must be aware")
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map = {
+        datetime: UtcDateTime,
+        dict[str, Any]: JSON(none_as_null=True),
+        list[str]: JSON(none_as_null=True),
+    }
+
+
+class Run(Base):
+    """One recipe with one seed, queued once."""
+
+    __tablename__ = "runs"
+    __table_args__ = (
+        CheckConstraint(f"status IN ({', '.join(repr(s.value) for s in Status)})", name="status"),
+        CheckConstraint("requested IN ('cancel', 'pause')", name="requested"),
+        Index("ix_runs_queue", "status", "priority", "id"),
+        {"sqlite_autoincrement": True},  # an id is never used again, not even after a delete
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(200))
+    status: Mapped[str] = mapped_column(String(16), default=Status.QUEUED)
+    requested: Mapped[str | None] = mapped_column(String(8), default=None)
+    priority: Mapped[int] = mapped_column(default=0)
+    tags: Mapped[list[str]] = mapped_column(default=list)
+    notes: Mapped[str] = mapped_column(Text, default="")
+
+    recipe: Mapped[dict[str, Any]]
+    recipe_hash: Mapped[str] = mapped_column(String(64), index=True)
+    preset: Mapped[str | None] = mapped_column(String(64))
+    preset_version: Mapped[int | None]
+    dataset: Mapped[str] = mapped_column(String(80), index=True)
+    backend: Mapped[str] = mapped_column(String(16))
+    seed: Mapped[int]
+    epochs: Mapped[int]  # planned
+    group_id: Mapped[int | None] = mapped_column(index=True)  # the id of the first run of the repeats
+    parent_id: Mapped[int | None]  # the run that this one was cloned from
+
+    attempt: Mapped[int] = mapped_column(default=0)  # rises at each claim
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    reason: Mapped[str | None] = mapped_column(Text)  # why it failed, in a sentence
+    hint: Mapped[str | None] = mapped_column(Text)  # what to try
+
+    last_epoch: Mapped[int] = mapped_column(default=0)
+    last_val_accuracy: Mapped[float | None]
+    best_val_accuracy: Mapped[float | None] = mapped_column(index=True)
+    best_epoch: Mapped[int | None]
+    time_to_target: Mapped[
+        float | None
+    ]  # elapsed seconds at the end of the first epoch that reached the target
+    elapsed_seconds: Mapped[float] = mapped_column(default=0.0)  # training clock over the shown epochs
+    spent_seconds: Mapped[float] = mapped_column(default=0.0)  # the same over all attempts' epochs
+
+
+class Attempt(Base):
+    """One time that a worker worked on a run. A crash costs an attempt, not the run."""
+
+    __tablename__ = "attempts"
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    worker: Mapped[str] = mapped_column(String(120))
+    device: Mapped[str] = mapped_column(String(120))
+    claimed_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    outcome: Mapped[str | None] = mapped_column(
+        String(16)
+    )  # succeeded, failed, cancelled, released, lost; null: held
+    exit_code: Mapped[int | None]
+    reason: Mapped[str | None] = mapped_column(Text)
+    next_seq: Mapped[int] = mapped_column(default=0)  # the first event that has not arrived yet
+    log_size: Mapped[int] = mapped_column(default=0)  # bytes of log that have arrived
+    resumed_from_epoch: Mapped[int] = mapped_column(default=0)
+    started: Mapped[
+        dict[str, Any] | None
+    ]  # what the child said of itself: versions, device, data, parameters
+
+
+class Epoch(Base):
+    """What one epoch of one attempt learned and took. Fields as in trainer.events.EpochEnded."""
+
+    __tablename__ = "epochs"
+    __table_args__ = (UniqueConstraint("run_id", "attempt", "epoch"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"))
+    attempt: Mapped[int]
+    epoch: Mapped[int]
+    train_loss: Mapped[float | None]
+    train_accuracy: Mapped[float | None]
+    val_loss: Mapped[float | None]
+    val_accuracy: Mapped[float | None]
+    learning_rate: Mapped[float]
+    penalty: Mapped[float | None]
+    seconds: Mapped[float]
+    input_seconds: Mapped[float]
+    val_seconds: Mapped[float]
+    compile_seconds: Mapped[float]
+    at: Mapped[datetime]
+
+
+class Event(Base):
+    """What was told to the streams: the id is the stream's id and is never used again."""
+
+    __tablename__ = "events"
+    __table_args__ = (
+        UniqueConstraint("run_id", "attempt", "seq"),
+        Index("ix_events_run_id_id", "run_id", "id"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"))
+    attempt: Mapped[int | None]
+    seq: Mapped[int | None]  # the child's own count of what it said; null for what the app says
+    kind: Mapped[str] = mapped_column(String(16))  # status, started, epoch, checkpoint, failed, finished
+    data: Mapped[dict[str, Any]]
+    at: Mapped[datetime]
+
+
+class Worker(Base):
+    """The process that owns one device. `seen_at` is for people; life and death are judged on the app's own clock."""
+
+    __tablename__ = "workers"
+
+    name: Mapped[str] = mapped_column(String(120), primary_key=True)
+    device: Mapped[str] = mapped_column(String(120))
+    backends: Mapped[list[str]]
+    first_seen_at: Mapped[datetime]
+    seen_at: Mapped[datetime]
+
+
+class Submission(Base):
+    """An Idempotency-Key and what was made under it: the same key and body get the same answer."""
+
+    __tablename__ = "submissions"
+
+    key: Mapped[str] = mapped_column(String(200), primary_key=True)
+    body_hash: Mapped[str] = mapped_column(String(64))
+    run_ids: Mapped[dict[str, Any]]
+    at: Mapped[datetime]

@@ -1,0 +1,59 @@
+"""From what somebody asks for (a preset, a partial recipe) to a complete recipe, or to named mistakes.
+
+Must not know the database or HTTP. Reads only the trainer's light modules.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from trainer.presets import PRESETS
+
+from app.problems import InvalidRecipe
+from trainer import datasets
+from trainer.knobs import merge, mistakes
+from trainer.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A complete recipe and the preset that it started from, if any."""
+
+    recipe: Recipe
+    preset: str | None
+    preset_version: int | None
+
+
+def resolve(preset: str | None, partial: dict[str, Any], datasets_dir: Path, *, strict: bool) -> Resolved:
+    """Merge `partial` over the preset (or over the defaults) and check every knob.
+
+    `strict`: JSON types must fit exactly ("3" is not 3); a form's text is read leniently.
+    Raises InvalidRecipe with one (path, sentence) for each mistake.
+    """
+    if preset is not None and preset not in PRESETS:
+        raise InvalidRecipe([("preset", f"there is no preset {preset!r}; there are {', '.join(PRESETS)}")])
+    base = PRESETS[preset].recipe if preset else Recipe()
+    complete = merge(base.model_dump(mode="json"), partial)
+    try:
+        recipe = Recipe.model_validate(complete, strict=strict)
+    except ValidationError as error:
+        raise InvalidRecipe(mistakes(error)) from None
+    _check_data(recipe, datasets_dir)
+    return Resolved(recipe, preset, PRESETS[preset].version if preset else None)
+
+
+def _check_data(recipe: Recipe, datasets_dir: Path) -> None:
+    """A folder that is not there, or fewer pictures than are held out, is known before a run waits for a GPU."""
+    name = recipe.dataset.name
+    try:
+        info = datasets.find(name, datasets_dir)
+    except datasets.DatasetMissing as error:
+        raise InvalidRecipe([("dataset.name", f"{error}. {error.hint}".strip())]) from None
+    held_out = recipe.dataset.val_from_train
+    if held_out is not None and info.train_images is not None and held_out >= info.train_images:
+        raise InvalidRecipe(
+            [("dataset.val_from_train", f"{name} has {info.train_images} training pictures: hold out fewer")]
+        )

@@ -1,0 +1,200 @@
+"""What people do to runs: launch, find, follow, cancel, edit, delete. Reading many at once is listing.py.
+
+Each function works inside the caller's transaction and never commits. Must not know HTTP, HTML or workers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.orm import Session
+
+from app.models import ENDED, HELD, Attempt, Epoch, Event, Run, Status, Submission
+from app.problems import Conflict, InvalidRequest, NotFound
+from app.recipes import Resolved
+from trainer.recipe import Recipe, recipe_hash
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What people write on a run; nothing here changes a result."""
+
+    name: str = ""
+    tags: list[str] = field(default_factory=list)
+    notes: str = ""
+    priority: int = 0
+
+
+def launch(
+    session: Session,
+    resolved: Resolved,
+    labels: Labels,
+    now: datetime,
+    *,
+    repeats: int = 1,
+    parent_id: int | None = None,
+) -> list[Run]:
+    """Queue the recipe `repeats` times, with seeds seed, seed+1, …; more than one make a group."""
+    made: list[Run] = []
+    for index in range(repeats):
+        seed = resolved.recipe.seed + index
+        if seed >= 2**32:
+            raise InvalidRequest(
+                [("repeats", "the last seed would be above 4294967295: start from a smaller seed")]
+            )
+        recipe = resolved.recipe.model_copy(update={"seed": seed})
+        run = Run(
+            name=labels.name or _name(resolved, recipe),
+            tags=labels.tags,
+            notes=labels.notes,
+            priority=labels.priority,
+            status=Status.QUEUED,
+            recipe=recipe.model_dump(mode="json"),
+            recipe_hash=recipe_hash(recipe),
+            preset=resolved.preset,
+            preset_version=resolved.preset_version,
+            dataset=recipe.dataset.name,
+            backend=recipe.backend,
+            seed=seed,
+            epochs=recipe.epochs,
+            parent_id=parent_id,
+            group_id=made[0].id if made else None,
+            created_at=now,
+        )
+        session.add(run)
+        session.flush()
+        if repeats > 1 and not made:
+            run.group_id = run.id
+        made.append(run)
+        tell(session, run, "status", brief(run), now)
+    return made
+
+
+def find(session: Session, run_id: int) -> Run:
+    """The run, or NotFound. Ids beyond SQLite's 64 bits are simply not there."""
+    run = session.get(Run, run_id) if 0 < run_id < 2**63 else None
+    if run is None:
+        raise NotFound(f"there is no run {run_id}")
+    return run
+
+
+def attempts_of(session: Session, run_id: int) -> Sequence[Attempt]:
+    """Oldest first."""
+    return session.scalars(select(Attempt).where(Attempt.run_id == run_id).order_by(Attempt.number)).all()
+
+
+def epochs_of(session: Session, run_id: int) -> Sequence[Epoch]:
+    """The run's curve: for each epoch the row of the highest attempt, in order of epoch."""
+    shown = (
+        select(Epoch.epoch, func.max(Epoch.attempt).label("attempt"))
+        .where(Epoch.run_id == run_id)
+        .group_by(Epoch.epoch)
+        .subquery()
+    )
+    return session.scalars(
+        select(Epoch)
+        .join(shown, (Epoch.epoch == shown.c.epoch) & (Epoch.attempt == shown.c.attempt))
+        .where(Epoch.run_id == run_id)
+        .order_by(Epoch.epoch)
+    ).all()
+
+
+def cancel(session: Session, run_id: int, now: datetime) -> Run:
+    """Stop a run: at once where nobody works on it, else by asking its worker. Cancelling twice is harmless."""
+    run = find(session, run_id)
+    waiting = session.execute(
+        update(Run)
+        .where(Run.id == run_id, Run.status.in_([Status.QUEUED, Status.PAUSED]))
+        .values(status=Status.CANCELLED, requested=None, ended_at=now)
+    )
+    held = session.execute(
+        update(Run).where(Run.id == run_id, Run.status.in_(HELD)).values(requested="cancel")
+    )
+    session.refresh(run)
+    if hits(waiting) or hits(held):
+        tell(session, run, "status", brief(run), now)
+    elif run.status != Status.CANCELLED:
+        raise Conflict(f"run {run_id} has already {run.status}: there is nothing to cancel")
+    return run
+
+
+def edit(session: Session, run_id: int, changes: dict[str, Any], now: datetime) -> Run:
+    """Change name, tags, notes or priority; the recipe of a run never changes."""
+    run = find(session, run_id)
+    for key, value in changes.items():
+        setattr(run, key, value)
+    session.flush()
+    tell(session, run, "status", brief(run), now)
+    return run
+
+
+def remove(session: Session, run_id: int) -> None:
+    """Delete a run and all its rows. One that a worker holds must be cancelled first."""
+    run = find(session, run_id)
+    if run.status in HELD:
+        raise Conflict(f"run {run_id} is {run.status}: cancel it first")
+    session.execute(delete(Run).where(Run.id == run_id))
+    session.info.setdefault("told", []).append(
+        {"id": None, "run": run_id, "event": "deleted", "data": {"id": run_id}}
+    )
+
+
+def submitted(session: Session, key: str, body_hash: str) -> list[Run] | None:
+    """The runs made earlier under this Idempotency-Key; None where it is new; another body under it is a mistake."""
+    earlier = session.get(Submission, key)
+    if earlier is None:
+        return None
+    if earlier.body_hash != body_hash:
+        raise InvalidRequest([("Idempotency-Key", "was used before with another body: send a new key")])
+    return [find(session, run_id) for run_id in earlier.run_ids["runs"]]
+
+
+def remember(session: Session, key: str, body_hash: str, made: list[Run], now: datetime) -> None:
+    """Keep the key beside what it made, in the same transaction."""
+    session.add(Submission(key=key, body_hash=body_hash, run_ids={"runs": [run.id for run in made]}, at=now))
+
+
+def brief(run: Run) -> dict[str, Any]:
+    """What streams say of a run when it moves: enough to redraw a row's head without asking again."""
+    return {
+        "id": run.id,
+        "name": run.name,
+        "status": str(run.status),
+        "requested": run.requested,
+        "attempt": run.attempt,
+        "last_epoch": run.last_epoch,
+        "epochs": run.epochs,
+        "best_val_accuracy": run.best_val_accuracy,
+        "elapsed_seconds": run.elapsed_seconds,
+        "reason": run.reason,
+        "ended": run.status in ENDED,
+    }
+
+
+def tell(
+    session: Session,
+    run: Run,
+    kind: str,
+    data: dict[str, Any],
+    now: datetime,
+    *,
+    seq: int | None = None,
+) -> None:
+    """Record an event and hand it to the streams once this transaction is on the disk."""
+    event = Event(run_id=run.id, attempt=run.attempt or None, seq=seq, kind=kind, data=data, at=now)
+    session.add(event)
+    session.flush()
+    session.info.setdefault("told", []).append({"id": event.id, "run": run.id, "event": kind, "data": data})
+
+
+def hits(result: Any) -> bool:
+    """Whether a conditional UPDATE found the row in the state that it asked for."""
+    return bool(result.rowcount)
+
+
+def _name(resolved: Resolved, recipe: Recipe) -> str:
+    return f"{resolved.preset or recipe.model.name} {recipe.dataset.name} seed {recipe.seed}"

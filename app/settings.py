@@ -1,0 +1,70 @@
+"""One frozen Settings: the only reader of the environment in app/. Passed as an argument, never imported as a global."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from ipaddress import ip_address
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Every setting, read from `PITWALL_<NAME>`; docs/settings.md lists them and a test holds the two together."""
+
+    model_config = SettingsConfigDict(env_prefix="PITWALL_", frozen=True, extra="ignore")
+
+    host: str = Field(
+        "127.0.0.1", description="Address to listen on. Anything but loopback needs a login token."
+    )
+    port: int = Field(8000, ge=0, le=65_535, description="Port to listen on.")
+    data_dir: Path = Field(Path("data"), description="Folder of database, tokens, data sets and logs.")
+    database_url: str = Field(
+        "", description="SQLAlchemy URL of an SQLite file. Empty: pitwall.db in the data folder."
+    )
+    allowed_hosts: str = Field(
+        "", description="Further host names that may be used in the address bar, separated by commas."
+    )
+    token: SecretStr = Field(
+        SecretStr(""),
+        description="Login token. Empty: the one that `python -m app token` made in the data folder.",
+    )
+    quickstart: bool = Field(
+        True, description="Queue a short run on the embedded digits when the database is empty."
+    )
+    workers: str = Field(
+        "auto",
+        description="Devices that `up` starts a worker for: auto, none, or a list such as gpu:0,gpu:1 or cpu.",
+    )
+
+    @cached_property
+    def url(self) -> str:
+        """The database's URL."""
+        return self.database_url or f"sqlite:///{self.data_dir.resolve() / 'pitwall.db'}"
+
+    @cached_property
+    def hosts(self) -> frozenset[str]:
+        """Host names (without port) that a request may name: loopback's own and the allowed ones, lower case."""
+        named = {host.strip().lower() for host in self.allowed_hosts.split(",") if host.strip()}
+        return frozenset({"localhost", "127.0.0.1", "[::1]"} | named)
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can connect. Then no login is asked for."""
+        try:
+            return ip_address(self.host.strip("[]")).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+    @property
+    def datasets_dir(self) -> Path:
+        return self.data_dir / "datasets"
+
+    @property
+    def worker_token_file(self) -> Path:
+        return self.data_dir / "worker-token"
+
+    @property
+    def login_token_file(self) -> Path:
+        return self.data_dir / "login-token"
