@@ -1,0 +1,179 @@
+"""`python -m trainer RECIPE.json`: one run as a process. JSON events on stdout, people's log on stderr.
+
+Exit code 0: finished; 75: stopped on request; 2: the recipe is wrong; 1: failed, the last event says why.
+Must not import a framework before stdout is safe, and knows nothing of the app.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from threading import Lock
+from typing import IO, Any
+
+from pydantic import ValidationError
+
+from trainer.events import EpochEnded, Failed, Finished, Said, Started, line
+from trainer.failures import CannotTrain, Stopped
+from trainer.knobs import merge, mistakes
+from trainer.presets import PRESETS
+from trainer.recipe import Recipe
+
+FINISHED, FAILED, BAD_RECIPE, STOPPED = 0, 1, 2, 75  # 75 is sysexits' EX_TEMPFAIL: come back later
+
+log = logging.getLogger("trainer")
+
+
+def main() -> int:
+    events = _private_stdout()
+    arguments = _arguments()
+    if arguments.parent is not None:
+        _die_with(arguments.parent)
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
+    say = _speaker(events)
+    recipe = _recipe(arguments)
+    if recipe is None:
+        return BAD_RECIPE
+    if arguments.dir is not None:
+        arguments.dir.mkdir(parents=True, exist_ok=True)
+        (arguments.dir / "recipe.json").write_text(recipe.model_dump_json(indent=2) + "\n")
+    os.environ["KERAS_BACKEND"] = recipe.backend
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"  # errors only: its notes about CPU features are no news
+    return _run(recipe, say, arguments.datasets, _stop_flag())
+
+
+def _run(recipe: Recipe, say: Callable[[Said], None], root: Path, stop: Callable[[], bool]) -> int:
+    from trainer.train import train
+
+    try:
+        train(recipe, say, root, stop)
+    except Stopped:
+        log.info("stopped on request")
+        return STOPPED
+    except BrokenPipeError:
+        log.error("nobody reads the events any more")  # noqa: TRY400
+        return FAILED
+    except CannotTrain as problem:
+        log.error("%s\n%s", problem, problem.hint)  # noqa: TRY400
+        say(Failed(kind=problem.kind, message=str(problem), hint=problem.hint))
+        return BAD_RECIPE if problem.kind == "recipe" else FAILED
+    except MemoryError:
+        say(Failed(kind="out_of_memory", message="the host has no memory left", hint="Halve the batch size."))
+        return FAILED
+    except Exception as error:
+        log.exception("the run failed")
+        say(Failed(kind="error", message=f"{type(error).__name__}: {error}"))
+        return FAILED
+    return FINISHED
+
+
+def _private_stdout() -> IO[str]:
+    """The real stdout as a stream of our own; from now on fd 1 is stderr, for us and for every C library."""
+    events = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
+    os.dup2(2, 1)
+    return events
+
+
+def _speaker(events: IO[str]) -> Callable[[Said], None]:
+    lock = Lock()  # the progress thread speaks too
+
+    def say(event: Said) -> None:
+        with lock:
+            events.write(line(event) + "\n")
+            events.flush()
+        if told := _for_people(event):
+            log.info(told)
+
+    return say
+
+
+def _for_people(event: Said) -> str:
+    match event:
+        case Started():
+            device = event.environment.get("device")
+            return (
+                f"{event.train_images:,} training and {event.val_images:,} validation pictures, "
+                f"{len(event.classes)} classes, {event.parameters['total']:,} parameters, on {device}"
+            )
+        case EpochEnded():
+            return (
+                f"epoch {event.epoch:3d}  train loss {_number(event.train_loss)} accuracy "
+                f"{_percent(event.train_accuracy)}  validation loss {_number(event.val_loss)} accuracy "
+                f"{_percent(event.val_accuracy)}  lr {event.learning_rate:.5f}  {event.seconds:.2f} s"
+            )
+        case Finished():
+            return f"finished after {event.epochs} epochs"
+    return ""
+
+
+def _number(value: float | None) -> str:
+    return "   -  " if value is None else f"{value:.4f}"
+
+
+def _percent(share: float | None) -> str:
+    return "   -   " if share is None else f"{100 * share:6.2f} %"
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m trainer", description="Train one recipe.")
+    parser.add_argument("recipe", nargs="?", help="a JSON file, perhaps partial; - or nothing: stdin")
+    parser.add_argument("--preset", choices=list(PRESETS), help="lay the recipe over this one")
+    parser.add_argument("--dir", type=Path, help="where the run may write")
+    parser.add_argument("--datasets", type=Path, default=Path("data/datasets"))
+    parser.add_argument("--parent", type=int, metavar="PID", help="die when this process does")
+    return parser.parse_args()
+
+
+def _recipe(arguments: argparse.Namespace) -> Recipe | None:
+    """The complete recipe, or None with each mistake on stderr behind its path."""
+    base = PRESETS[arguments.preset].recipe if arguments.preset else Recipe()
+    try:
+        partial = _partial(arguments)
+        if not isinstance(partial, dict):
+            raise ValueError("a recipe is a JSON object")  # noqa: TRY004  (told like any other mistake)
+        return Recipe.model_validate(merge(base.model_dump(mode="json"), partial))
+    except ValidationError as error:
+        for path, sentence in mistakes(error):
+            log.error("%s: %s", path, sentence)  # noqa: TRY400
+    except (OSError, ValueError, RecursionError) as error:
+        log.error("recipe: %s", error)  # noqa: TRY400
+    return None
+
+
+def _partial(arguments: argparse.Namespace) -> Any:
+    if arguments.recipe is None and arguments.preset:
+        return {}
+    if arguments.recipe in {None, "-"}:
+        return json.load(sys.stdin)
+    return json.loads(Path(arguments.recipe).read_text(encoding="utf-8"))
+
+
+def _stop_flag() -> Callable[[], bool]:
+    asked = False
+
+    def ask(_signal: int, _frame: Any) -> None:
+        nonlocal asked
+        asked = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, ask)
+    return lambda: asked
+
+
+def _die_with(parent: int) -> None:
+    """Linux: the kernel kills this process when its parent dies, however that dies."""
+    set_parent_death_signal = 1  # PR_SET_PDEATHSIG, from linux/prctl.h
+    ctypes.CDLL(None, use_errno=True).prctl(set_parent_death_signal, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # it died before the kernel knew
+        sys.exit(FAILED)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,146 @@
+"""Every random decision of an epoch, drawn in NumPy from (seed, epoch, picture) alone.
+
+Picture i's draws are row i of a table whose rows are filled one after the other, so they do not depend on
+how many pictures there are, on the batch they land in, or on which engine applies them. Knows nothing of
+pixels, imgaug or any ML framework: what is done with the draws is host.py's business.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.augment.operations import Cutout, Flip, Operation, PadCrop
+
+# A rectangle that still does not fit after so many tries is given up and the picture stays whole. The
+# default ranges accept more than a third of all tries, so that happens once in 10^12 pictures; a range in
+# which nothing ever fits (where the original's loop would never end) erases nothing.
+MOST_TRIES = 64
+
+_ORDER = 2**32 - 1  # stands where an operation's position stands; no list of operations is that long
+
+
+@dataclass(frozen=True)
+class Crops:
+    """Where the picture is cut out of the padded one. `left`, `top`: int64 (n,), 0..2·pad pixels."""
+
+    left: NDArray[np.int64]
+    top: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Flips:
+    """`flipped`: bool (n,)."""
+
+    flipped: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """Rectangles to erase. `height` 0 where there is none.
+
+    `top`, `left`, `height`, `width`: int64 (n,) pixels. `value`: float64 (n,), the fill of a one-value
+    rectangle, in the operation's range. `noise_seed`: uint32 (n,), what `noise` needs for a noisy one.
+    """
+
+    top: NDArray[np.int64]
+    left: NDArray[np.int64]
+    height: NDArray[np.int64]
+    width: NDArray[np.int64]
+    value: NDArray[np.float64]
+    noise_seed: NDArray[np.uint32]
+
+
+Draws = Crops | Flips | Boxes
+Stream = tuple[int, int, int]  # seed, epoch, position
+
+
+def order(seed: int, epoch: int, n: int) -> NDArray[np.int64]:
+    """The order in which an epoch sees its `n` pictures: a permutation of 0..n-1, int64 (n,)."""
+    return _generator(seed, epoch, _ORDER).permutation(n)
+
+
+def draw(operation: Operation, seed: int, epoch: int, position: int, *, n: int, side: int = 32) -> Draws:
+    """The draws of `operation` for pictures 0..n-1 of the data set.
+
+    `position` is the operation's place in the recipe's list, so that two equal operations differ; `epoch`
+    counts from 1; `side` is the pictures' height and width in pixels.
+    """
+    stream = (seed, epoch, position)
+    match operation:
+        case PadCrop():
+            return _crops(operation, stream, n)
+        case Flip():
+            return Flips(_generator(*stream).random(n) < operation.p)
+        case Cutout():
+            return _boxes(operation, stream, n, side)
+
+
+def noise(noise_seed: NDArray[np.uint32], count: int) -> NDArray[np.float32]:
+    """`count` values in [0, 1) for each seed: float32 (len(noise_seed), count), multiples of 2^-24.
+
+    Value j of a picture is a hash of (seed, j), so any engine can compute any of them alone, with 32-bit
+    integers only. The hash is Chris Wellons' "lowbias32" (nullprogram.com, "Prospecting for Hash Functions").
+    """
+    counter = _mixed(np.arange(count, dtype=np.uint32) * np.uint32(0x9E3779B9))
+    bits = _mixed(counter[None, :] ^ _mixed(noise_seed)[:, None])
+    return (bits >> np.uint32(8)).astype(np.float32) * np.float32(2**-24)
+
+
+def _crops(operation: PadCrop, stream: Stream, n: int) -> Crops:
+    """Every one of the 2·pad + 1 offsets is equally likely on each axis."""
+    table = _generator(*stream).random((n, 2))
+    offsets = (table * (2 * operation.pad + 1)).astype(np.int64)
+    return Crops(left=offsets[:, 0], top=offsets[:, 1])
+
+
+def _boxes(operation: Cutout, stream: Stream, n: int, side: int) -> Boxes:
+    """yu4u's random eraser (github.com/yu4u/cutout-random-erasing), all pictures at once.
+
+    Area is uniform as a share, aspect uniform (not log-uniform), the corner uniform over the whole picture;
+    a rectangle that sticks out is drawn anew, area and aspect with it, which favours the small ones.
+    """
+    table = _generator(*stream).random((n, 3))
+    pending = np.flatnonzero(table[:, 0] <= operation.p)
+    if operation.p == 0:
+        pending = pending[:0]
+    boxes = np.zeros((4, n), dtype=np.int64)  # top, left, height, width
+    for attempt in range(1, MOST_TRIES + 1):
+        if not pending.size:
+            break
+        # Rows up to the last picture that needs one: row i is the same whatever comes after it.
+        tries = _generator(*stream, attempt).random((int(pending[-1]) + 1, 4))[pending]
+        area = _between(tries[:, 0], operation.s_l, operation.s_h) * side * side
+        aspect = _between(tries[:, 1], operation.r_1, operation.r_2)
+        width = np.sqrt(area / aspect).astype(np.int64)
+        height = np.sqrt(area * aspect).astype(np.int64)
+        left = (tries[:, 2] * side).astype(np.int64)
+        top = (tries[:, 3] * side).astype(np.int64)
+        fits = (left + width <= side) & (top + height <= side)
+        boxes[:, pending[fits]] = np.stack([top, left, height, width])[:, fits]
+        pending = pending[~fits]
+    top, left, height, width = boxes
+    value = _between(table[:, 1], operation.v_l, operation.v_h)
+    noise_seed = (table[:, 2] * 2.0**32).astype(np.uint32)
+    return Boxes(top, left, height, width, value, noise_seed)
+
+
+def _generator(seed: int, epoch: int, position: int, attempt: int = 0) -> np.random.Generator:
+    """One stream per question asked; PCG64 named so that NumPy's default may change."""
+    return np.random.Generator(np.random.PCG64([seed, epoch, position, attempt]))
+
+
+def _between(share: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:
+    return low + (high - low) * share
+
+
+def _mixed(bits: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """lowbias32: every input bit changes about half of the output bits. Wraps around on purpose."""
+    bits = bits ^ (bits >> np.uint32(16))
+    bits = bits * np.uint32(0x7FEB352D)
+    bits ^= bits >> np.uint32(15)
+    bits *= np.uint32(0x846CA68B)
+    bits ^= bits >> np.uint32(16)
+    return bits

@@ -1,0 +1,137 @@
+"""The data sets: which there are, and their pictures as arrays.
+
+digits ships with Pitwall (digits.py), cifar10 and cifar100 are read or downloaded (cifar.py), folder:NAME is
+a folder of pictures (picture_folders.py). Must not know augmentation or any ML framework.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer import cifar, digits, picture_folders
+from trainer.downloads import Note
+from trainer.failures import DatasetDamaged, DatasetMissing, RecipeMistake
+from trainer.recipe import DATASET_PATTERN, Dataset
+
+__all__ = ["Data", "DatasetDamaged", "DatasetInfo", "DatasetMissing", "describe", "find", "load"]
+
+CIFAR10_CLASSES = (
+    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What is known without reading a picture. Sizes are before a recipe's limits; None: not counted."""
+
+    name: str  # as in a recipe
+    title: str
+    train_images: int | None
+    val_images: int | None
+    classes: tuple[str, ...]  # empty where only the files know
+    available: bool  # can be read without a network
+    note: str
+
+
+@dataclass(frozen=True)
+class Data:
+    """Pictures as a run uses them. Images uint8 (n, 32, 32, 3) RGB, labels int64 (n,)."""
+
+    train_images: NDArray[np.uint8]
+    train_labels: NDArray[np.int64]
+    val_images: NDArray[np.uint8]
+    val_labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+    fingerprint: str  # SHA-256 over name, classes, shapes and all four arrays: equal pictures, equal print
+
+
+def describe(root: Path) -> list[DatasetInfo]:
+    """All data sets: digits, cifar10, cifar100, then each folder found under `root`, sorted."""
+    folders = [f"folder:{name}" for name in picture_folders.names(root)]
+    known = [name for name in folders if re.fullmatch(DATASET_PATTERN, name)]
+    return [find(name, root) for name in ("digits", "cifar10", "cifar100")] + [_folder(name, root) for name in known]
+
+
+def find(name: str, root: Path) -> DatasetInfo:
+    """One data set by its recipe name. Raises DatasetMissing for a folder that is not there.
+
+    A damaged folder is found, not available, and its note says why.
+    """
+    match name:
+        case "digits":
+            note = "Ships with Pitwall."
+            return DatasetInfo(name, "Digits", digits.TRAIN_IMAGES, digits.VAL_IMAGES, digits.CLASSES, True, note)
+        case "cifar10":
+            return _published(name, "CIFAR-10", cifar.CIFAR10, CIFAR10_CLASSES, root)
+        case "cifar100":
+            return _published(name, "CIFAR-100", cifar.CIFAR100, (), root)
+        case _ if re.fullmatch(DATASET_PATTERN, name):
+            return _folder(name, root)
+    raise DatasetMissing(f"there is no data set {name!r}", "Choose digits, cifar10, cifar100 or folder:NAME.")
+
+
+def load(dataset: Dataset, root: Path, note: Note) -> Data:
+    """Read, or first download, the pictures and apply the recipe's limits.
+
+    `note` gets a line when something takes long. Raises DatasetMissing, DatasetDamaged, and RecipeMistake
+    when more pictures are held out than there are.
+    """
+    root = root.absolute()  # so that a message names a place that can be found
+    (train_images, train_labels), (val_images, val_labels), classes = _read(dataset.name, root, note)
+    if dataset.val_from_train is not None:
+        kept = len(train_images) - dataset.val_from_train
+        if kept < 1:
+            raise RecipeMistake(
+                f"dataset.val_from_train: {dataset.val_from_train} pictures cannot be held out of {len(train_images)}",
+                "Hold out fewer.",
+            )
+        # The end of an order that mixes the classes, so that a limit on training moves nothing across.
+        val_images, val_labels = train_images[kept:], train_labels[kept:]
+        train_images, train_labels = train_images[:kept], train_labels[:kept]
+    train, val = slice(dataset.train_limit), slice(dataset.val_limit)
+    arrays = (train_images[train], train_labels[train], val_images[val], val_labels[val])
+    return Data(*arrays, classes=classes, fingerprint=_fingerprint(dataset.name, classes, arrays))
+
+
+def _read(name: str, root: Path, note: Note) -> tuple[cifar.Arrays, cifar.Arrays, tuple[str, ...]]:
+    match name:
+        case "digits":
+            train_images, train_labels, val_images, val_labels = digits.read()
+            return (train_images, train_labels), (val_images, val_labels), digits.CLASSES
+        case "cifar10":
+            return cifar.read(cifar.CIFAR10, root, note)
+        case "cifar100":
+            return cifar.read(cifar.CIFAR100, root, note)
+    files = picture_folders.listing(name.removeprefix("folder:"), root)
+    note(f"reading {len(files.train) + len(files.val):,} pictures of {name}")
+    return picture_folders.read(files.train), picture_folders.read(files.val), files.classes
+
+
+def _published(name: str, title: str, published: cifar.Published, classes: tuple[str, ...], root: Path) -> DatasetInfo:
+    here = cifar.is_here(published, root)
+    note = f"In {root}." if here else "Will be downloaded (about 170 MB) at the first run."
+    return DatasetInfo(name, title, 50_000, 10_000, classes, here, note)
+
+
+def _folder(name: str, root: Path) -> DatasetInfo:
+    title = name.removeprefix("folder:")
+    try:
+        files = picture_folders.listing(title, root)
+    except DatasetDamaged as error:
+        return DatasetInfo(name, title, None, None, (), False, str(error))
+    note = f"In {root / title}."
+    return DatasetInfo(name, title, len(files.train), len(files.val), files.classes, True, note)
+
+
+def _fingerprint(name: str, classes: tuple[str, ...], arrays: tuple[NDArray[np.generic], ...]) -> str:
+    digest = hashlib.sha256(repr((name, classes)).encode())
+    for array in arrays:
+        digest.update(repr((array.shape, array.dtype.str)).encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()

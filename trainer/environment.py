@@ -1,0 +1,82 @@
+"""What a result depends on besides its recipe: versions, commit, device, machine.
+
+Must not know the run. Reads package metadata, /proc and git; never fails for want of one of them.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+PACKAGES = {
+    "keras": "keras",
+    "tensorflow": "tensorflow",
+    "numpy": "numpy",
+    "imgaug": "imgaug",
+    "opencv": "opencv-python-headless",
+}
+HERE = Path(__file__).parent
+
+
+def environment(device: str) -> dict[str, Any]:
+    """Plain JSON. `device` is what the engine calls itself: "cpu" or the accelerator's name."""
+    return {
+        "python": platform.python_version(),
+        "pitwall": _pitwall_version(),
+        **{name: _version(package) for name, package in PACKAGES.items()},
+        "commit": _commit(),
+        "device": device,
+        "driver": None if device == "cpu" else _driver(),
+        "cpu": _cpu_model(),
+        "cpus": len(os.sched_getaffinity(0)),
+        "os": platform.platform(),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _pitwall_version() -> str | None:
+    """Pitwall runs from its checkout, so its version is in the file beside it."""
+    import tomllib
+
+    try:
+        with (HERE.parent / "pyproject.toml").open("rb") as file:
+            return str(tomllib.load(file)["project"]["version"])
+    except (OSError, KeyError, tomllib.TOMLDecodeError):
+        return None
+
+
+def _commit() -> str | None:
+    return _first_line(["git", "-C", str(HERE), "rev-parse", "HEAD"])
+
+
+def _driver() -> str | None:
+    return _first_line(["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"])
+
+
+def _first_line(command: list[str]) -> str | None:
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    lines = answer.stdout.splitlines()
+    return lines[0].strip() if lines else None
+
+
+def _cpu_model() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

@@ -1,0 +1,61 @@
+"""Says where the run stands, a few times a second, whatever the run is busy with.
+
+A thread of its own, so that a step of ten seconds or a long import is seen moving. Must not know the device:
+it repeats what it was last told, with a clock that goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Event, Lock, Thread
+from time import perf_counter
+from types import TracebackType
+from typing import Any, Literal
+
+from trainer.events import Said, Step
+
+Phase = Literal["loading", "compiling", "training", "evaluating"]
+
+INTERVAL = 0.5  # seconds between two sayings: at least one a second with room to spare, never four
+
+
+class Progress:
+    """A context manager: nothing is said before it is entered or after it is left."""
+
+    def __init__(self, say: Callable[[Said], None]) -> None:
+        self._say = say
+        self._lock = Lock()
+        self._over = Event()
+        self._began = perf_counter()
+        self._known: dict[str, Any] = {"phase": "loading"}
+        self._thread = Thread(target=self._run, name="progress", daemon=True)
+
+    def __enter__(self) -> Progress:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def phase(self, phase: Phase, epoch: int = 0, steps_per_epoch: int = 0) -> None:
+        """A new phase begins: its clock starts and what was known of the old one is forgotten."""
+        with self._lock:
+            self._began = perf_counter()
+            self._known = {"phase": phase, "epoch": epoch, "steps_per_epoch": steps_per_epoch}
+
+    def update(self, **known: Any) -> None:
+        """Fields of `Step` that have changed."""
+        with self._lock:
+            self._known.update(known)
+
+    def _run(self) -> None:
+        while not self._over.wait(INTERVAL):
+            with self._lock:
+                step = Step(**self._known, seconds=perf_counter() - self._began)
+            try:
+                self._say(step)
+            except OSError:
+                return  # nobody listens any more; the run finds out at its next word
