@@ -121,9 +121,7 @@ def migrate(engine: Engine) -> None:
 def _local_file(url: str) -> Path:
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
-        raise Refusal(
-            "PITWALL_DATABASE_URL must name an SQLite file, such as sqlite:////srv/pitwall/pitwall.db"
-        )
+        raise Refusal("PITWALL_DATABASE_URL must name an SQLite file, such as sqlite:////srv/pitwall/pitwall.db")
     if not safe_sqlite(pysqlite3.sqlite_version_info):
         raise Refusal(
             f"SQLite {pysqlite3.sqlite_version} can corrupt a WAL database (fixed in 3.51.3): "

@@ -117,9 +117,7 @@ class Run(Base):
     last_val_accuracy: Mapped[float | None]
     best_val_accuracy: Mapped[float | None] = mapped_column(index=True)
     best_epoch: Mapped[int | None]
-    time_to_target: Mapped[
-        float | None
-    ]  # elapsed seconds at the end of the first epoch that reached the target
+    time_to_target: Mapped[float | None]  # elapsed seconds at the end of the first epoch that reached the target
     elapsed_seconds: Mapped[float] = mapped_column(default=0.0)  # training clock over the shown epochs
     spent_seconds: Mapped[float] = mapped_column(default=0.0)  # the same over all attempts' epochs
 
@@ -136,17 +134,13 @@ class Attempt(Base):
     claimed_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
-    outcome: Mapped[str | None] = mapped_column(
-        String(16)
-    )  # succeeded, failed, cancelled, released, lost; null: held
+    outcome: Mapped[str | None] = mapped_column(String(16))  # succeeded, failed, cancelled, released, lost; null: held
     exit_code: Mapped[int | None]
     reason: Mapped[str | None] = mapped_column(Text)
     next_seq: Mapped[int] = mapped_column(default=0)  # the first event that has not arrived yet
     log_size: Mapped[int] = mapped_column(default=0)  # bytes of log that have arrived
     resumed_from_epoch: Mapped[int] = mapped_column(default=0)
-    started: Mapped[
-        dict[str, Any] | None
-    ]  # what the child said of itself: versions, device, data, parameters
+    started: Mapped[dict[str, Any] | None]  # what the child said of itself: versions, device, data, parameters
 
 
 class Epoch(Base):

@@ -36,9 +36,7 @@ class InvalidRequest(Problem):
     title = "Some fields are wrong"
 
     def __init__(self, mistakes: list[tuple[str, str]]) -> None:
-        super().__init__(
-            "; ".join(f"{field}: {sentence}" if field else sentence for field, sentence in mistakes)
-        )
+        super().__init__("; ".join(f"{field}: {sentence}" if field else sentence for field, sentence in mistakes))
         self.mistakes = mistakes
 
 

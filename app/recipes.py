@@ -35,14 +35,27 @@ def resolve(preset: str | None, partial: dict[str, Any], datasets_dir: Path, *, 
     """
     if preset is not None and preset not in PRESETS:
         raise InvalidRecipe([("preset", f"there is no preset {preset!r}; there are {', '.join(PRESETS)}")])
-    base = PRESETS[preset].recipe if preset else Recipe()
-    complete = merge(base.model_dump(mode="json"), partial)
+    base = (PRESETS[preset].recipe if preset else Recipe()).model_dump(mode="json")
+    version = PRESETS[preset].version if preset else None
+    return resolve_over(base, preset, version, partial, datasets_dir, strict=strict)
+
+
+def resolve_over(
+    base: dict[str, Any],
+    preset: str | None,
+    version: int | None,
+    partial: dict[str, Any],
+    datasets_dir: Path,
+    *,
+    strict: bool = True,
+) -> Resolved:
+    """The same over a complete recipe, such as an earlier run's."""
     try:
-        recipe = Recipe.model_validate(complete, strict=strict)
+        recipe = Recipe.model_validate(merge(base, partial), strict=strict)
     except ValidationError as error:
         raise InvalidRecipe(mistakes(error)) from None
     _check_data(recipe, datasets_dir)
-    return Resolved(recipe, preset, PRESETS[preset].version if preset else None)
+    return Resolved(recipe, preset, version)
 
 
 def _check_data(recipe: Recipe, datasets_dir: Path) -> None:

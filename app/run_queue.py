@@ -62,16 +62,12 @@ def claim(session: Session, who: WhoClaims, now: datetime) -> Run | None:
     if claimed is None:
         return None
     run = find(session, claimed)
-    session.add(
-        Attempt(run_id=run.id, number=run.attempt, worker=who.worker, device=who.device, claimed_at=now)
-    )
+    session.add(Attempt(run_id=run.id, number=run.attempt, worker=who.worker, device=who.device, claimed_at=now))
     tell(session, run, "status", brief(run), now)
     return run
 
 
-def report(
-    session: Session, run_id: int, number: int, first_seq: int, events: Sequence[Event], now: datetime
-) -> int:
+def report(session: Session, run_id: int, number: int, first_seq: int, events: Sequence[Event], now: datetime) -> int:
     """Store what the child said, each event once. Answers the sequence number that is expected next.
 
     Events that have arrived before are skipped; after a gap nothing is taken, and the answer says where to go on.
@@ -196,6 +192,4 @@ def _take(session: Session, run: Run, attempt: Attempt, seq: int, event: Event, 
 
 
 def _times_lost(session: Session, run_id: int) -> int:
-    return (
-        session.scalar(select(func.count()).where(Attempt.run_id == run_id, Attempt.outcome == "lost")) or 0
-    )
+    return session.scalar(select(func.count()).where(Attempt.run_id == run_id, Attempt.outcome == "lost")) or 0

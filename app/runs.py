@@ -43,9 +43,7 @@ def launch(
     for index in range(repeats):
         seed = resolved.recipe.seed + index
         if seed >= 2**32:
-            raise InvalidRequest(
-                [("repeats", "the last seed would be above 4294967295: start from a smaller seed")]
-            )
+            raise InvalidRequest([("repeats", "the last seed would be above 4294967295: start from a smaller seed")])
         recipe = resolved.recipe.model_copy(update={"seed": seed})
         run = Run(
             name=labels.name or _name(resolved, recipe),
@@ -111,9 +109,7 @@ def cancel(session: Session, run_id: int, now: datetime) -> Run:
         .where(Run.id == run_id, Run.status.in_([Status.QUEUED, Status.PAUSED]))
         .values(status=Status.CANCELLED, requested=None, ended_at=now)
     )
-    held = session.execute(
-        update(Run).where(Run.id == run_id, Run.status.in_(HELD)).values(requested="cancel")
-    )
+    held = session.execute(update(Run).where(Run.id == run_id, Run.status.in_(HELD)).values(requested="cancel"))
     session.refresh(run)
     if hits(waiting) or hits(held):
         tell(session, run, "status", brief(run), now)
@@ -138,9 +134,7 @@ def remove(session: Session, run_id: int) -> None:
     if run.status in HELD:
         raise Conflict(f"run {run_id} is {run.status}: cancel it first")
     session.execute(delete(Run).where(Run.id == run_id))
-    session.info.setdefault("told", []).append(
-        {"id": None, "run": run_id, "event": "deleted", "data": {"id": run_id}}
-    )
+    session.info.setdefault("told", []).append({"id": None, "run": run_id, "event": "deleted", "data": {"id": run_id}})
 
 
 def submitted(session: Session, key: str, body_hash: str) -> list[Run] | None:

@@ -15,14 +15,10 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="PITWALL_", frozen=True, extra="ignore")
 
-    host: str = Field(
-        "127.0.0.1", description="Address to listen on. Anything but loopback needs a login token."
-    )
+    host: str = Field("127.0.0.1", description="Address to listen on. Anything but loopback needs a login token.")
     port: int = Field(8000, ge=0, le=65_535, description="Port to listen on.")
     data_dir: Path = Field(Path("data"), description="Folder of database, tokens, data sets and logs.")
-    database_url: str = Field(
-        "", description="SQLAlchemy URL of an SQLite file. Empty: pitwall.db in the data folder."
-    )
+    database_url: str = Field("", description="SQLAlchemy URL of an SQLite file. Empty: pitwall.db in the data folder.")
     allowed_hosts: str = Field(
         "", description="Further host names that may be used in the address bar, separated by commas."
     )
@@ -30,9 +26,7 @@ class Settings(BaseSettings):
         SecretStr(""),
         description="Login token. Empty: the one that `python -m app token` made in the data folder.",
     )
-    quickstart: bool = Field(
-        True, description="Queue a short run on the embedded digits when the database is empty."
-    )
+    quickstart: bool = Field(True, description="Queue a short run on the embedded digits when the database is empty.")
     workers: str = Field(
         "auto",
         description="Devices that `up` starts a worker for: auto, none, or a list such as gpu:0,gpu:1 or cpu.",

@@ -1,0 +1,89 @@
+"""From a Problem to an answer: problem+json for scripts (RFC 9457), a page for people. One place for both."""
+
+from __future__ import annotations
+
+import json
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import RedirectResponse, Response
+from starlette.exceptions import HTTPException
+
+from app import rendering
+from app.problems import InvalidRequest, NotFound, Problem, Unauthorized
+from app.security import login_url
+
+logger = logging.getLogger(__name__)
+
+
+def render(request: Request, problem: Problem) -> Response:
+    """JSON under /api, a page elsewhere; a page that needs a login sends its reader there."""
+    if request.url.path.startswith("/api/") or request.url.path in {"/healthz", "/readyz", "/metrics"}:
+        return _json(problem)
+    if isinstance(problem, Unauthorized) and request.method in {"GET", "HEAD"}:
+        return RedirectResponse(login_url(request.scope), status_code=303)
+    return rendering.page(request, "error.html", {"problem": problem}, status=problem.status)
+
+
+async def of_problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return render(request, error)
+
+
+async def of_validation(request: Request, error: Exception) -> Response:
+    """FastAPI's own findings, in our words: broken JSON is 400, an id that is none is 404, the rest 422."""
+    assert isinstance(error, RequestValidationError)
+    found = error.errors()
+    if any(one["type"] == "json_invalid" for one in found):
+        return render(request, Problem("the body is not valid JSON"))
+    if any(one["loc"][0] == "path" for one in found):
+        return render(request, NotFound(f"there is nothing at {request.url.path[:200]}"))
+    return render(request, InvalidRequest([(_field(one["loc"]), _sentence(one)) for one in found]))
+
+
+async def of_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    problem = Problem(str(error.detail))
+    problem.status, problem.title = error.status_code, HTTPStatus(error.status_code).phrase
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        problem = NotFound(f"there is nothing at {request.url.path[:200]}")
+    answer = render(request, problem)
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+async def of_bug(request: Request, error: Exception) -> Response:
+    """Our own mistake: the traceback is in the log (uvicorn writes it), the name is in the answer."""
+    problem = Problem(f"Pitwall made a mistake ({type(error).__name__}); the traceback is in its log")
+    problem.status, problem.title = 500, "Our mistake"
+    return render(request, problem)
+
+
+def _json(problem: Problem) -> Response:
+    content: dict[str, Any] = {
+        "type": "about:blank",
+        "title": problem.title,
+        "status": problem.status,
+        "detail": problem.detail,
+        "field": problem.mistakes[0][0] if problem.mistakes else None,
+        "errors": [{"field": field, "message": sentence} for field, sentence in problem.mistakes],
+    }
+    # json.dumps escapes all but ASCII: what came in broken cannot break the answer
+    headers = {"WWW-Authenticate": "Bearer"} if isinstance(problem, Unauthorized) else {}
+    return Response(json.dumps(content), problem.status, headers, media_type="application/problem+json")
+
+
+def _field(loc: tuple[int | str, ...]) -> str:
+    return ".".join(str(step) for step in loc[1:]) or "body"
+
+
+def _sentence(found: dict[str, Any]) -> str:
+    if found["type"] == "extra_forbidden":
+        return "there is no such field"
+    if found["type"] == "value_error":
+        return str(found["ctx"]["error"])
+    message = str(found["msg"])
+    return message[:1].lower() + message[1:]

@@ -1,0 +1,172 @@
+"""JSON under /api/v1 for scripts: the same verbs as the pages. Operation ids are the functions' names."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query, Response
+from fastapi.responses import PlainTextResponse
+
+from app import files, listing, runs, schemas, shown
+from app.problems import InvalidRequest
+from app.recipes import resolve, resolve_over
+from app.state import Here
+from trainer import datasets
+from trainer.presets import PRESETS
+from trainer.recipe import Recipe
+
+WHOLE_LOG = 16 * 1024 * 1024  # bytes; a worker sends no more than half of it
+
+PROBLEM = {"model": schemas.ProblemShown, "content": {"application/problem+json": {}}}
+router = APIRouter(prefix="/api/v1", responses={"4XX": PROBLEM})
+
+
+@router.post("/runs", status_code=201, tags=["runs"])
+def launch_runs(
+    asked: schemas.RunAsked,
+    response: Response,
+    here: Here,
+    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
+) -> schemas.RunsLaunched:
+    """Queue a run, or several with different seeds. The same Idempotency-Key and body launch only once."""
+    body_hash = hashlib.sha256(asked.model_dump_json().encode()).hexdigest()
+    with here.records.write() as session:
+        made = runs.submitted(session, idempotency_key, body_hash) if idempotency_key else None
+        if made is None:
+            resolved = resolve(asked.preset, asked.recipe, here.settings.datasets_dir, strict=True)
+            labels = runs.Labels(asked.name, asked.tags, asked.notes, asked.priority)
+            made = runs.launch(session, resolved, labels, here.now(), repeats=asked.repeats)
+            if idempotency_key:
+                runs.remember(session, idempotency_key, body_hash, made, here.now())
+        answer = schemas.RunsLaunched(runs=[schemas.RunShown.model_validate(run) for run in made])
+    response.headers["Location"] = f"/api/v1/runs/{answer.runs[0].id}"
+    return answer
+
+
+@router.get("/runs", tags=["runs"])
+def list_runs(
+    here: Here,
+    status: Annotated[str | None, Query(max_length=100, description="One or several, separated by commas")] = None,
+    dataset: Annotated[str | None, Query(max_length=100)] = None,
+    tag: Annotated[str | None, Query(max_length=40)] = None,
+    group: Annotated[int | None, Query(ge=1, lt=2**63)] = None,
+    q: Annotated[str | None, Query(max_length=200, description="Part of the name, notes or preset")] = None,
+    sort: Annotated[str, Query(max_length=40, description="A column; a leading minus puts the largest first")] = "-id",
+    limit: Annotated[int, Query(ge=1, le=listing.MAX_LIMIT)] = 50,
+    cursor: Annotated[str | None, Query(max_length=1000)] = None,
+) -> schemas.RunsPage:
+    """Runs, page by page: ask again with `cursor` = `next_cursor` until it is null."""
+    question = listing.Question(status, dataset, tag, group, q, sort, limit, cursor)
+    with here.records.read() as session:
+        rows, next_cursor = listing.listing(session, question)
+        return schemas.RunsPage(runs=[schemas.RunShown.model_validate(run) for run in rows], next_cursor=next_cursor)
+
+
+@router.get("/runs/{run_id}", tags=["runs"])
+def get_run(run_id: int, here: Here) -> schemas.RunWhole:
+    """One run with its attempts and, while it trains, its latest step."""
+    with here.records.read() as session:
+        return shown.whole(session, runs.find(session, run_id), here.hub.steps)
+
+
+@router.patch("/runs/{run_id}", tags=["runs"])
+def edit_run(run_id: int, asked: schemas.RunEdited, here: Here) -> schemas.RunWhole:
+    """Change name, tags, notes or priority."""
+    changes = asked.model_dump(exclude_unset=True)
+    empty = [key for key, value in changes.items() if value is None]
+    if empty:
+        raise InvalidRequest([(key, "must not be null") for key in empty])
+    with here.records.write() as session:
+        return shown.whole(session, runs.edit(session, run_id, changes, here.now()), here.hub.steps)
+
+
+@router.delete("/runs/{run_id}", status_code=204, tags=["runs"])
+def delete_run(run_id: int, here: Here) -> None:
+    """Delete a run that no worker holds, with its epochs and logs."""
+    with here.records.write() as session:
+        runs.remove(session, run_id)
+    files.remove_logs(here.settings.data_dir, run_id)
+
+
+@router.post("/runs/{run_id}/cancel", tags=["runs"])
+def cancel_run(run_id: int, here: Here) -> schemas.RunWhole:
+    """Stop a run: at once if it waits, at its next step if it trains."""
+    with here.records.write() as session:
+        return shown.whole(session, runs.cancel(session, run_id, here.now()), here.hub.steps)
+
+
+@router.post("/runs/{run_id}/clone", status_code=201, tags=["runs"])
+def clone_run(
+    run_id: int, response: Response, here: Here, asked: schemas.CloneAsked | None = None
+) -> schemas.RunsLaunched:
+    """Launch the same recipe again, changed where the body says so."""
+    asked = asked or schemas.CloneAsked()
+    with here.records.write() as session:
+        run = runs.find(session, run_id)
+        resolved = resolve_over(run.recipe, run.preset, run.preset_version, asked.recipe, here.settings.datasets_dir)
+        labels = runs.Labels(asked.name, list(run.tags), "", run.priority)
+        made = runs.launch(session, resolved, labels, here.now(), parent_id=run.id)
+        answer = schemas.RunsLaunched(runs=[schemas.RunShown.model_validate(one) for one in made])
+    response.headers["Location"] = f"/api/v1/runs/{answer.runs[0].id}"
+    return answer
+
+
+@router.get("/runs/{run_id}/epochs", tags=["runs"])
+def list_epochs(run_id: int, here: Here) -> list[schemas.EpochShown]:
+    """The run's curve, one row per epoch, epochs from 1."""
+    with here.records.read() as session:
+        runs.find(session, run_id)
+        return shown.curve(runs.epochs_of(session, run_id))
+
+
+@router.get("/runs/{run_id}/log", tags=["runs"], response_class=PlainTextResponse)
+def get_log(
+    run_id: int,
+    here: Here,
+    attempt: Annotated[int | None, Query(ge=1, lt=2**31, description="Default: the latest")] = None,
+    after: Annotated[int, Query(ge=0, lt=2**62, description="Bytes that you have")] = 0,
+) -> PlainTextResponse:
+    """What the trainer wrote for people, as text. `Pitwall-Log-Next` is what to send as `after` the next time."""
+    with here.records.read() as session:
+        run = runs.find(session, run_id)
+        number = attempt or run.attempt
+    path = files.log_path(here.settings.data_dir, run_id, number)
+    start, text = files.read_log(path, after, WHOLE_LOG)
+    headers = {"Pitwall-Log-Next": str(start + len(text.encode())), "Pitwall-Attempt": str(number)}
+    return PlainTextResponse(text, headers=headers)
+
+
+@router.get("/presets", tags=["recipes"])
+def list_presets() -> list[schemas.PresetShown]:
+    """The recipes that ship with Pitwall."""
+    return [
+        schemas.PresetShown(
+            name=preset.name,
+            version=preset.version,
+            title=preset.title,
+            description=preset.description,
+            recipe=preset.recipe.model_dump(mode="json"),
+        )
+        for preset in PRESETS.values()
+    ]
+
+
+@router.get("/datasets", tags=["recipes"])
+def list_datasets(here: Here) -> list[schemas.DatasetShown]:
+    """Data sets that a recipe can name now, and whether they are on this machine."""
+    return [schemas.DatasetShown.model_validate(info) for info in datasets.describe(here.settings.datasets_dir)]
+
+
+@router.get("/recipe-schema", tags=["recipes"])
+def get_recipe_schema() -> dict[str, Any]:
+    """JSON schema of a complete recipe: every knob with default, range, unit and help."""
+    return Recipe.model_json_schema()
+
+
+@router.get("/workers", tags=["workers"])
+def list_workers(here: Here) -> list[schemas.WorkerShown]:
+    """Every worker that ever asked for work, and what it does now."""
+    with here.records.read() as session:
+        return shown.workers(session, here.leases)

@@ -1,0 +1,69 @@
+"""The one resolver of file names. Everything file-like that a client can reach goes through `inside`.
+
+Clients never supply paths: they name a run and an attempt by number, and the name on disk is made here.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from app.problems import NotFound
+
+LOG_TAIL = 64 * 1024  # bytes that a page shows
+
+
+def inside(root: Path, *parts: str) -> Path:
+    """`root` / parts, with links followed; NotFound where that leaves `root`. Refuses separators within a part."""
+    if any(not part or "/" in part or "\\" in part or "\0" in part or part in {".", ".."} for part in parts):
+        raise NotFound("there is no such file")
+    path = root.joinpath(*parts)
+    real_root = Path(os.path.realpath(root))
+    if not Path(os.path.realpath(path)).is_relative_to(real_root):
+        raise NotFound("there is no such file")
+    return path
+
+
+def log_path(data_dir: Path, run_id: int, attempt: int) -> Path:
+    """Where the app keeps what the child wrote for people."""
+    return inside(data_dir, "runs", str(run_id), f"attempt-{attempt}.log")
+
+
+def remove_logs(data_dir: Path, run_id: int) -> None:
+    """Free what a deleted run kept on the disk. Missing is fine."""
+    shutil.rmtree(inside(data_dir, "runs", str(run_id)), ignore_errors=True)
+
+
+def write_log(path: Path, offset: int, size: int, text: str) -> int:
+    """Write what arrived at its place; answers the log's size in bytes. After a gap nothing is written.
+
+    `size` is what the records say has arrived: writing the same piece twice gives the same file.
+    """
+    data = text.encode()
+    if not data or offset > size or offset + len(data) <= size:
+        return size
+    path.parent.mkdir(parents=True, exist_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW
+    file = os.open(path, flags, 0o600)
+    try:
+        os.pwrite(file, data, offset)
+    finally:
+        os.close(file)
+    return offset + len(data)
+
+
+def read_log(path: Path, after: int | None = None, limit: int = LOG_TAIL) -> tuple[int, str]:
+    """(offset of the first byte, text): from `after`, or the last `limit` bytes. Missing: empty."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            start = max(size - limit, 0) if after is None else min(max(after, 0), size)
+            file.seek(start)
+            data = file.read(limit)
+    except FileNotFoundError:
+        return 0, ""
+    if after is None and start:  # do not begin in the middle of a line
+        cut = data.find(b"\n") + 1
+        start, data = start + cut, data[cut:]
+    return start, data.decode(errors="replace")

@@ -1,0 +1,57 @@
+"""For machines that watch: alive, ready, and figures for Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+from sqlalchemy import text
+
+from app import listing, shown
+from app.state import Here, State
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/healthz")
+async def is_alive() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz")
+def is_ready(here: Here) -> dict[str, str]:
+    """The records answer, too."""
+    with here.records.read() as session:
+        session.execute(text("SELECT 1"))
+    return {"status": "ok"}
+
+
+@router.get("/metrics", response_class=Response)
+def get_metrics(here: Here) -> Response:
+    """Prometheus' text format."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Figures(here))
+    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+
+class _Figures(Collector):
+    """Counted when they are asked for: nothing to keep in step."""
+
+    def __init__(self, here: State) -> None:
+        self._here = here
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        with self._here.records.read() as session:
+            by_status = listing.counts(session)
+            workers = shown.workers(session, self._here.leases)
+        runs = GaugeMetricFamily("pitwall_runs", "Runs by status", labels=["status"])
+        for status, number in by_status.items():
+            runs.add_metric([status], number)
+        yield runs
+        present = sum(worker.present for worker in workers)
+        yield GaugeMetricFamily("pitwall_workers_present", "Workers that are there", present)
+        yield GaugeMetricFamily("pitwall_streams_open", "Open event streams", self._here.hub.open_streams)

@@ -1,0 +1,118 @@
+"""Many runs at once: filter, sort, page by page. Reads only. Must not know HTTP or HTML."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from app.models import Run, Status
+from app.problems import InvalidRequest
+
+SORTABLE: dict[str, InstrumentedAttribute[Any]] = {
+    "id": Run.id,
+    "name": Run.name,
+    "created_at": Run.created_at,
+    "best_val_accuracy": Run.best_val_accuracy,
+    "last_val_accuracy": Run.last_val_accuracy,
+    "elapsed_seconds": Run.elapsed_seconds,
+    "time_to_target": Run.time_to_target,
+    "priority": Run.priority,
+}
+MAX_LIMIT = 500
+
+
+@dataclass(frozen=True)
+class Question:
+    """What somebody wants to see. Every filter that is None lets everything through."""
+
+    status: str | None = None
+    dataset: str | None = None
+    tag: str | None = None
+    group: int | None = None
+    q: str | None = None  # part of the name, the notes or the preset
+    sort: str = "-id"  # a leading minus: largest first
+    limit: int = 50
+    cursor: str | None = None
+
+
+def listing(session: Session, question: Question) -> tuple[Sequence[Run], str | None]:
+    """The runs of one page and the cursor of the next (None: this is the last). Runs without a value come last."""
+    key, falling = _order(question.sort)
+    column = SORTABLE[key]
+    query = _filtered(select(Run), question)
+    if question.cursor:
+        query = query.where(_beyond(column, falling, *_decode(question.cursor)))
+    order = column.desc().nulls_last() if falling else column.asc().nulls_last()
+    tie = Run.id.desc() if falling else Run.id.asc()
+    rows = session.scalars(query.order_by(order, tie).limit(question.limit + 1)).all()
+    if len(rows) <= question.limit:
+        return rows, None
+    last = rows[question.limit - 1]
+    return rows[: question.limit], _encode(getattr(last, key), last.id)
+
+
+def counts(session: Session) -> dict[str, int]:
+    """How many runs stand at each status; every status is there."""
+    found = {
+        status: number for status, number in session.execute(select(Run.status, func.count()).group_by(Run.status))
+    }
+    return {str(status): found.get(str(status), 0) for status in Status}
+
+
+def _filtered(query: Select[tuple[Run]], question: Question) -> Select[tuple[Run]]:
+    if question.status:
+        wanted = question.status.split(",")
+        unknown = [status for status in wanted if status not in set(Status)]
+        if unknown:
+            raise InvalidRequest([("status", f"there is no status {unknown[0]!r}; there are {', '.join(Status)}")])
+        query = query.where(Run.status.in_(wanted))
+    if question.dataset:
+        query = query.where(Run.dataset == question.dataset)
+    if question.group is not None:
+        query = query.where(Run.group_id == question.group)
+    if question.tag:
+        tags = func.json_each(Run.tags).table_valued("value")
+        query = query.where(select(tags.c.value).where(tags.c.value == question.tag).exists())
+    if question.q:
+        query = query.where(
+            or_(*(text.icontains(question.q, autoescape=True) for text in (Run.name, Run.notes, Run.preset)))
+        )
+    return query
+
+
+def _order(sort: str) -> tuple[str, bool]:
+    key, falling = sort.removeprefix("-"), sort.startswith("-")
+    if key not in SORTABLE:
+        raise InvalidRequest([("sort", f"cannot sort by {key!r}; these work: {', '.join(SORTABLE)}")])
+    return key, falling
+
+
+def _beyond(column: InstrumentedAttribute[Any], falling: bool, value: Any, last_id: int) -> ColumnElement[bool]:
+    """Rows after the last one shown: keyset paging, so that new runs neither repeat nor hide any."""
+    after_id = Run.id < last_id if falling else Run.id > last_id
+    if value is None:
+        return and_(column.is_(None), after_id)
+    further = column < value if falling else column > value
+    return or_(further, and_(column == value, after_id), column.is_(None))
+
+
+def _encode(value: Any, last_id: int) -> str:
+    plain = value.isoformat() if hasattr(value, "isoformat") else value
+    return base64.urlsafe_b64encode(json.dumps([plain, last_id]).encode()).decode().rstrip("=")
+
+
+def _decode(cursor: str) -> tuple[Any, int]:
+    try:
+        value, last_id = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        if not isinstance(last_id, int) or not isinstance(value, str | int | float | None):
+            raise ValueError("not one of ours")
+    except (ValueError, binascii.Error, TypeError):
+        raise InvalidRequest([("cursor", "is not one that a page of runs gave: start without it")]) from None
+    return value, last_id

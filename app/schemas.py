@@ -1,0 +1,225 @@
+"""JSON in and out of the API, never tables. Times are RFC 3339 in UTC, accuracies shares (0..1), durations seconds."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from trainer.events import Event
+
+
+def _printable(text: str) -> str:
+    if re.search(r"[\x00-\x08\x0b-\x1f\x7f]", text):
+        raise ValueError("must not hold control characters")
+    return text
+
+
+def _one_line(text: str) -> str:
+    if "\n" in text or "\t" in text:
+        raise ValueError("must be a single line")
+    return _printable(text)
+
+
+Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200), AfterValidator(_one_line)]
+Tag = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=40), AfterValidator(_one_line)]
+Notes = Annotated[str, StringConstraints(max_length=20_000), AfterValidator(_printable)]
+Priority = Annotated[int, Field(ge=-100, le=100)]
+Tags = Annotated[list[Tag], Field(max_length=20)]
+
+
+class Asked(BaseModel):
+    """Base of what clients send: unknown keys are errors, and types must fit."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class RunAsked(Asked):
+    """A run to launch: a preset, a (partial) recipe laid over it, or both."""
+
+    preset: str | None = Field(None, max_length=64)
+    recipe: dict[str, Any] = {}
+    name: Name = ""
+    tags: Tags = []
+    notes: Notes = ""
+    repeats: int = Field(1, ge=1, le=100, description="Launch so many runs with seeds seed, seed+1, …")
+    priority: Priority = 0
+
+
+class CloneAsked(Asked):
+    """What the clone shall have otherwise."""
+
+    recipe: dict[str, Any] = {}
+    name: Name = ""
+
+
+class RunEdited(Asked):
+    """Only the keys that are sent change."""
+
+    name: Annotated[Name, Field(min_length=1)] | None = None
+    tags: Tags | None = None
+    notes: Notes | None = None
+    priority: Priority | None = None
+
+
+class Shown(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+
+class AttemptShown(Shown):
+    number: int
+    worker: str
+    device: str
+    claimed_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    outcome: str | None = Field(description="succeeded, failed, cancelled, released, lost; null while it is held")
+    exit_code: int | None
+    reason: str | None
+    resumed_from_epoch: int
+    started: dict[str, Any] | None = Field(description="What the trainer said of itself: versions, device, data")
+
+
+class RunShown(Shown):
+    id: int
+    name: str
+    status: Literal["queued", "starting", "running", "paused", "succeeded", "failed", "cancelled"]
+    requested: Literal["cancel", "pause"] | None
+    priority: int
+    tags: list[str]
+    notes: str
+    recipe: dict[str, Any]
+    recipe_hash: str
+    preset: str | None
+    preset_version: int | None
+    dataset: str
+    seed: int
+    epochs: int = Field(description="Planned")
+    group_id: int | None
+    parent_id: int | None
+    attempt: int
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    reason: str | None
+    hint: str | None
+    last_epoch: int
+    last_val_accuracy: float | None
+    best_val_accuracy: float | None
+    best_epoch: int | None
+    time_to_target: float | None
+    elapsed_seconds: float
+    spent_seconds: float
+
+
+class RunWhole(RunShown):
+    """One run with its attempts and, while it trains, where it stands."""
+
+    attempts: list[AttemptShown]
+    resumed_from_epoch: int = 0
+    step: dict[str, Any] | None = None
+
+
+class RunsLaunched(BaseModel):
+    runs: list[RunShown]
+
+
+class RunsPage(BaseModel):
+    runs: list[RunShown]
+    next_cursor: str | None
+
+
+class EpochShown(Shown):
+    epoch: int
+    train_loss: float | None
+    train_accuracy: float | None
+    val_loss: float | None
+    val_accuracy: float | None
+    learning_rate: float
+    seconds: float
+    elapsed_seconds: float
+    attempt: int
+    penalty: float | None
+    input_seconds: float
+    val_seconds: float
+    compile_seconds: float
+
+
+class PresetShown(Shown):
+    name: str
+    version: int
+    title: str
+    description: str
+    recipe: dict[str, Any]
+
+
+class DatasetShown(Shown):
+    name: str
+    title: str
+    train_images: int | None
+    val_images: int | None
+    classes: list[str]
+    available: bool
+    note: str
+
+
+class WorkerShown(BaseModel):
+    name: str
+    device: str
+    backends: list[str]
+    present: bool
+    seen_at: datetime
+    run: int | None
+
+
+class ProblemShown(BaseModel):
+    """RFC 9457. `errors` names each field that is wrong; `field` is the first of them."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    field: str | None = None
+    errors: list[dict[str, str]] = []
+
+
+class ClaimAsked(Asked):
+    worker: Annotated[Name, Field(min_length=1, max_length=120)]
+    device: Annotated[Name, Field(min_length=1, max_length=120)]
+    backends: Annotated[list[Tag], Field(min_length=1, max_length=8)]
+    wait_s: float = Field(20, ge=0, le=25)
+
+
+class Claimed(BaseModel):
+    kind: Literal["run"] = "run"
+    run: int
+    attempt: int
+    recipe: dict[str, Any]
+    lease_s: float
+
+
+class ReportAsked(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    first_seq: int = Field(0, ge=0, lt=2**62)
+    events: Annotated[list[Event], Field(max_length=2000)] = []
+    log_offset: int = Field(0, ge=0, lt=2**62)
+    log: str = ""
+
+
+class Reported(BaseModel):
+    next_seq: int
+    log_size: int
+
+
+class BeatAnswer(BaseModel):
+    lease_s: float
+    command: Literal["none", "pause", "cancel", "cancel_now"]
+
+
+class FinishAsked(Asked):
+    outcome: Literal["succeeded", "failed", "cancelled", "released"]
+    exit_code: int | None = None
+    reason: Annotated[str, Field(max_length=4000)] | None = None

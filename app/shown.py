@@ -1,0 +1,56 @@
+"""Rows of the records in the shapes that pages and JSON share. Reads only; must not know HTML or routes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app import runs, schemas
+from app.leases import Leases
+from app.models import HELD, Attempt, Epoch, Run, Worker
+
+
+def whole(session: Session, run: Run, steps: Mapping[int, dict[str, Any]]) -> schemas.RunWhole:
+    """One run with its attempts and its latest step."""
+    attempts = [schemas.AttemptShown.model_validate(one) for one in runs.attempts_of(session, run.id)]
+    return schemas.RunWhole(
+        **schemas.RunShown.model_validate(run).model_dump(),
+        attempts=attempts,
+        resumed_from_epoch=attempts[-1].resumed_from_epoch if attempts else 0,
+        step=steps.get(run.id),
+    )
+
+
+def curve(rows: Sequence[Epoch]) -> list[schemas.EpochShown]:
+    """Epoch rows with the training clock added up."""
+    elapsed, shown = 0.0, []
+    for row in rows:
+        elapsed += row.seconds
+        columns = {key: getattr(row, key) for key in schemas.EpochShown.model_fields if key != "elapsed_seconds"}
+        shown.append(schemas.EpochShown(**columns, elapsed_seconds=elapsed))
+    return shown
+
+
+def workers(session: Session, leases: Leases) -> list[schemas.WorkerShown]:
+    """Every worker that ever asked for work; present ones first."""
+    holding = (
+        select(Run.id, Attempt.worker)
+        .join(Attempt, (Attempt.run_id == Run.id) & (Attempt.number == Run.attempt))
+        .where(Run.status.in_(HELD))
+    )
+    busy = {worker: run_id for run_id, worker in session.execute(holding)}
+    found = [
+        schemas.WorkerShown(
+            name=worker.name,
+            device=worker.device,
+            backends=worker.backends,
+            present=leases.present(worker.name),
+            seen_at=worker.seen_at,
+            run=busy.get(worker.name),
+        )
+        for worker in session.scalars(select(Worker).order_by(Worker.name))
+    ]
+    return sorted(found, key=lambda worker: not worker.present)

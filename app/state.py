@@ -1,0 +1,36 @@
+"""What the routes work with, put together once and found on the app: no globals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from app.database import Records
+from app.leases import Leases
+from app.live import Hub
+from app.settings import Settings
+from app.tokens import Tokens
+
+
+@dataclass(frozen=True)
+class State:
+    """The parts of one running app. `now` is the wall clock, for people; leases have their own."""
+
+    settings: Settings
+    records: Records
+    hub: Hub
+    leases: Leases
+    tokens: Tokens
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+
+def of(request: Request) -> State:
+    state: State = request.app.state.pitwall
+    return state
+
+
+Here = Annotated[State, Depends(of)]

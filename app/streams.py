@@ -1,0 +1,48 @@
+"""The two event streams: of one run, and of all."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query
+from fastapi.concurrency import run_in_threadpool
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from app import runs
+from app.live import follow
+from app.state import Here, State
+
+router = APIRouter(prefix="/api/v1", tags=["streams"])
+
+LastId = Annotated[str | None, Header(alias="Last-Event-ID", max_length=40)]
+After = Annotated[int | None, Query(ge=0, lt=2**62, description="Start after this event id; 0 replays all")]
+
+
+@router.get("/runs/{run_id}/events", response_class=EventSourceResponse)
+async def stream_run(
+    run_id: int, here: Here, last_event_id: LastId = None, after: After = None
+) -> AsyncIterable[ServerSentEvent]:
+    """Everything that happens to one run: `status`, `started`, `epoch`, `step`, `log` …, from its beginning."""
+    await run_in_threadpool(_find, here, run_id)
+    async for event in follow(here.hub, here.records, run_id, _start(last_event_id, after, 0)):
+        yield event
+
+
+@router.get("/events", response_class=EventSourceResponse)
+async def stream_all(here: Here, last_event_id: LastId = None, after: After = None) -> AsyncIterable[ServerSentEvent]:
+    """The same of all runs, from now on unless `after` or Last-Event-ID says otherwise."""
+    async for event in follow(here.hub, here.records, None, _start(last_event_id, after, None)):
+        yield event
+
+
+def _start(last_event_id: str | None, after: int | None, default: int | None) -> int | None:
+    """Last-Event-ID wins: a browser that reconnects sends it beside the address that it first asked for."""
+    if last_event_id and last_event_id.isdecimal():
+        return int(last_event_id)
+    return default if after is None else after
+
+
+def _find(here: State, run_id: int) -> None:
+    with here.records.read() as session:
+        runs.find(session, run_id)

@@ -1,0 +1,90 @@
+"""create_app: the routes, the gate, the error pages, the life of the process. Nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Scope
+
+from app import answers, api, health, pages, run_queue, streams, worker_api
+from app.problems import Problem
+from app.security import Gate
+from app.state import State
+
+STATIC = Path(__file__).parent.parent / "static"
+SWEEP_S = 0.5  # how often lapsed leases are looked for
+
+logger = logging.getLogger(__name__)
+
+
+def create_app(state: State) -> FastAPI:
+    """The whole web app over the given parts."""
+    app = FastAPI(
+        title="Pitwall",
+        version="1",
+        summary="Launch and watch training runs.",
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,  # Swagger's page loads scripts from elsewhere
+        redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,
+        lifespan=_life,
+    )
+    app.state.pitwall = state
+    for part in (api, worker_api, streams, health, pages):
+        app.include_router(part.router)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.add_exception_handler(Problem, answers.of_problem)
+    app.add_exception_handler(RequestValidationError, answers.of_validation)
+    app.add_exception_handler(HTTPException, answers.of_http)
+    app.add_exception_handler(Exception, answers.of_bug)
+    app.add_middleware(Gate, settings=state.settings, tokens=state.tokens, answer=_answer)
+    return app
+
+
+def _answer(scope: Scope, problem: Problem) -> ASGIApp:
+    response: Response = answers.render(Request(scope), problem)
+    return response
+
+
+@contextlib.asynccontextmanager
+async def _life(app: FastAPI) -> AsyncIterator[None]:
+    state: State = app.state.pitwall
+    state.hub.bind(asyncio.get_running_loop())
+    with state.records.read() as session:
+        state.leases.restore(run_queue.held(session))
+    sweeping = asyncio.create_task(_sweep(state))
+    try:
+        yield
+    finally:
+        state.hub.close()
+        sweeping.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await sweeping
+
+
+async def _sweep(state: State) -> None:
+    """Rescue the runs of workers that fell silent."""
+    while True:
+        await asyncio.sleep(SWEEP_S)
+        if lapsed := state.leases.lapsed():
+            try:
+                await asyncio.to_thread(_rescue, state, lapsed)
+            except Exception:
+                logger.exception("could not rescue %s; trying again", lapsed)
+
+
+def _rescue(state: State, lapsed: list[tuple[int, int]]) -> None:
+    with state.records.write() as session:
+        run_queue.rescue(session, lapsed, state.now())
+    for run_id, attempt in lapsed:
+        logger.warning("run %d: the worker of attempt %d fell silent", run_id, attempt)
+        state.leases.end(run_id, attempt)

@@ -1,0 +1,96 @@
+"""The workers' four verbs over HTTP: claim, report, beat, finish. The gate has checked the worker token."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from fastapi import APIRouter, Request, Response
+from fastapi.concurrency import run_in_threadpool
+
+from app import files, run_queue, schemas
+from app.leases import LEASE_S
+from app.models import Attempt
+from app.state import Here, State
+
+HANGS_UP_S = 1.0  # how often a waiting claim looks whether its worker is still there
+
+router = APIRouter(prefix="/api/v1/worker", tags=["worker protocol"], responses={409: {"model": schemas.ProblemShown}})
+
+
+@router.post("/claim", responses={204: {"description": "Nothing to do: ask again"}})
+async def claim_run(asked: schemas.ClaimAsked, request: Request, here: Here) -> schemas.Claimed:
+    """Wait for a run that this worker can do, and take it: the answer's attempt fences all that follows."""
+    who = run_queue.WhoClaims(asked.worker, asked.device, asked.backends)
+    ends = time.monotonic() + asked.wait_s
+    here.leases.waits(who.worker, waits=True)
+    try:
+        with here.hub.waker() as waker:
+            while True:
+                waker.clear()
+                claimed = await run_in_threadpool(_claim, here, who)
+                if claimed is not None:
+                    return claimed
+                while not waker.is_set() and time.monotonic() < ends and not here.hub.closing:
+                    if await request.is_disconnected():
+                        here.leases.gone(who.worker)
+                        return Response(status_code=204)  # type: ignore[return-value]  # nobody reads it
+                    wait = min(HANGS_UP_S, max(ends - time.monotonic(), 0))
+                    await asyncio.wait([asyncio.ensure_future(waker.wait())], timeout=wait)
+                if not waker.is_set() or here.hub.closing:
+                    return Response(status_code=204)  # type: ignore[return-value]  # no body to model
+    finally:
+        here.leases.waits(who.worker, waits=False)
+
+
+@router.post("/runs/{run_id}/attempts/{attempt}/report")
+def report_events(run_id: int, attempt: int, asked: schemas.ReportAsked, here: Here) -> schemas.Reported:
+    """Store what the child said and wrote. Saying it twice is free; after a gap the answer says where to go on."""
+    with here.records.write() as session:
+        next_seq = run_queue.report(session, run_id, attempt, asked.first_seq, asked.events, here.now())
+        row = session.get_one(Attempt, (run_id, attempt))
+        path = files.log_path(here.settings.data_dir, run_id, attempt)
+        before, row.log_size = row.log_size, files.write_log(path, asked.log_offset, row.log_size, asked.log)
+        if row.log_size > before:
+            grown = {"run": run_id, "attempt": attempt, "size": row.log_size}
+            session.info.setdefault("told", []).append({"id": None, "run": run_id, "event": "log", "data": grown})
+        answer = schemas.Reported(next_seq=next_seq, log_size=row.log_size)
+    _alive(here, run_id, attempt)
+    return answer
+
+
+@router.post("/runs/{run_id}/attempts/{attempt}/beat")
+def beat_run(run_id: int, attempt: int, here: Here) -> schemas.BeatAnswer:
+    """Keep the lease, and hear what people want."""
+    with here.records.write() as session:
+        command = run_queue.beat(session, run_id, attempt, here.now())
+        worker = session.get_one(Attempt, (run_id, attempt)).worker
+    _alive(here, run_id, attempt)
+    here.leases.saw(worker)
+    return schemas.BeatAnswer(lease_s=LEASE_S, command=command)  # type: ignore[arg-type]  # runs.requested is checked
+
+
+@router.post("/runs/{run_id}/attempts/{attempt}/finish")
+def finish_run(run_id: int, attempt: int, asked: schemas.FinishAsked, here: Here) -> schemas.RunShown:
+    """The attempt is over."""
+    with here.records.write() as session:
+        run = run_queue.finish(
+            session, run_id, attempt, asked.outcome, here.now(), exit_code=asked.exit_code, reason=asked.reason
+        )
+        answer = schemas.RunShown.model_validate(run)
+    here.leases.end(run_id, attempt)
+    return answer
+
+
+def _claim(here: State, who: run_queue.WhoClaims) -> schemas.Claimed | None:
+    with here.records.write() as session:
+        run_queue.enrol(session, who, here.now())
+        run = run_queue.claim(session, who, here.now())
+        if run is None:
+            return None
+        here.leases.grant(run.id, run.attempt)
+        return schemas.Claimed(run=run.id, attempt=run.attempt, recipe=run.recipe, lease_s=LEASE_S)
+
+
+def _alive(here: State, run_id: int, attempt: int) -> None:
+    here.leases.grant(run_id, attempt)
