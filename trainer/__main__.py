@@ -21,7 +21,7 @@ from typing import IO, Any
 from pydantic import ValidationError
 
 from trainer.events import EpochEnded, Failed, Finished, Said, Started, line
-from trainer.failures import CannotTrain, Stopped
+from trainer.failures import CannotTrain, RecipeMistake, Stopped
 from trainer.knobs import merge, mistakes
 from trainer.presets import PRESETS
 from trainer.recipe import Recipe
@@ -38,8 +38,11 @@ def main() -> int:
         _die_with(arguments.parent)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     say = _speaker(events)
-    recipe = _recipe(arguments)
-    if recipe is None:
+    try:
+        recipe = _recipe(arguments)
+    except RecipeMistake as mistake:
+        log.error("%s", mistake)
+        say(Failed(kind=mistake.kind, message=str(mistake)))
         return BAD_RECIPE
     if arguments.dir is not None:
         arguments.dir.mkdir(parents=True, exist_ok=True)
@@ -58,10 +61,10 @@ def _run(recipe: Recipe, say: Callable[[Said], None], root: Path, stop: Callable
         log.info("stopped on request")
         return STOPPED
     except BrokenPipeError:
-        log.error("nobody reads the events any more")  # noqa: TRY400
+        log.error("nobody reads the events any more")
         return FAILED
     except CannotTrain as problem:
-        log.error("%s\n%s", problem, problem.hint)  # noqa: TRY400
+        log.error("%s. %s", problem, problem.hint)
         say(Failed(kind=problem.kind, message=str(problem), hint=problem.hint))
         return BAD_RECIPE if problem.kind == "recipe" else FAILED
     except MemoryError:
@@ -131,20 +134,19 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _recipe(arguments: argparse.Namespace) -> Recipe | None:
-    """The complete recipe, or None with each mistake on stderr behind its path."""
+def _recipe(arguments: argparse.Namespace) -> Recipe:
+    """The complete recipe. Raises RecipeMistake with a line for each mistake, its path first."""
     base = PRESETS[arguments.preset].recipe if arguments.preset else Recipe()
     try:
         partial = _partial(arguments)
         if not isinstance(partial, dict):
-            raise ValueError("a recipe is a JSON object")  # noqa: TRY004  (told like any other mistake)
+            raise ValueError("a recipe is a JSON object")
         return Recipe.model_validate(merge(base.model_dump(mode="json"), partial))
     except ValidationError as error:
-        for path, sentence in mistakes(error):
-            log.error("%s: %s", path, sentence)  # noqa: TRY400
+        lines = [f"{path}: {sentence}" for path, sentence in mistakes(error)]
+        raise RecipeMistake("\n".join(lines)) from error
     except (OSError, ValueError, RecursionError) as error:
-        log.error("recipe: %s", error)  # noqa: TRY400
-    return None
+        raise RecipeMistake(f"recipe: {error}") from error
 
 
 def _partial(arguments: argparse.Namespace) -> Any:

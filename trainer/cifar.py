@@ -189,5 +189,5 @@ def _text(name: Any) -> str:
 
 
 def _damaged(where: str, what: str) -> DatasetDamaged:
-    place = where.split(": ")[0]
+    place = where.split(": ", maxsplit=1)[0]
     return DatasetDamaged(f"{where} is damaged: {what}", f"Delete {place} and it will be downloaded anew.")

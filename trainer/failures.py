@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 
-class CannotTrain(Exception):  # noqa: N818  (named as the sentence it ends)
+class CannotTrain(Exception):
     """`str(error)` says what is wrong; `hint` says what to do about it; `kind` is the word in the event."""
 
     kind: ClassVar[str] = "error"
@@ -46,5 +46,5 @@ class OutOfMemory(CannotTrain):
     kind = "out_of_memory"
 
 
-class Stopped(Exception):  # noqa: N818  (a request, not an error)
+class Stopped(Exception):
     """The run was asked to stop and stands at a step boundary."""

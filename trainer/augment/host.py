@@ -92,7 +92,7 @@ def normalisation(kind: str, train_images: Pictures) -> tuple[Batch, Batch]:
         counts = np.stack([np.bincount(flat[:, channel], minlength=256) for channel in range(3)])
         level = np.arange(256, dtype=np.float64)
         mean = counts @ level / len(flat)
-        deviation = np.sqrt(counts @ level**2 / len(flat) - mean**2)
+        deviation = np.sqrt((counts * (level - mean[:, None]) ** 2).sum(axis=1) / len(flat))
         # A channel that never changes carries nothing: leave its size alone rather than divide by nothing.
         deviation = np.where(deviation > 0, deviation, 255.0)
         return deviation.astype(np.float32), (mean / deviation).astype(np.float32)

@@ -1,0 +1,1 @@
+"""The training, from pure functions to whole child processes."""
