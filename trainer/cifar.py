@@ -170,8 +170,11 @@ class _ArraysOnly(pickle.Unpickler):
     """Builds dicts, lists, strings, numbers and NumPy arrays; any other name is refused, not imported."""
 
     allowed: ClassVar[dict[tuple[str, str], Any]] = {
+        # Two ways to rebuild an array (the second is pickle protocol 5's), under NumPy 1's and 2's names.
         ("numpy.core.multiarray", "_reconstruct"): np._core.multiarray._reconstruct,  # type: ignore[attr-defined]
         ("numpy._core.multiarray", "_reconstruct"): np._core.multiarray._reconstruct,  # type: ignore[attr-defined]
+        ("numpy.core.numeric", "_frombuffer"): np._core.numeric._frombuffer,  # type: ignore[attr-defined]
+        ("numpy._core.numeric", "_frombuffer"): np._core.numeric._frombuffer,  # type: ignore[attr-defined]
         ("numpy", "ndarray"): np.ndarray,
         ("numpy", "dtype"): np.dtype,
         ("_codecs", "encode"): lambda text, encoding: text.encode(encoding),

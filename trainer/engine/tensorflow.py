@@ -49,8 +49,13 @@ class TensorFlowEngine:
         # [loss, penalty, correct, count], in float64: a float32 sum of 50,000 losses loses its last digits.
         self._training = tf.Variable(tf.zeros(4, tf.float64), trainable=False)
         self._evaluation = tf.Variable(tf.zeros(4, tf.float64), trainable=False)
-        # XLA pays on a GPU; on a CPU its convolutions are slower than TensorFlow's own.
-        compiled = tf.function(jit_compile=self.on_gpu, reduce_retracing=True)
+        # The number of pictures stays open, so that a smaller last batch is not traced anew. XLA pays on a
+        # GPU; on a CPU its convolutions are slower than TensorFlow's own.
+        batch = [
+            tf.TensorSpec((None, *self.model.input_shape[1:]), tf.float32),
+            tf.TensorSpec((None, classes), tf.float32),
+        ]
+        compiled = tf.function(input_signature=batch, jit_compile=self.on_gpu)
         self._step: Callable[[Any, Any], None] = compiled(self._train_step)
         self._evaluate: Callable[[Any, Any], None] = compiled(self._evaluation_step)
 

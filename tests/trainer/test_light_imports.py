@@ -1,0 +1,34 @@
+"""The modules that a web process may import bring no framework with them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+LIGHT = [
+    "trainer.recipe",
+    "trainer.presets",
+    "trainer.schedules",
+    "trainer.datasets",
+    "trainer.augment.draws",
+    "trainer.events",
+    "trainer.failures",
+]
+HEAVY = {"tensorflow", "keras", "jax", "sklearn", "scipy", "imgaug", "cv2", "PIL", "pooch", "requests", "tqdm"}
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_a_light_module_imports_no_framework(module: str):
+    program = f"import sys, {module}; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert not loaded & HEAVY
+    assert not loaded & {"app", "sqlalchemy", "fastapi"}
+
+
+def test_the_host_s_augmentation_imports_imgaug_only_when_used():
+    program = "import sys, trainer.augment.host; print('imgaug' in sys.modules, 'tensorflow' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
