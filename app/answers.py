@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse, Response
+from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from app import rendering
@@ -60,6 +61,11 @@ async def of_bug(request: Request, error: Exception) -> Response:
     problem = Problem(f"Pitwall made a mistake ({type(error).__name__}); the traceback is in its log")
     problem.status, problem.title = 500, "Our mistake"
     return render(request, problem)
+
+
+def mistakes_of(error: ValidationError) -> list[tuple[str, str]]:
+    """pydantic's findings about a body as (field, sentence)."""
+    return [(".".join(map(str, one["loc"])), _sentence(dict(one))) for one in error.errors()]
 
 
 def _json(problem: Problem) -> Response:

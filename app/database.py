@@ -112,7 +112,8 @@ def migrate(engine: Engine) -> None:
         current = context.get_current_revision()
         if current is not None and current not in known:
             raise Refusal(
-                f"the database was written by a newer Pitwall (schema {current}): install that version or restore a backup"
+                f"the database was written by a newer Pitwall (schema {current}): "
+                "install that version or restore a backup"
             )
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
@@ -171,6 +172,6 @@ def _prepare(connection: Any, record: Any) -> None:
 
 
 def _begin(connection: Any) -> None:
-    """BEGIN IMMEDIATE for writers: a reader that becomes a writer fails at once with SQLITE_BUSY, whatever the timeout."""
+    """BEGIN IMMEDIATE for writers: a reader that turns writer fails at once with SQLITE_BUSY, whatever the timeout."""
     writes = connection.get_execution_options().get("pitwall_writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

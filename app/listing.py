@@ -60,13 +60,12 @@ def listing(session: Session, question: Question) -> tuple[Sequence[Run], str | 
 
 def counts(session: Session) -> dict[str, int]:
     """How many runs stand at each status; every status is there."""
-    found = {
-        status: number for status, number in session.execute(select(Run.status, func.count()).group_by(Run.status))
-    }
+    rows = session.execute(select(Run.status, func.count()).group_by(Run.status))
+    found = dict(rows.tuples().all())
     return {str(status): found.get(str(status), 0) for status in Status}
 
 
-def _filtered(query: Select[tuple[Run]], question: Question) -> Select[tuple[Run]]:
+def _filtered(query: Select[Run], question: Question) -> Select[Run]:
     if question.status:
         wanted = question.status.split(",")
         unknown = [status for status in wanted if status not in set(Status)]

@@ -28,19 +28,19 @@ class Hub:
     """Spreads told events to the open streams, and wakes workers that wait for a run. Lives on one event loop."""
 
     def __init__(self) -> None:
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None
         self._streams: set[Stream] = set()
         self._wakers: set[asyncio.Event] = set()
         self.steps: dict[int, dict[str, Any]] = {}  # run -> where it stands, for pages opened in mid-epoch
         self.closing = False
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+        self.loop = loop
 
     def tell(self, told: list[Told]) -> None:
         """Spread events; from any thread. Called in the order of commits, so ids arrive in order."""
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._spread, told)
+        if self.loop is not None and not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(self._spread, told)
 
     def close(self) -> None:
         """End all streams, so that the server can stop at once."""

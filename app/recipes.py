@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from trainer.presets import PRESETS
 
 from app.problems import InvalidRecipe
 from trainer import datasets
 from trainer.knobs import merge, mistakes
+from trainer.presets import PRESETS
 from trainer.recipe import Recipe
 
 

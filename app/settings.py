@@ -1,4 +1,4 @@
-"""One frozen Settings: the only reader of the environment in app/. Passed as an argument, never imported as a global."""
+"""One frozen Settings: the only reader of the environment in app/. Passed on, never a global."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 
 from fastapi import APIRouter, Request, Response
@@ -36,7 +37,8 @@ async def claim_run(asked: schemas.ClaimAsked, request: Request, here: Here) -> 
                         here.leases.gone(who.worker)
                         return Response(status_code=204)  # type: ignore[return-value]  # nobody reads it
                     wait = min(HANGS_UP_S, max(ends - time.monotonic(), 0))
-                    await asyncio.wait([asyncio.ensure_future(waker.wait())], timeout=wait)
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(waker.wait(), wait)
                 if not waker.is_set() or here.hub.closing:
                     return Response(status_code=204)  # type: ignore[return-value]  # no body to model
     finally:
@@ -67,7 +69,7 @@ def beat_run(run_id: int, attempt: int, here: Here) -> schemas.BeatAnswer:
         worker = session.get_one(Attempt, (run_id, attempt)).worker
     _alive(here, run_id, attempt)
     here.leases.saw(worker)
-    return schemas.BeatAnswer(lease_s=LEASE_S, command=command)  # type: ignore[arg-type]  # runs.requested is checked
+    return schemas.BeatAnswer(lease_s=LEASE_S, command=command)
 
 
 @router.post("/runs/{run_id}/attempts/{attempt}/finish")

@@ -1,6 +1,6 @@
 """What a knob is: pydantic's field with a title, a help sentence and a unit; merging and checking of knobs.
 
-Must not know which knobs there are (recipe.py), any ML framework, or the app.
+Must not know what the knobs do (recipe.py), any ML framework, or the app.
 """
 
 from __future__ import annotations
@@ -13,6 +13,33 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 def knob(default: Any, title: str, help: str, *, unit: str = "", **limits: Any) -> Any:  # noqa: A002
     """A recipe field: `title` labels it in the form, `help` says what it does, `limits` are pydantic's."""
     return Field(default, title=title, description=help, json_schema_extra={"unit": unit}, **limits)
+
+
+# pydantic's findings in the words of the form: what works, not what failed
+SENTENCES = {
+    "extra_forbidden": "there is no such knob",
+    "missing": "is missing",
+    "int_parsing": "must be a whole number",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_parsing": "must be a number",
+    "float_type": "must be a number",
+    "finite_number": "must be a finite number",
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
+    "string_type": "must be text",
+    "list_type": "must be a list",
+    "model_type": "must be an object with knobs",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    "greater_than": "must be above {gt}",
+    "less_than": "must be below {lt}",
+    "literal_error": "must be {expected}",
+    "too_long": "must have at most {max_length} entries",
+    "union_tag_invalid": "must be one of {expected_tags}",
+    "union_tag_not_found": "must say which kind it is",
+    "string_pattern_mismatch": "must be digits, cifar10, cifar100 or folder:NAME",
+}
 
 
 class Part(BaseModel):
@@ -75,17 +102,9 @@ def _path(loc: tuple[int | str, ...]) -> str:
 
 def _sentence(problem: dict[str, Any]) -> str:
     kind, context = problem["type"], problem.get("ctx", {})
-    if kind == "extra_forbidden":
-        return "there is no such knob"
+    if kind in SENTENCES:
+        return SENTENCES[kind].format(**context)
     if kind == "value_error":
         return str(context["error"])
-    if kind in {"union_tag_invalid", "union_tag_not_found"}:
-        return (
-            f"must be one of {context.get('expected_tags', '')}"
-            if context.get("expected_tags")
-            else "must say which kind"
-        )
-    if kind == "string_pattern_mismatch":
-        return "must be digits, cifar10, cifar100 or folder:NAME"
     message = str(problem["msg"])
-    return message[0].lower() + message[1:]
+    return message[:1].lower() + message[1:]

@@ -57,9 +57,7 @@ class Dataset(Part):
 class ResNet9(Part):
     """David Page's ResNet9 as the original experiment wrote it; 6,577,600 parameters at width 64."""
 
-    name: Literal["resnet9"] = knob(
-        "resnet9", "Network", "The nine-layer residual net of the DAWNBench record."
-    )
+    name: Literal["resnet9"] = knob("resnet9", "Network", "The nine-layer residual net of the DAWNBench record.")
     width: int = knob(
         64,
         "Width",
@@ -71,9 +69,7 @@ class ResNet9(Part):
     identity: bool = knob(
         False, "Identity layers", "Put back the two identity layers that the original experiment tried."
     )
-    dropout: float = knob(
-        0.1, "Dropout", "Share of activations dropped inside both residual branches.", ge=0, lt=1
-    )
+    dropout: float = knob(0.1, "Dropout", "Share of activations dropped inside both residual branches.", ge=0, lt=1)
     bn_momentum: float = knob(
         0.1,
         "Batch-norm momentum",
@@ -92,11 +88,9 @@ class Constant(Part):
 
 
 class Triangular(Part):
-    """Smith's cyclical learning rate: straight up from base to max in `step_epochs`, straight down again."""
+    """Smith's cyclical learning rate: straight up from base to peak in half a cycle, straight down again."""
 
-    kind: Literal["triangular"] = knob(
-        "triangular", "Schedule", "How the learning rate moves during the run."
-    )
+    kind: Literal["triangular"] = knob("triangular", "Schedule", "How the learning rate moves during the run.")
     base_lr: float = knob(0.001, "Base rate", "Where each cycle starts and ends.", ge=0, le=100)
     max_lr: float = knob(0.4, "Peak rate", "The top of each cycle.", ge=0, le=100)
     step_epochs: float = knob(

@@ -1,0 +1,72 @@
+# The verbs of this project. `make help` lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+GPU := $(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L >/dev/null 2>&1 && echo yes)
+WORKER := $(if $(GPU),requirements-worker-gpu.txt,requirements-worker-cpu.txt)
+RUN := requirements-web.txt $(WORKER)
+DEV := requirements-dev.txt
+LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q
+
+.PHONY: help run test test-all test-compose bench lint format lock clean
+
+help: ## list the verbs
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: .venv/run.done ## set up what is missing, then start the app and a worker for each device
+	@exec $(BIN)/python -m app up
+
+test: .venv/dev.done ## every check that a change must pass: lint, types, unit, real processes, a browser
+	$(MAKE) --no-print-directory lint
+	$(BIN)/python tests/chromium.py
+	$(BIN)/python -m pytest -m "not compose"
+
+test-all: test test-compose ## everything, the composed system included
+
+test-compose: .venv/dev.done ## build the images and drive the composed system (skips where no engine can run)
+	$(BIN)/python -m pytest -m compose tests/e2e
+
+bench: .venv/dev.done ## measure and print tables; nothing passes or fails
+	$(BIN)/python tests/chromium.py
+	$(BIN)/python -m benchmarks
+
+lint: .venv/dev.done ## style and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: .venv/dev.done ## put the code into its shape
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+lock: .venv/dev.done ## make the locked requirements anew from pyproject.toml
+	@# one resolution for all, so that any two files can be installed together
+	$(BIN)/$(LOCK) --group web --group worker-gpu --group dev -o requirements.lock
+	for group in web worker-cpu worker-gpu dev; do \
+	  $(BIN)/$(LOCK) --group $$group -c requirements.lock -o requirements-$$group.txt || exit 1; done
+	rm requirements.lock
+
+clean: ## remove what was set up (never the data)
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' \
+	  || { echo "Pitwall needs Python 3.11 or 3.12: make PYTHON=python3.11 ..."; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+	  || { echo "Python's venv is missing. Add it with: apt-get install -y python3-venv"; exit 1; }
+	$(PYTHON) -m venv .venv
+
+# uv where somebody has it, pip otherwise: the same hashed files, seconds instead of minutes
+INSTALL = if command -v uv >/dev/null 2>&1; then uv pip install --python $(BIN)/python -q --no-deps --require-hashes $(1); \
+  else $(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes $(1); fi
+
+.venv/run.done: .venv/bin/python $(RUN)
+	@echo "Installing $(RUN): the framework is large, the first time takes a few minutes ..."
+	@$(call INSTALL,$(foreach file,$(RUN),-r $(file)))
+	@touch $@
+
+.venv/dev.done: .venv/run.done $(DEV)
+	@echo "Installing $(DEV) ..."
+	@$(call INSTALL,-r $(DEV))
+	@touch $@

@@ -1,0 +1,97 @@
+"""python -m app up | serve | migrate | token: the one place where the parts are put together."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import sys
+from types import FrameType
+
+import uvicorn
+from pydantic import ValidationError
+
+from app import quickstart
+from app.database import Records
+from app.leases import Leases
+from app.live import Hub
+from app.problems import Refusal
+from app.settings import Settings
+from app.state import State
+from app.tokens import Tokens, made
+from app.up import up
+from app.web import create_app
+from trainer.parent import die_with
+
+DRAIN_S = 3  # how long open requests may take to end after a stop
+
+
+class Server(uvicorn.Server):
+    """Ends the open streams when it is told to stop: uvicorn alone would wait for their clients."""
+
+    def __init__(self, config: uvicorn.Config, hub: Hub) -> None:
+        super().__init__(config)
+        self._hub = hub
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._hub.closing = True
+        if self._hub.loop is not None:
+            self._hub.loop.call_soon_threadsafe(self._hub.close)
+        super().handle_exit(sig, frame)
+
+
+def serve(settings: Settings) -> None:
+    """The web process: records, streams, pages, API. Ends on SIGTERM or Ctrl-C."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    tokens = Tokens.of(settings)
+    hub = Hub()
+    records = Records(settings.url, hub.tell)
+    try:
+        state = State(settings, records, hub, Leases(), tokens)
+        if settings.quickstart:
+            quickstart.queue_first(state)
+        config = uvicorn.Config(
+            create_app(state),
+            host=settings.host,
+            port=settings.port,
+            log_level="warning",
+            timeout_graceful_shutdown=DRAIN_S,
+            server_header=False,
+        )
+        logging.getLogger(__name__).info("serving http://%s:%d", settings.host, settings.port)
+        Server(config, hub).run()
+    finally:
+        records.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m app", description="Pitwall: launch and watch training runs.")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    verbs.add_parser("up", help="serve, and start a worker for each GPU (or one for the CPU)")
+    serving = verbs.add_parser("serve", help="the web process alone")
+    serving.add_argument("--parent", type=int, default=None, help="end when this process has ended")
+    verbs.add_parser("migrate", help="bring the database up to this version, then stop")
+    verbs.add_parser("token", help="print the login token, making it if there is none")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", datefmt="%H:%M:%S")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        names = "; ".join(f"PITWALL_{str(one['loc'][0]).upper()}: {one['msg']}" for one in error.errors())
+        raise Refusal(names) from None
+    match arguments.verb:
+        case "up":
+            sys.exit(up(settings))
+        case "serve":
+            if arguments.parent is not None:
+                die_with(arguments.parent, signal.SIGTERM)
+            serve(settings)
+        case "migrate":
+            Records(settings.url).close()
+        case "token":
+            print(made(settings.login_token_file))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,225 @@
+"""The recipe as a form: fields made from the recipe's own knobs, and the form's text back into a recipe's shape.
+
+Must not know HTML or the database. A knob that is added to trainer/recipe.py appears in the form by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import NoneType
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+
+from trainer.knobs import Part
+from trainer.recipe import Recipe
+
+TITLES = {"dataset": "Data set", "optimizer": "Optimiser"}
+TAGS = ("kind", "op", "name")  # the knob that says which of several parts this is
+
+
+@dataclass
+class Knob:
+    """One field of the form."""
+
+    path: str
+    title: str
+    help: str
+    unit: str
+    kind: Literal["number", "whole", "check", "choice", "text"]
+    value: Any
+    default: Any
+    choices: list[str] = field(default_factory=list)
+    least: float | None = None
+    most: float | None = None
+    optional: bool = False
+    reshapes: bool = False  # another choice brings other fields
+    error: str | None = None
+    range: str = ""  # the allowed values in words; empty where all are
+
+
+@dataclass
+class Group:
+    """Fields that belong together, perhaps with groups inside."""
+
+    path: str
+    title: str
+    help: str
+    knobs: list[Knob]
+    groups: list[Group] = field(default_factory=list)
+    is_list: bool = False
+    error: str | None = None
+
+
+def groups(values: Mapping[str, Any], errors: Mapping[str, str], datasets: list[str]) -> list[Group]:
+    """The whole recipe as groups, with the given values (perhaps wrong ones) and the message beside each field."""
+    found: list[Group] = []
+    alone = Group("", "Training", "How long, how many at once, and from which seed.", [])
+    for name, info in Recipe.model_fields.items():
+        value = values.get(name)
+        if info.annotation is not None and get_origin(info.annotation) is list:
+            found.append(_list(name, info, value, errors))
+        elif (part := _part(info.annotation, value)) is not None:
+            found.append(_group(name, part, value, errors, reshapes=len(_parts(info.annotation)) > 1))
+        else:
+            alone.knobs.append(_knob(name, info, value, errors))
+    _offer(found, "dataset.name", datasets)
+    return [*found, alone]
+
+
+def from_text(fields: Mapping[str, str]) -> dict[str, Any]:
+    """The form's fields (`augment.0.p` -> "0.5") as a nested recipe. Numbers stay text: validation reads them.
+
+    Missing check boxes are False, empty optional fields are None.
+    """
+    tree: dict[str, Any] = {}
+    for path, text in fields.items():
+        at = tree
+        *parents, last = path.split(".")
+        for step in parents:
+            at = at.setdefault(step, {})
+            if not isinstance(at, dict):
+                break
+        else:
+            at[last] = text.strip()
+    tree.setdefault("augment", {})
+    return _read(tree, Recipe)
+
+
+def reshaped(recipe: dict[str, Any], action: str) -> dict[str, Any]:
+    """The recipe after a button of the augmentation list: `add.flip`, `remove.1`, `up.2`, `down.0`."""
+    verb, _, rest = action.partition(".")
+    operations = list(recipe.get("augment", []))
+    index = int(rest) if rest.isdecimal() and int(rest) < len(operations) else None
+    if verb == "add":
+        operations.append({"op": rest})
+    elif verb == "remove" and index is not None:
+        del operations[index]
+    elif verb in {"up", "down"} and index is not None:
+        other = index + (1 if verb == "down" else -1)
+        if 0 <= other < len(operations):
+            operations[index], operations[other] = operations[other], operations[index]
+    return recipe | {"augment": operations}
+
+
+def operations() -> list[str]:
+    """The operations that the augmentation list can hold."""
+    annotation = get_args(Recipe.model_fields["augment"].annotation)[0]
+    return [_tag(part) for part in _parts(annotation)]
+
+
+def _offer(found: list[Group], path: str, choices: list[str]) -> None:
+    """Make a text field a choice; a value that is not among them stays visible."""
+    for knob in (knob for group in found for knob in group.knobs if knob.path == path):
+        knob.kind, knob.choices = "choice", choices + [str(knob.value)] * (knob.value not in choices)
+
+
+def _range(limits: Mapping[str, float]) -> str:
+    words = {"ge": "from {:,}", "gt": "above {:,}", "le": "to {:,}", "lt": "below {:,}"}
+    return " ".join(words[name].format(limits[name]) for name in words if name in limits)
+
+
+def _group(path: str, part: type[Part], value: Any, errors: Mapping[str, str], *, reshapes: bool = False) -> Group:
+    values = value if isinstance(value, Mapping) else {}
+    title = TITLES.get(path) or path.rsplit(".", 1)[-1].replace("_", " ").capitalize()
+    group = Group(path, title, (part.__doc__ or "").split("\n")[0], [], error=errors.get(path))
+    for name, info in part.model_fields.items():
+        inner = _part(info.annotation, values.get(name))
+        if inner is not None:
+            group.groups.append(_group(f"{path}.{name}", inner, values.get(name), errors))
+        else:
+            knob = _knob(f"{path}.{name}", info, values.get(name, info.get_default()), errors)
+            if reshapes and name in TAGS:
+                knob.reshapes = True
+                annotation = Recipe.model_fields[path].annotation
+                knob.choices = [_tag(one) for one in _parts(annotation)]
+            group.knobs.append(knob)
+    return group
+
+
+def _list(path: str, info: FieldInfo, value: Any, errors: Mapping[str, str]) -> Group:
+    annotation = get_args(info.annotation)[0]
+    group = Group(path, info.title or path, info.description or "", [], is_list=True, error=errors.get(path))
+    for index, entry in enumerate(value if isinstance(value, list) else []):
+        part = _part(annotation, entry)
+        if part is None:
+            continue
+        one = _group(f"{path}.{index}", part, entry, errors)
+        one.title = _tag(part).replace("_", " ")
+        one.knobs = [knob for knob in one.knobs if not knob.path.endswith(".op")]
+        group.groups.append(one)
+    return group
+
+
+def _knob(path: str, info: FieldInfo, value: Any, errors: Mapping[str, str]) -> Knob:
+    annotation, optional = info.annotation, False
+    if NoneType in get_args(annotation):
+        annotation, optional = next(one for one in get_args(annotation) if one is not NoneType), True
+    extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+    limits = {
+        name: getattr(bound, name)
+        for bound in info.metadata
+        for name in ("ge", "gt", "le", "lt")
+        if hasattr(bound, name)
+    }
+    least, most = limits.get("ge", limits.get("gt")), limits.get("le", limits.get("lt"))
+    kinds: dict[Any, Any] = {int: "whole", float: "number", bool: "check"}
+    choices = [str(choice) for choice in get_args(annotation)] if get_origin(annotation) is Literal else []
+    return Knob(
+        path=path,
+        title=info.title or path,
+        help=info.description or "",
+        unit=str(extra.get("unit", "")),
+        kind="choice" if choices else kinds.get(annotation, "text"),
+        value=info.get_default() if value is None and not optional else value,
+        default=info.get_default(),
+        choices=choices,
+        least=least,
+        most=most,
+        optional=optional,
+        range=_range(limits),
+        error=errors.get(path),
+    )
+
+
+def _read(tree: Any, part: type[Part]) -> dict[str, Any]:
+    if not isinstance(tree, dict):
+        return {}
+    read = dict(tree)
+    for name, info in part.model_fields.items():
+        if get_origin(info.annotation) is list:
+            annotation = get_args(info.annotation)[0]
+            entries = tree.get(name, {})
+            ordered = (
+                sorted(entries, key=lambda key: int(key) if key.isdecimal() else 0) if isinstance(entries, dict) else []
+            )
+            read[name] = [_read(entries[key], _part(annotation, entries[key]) or Part) for key in ordered]
+        elif (inner := _part(info.annotation, tree.get(name))) is not None:
+            read[name] = _read(tree.get(name, {}), inner)
+        elif info.annotation is bool:
+            read[name] = name in tree
+        elif tree.get(name) == "" and NoneType in get_args(info.annotation):
+            read[name] = None
+    return read
+
+
+def _part(annotation: Any, value: Any) -> type[Part] | None:
+    """The Part that a value is of: by its tag where there are several, the first where it does not say."""
+    parts = _parts(annotation)
+    if not parts:
+        return None
+    said = {value.get(tag) for tag in TAGS} if isinstance(value, Mapping) else set()
+    return next((part for part in parts if len(parts) > 1 and _tag(part) in said), parts[0])
+
+
+def _parts(annotation: Any) -> list[type[Part]]:
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    options = get_args(annotation) or (annotation,)
+    return [one for one in options if isinstance(one, type) and issubclass(one, Part)]
+
+
+def _tag(part: type[Part]) -> str:
+    name = next(tag for tag in TAGS if tag in part.model_fields)
+    return str(part.model_fields[name].get_default())

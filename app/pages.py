@@ -1,0 +1,208 @@
+"""HTML: pages for people, forms that POST and answer 303. The same verbs as the API; works without JavaScript."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse, RedirectResponse
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from app import charts, files, listing, runs, schemas, shown
+from app.models import ENDED, HELD, Event, Run
+from app.plotly_js import ADDRESS as PLOTLY
+from app.rendering import page
+from app.state import Here, State
+from trainer import datasets
+from trainer.presets import PRESETS
+from trainer.recipe import Recipe
+
+HOME_RUNS = 10
+LAST_WORDS = 2000  # bytes of log beside a failure
+
+SORTS = {
+    "-id": "Newest first",
+    "-best_val_accuracy": "Best accuracy first",
+    "time_to_target": "Fastest to the target first",
+    "name": "By name",
+}
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/")
+def show_home(request: Request, here: Here) -> HTMLResponse:
+    with here.records.read() as session:
+        context = _now(session, here) | {
+            "workers": shown.workers(session, here.leases),
+            "after": _newest_event(session),
+        }
+        return page(request, "home.html", context)
+
+
+@router.get("/fragments/now")
+def show_now(request: Request, here: Here) -> HTMLResponse:
+    with here.records.read() as session:
+        return page(request, "_now.html", _now(session, here))
+
+
+@router.get("/runs")
+def list_runs_page(
+    request: Request,
+    here: Here,
+    status: Annotated[str | None, Query(max_length=100)] = None,
+    q: Annotated[str | None, Query(max_length=200)] = None,
+    sort: Annotated[str, Query(max_length=40)] = "-id",
+    cursor: Annotated[str | None, Query(max_length=1000)] = None,
+) -> HTMLResponse:
+    question = listing.Question(status=status or None, q=q or None, sort=sort, cursor=cursor)
+    with here.records.read() as session:
+        rows, next_cursor = listing.listing(session, question)
+        asked = {"status": question.status, "q": question.q, "sort": question.sort, "cursor": next_cursor}
+        context = {
+            "runs": [schemas.RunShown.model_validate(run) for run in rows],
+            "steps": here.hub.steps,
+            "counts": listing.counts(session),
+            "question": question,
+            "sorts": SORTS,
+            "older": "/runs?" + urlencode({k: v for k, v in asked.items() if v}) if next_cursor else None,
+            "is_first_page": cursor is None and not q and not status and sort == "-id",
+            "after": _newest_event(session),
+        }
+        return page(request, "runs/index.html", context)
+
+
+@router.get("/runs/{run_id}")
+def show_run(run_id: int, request: Request, here: Here) -> HTMLResponse:
+    with here.records.read() as session:
+        run = shown.whole(session, runs.find(session, run_id), here.hub.steps)
+        rows = shown.curve(runs.epochs_of(session, run_id))
+        after = _newest_event(session)
+    recipe = Recipe.model_validate(run.recipe)
+    start, log = files.read_log(files.log_path(here.settings.data_dir, run_id, run.attempt))
+    context = _summary(run, here) | {
+        "rows": [row.model_dump(mode="json") for row in rows],
+        "best_epoch": run.best_epoch,
+        "figures": charts.of_run(rows, recipe, _train_images(run, recipe, here)),
+        "log": log,
+        "log_next": start + len(log.encode()),
+        "after": after,
+        "plotly": PLOTLY,
+    }
+    return page(request, "runs/show.html", context | _recipe(run))
+
+
+@router.get("/runs/{run_id}/row")
+def show_row(run_id: int, request: Request, here: Here) -> HTMLResponse:
+    with here.records.read() as session:
+        run = schemas.RunShown.model_validate(runs.find(session, run_id))
+    return page(request, "runs/_row.html", {"run": run, "step": here.hub.steps.get(run_id)})
+
+
+@router.get("/runs/{run_id}/summary")
+def show_summary(run_id: int, request: Request, here: Here) -> HTMLResponse:
+    with here.records.read() as session:
+        run = shown.whole(session, runs.find(session, run_id), here.hub.steps)
+    return page(request, "runs/_summary.html", _summary(run, here))
+
+
+@router.get("/runs/{run_id}/epochs")
+def show_epochs(run_id: int, request: Request, here: Here) -> HTMLResponse:
+    with here.records.read() as session:
+        run = runs.find(session, run_id)
+        rows = [row.model_dump() for row in shown.curve(runs.epochs_of(session, run_id))]
+        best = run.best_epoch
+    return page(request, "runs/_epochs.html", {"rows": rows, "best_epoch": best})
+
+
+@router.get("/runs/{run_id}/recipe")
+def show_recipe(run_id: int, request: Request, here: Here) -> HTMLResponse:
+    with here.records.read() as session:
+        run = shown.whole(session, runs.find(session, run_id), here.hub.steps)
+    return page(request, "runs/_recipe.html", {"run": run} | _recipe(run))
+
+
+@router.post("/runs/{run_id}/cancel")
+def cancel_run_page(run_id: int, here: Here) -> RedirectResponse:
+    with here.records.write() as session:
+        runs.cancel(session, run_id, here.now())
+    return RedirectResponse(f"/runs/{run_id}", 303)
+
+
+@router.post("/runs/{run_id}/delete")
+def delete_run_page(run_id: int, here: Here) -> RedirectResponse:
+    with here.records.write() as session:
+        runs.remove(session, run_id)
+    files.remove_logs(here.settings.data_dir, run_id)
+    return RedirectResponse("/runs", 303)
+
+
+def _now(session: Session, here: State) -> dict[str, Any]:
+    active = session.scalars(
+        select(Run).where(Run.status.not_in(ENDED)).order_by(Run.status.in_(HELD).desc(), Run.priority.desc(), Run.id)
+    )
+    ended = session.scalars(select(Run).where(Run.status.in_(ENDED)).order_by(Run.ended_at.desc()).limit(HOME_RUNS))
+    return {
+        "active": [schemas.RunShown.model_validate(run) for run in active.fetchmany(5 * HOME_RUNS)],
+        "ended": [schemas.RunShown.model_validate(run) for run in ended],
+        "steps": here.hub.steps,
+    }
+
+
+def _summary(run: schemas.RunWhole, here: State) -> dict[str, Any]:
+    log_tail = ""
+    if run.status == "failed" and run.attempt:
+        path = files.log_path(here.settings.data_dir, run.id, run.attempt)
+        log_tail = files.read_log(path, limit=LAST_WORDS)[1]
+    return {"run": run, "is_held": run.status in HELD, "has_ended": run.status in ENDED, "log_tail": log_tail}
+
+
+def _recipe(run: schemas.RunWhole) -> dict[str, Any]:
+    return {"knobs": _flat(run.recipe), "changed": _changed(run), "environment": _environment(run)}
+
+
+def _newest_event(session: Session) -> int:
+    return session.scalar(select(func.max(Event.id))) or 0
+
+
+def _train_images(run: schemas.RunWhole, recipe: Recipe, here: State) -> int | None:
+    """As the child counted them; before it has, as the recipe and the data set say."""
+    started = run.attempts[-1].started if run.attempts else None
+    if started:
+        return int(started["train_images"])
+    try:
+        images = datasets.find(recipe.dataset.name, here.settings.datasets_dir).train_images
+    except datasets.DatasetMissing:
+        return None
+    if images is None:
+        return None
+    images -= recipe.dataset.val_from_train or 0
+    return max(min(images, recipe.dataset.train_limit or images), 1)
+
+
+def _flat(value: Any, path: str = "") -> list[tuple[str, Any]]:
+    """A nested recipe as (path, value) rows."""
+    if isinstance(value, dict):
+        return [row for key, inner in value.items() for row in _flat(inner, f"{path}.{key}".strip("."))]
+    if isinstance(value, list):
+        return [row for index, inner in enumerate(value) for row in _flat(inner, f"{path}.{index}")] or [(path, "none")]
+    return [(path, "–" if value is None else value)]
+
+
+def _changed(run: schemas.RunWhole) -> set[str]:
+    """The knobs that differ from the preset that the run started from."""
+    if run.preset not in PRESETS:
+        return set()
+    before = dict(_flat(PRESETS[run.preset].recipe.model_dump(mode="json")))
+    return {key for key, value in _flat(run.recipe) if before.get(key) != value and key != "seed"}
+
+
+def _environment(run: schemas.RunWhole) -> list[tuple[str, Any]]:
+    """What the child said of itself, as rows."""
+    started = run.attempts[-1].started if run.attempts else None
+    if not started:
+        return []
+    said = {key: started[key] for key in ("train_images", "val_images", "steps_per_epoch")}
+    return _flat(said | {"parameters": started["parameters"]} | started["environment"])

@@ -1,0 +1,21 @@
+"""On an empty database: queue a short run on the embedded digits, so that the first live chart moves by itself."""
+
+from __future__ import annotations
+
+from sqlalchemy import text
+
+from app import runs
+from app.recipes import resolve
+from app.state import State
+
+NOTES = "Pitwall queued this by itself, so that you see a run move. Delete it whenever you like."
+
+
+def queue_first(state: State) -> None:
+    """Queue the quickstart, once in the life of a database: not again after it was deleted."""
+    with state.records.write() as session:
+        if session.scalar(text("SELECT 1 FROM sqlite_sequence WHERE name = 'runs'")):
+            return
+        resolved = resolve("quickstart", {}, state.settings.datasets_dir, strict=True)
+        labels = runs.Labels(name="Quickstart", tags=["quickstart"], notes=NOTES)
+        runs.launch(session, resolved, labels, state.now())

@@ -1,0 +1,100 @@
+"""Jinja: the environment, the filters that turn numbers into words, and `page`. Must not know the database."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+ROOT = Path(__file__).parent.parent
+MINUTE, HOUR = 60, 3600
+
+WORDS = {
+    "queued": "Queued",
+    "starting": "Starting",
+    "running": "Running",
+    "paused": "Paused",
+    "succeeded": "Succeeded",
+    "failed": "Failed",
+    "cancelled": "Cancelled",
+}
+
+
+def page(request: Request, template: str, context: dict[str, Any], status: int = 200) -> HTMLResponse:
+    """A template as an answer. Every template knows the request's path and whether there is a login to leave."""
+    state = request.app.state.pitwall
+    known = {"path": request.url.path, "has_login": bool(state.tokens.login), "words": WORDS}
+    return HTMLResponse(environment().get_template(template).render(known | context), status)
+
+
+@cache
+def environment() -> Environment:
+    made = Environment(
+        loader=FileSystemLoader(ROOT / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {
+        "percent": percent,
+        "duration": duration,
+        "when": when,
+        "figure": figure,
+        "json_data": json_data,
+        "pretty_json": lambda value: json.dumps(value, indent=2),
+    }
+    made.globals["static"] = static
+    return made
+
+
+def percent(share: float | None) -> str:
+    """0.94123 -> 94.12 %; None -> a dash."""
+    return "–" if share is None else f"{share * 100:.2f}\u202f%"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds in the two largest units that matter: 4.2 s, 3 min 05 s, 2 h 14 min."""
+    if seconds is None:
+        return "–"
+    if seconds < MINUTE:
+        return f"{seconds:.1f}\u202fs"
+    whole = round(seconds)
+    if whole < HOUR:
+        return f"{whole // MINUTE}\u202fmin {whole % MINUTE:02d}\u202fs"
+    return f"{whole // HOUR}\u202fh {whole % HOUR // MINUTE:02d}\u202fmin"
+
+
+def figure(value: float | None, digits: int = 4) -> str:
+    """A number with so many significant digits, without needless zeros."""
+    return "–" if value is None else f"{value:.{digits}g}"
+
+
+def when(time: datetime | None) -> Markup | str:
+    """A time element; times.js writes it in the reader's own zone."""
+    if time is None:
+        return "–"
+    return Markup('<time datetime="{}">{} UTC</time>').format(time.isoformat(), time.strftime("%Y-%m-%d %H:%M"))
+
+
+def json_data(value: Any) -> Markup:
+    """JSON for a `<script type="application/json">`: no text in it can end the element."""
+    return Markup(json.dumps(value).replace("<", "\\u003c").replace("&", "\\u0026"))  # noqa: S704
+
+
+def static(name: str) -> str:
+    """The address of a static file, with its content's hash: a new version is a new address."""
+    return f"/static/{name}?v={_content_hash(name)}"
+
+
+@cache
+def _content_hash(name: str) -> str:
+    return hashlib.sha256((ROOT / "static" / name).read_bytes()).hexdigest()[:12]

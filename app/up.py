@@ -1,0 +1,118 @@
+"""`python -m app up`: the web process and this machine's workers, started, kept and stopped together.
+
+The web process is a child like the workers, so that its restart never touches a run. Must not know the records.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from types import FrameType
+
+from app.settings import Settings
+from trainer.worker import devices
+
+logger = logging.getLogger("pitwall")
+
+GRACE_S = 30.0  # from SIGTERM to SIGKILL: a worker delivers its last words
+AGAIN_S = (0.5, 1.0, 2.0, 5.0, 10.0)  # waits before a process that died is started again
+HEALTHY_S = 60.0  # after so long a death counts as the first again
+REFUSED = 1  # exit code of a web process that will not start: starting it again would not help
+
+
+@dataclass
+class Part:
+    """One process that shall run for as long as we do."""
+
+    name: str
+    command: list[str]
+    process: subprocess.Popen[bytes] | None = None
+    started_at: float = 0.0
+    due_at: float = 0.0
+    deaths: int = 0
+
+    def start(self) -> None:
+        # a process group of its own, so that Ctrl-C reaches us alone and the order of the ends is ours
+        command = [sys.executable, "-m", *self.command, "--parent", str(os.getpid())]
+        self.process = subprocess.Popen(command, process_group=0)
+        self.started_at = time.monotonic()
+
+    def died(self) -> int | None:
+        """The exit code, once; the next start is put off a little longer each time."""
+        code = self.process.poll() if self.process else None
+        if code is None:
+            return None
+        self.process = None
+        now = time.monotonic()
+        self.deaths = 0 if now - self.started_at > HEALTHY_S else self.deaths
+        self.due_at = now + AGAIN_S[min(self.deaths, len(AGAIN_S) - 1)]
+        self.deaths += 1
+        return code
+
+
+@dataclass
+class Crew:
+    """All of them."""
+
+    parts: list[Part]
+    stopping: bool = field(default=False)
+
+    def stop(self, number: int, frame: FrameType | None) -> None:
+        self.stopping = True
+
+    def keep(self) -> int:
+        """Start all, restart what dies, until told to stop. Answers the exit code."""
+        code = 0
+        while not self.stopping:
+            for part in self.parts:
+                if part.process is None and time.monotonic() >= part.due_at:
+                    part.start()
+                ended = part.died()
+                if ended is None or self.stopping:
+                    continue
+                if part.name == "web" and ended == REFUSED and part.deaths == 1:
+                    self.stopping, code = True, REFUSED  # it has said why: a port or a database in use, no token
+                    break
+                logger.warning("%s ended with exit code %d; starting it again", part.name, ended)
+            time.sleep(0.1)
+        self._end()
+        return code
+
+    def _end(self) -> None:
+        """Workers first: they deliver their last words to the web process, which goes last."""
+        for group in ([part for part in self.parts if part.name != "web"], self.parts):
+            alive = [part.process for part in group if part.process and part.process.poll() is None]
+            for process in alive:
+                process.terminate()
+            ends = time.monotonic() + GRACE_S
+            for process in alive:
+                try:
+                    process.wait(max(ends - time.monotonic(), 0))
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+
+
+def up(settings: Settings) -> int:
+    """Run the web process and one worker per device until Ctrl-C or SIGTERM. Answers the exit code."""
+    server = f"http://127.0.0.1:{settings.port}" if settings.host in {"0.0.0.0", "::"} else _address(settings)  # noqa: S104
+    wanted = {"auto": devices(), "none": []}.get(settings.workers, settings.workers.split(","))
+    shared = ["--server", server, "--token-file", str(settings.worker_token_file), "--data-dir", str(settings.data_dir)]
+    crew = Crew(
+        [Part("web", ["app", "serve"])]
+        + [Part(f"worker {device}", ["trainer.worker", *shared, "--device", device]) for device in wanted]
+    )
+    signal.signal(signal.SIGINT, crew.stop)
+    signal.signal(signal.SIGTERM, crew.stop)
+    print(f"Pitwall: {_address(settings)}  (workers: {', '.join(wanted) or 'none'}; Ctrl-C stops all)", flush=True)  # noqa: T201
+    return crew.keep()
+
+
+def _address(settings: Settings) -> str:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"http://{host}:{settings.port}"

@@ -1,0 +1,38 @@
+// The recipe form without reloads: buttons and choices that change its shape fetch the new form and swap it in.
+
+document.documentElement.classList.add("js");
+document.querySelector("[data-problem]")?.focus();
+
+document.addEventListener("change", ({ target }) => {
+  if ("reshapes" in target.dataset) reshape(target.form, "shape");
+});
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("button[name=do]");
+  if (!button) return;
+  event.preventDefault();
+  reshape(button.form, button.value);
+});
+
+document.addEventListener("submit", ({ target }) => {
+  if ("recipe" in target.dataset) target.querySelector(".launch button").disabled = true; // one press, one run
+});
+
+addEventListener("pageshow", () => {
+  const button = document.querySelector(".launch button");
+  if (button) button.disabled = false; // back from the run's page
+});
+
+async function reshape(form, action) {
+  const fields = new URLSearchParams(new FormData(form));
+  fields.set("do", action);
+  const answer = await fetch("/runs/new", { method: "POST", body: fields });
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const drawn = page.querySelector("form[data-recipe]");
+  if (!answer.ok || !drawn) return form.submit();
+  const focus = document.activeElement?.name;
+  const value = document.activeElement?.value;
+  form.replaceWith(document.adoptNode(drawn));
+  const again = [...drawn.elements].filter((element) => element.name === focus);
+  (again.find((element) => element.value === value) ?? again[0])?.focus();
+}

@@ -1,0 +1,35 @@
+// Parts of the page that the server draws: `data-fragment` says where from, `data-on` after which events.
+// First paint and update are the same template. A part inside a run's row listens to that run only.
+
+import { localTimes } from "./times.js";
+
+const TOGETHER_MS = 60; // events of one commit arrive together: ask once
+
+export function keepFragments() {
+  const waiting = new Map();
+  for (const kind of ["status", "started", "epoch", "failed", "finished", "deleted"]) {
+    document.addEventListener(`pitwall:${kind}`, ({ detail }) => {
+      const run = String(detail.run ?? detail.id);
+      for (const part of document.querySelectorAll(`[data-fragment][data-on~="${kind}"]`)) {
+        if (part.dataset.run && part.dataset.run !== run) continue;
+        if (!waiting.has(part)) waiting.set(part, setTimeout(() => (waiting.delete(part), redraw(part)), TOGETHER_MS));
+      }
+    });
+  }
+}
+
+export async function redraw(part) {
+  const answer = await fetch(part.dataset.fragment);
+  if (!answer.ok) return; // deleted, or the app restarts: the next event tries again
+  const drawn = document.createElement("template");
+  drawn.innerHTML = (await answer.text()).trim();
+  localTimes(drawn.content);
+  if (part.tagName === "TR") return part.replaceWith(drawn.content);
+  const focused = part.contains(document.activeElement) ? signature(document.activeElement) : null;
+  part.replaceChildren(drawn.content);
+  if (focused) [...part.querySelectorAll("a, button, [tabindex]")].find((e) => signature(e) === focused)?.focus();
+}
+
+function signature(element) {
+  return `${element.tagName} ${element.getAttribute("href") ?? element.closest("form")?.action ?? element.className}`;
+}

@@ -1,0 +1,31 @@
+// Pages with tables of runs: rows redraw as their runs move, new runs appear on the first page.
+
+import { follow } from "./live.js";
+import { keepFragments } from "./fragments.js";
+import { keepProgress } from "./progress.js";
+import { localTimes } from "./times.js";
+
+localTimes();
+keepFragments();
+keepProgress();
+follow();
+
+document.addEventListener("pitwall:deleted", ({ detail }) => {
+  document.querySelectorAll(`tr[data-run="${detail.id}"]`).forEach((row) => row.remove());
+});
+
+const body = document.querySelector("[data-runs]");
+const seen = new Set();
+
+document.addEventListener("pitwall:status", async ({ detail: run }) => {
+  if (!("newRuns" in document.body.dataset) || document.querySelector("[data-fragment='/fragments/now']")) return;
+  if (seen.has(run.id) || document.querySelector(`tr[data-run="${run.id}"]`)) return;
+  seen.add(run.id);
+  if (!body) return location.reload(); // the page said that there were none
+  const answer = await fetch(`/runs/${run.id}/row`);
+  if (!answer.ok) return;
+  const drawn = document.createElement("template");
+  drawn.innerHTML = (await answer.text()).trim();
+  localTimes(drawn.content);
+  body.prepend(drawn.content);
+});

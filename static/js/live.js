@@ -1,0 +1,55 @@
+// One event stream per page, opened while the page is seen. What arrives becomes DOM events on the document:
+// `pitwall:epoch`, `pitwall:step`, `pitwall:status` … with the data as `detail`. Knows no page.
+
+const KINDS = ["status", "started", "epoch", "step", "log", "failed", "finished", "deleted"];
+const PATIENCE_MS = 2000; // a short cut is not worth a word
+
+let source = null;
+let address = document.body.dataset.stream;
+let lastId = null;
+let complaint = null;
+
+function open() {
+  if (source || !address) return;
+  source = new EventSource(resumed());
+  for (const kind of KINDS) {
+    source.addEventListener(kind, (message) => {
+      if (message.lastEventId) lastId = message.lastEventId;
+      document.dispatchEvent(new CustomEvent(`pitwall:${kind}`, { detail: JSON.parse(message.data) }));
+    });
+  }
+  source.addEventListener("reload", () => location.reload());
+  source.addEventListener("open", () => say(""));
+  source.addEventListener("error", () => {
+    say("Reconnecting …");
+    if (source?.readyState !== EventSource.CLOSED) return; // the browser tries again by itself
+    close(); // it gave up (the server answered an error): we do not
+    setTimeout(() => document.hidden || open(), PATIENCE_MS);
+  });
+}
+
+function close() {
+  source?.close();
+  source = null;
+}
+
+function resumed() {
+  if (lastId === null) return address;
+  const url = new URL(address, location.href);
+  url.searchParams.set("after", lastId);
+  return url;
+}
+
+function say(text) {
+  clearTimeout(complaint);
+  const place = document.querySelector("[data-link-state]");
+  complaint = setTimeout(() => (place.textContent = text), text ? PATIENCE_MS : 0);
+}
+
+export function follow() {
+  document.documentElement.classList.add("js");
+  open();
+  document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
+  addEventListener("pagehide", close);
+  addEventListener("pageshow", open);
+}

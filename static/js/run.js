@@ -1,0 +1,46 @@
+// The page of one run: charts, log, progress, and a sentence for screen readers.
+
+import { follow } from "./live.js";
+import { keepFragments } from "./fragments.js";
+import { keepLog } from "./log.js";
+import { keepProgress } from "./progress.js";
+import { Charts } from "./charts.js";
+import { localTimes } from "./times.js";
+
+const SAY_EVERY_MS = 5000;
+
+localTimes();
+keepFragments();
+keepProgress();
+keepLog(document.querySelector("[data-log]"));
+
+const json = (selector) => JSON.parse(document.querySelector(selector).textContent);
+const charts = new Charts(document.querySelector("[data-charts]"), json("[data-figures]"), json("[data-rows]"));
+document.addEventListener("pitwall:epoch", ({ detail: row }) => {
+  charts.add(row);
+  say(row);
+});
+document.addEventListener("pitwall:deleted", () => (location.href = "/runs"));
+
+const axis = document.querySelector("[data-axis]");
+axis.hidden = false;
+axis.addEventListener("click", ({ target }) => {
+  if (!target.dataset.by) return;
+  for (const button of axis.children) button.setAttribute("aria-pressed", button === target);
+  charts.show(target.dataset.by);
+});
+
+document.addEventListener("submit", (event) => {
+  const question = event.target.dataset.confirm;
+  if (question && !confirm(question)) event.preventDefault();
+});
+
+let saidAt = 0;
+function say(row) {
+  if (Date.now() - saidAt < SAY_EVERY_MS) return;
+  saidAt = Date.now();
+  const accuracy = row.val_accuracy == null ? "unknown" : `${(row.val_accuracy * 100).toFixed(2)} %`;
+  document.querySelector("[data-say]").textContent = `Epoch ${row.epoch}: validation accuracy ${accuracy}`;
+}
+
+follow();

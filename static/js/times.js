@@ -1,0 +1,23 @@
+// <time datetime> in the reader's own zone and words; the server writes UTC.
+
+const today = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
+const other = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+
+export function localTimes(root = document) {
+  for (const element of root.querySelectorAll("time[datetime]")) {
+    const when = new Date(element.dateTime);
+    const isToday = when.toDateString() === new Date().toDateString();
+    element.textContent = (isToday ? today : other).format(when);
+    element.title = when.toLocaleString();
+  }
+}
+
+export function duration(seconds) {
+  // as app/rendering.py: duration
+  if (seconds == null) return "–";
+  if (seconds < 60) return `${seconds.toFixed(1)}\u202fs`;
+  const whole = Math.round(seconds);
+  const two = (n) => String(n).padStart(2, "0");
+  if (whole < 3600) return `${Math.floor(whole / 60)}\u202fmin ${two(whole % 60)}\u202fs`;
+  return `${Math.floor(whole / 3600)}\u202fh ${two(Math.floor((whole % 3600) / 60))}\u202fmin`;
+}

@@ -1,0 +1,111 @@
+"""One `python -m trainer` as a child process: its two streams go into a spool, stopping it always works.
+
+Must not know HTTP or the app.
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from trainer.spool import Spool
+
+PIECE = 64 * 1024  # bytes read from the log at once
+MAX_LINE = 1024 * 1024  # bytes; an event is far shorter
+
+
+class Child:
+    """The process, from its start to its last word. Use from one thread; `spool` fills by itself."""
+
+    def __init__(
+        self,
+        recipe: Mapping[str, Any],
+        directory: Path,
+        datasets: Path,
+        environment: Mapping[str, str],
+        command: tuple[str, ...] = (sys.executable, "-m", "trainer"),
+    ) -> None:
+        """Start it. Its own process group, so that it and its data workers are stopped together; it dies with us."""
+        self.spool = Spool()
+        self._asked_at: float | None = None
+        directory.mkdir(parents=True, exist_ok=True)
+        arguments = ["--dir", str(directory), "--datasets", str(datasets), "--parent", str(os.getpid()), "-"]
+        self._process = subprocess.Popen(
+            [*command, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            process_group=0,
+            env=dict(environment),
+        )
+        assert self._process.stdin and self._process.stdout and self._process.stderr
+        self._readers = [
+            threading.Thread(target=self._read_events, args=(self._process.stdout,), name="events", daemon=True),
+            threading.Thread(target=self._read_log, args=(self._process.stderr,), name="log", daemon=True),
+        ]
+        for reader in self._readers:
+            reader.start()
+        try:
+            self._process.stdin.write(json.dumps(recipe).encode())
+            self._process.stdin.close()
+        except BrokenPipeError:
+            pass  # it died at once; its exit code tells
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def exit_code(self, wait_s: float) -> int | None:
+        """The exit code (negative: a signal) once it has ended, None if it still runs after `wait_s` seconds."""
+        try:
+            return self._process.wait(wait_s)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def stop(self, patience_s: float) -> None:
+        """Ask it to stop at its next step; kill its whole group when it has not after `patience_s`. Call repeatedly."""
+        now = time.monotonic()
+        if self._asked_at is None:
+            self._asked_at = now
+            self._signal(signal.SIGTERM)
+        elif now - self._asked_at > patience_s:
+            self.kill()
+
+    def kill(self) -> None:
+        self._signal(signal.SIGKILL)
+
+    def close(self) -> None:
+        """After the end: take in the last words, leave nothing of its group behind."""
+        self.kill()  # data workers that outlived it, holding the pipes open
+        self._process.wait()
+        for reader in self._readers:
+            reader.join()
+        for pipe in (self._process.stdout, self._process.stderr):
+            if pipe:
+                pipe.close()
+        self.spool.close()
+
+    def _signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):  # all of it has ended
+            os.killpg(self._process.pid, number)
+
+    def _read_events(self, stream: IO[bytes]) -> None:
+        while line := stream.readline(MAX_LINE):
+            if text := line.decode(errors="replace").strip():
+                self.spool.say(text)
+
+    def _read_log(self, stream: IO[bytes]) -> None:
+        decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        while piece := os.read(stream.fileno(), PIECE):
+            if text := decoder.decode(piece):
+                self.spool.write(text)

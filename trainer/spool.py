@@ -1,0 +1,113 @@
+"""What the child said and wrote, until the app has it: in order, each thing once, while the app may be down.
+
+Must not know HTTP or processes. One thread adds, one takes; nothing is dropped but steps that are out of date.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from dataclasses import dataclass
+from threading import Condition
+from typing import Any
+
+BATCH_EVENTS = 500
+BATCH_LOG = 128 * 1024  # characters; a JSON body of this stays below the app's 1 MiB whatever is escaped
+MAX_LOG = 8 * 1024 * 1024  # bytes of log per attempt
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What goes into one report."""
+
+    first_seq: int
+    events: list[dict[str, Any]]
+    log_offset: int
+    log: str
+
+
+class Spool:
+    """Lines in, batches out. A batch stays until `delivered`."""
+
+    def __init__(self) -> None:
+        self._changed = Condition()
+        self._events: deque[dict[str, Any]] = deque()
+        self._first_seq = 0
+        self._log: deque[str] = deque()
+        self._log_offset = 0
+        self._log_bytes = 0
+        self._in_flight = 0  # events of the batch that was taken: they must not change any more
+        self._closed = False
+
+    def say(self, line: str) -> None:
+        """A line of the child's event stream. What is no event goes to the log, where a person can see it."""
+        try:
+            event = json.loads(line)
+        except ValueError:
+            event = None
+        if not isinstance(event, dict) or "event" not in event:
+            self.write(line)
+            return
+        with self._changed:
+            is_step = event["event"] == "step"
+            if is_step and len(self._events) > self._in_flight and self._events[-1]["event"] == "step":
+                self._events[-1] = event  # the older step was not sent yet, and nobody needs it any more
+            else:
+                self._events.append(event)
+            self._changed.notify_all()
+
+    def write(self, text: str) -> None:
+        """A piece of the child's log. Past `MAX_LOG` the rest is left out, and the log says so."""
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+        with self._changed:
+            if self._log_bytes >= MAX_LOG:
+                return
+            self._log_bytes += len(text.encode())
+            self._log.append(text)
+            if self._log_bytes >= MAX_LOG:
+                self._log.append(f"\n… the log is cut here, at {MAX_LOG // 2**20} MiB\n")
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Nothing more will come."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def take(self, timeout: float) -> Batch | None:
+        """The next batch, waiting for something to come; None after `timeout` seconds or when all is delivered."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._events or self._log or self._closed, timeout)
+            if not self._events and not self._log:
+                return None
+            events = [self._events[i] for i in range(min(len(self._events), BATCH_EVENTS))]
+            self._in_flight = len(events)
+            return Batch(self._first_seq, events, self._log_offset, self._head())
+
+    def delivered(self, batch: Batch) -> None:
+        """The app has it."""
+        with self._changed:
+            for _ in batch.events:
+                self._events.popleft()
+            self._first_seq += len(batch.events)
+            self._in_flight = 0
+            if batch.log:
+                self._log[0] = self._log[0][len(batch.log) :]
+                if not self._log[0]:
+                    self._log.popleft()
+                self._log_offset += len(batch.log.encode())
+
+    @property
+    def done(self) -> bool:
+        """Closed, and everything delivered."""
+        with self._changed:
+            return self._closed and not self._events and not self._log
+
+    def _head(self) -> str:
+        """The waiting log as one piece, cut to what fits; it is kept as the first piece."""
+        if not self._log:
+            return ""
+        whole = "".join(self._log)
+        self._log.clear()
+        self._log.append(whole)
+        return whole[:BATCH_LOG]
