@@ -29,7 +29,7 @@ QUICKSTART = Preset(
         dataset=Dataset(name="digits"),
         model=ResNet9(width=8, dropout=0.1, bn_momentum=0.9),
         # 1,497 pictures in batches of 50 are 30 steps, so two whole cycles end at the foot.
-        schedule=Triangular(base_lr=0.001, max_lr=0.1, step_epochs=4),
+        schedule=Triangular(base_lr=0.001, max_lr=0.05, step_epochs=4),
         optimizer=SGD(weight_decay=WeightDecay(kind="l2", value=5e-4, on="conv")),
         # No flip: a mirrored digit is another digit, or none.
         augment=[PadCrop(pad=2, mode="constant"), Cutout(p=0.25, s_h=0.2)],

@@ -48,6 +48,8 @@ def train(recipe: Recipe, say: Callable[[Said], None], root: Path, stop: Callabl
         if stop():
             raise Stopped
         engine = _engine(recipe, len(data.classes), rates)
+        if stop():  # the framework's import alone takes seconds
+            raise Stopped
 
         progress.phase("compiling")
         began = perf_counter()
