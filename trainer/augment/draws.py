@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from trainer.augment.operations import Cutout, Flip, Operation, PadCrop
 
 # A rectangle that still does not fit after so many tries is given up and the picture stays whole. The
-# default ranges accept more than a third of all tries, so that happens once in 10^12 pictures; a range in
-# which nothing ever fits (where the original's loop would never end) erases nothing.
+# default ranges accept 32 % of all tries, so that happens to one erased picture in 10^10; a range in which
+# nothing ever fits (where the original's loop would never end) erases nothing.
 MOST_TRIES = 64
 
 _ORDER = 2**32 - 1  # stands where an operation's position stands; no list of operations is that long
