@@ -20,6 +20,7 @@ from typing import IO, Any
 
 from trainer.spool import Spool
 
+TRAINER = (sys.executable, "-m", "trainer")
 PIECE = 64 * 1024  # bytes read from the log at once
 MAX_LINE = 1024 * 1024  # bytes; an event is far shorter
 
@@ -33,7 +34,7 @@ class Child:
         directory: Path,
         datasets: Path,
         environment: Mapping[str, str],
-        command: tuple[str, ...] = (sys.executable, "-m", "trainer"),
+        command: tuple[str, ...] = TRAINER,
     ) -> None:
         """Start it. Its own process group, so that it and its data workers are stopped together; it dies with us."""
         self.spool = Spool()

@@ -26,9 +26,7 @@ class Started(Said):
     classes: list[str]
     steps_per_epoch: int
     parameters: dict[str, int]  # total, trainable, non_trainable
-    environment: dict[
-        str, Any
-    ]  # versions, commit, device, driver, dataset fingerprint, backend, augment engine
+    environment: dict[str, Any]  # versions, commit, device, driver, dataset fingerprint, backend, augment engine
     resumed_from_epoch: int = 0
 
 
@@ -87,9 +85,7 @@ class Failed(Said):
     hint: str = ""
 
 
-Event = Annotated[
-    Started | Step | EpochEnded | CheckpointSaved | Finished | Failed, Field(discriminator="event")
-]
+Event = Annotated[Started | Step | EpochEnded | CheckpointSaved | Finished | Failed, Field(discriminator="event")]
 event_of: TypeAdapter[Event] = TypeAdapter(Event)
 
 

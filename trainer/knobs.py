@@ -103,8 +103,13 @@ def _path(loc: tuple[int | str, ...]) -> str:
 def _sentence(problem: dict[str, Any]) -> str:
     kind, context = problem["type"], problem.get("ctx", {})
     if kind in SENTENCES:
-        return SENTENCES[kind].format(**context)
+        return SENTENCES[kind].format(**{key: _plain(value) for key, value in context.items()})
     if kind == "value_error":
         return str(context["error"])
     message = str(problem["msg"])
     return message[:1].lower() + message[1:]
+
+
+def _plain(value: Any) -> Any:
+    """0.0 is 0 to a reader."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -32,7 +32,6 @@ class Dataset(Part):
         None,
         "Training pictures",
         "Use only the first so many. Empty: all.",
-        unit="pictures",
         ge=1,
         le=10_000_000,
     )
@@ -40,7 +39,6 @@ class Dataset(Part):
         None,
         "Validation pictures",
         "Use only the first so many. Empty: all.",
-        unit="pictures",
         ge=1,
         le=10_000_000,
     )
@@ -165,7 +163,7 @@ class Recipe(Part):
     last_batch: Literal["keep", "drop"] = knob(
         "keep", "Last batch", "Train on the smaller last batch of an epoch, or leave it out."
     )
-    epochs: int = knob(20, "Epochs", "Times that each picture is seen.", unit="epochs", ge=1, le=10_000)
+    epochs: int = knob(20, "Epochs", "Times that each picture is seen.", ge=1, le=10_000)
     batch_size: int = knob(512, "Batch size", "Pictures per step.", unit="pictures", ge=1, le=16_384)
     seed: int = knob(0, "Seed", "Decides initial weights, order and augmentation.", ge=0, le=2**32 - 1)
     precision: Literal["float32"] = knob("float32", "Precision", "Number format of the computation.")

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from trainer.child import Child
+from trainer.child import TRAINER, Child
 from trainer.client import Claim, Client, NotYours, Refused, Unreachable
 from trainer.exits import STOPPED, describe
 from trainer.parent import die_with
@@ -42,11 +42,14 @@ class Stop(Exception):
 class Worker:
     """The loop. `once()` is one turn of it, so that a test can drive it by hand."""
 
-    def __init__(self, client: Client, device: str, data_dir: Path, name: str | None = None) -> None:
+    def __init__(
+        self, client: Client, device: str, data_dir: Path, name: str | None = None, trainer: tuple[str, ...] = TRAINER
+    ) -> None:
         self.name = name or f"{platform.node() or 'worker'}/{device}"
         self.device = device
         self._client = client
         self._data_dir = data_dir
+        self._trainer = trainer
         self._stopping = threading.Event()
         self._waiting = False
         self._failures = 0
@@ -95,6 +98,7 @@ class Worker:
             self._data_dir / "work" / str(claim.run),
             self._data_dir / "datasets",
             _environment(self.device),
+            self._trainer,
         )
         lost = threading.Event()
         carrier = threading.Thread(target=self._carry, args=(claim, child, lost), name="carrier")

@@ -38,9 +38,7 @@ class Cutout(Part):
     r_2: float = knob(1 / 0.3, "Greatest aspect", "Height over width.", gt=0, le=100)
     v_l: float = knob(0, "Least value", "Of the fill, in normalised units.", ge=-1000, le=1000)
     v_h: float = knob(1, "Greatest value", "Of the fill, in normalised units.", ge=-1000, le=1000)
-    pixel_level: bool = knob(
-        True, "Noise", "Every pixel its own value; otherwise one value for the rectangle."
-    )
+    pixel_level: bool = knob(True, "Noise", "Every pixel its own value; otherwise one value for the rectangle.")
 
     @field_validator("s_h", "r_2", "v_h")
     @classmethod
