@@ -1,1 +1,1 @@
-"""The checks: what each part promises, tried on real files, processes and browsers."""
+"""What Pitwall promises, as sentences that run."""

@@ -7,7 +7,6 @@ Must not import a framework before stdout is safe, and knows nothing of the app.
 from __future__ import annotations
 
 import argparse
-import ctypes
 import json
 import logging
 import os
@@ -21,12 +20,14 @@ from typing import IO, Any
 from pydantic import ValidationError
 
 from trainer.events import EpochEnded, Failed, Finished, Said, Started, line
+from trainer.exits import STOPPED
 from trainer.failures import CannotTrain, RecipeMistake, Stopped
 from trainer.knobs import merge, mistakes
+from trainer.parent import die_with
 from trainer.presets import PRESETS
 from trainer.recipe import Recipe
 
-FINISHED, FAILED, BAD_RECIPE, STOPPED = 0, 1, 2, 75  # 75 is sysexits' EX_TEMPFAIL: come back later
+FINISHED, FAILED, BAD_RECIPE = 0, 1, 2
 
 log = logging.getLogger("trainer")
 
@@ -35,7 +36,7 @@ def main() -> int:
     events = _private_stdout()
     arguments = _arguments()
     if arguments.parent is not None:
-        _die_with(arguments.parent)
+        die_with(arguments.parent)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     say = _speaker(events)
     try:
@@ -167,14 +168,6 @@ def _stop_flag() -> Callable[[], bool]:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, ask)
     return lambda: asked
-
-
-def _die_with(parent: int) -> None:
-    """Linux: the kernel kills this process when its parent dies, however that dies."""
-    set_parent_death_signal = 1  # PR_SET_PDEATHSIG, from linux/prctl.h
-    ctypes.CDLL(None, use_errno=True).prctl(set_parent_death_signal, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:  # it died before the kernel knew
-        sys.exit(FAILED)
 
 
 if __name__ == "__main__":

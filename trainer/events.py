@@ -80,7 +80,7 @@ class Failed(Said):
     """The child knows why it cannot go on."""
 
     event: Literal["failed"] = "failed"
-    kind: str  # dataset_missing, dataset_damaged, out_of_memory, diverged, error
+    kind: str  # recipe, dataset_missing, dataset_damaged, out_of_memory, diverged, error
     message: str
     hint: str = ""
 

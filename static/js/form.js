@@ -1,5 +1,7 @@
 // The recipe form without reloads: buttons and choices that change its shape fetch the new form and swap it in.
 
+import { ask } from "./ask.js";
+
 document.documentElement.classList.add("js");
 document.querySelector("[data-problem]")?.focus();
 
@@ -26,10 +28,10 @@ addEventListener("pageshow", () => {
 async function reshape(form, action) {
   const fields = new URLSearchParams(new FormData(form));
   fields.set("do", action);
-  const answer = await fetch("/runs/new", { method: "POST", body: fields });
+  const answer = await ask("/runs/new", { method: "POST", body: fields });
+  if (!answer) return; // the form stays as it is: nothing that was typed is lost
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const drawn = page.querySelector("form[data-recipe]");
-  if (!answer.ok || !drawn) return form.submit();
   const focus = document.activeElement?.name;
   const value = document.activeElement?.value;
   form.replaceWith(document.adoptNode(drawn));

@@ -1,12 +1,14 @@
 // Parts of the page that the server draws: `data-fragment` says where from, `data-on` after which events.
 // First paint and update are the same template. A part inside a run's row listens to that run only.
 
+import { ask } from "./ask.js";
 import { localTimes } from "./times.js";
 
 const TOGETHER_MS = 60; // events of one commit arrive together: ask once
 
 export function keepFragments() {
   const waiting = new Map();
+  document.addEventListener("pitwall:again", () => document.querySelectorAll("[data-fragment]").forEach(redraw));
   for (const kind of ["status", "started", "epoch", "failed", "finished", "deleted"]) {
     document.addEventListener(`pitwall:${kind}`, ({ detail }) => {
       const run = String(detail.run ?? detail.id);
@@ -19,8 +21,8 @@ export function keepFragments() {
 }
 
 export async function redraw(part) {
-  const answer = await fetch(part.dataset.fragment);
-  if (!answer.ok) return; // deleted, or the app restarts: the next event tries again
+  const answer = await ask(part.dataset.fragment);
+  if (!answer) return; // deleted, or the app restarts
   const drawn = document.createElement("template");
   drawn.innerHTML = (await answer.text()).trim();
   localTimes(drawn.content);

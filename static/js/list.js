@@ -1,5 +1,6 @@
 // Pages with tables of runs: rows redraw as their runs move, new runs appear on the first page.
 
+import { ask } from "./ask.js";
 import { follow } from "./live.js";
 import { keepFragments } from "./fragments.js";
 import { keepProgress } from "./progress.js";
@@ -22,8 +23,8 @@ document.addEventListener("pitwall:status", async ({ detail: run }) => {
   if (seen.has(run.id) || document.querySelector(`tr[data-run="${run.id}"]`)) return;
   seen.add(run.id);
   if (!body) return location.reload(); // the page said that there were none
-  const answer = await fetch(`/runs/${run.id}/row`);
-  if (!answer.ok) return;
+  const answer = await ask(`/runs/${run.id}/row`);
+  if (!answer) return;
   const drawn = document.createElement("template");
   drawn.innerHTML = (await answer.text()).trim();
   localTimes(drawn.content);

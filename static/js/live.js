@@ -8,6 +8,7 @@ let source = null;
 let address = document.body.dataset.stream;
 let lastId = null;
 let complaint = null;
+let wasCut = false;
 
 function open() {
   if (source || !address) return;
@@ -19,8 +20,13 @@ function open() {
     });
   }
   source.addEventListener("reload", () => location.reload());
-  source.addEventListener("open", () => say(""));
+  source.addEventListener("open", () => {
+    say("");
+    if (wasCut) document.dispatchEvent(new CustomEvent("pitwall:again"));
+    wasCut = false;
+  });
   source.addEventListener("error", () => {
+    wasCut = true;
     say("Reconnecting …");
     if (source?.readyState !== EventSource.CLOSED) return; // the browser tries again by itself
     close(); // it gave up (the server answered an error): we do not

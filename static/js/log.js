@@ -1,5 +1,7 @@
 // The tail of a log: asks for the bytes that it does not have when the app says that the log grew.
 
+import { ask } from "./ask.js";
+
 const TOGETHER_MS = 400;
 const KEPT = 200_000; // characters on the page; the whole log is one click away
 
@@ -8,6 +10,7 @@ export function keepLog(place) {
   document.addEventListener("pitwall:log", ({ detail }) => {
     due ??= setTimeout(async () => ((due = null), await more(place, detail.attempt)), TOGETHER_MS);
   });
+  document.addEventListener("pitwall:again", () => Number(place.dataset.attempt) && more(place, Number(place.dataset.attempt)));
   place.scrollTop = place.scrollHeight;
 }
 
@@ -17,8 +20,8 @@ async function more(place, attempt) {
     place.dataset.next = 0;
     place.textContent = "";
   }
-  const answer = await fetch(`${place.dataset.log}?attempt=${attempt}&after=${place.dataset.next}`);
-  if (!answer.ok) return;
+  const answer = await ask(`${place.dataset.log}?attempt=${attempt}&after=${place.dataset.next}`);
+  if (!answer) return;
   const follows = place.scrollHeight - place.scrollTop - place.clientHeight < 40; // px: the reader is at the end
   place.textContent = (place.textContent + (await answer.text())).slice(-KEPT);
   place.dataset.next = answer.headers.get("Pitwall-Log-Next");

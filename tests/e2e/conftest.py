@@ -1,0 +1,71 @@
+"""A site and a browser for each test. A console error, a script error or a failed request fails the test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+
+from tests import chromium
+from tests.e2e.processes import Site
+
+FLAGS = [
+    "--no-sandbox",  # root has no user namespace of its own in a container
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
+@pytest.fixture
+def site(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Site]:
+    made = Site(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    path = chromium.find()
+    assert path, f"no Chromium here: {chromium.BY_HAND}"
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield opened
+        opened.close()
+
+
+class Watched:
+    """What went wrong in a page. `forgive` where the test itself breaks the connection."""
+
+    def __init__(self, page: Page) -> None:
+        self.wrong: list[str] = []
+        self.forgive = False
+        page.on("console", self._console)
+        page.on("pageerror", lambda error: self.wrong.append(f"script error: {error}"))
+        page.on("requestfailed", self._failed)
+
+    def _console(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"} and not self.forgive:
+            self.wrong.append(f"console {message.type}: {message.text} {message.location}")
+
+    def _failed(self, request: Request) -> None:
+        # a stream that is left is cut by the browser itself: no failure of ours
+        left = "/events" in request.url and request.failure == "net::ERR_ABORTED"
+        if not left and not self.forgive:
+            self.wrong.append(f"failed request: {request.url} {request.failure}")
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    opened = context.new_page()
+    opened.set_default_timeout(20_000)
+    watched = Watched(opened)
+    opened.watched = watched  # type: ignore[attr-defined]  # for tests that break the connection on purpose
+    yield opened
+    context.close()
+    assert not watched.wrong, "\n".join(watched.wrong)
