@@ -61,7 +61,7 @@ def listing(session: Session, question: Question) -> tuple[Sequence[Run], str | 
 def counts(session: Session) -> dict[str, int]:
     """How many runs stand at each status; every status is there."""
     rows = session.execute(select(Run.status, func.count()).group_by(Run.status))
-    found = dict(rows.tuples().all())
+    found = dict(rows.all())
     return {str(status): found.get(str(status), 0) for status in Status}
 
 

@@ -23,9 +23,9 @@ def main() -> int:
         print(f"No Chromium here, and it may not be installed from here. Add it with: {BY_HAND}", file=sys.stderr)
         return 1
     print("Installing Chromium from Debian's packages ...", flush=True)
-    quiet = {"stdout": subprocess.DEVNULL, "env": os.environ | {"DEBIAN_FRONTEND": "noninteractive"}}
-    subprocess.run(["apt-get", "update", "-qq"], check=True, **quiet)
-    subprocess.run(["apt-get", "install", "-y", "-qq", "chromium"], check=True, **quiet)
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    for verb in (["update"], ["install", "-y", "chromium"]):
+        subprocess.run(["apt-get", "-qq", *verb], check=True, env=environment, stdout=subprocess.DEVNULL)
     return 0 if find() else 1
 
 

@@ -1,6 +1,7 @@
 // The charts of a run: figures come as JSON in the page, epochs arrive as events. Zoom survives both the arrival
 // of epochs (`uirevision`) and a change of theme. Colours are the page's own tokens.
 
+const MARKED_POINTS = 60; // more dots than that are a thicker line, and slow to draw
 const CONFIG = {
   displaylogo: false,
   responsive: true,
@@ -57,9 +58,10 @@ function filled(trace, rows, by) {
 }
 
 function painted(trace, color) {
+  const mode = trace.mode && trace.x.length > MARKED_POINTS ? "lines" : trace.mode;
   const own = color(`--chart-${trace.meta.role}`);
   const line = { color: own, width: trace.meta.role === "planned" ? 1.5 : 2 };
-  return { ...trace, line, marker: { color: own, size: 5 }, hoverlabel: { namelength: -1 } };
+  return { ...trace, mode, line, marker: { color: own, size: 5 }, hoverlabel: { namelength: -1 } };
 }
 
 function layout(figure, rows, by, color) {

@@ -16,7 +16,7 @@ README = (ROOT / "README.md").read_text()
 
 def block(language: str, containing: str) -> str:
     found = re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
-    return next(text for text in found if containing in text)
+    return str(next(text for text in found if containing in text))
 
 
 @pytest.mark.keras
@@ -46,7 +46,7 @@ def test_the_curl_example_queues_a_run(site: Site) -> None:
 
 def test_every_verb_and_file_that_the_readme_names_is_there() -> None:
     verbs = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    named = set(re.findall(r"make ([a-z-]+)", README))
+    named = set(re.findall(r"(?:`|^)make ([a-z-]+)", README, re.MULTILINE))
     assert named and named <= verbs
     links = re.findall(r"\]\(([A-Za-z_./-]+)\)", README)
     assert links and not [link for link in links if not (ROOT / link).exists()]

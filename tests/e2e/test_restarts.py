@@ -61,7 +61,9 @@ def test_a_killed_child_is_told_on_its_run(site: Site) -> None:
 
     assert run["reason"].startswith("The trainer was killed by signal 9 (SIGKILL)")
     assert run["attempts"][0]["exit_code"] == -9
-    page = subprocess.run(["curl", "-s", f"{site.url}/runs/{run_id}"], capture_output=True, text=True, check=True).stdout
+    page = subprocess.run(
+        ["curl", "-s", f"{site.url}/runs/{run_id}"], capture_output=True, text=True, check=True
+    ).stdout
     assert "killed by signal 9 (SIGKILL)" in page and "epoch   1" in page
 
 
@@ -92,7 +94,12 @@ def test_one_command_starts_all_and_ctrl_c_leaves_nothing_running(tmp_path: Path
     environment = os.environ | {"PITWALL_DATA_DIR": str(data_dir), "PITWALL_PORT": str(port)}
     with (tmp_path / "up.log").open("wb") as log:
         up = subprocess.Popen(
-            [sys.executable, "-m", "app", "up"], cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True
+            [sys.executable, "-m", "app", "up"],
+            cwd=ROOT,
+            env=environment,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
     api = f"http://127.0.0.1:{port}/api/v1/runs/1"
 

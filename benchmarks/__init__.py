@@ -1,0 +1,1 @@
+"""What `make bench` measures: printed as tables, never a pass or a fail."""
