@@ -9,7 +9,7 @@ RUN := requirements-web.txt $(WORKER)
 DEV := requirements-dev.txt
 LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q
 
-.PHONY: help run test test-all test-compose bench lint format lock clean
+.PHONY: help run test test-all test-compose bench pictures lint format lock clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ test-compose: .venv/dev.done ## build the images and drive the composed system (
 bench: .venv/dev.done ## measure and print tables; nothing passes or fails
 	$(BIN)/python tests/chromium.py
 	$(BIN)/python -m benchmarks
+
+pictures: .venv/dev.done ## make the pictures of the documents anew, by the tests' browser
+	$(BIN)/python -m pytest -q tests/e2e/test_launch_and_watch.py -k curve_grows --pictures docs/images
 
 lint: .venv/dev.done ## style and types
 	$(BIN)/ruff check

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import signal
+import socket
 import sys
 from types import FrameType
 
@@ -19,9 +20,11 @@ from app.problems import Refusal
 from app.settings import Settings
 from app.state import State
 from app.tokens import Tokens, made
-from app.up import up
+from app.up import address, up
 from app.web import create_app
 from trainer.parent import die_with
+
+logger = logging.getLogger("pitwall")
 
 DRAIN_S = 3  # how long open requests may take to end after a stop
 
@@ -32,6 +35,11 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, hub: Hub) -> None:
         super().__init__(config)
         self._hub = hub
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            logger.info("ready at %s", address(self.config.host, self.config.port))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._hub.closing = True
@@ -58,7 +66,6 @@ def serve(settings: Settings) -> None:
             timeout_graceful_shutdown=DRAIN_S,
             server_header=False,
         )
-        logging.getLogger(__name__).info("serving http://%s:%d", settings.host, settings.port)
         Server(config, hub).run()
     finally:
         records.close()

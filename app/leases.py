@@ -63,6 +63,13 @@ class Leases:
         with self._lock:
             self._seen.pop(worker, None)
 
+    @property
+    def anybody(self) -> bool:
+        """Whether any worker is there."""
+        with self._lock:
+            names = list(self._seen)
+        return any(self.present(name) for name in names)
+
     def present(self, worker: str) -> bool:
         with self._lock:
             if self._waiting.get(worker, 0) > 0:

@@ -156,7 +156,13 @@ def _summary(run: schemas.RunWhole, here: State) -> dict[str, Any]:
     if run.status == "failed" and run.attempt:
         path = files.log_path(here.settings.data_dir, run.id, run.attempt)
         log_tail = files.read_log(path, limit=LAST_WORDS)[1]
-    return {"run": run, "is_held": run.status in HELD, "has_ended": run.status in ENDED, "log_tail": log_tail}
+    return {
+        "run": run,
+        "is_held": run.status in HELD,
+        "has_ended": run.status in ENDED,
+        "log_tail": log_tail,
+        "is_alone": run.status == "queued" and not here.leases.anybody,
+    }
 
 
 def _recipe(run: schemas.RunWhole) -> dict[str, Any]:

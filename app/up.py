@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 
 from app.settings import Settings
+from app.tokens import made
 from trainer.worker import devices
 
 logger = logging.getLogger("pitwall")
@@ -100,7 +101,9 @@ class Crew:
 
 def up(settings: Settings) -> int:
     """Run the web process and one worker per device until Ctrl-C or SIGTERM. Answers the exit code."""
-    server = f"http://127.0.0.1:{settings.port}" if settings.host in {"0.0.0.0", "::"} else _address(settings)  # noqa: S104
+    here = address(settings.host, settings.port)
+    made(settings.worker_token_file)  # before the workers look for it
+    server = f"http://127.0.0.1:{settings.port}" if settings.host in {"0.0.0.0", "::"} else here  # noqa: S104
     wanted = {"auto": devices(), "none": []}.get(settings.workers, settings.workers.split(","))
     shared = ["--server", server, "--token-file", str(settings.worker_token_file), "--data-dir", str(settings.data_dir)]
     crew = Crew(
@@ -109,10 +112,10 @@ def up(settings: Settings) -> int:
     )
     signal.signal(signal.SIGINT, crew.stop)
     signal.signal(signal.SIGTERM, crew.stop)
-    print(f"Pitwall: {_address(settings)}  (workers: {', '.join(wanted) or 'none'}; Ctrl-C stops all)", flush=True)  # noqa: T201
+    logger.info("starting %s with workers for %s; Ctrl-C stops all", here, ", ".join(wanted) or "nothing")
     return crew.keep()
 
 
-def _address(settings: Settings) -> str:
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return f"http://{host}:{settings.port}"
+def address(host: str, port: int) -> str:
+    """What to type into a browser on this machine."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

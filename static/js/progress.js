@@ -15,7 +15,7 @@ export function keepProgress() {
     if (phase) phase.textContent = inWords(step);
     const speed = document.querySelector("[data-speed]");
     if (speed && step.images_per_second) {
-      speed.textContent = `${Math.round(step.images_per_second).toLocaleString("en")} `;
+      speed.textContent = `${Math.round(step.images_per_second).toLocaleString("en")}`;
       speed.append(Object.assign(document.createElement("span"), { className: "sub", textContent: "pictures/s" }));
     }
   });

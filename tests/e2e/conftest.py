@@ -21,6 +21,16 @@ FLAGS = [
 ]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--pictures", help="folder for the pictures of the documents; `make pictures` gives it")
+
+
+@pytest.fixture
+def pictures(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """Where a test leaves pictures of pages: the documents' folder if asked for, else its own."""
+    return Path(request.config.getoption("--pictures", default=None) or tmp_path)
+
+
 @pytest.fixture
 def site(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Site]:
     made = Site(tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -11,11 +12,13 @@ from tests.e2e.processes import Site, until
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 
-EPOCHS = 6
+EPOCHS = 8
 
 
 @pytest.mark.keras
-def test_the_form_launches_a_run_whose_curve_grows_until_it_has_ended(site: Site, page: Page, browser: Browser) -> None:
+def test_the_form_launches_a_run_whose_curve_grows_until_it_has_ended(
+    site: Site, page: Page, browser: Browser, pictures: Path
+) -> None:
     site.serve()
     site.work()
 
@@ -33,6 +36,9 @@ def test_the_form_launches_a_run_whose_curve_grows_until_it_has_ended(site: Site
     points = "document.querySelector('[data-chart=accuracy] .plot').data.find(t => t.meta.field === 'val_accuracy').y"
     until(lambda: page.evaluate(f"{drawn} >= 2"), 120, "two epochs are drawn")
     assert page.evaluate(f"{points}.length") == page.evaluate(drawn)
+    until(lambda: page.evaluate(f"{drawn} >= {EPOCHS - 2}"), 60, "most epochs are drawn")
+    expect(page.locator("[data-epochs]")).to_have_text(f"{EPOCHS - 2} of {EPOCHS}")
+    page.screenshot(path=pictures / "run.png")
     page.evaluate(  # somebody zooms in
         "Plotly.relayout(document.querySelector('[data-chart=loss] .plot'), {'xaxis.range': [0.5, 2.5]})"
     )
