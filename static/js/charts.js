@@ -79,9 +79,9 @@ function layout(figure, rows, by, color) {
     hoverlabel: { bgcolor: color("--surface"), bordercolor: color("--line"), font: { color: color("--ink") } },
     showlegend: true,
     legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", bgcolor: "transparent" },
-    xaxis: { ...axis, title: { text: by === "epoch" ? "Epoch" : "Training time (s)", standoff: 8 }, rangemode: by === "epoch" ? "normal" : "tozero" },
-    yaxis: { ...axis, ...figure.layout.yaxis },
-    shapes: figure.target ? [target(figure.target, color)] : [],
+    xaxis: { ...axis, ...(isEmpty && { range: [0, 1], showticklabels: false, showgrid: false }), title: { text: by === "epoch" ? "Epoch" : "Training time (s)", standoff: 8 }, rangemode: by === "epoch" ? "normal" : "tozero" },
+    yaxis: { ...axis, ...figure.layout.yaxis, ...(isEmpty && { range: [0, 1], showticklabels: false, showgrid: false }) },
+    shapes: figure.target && !isEmpty ? [target(figure.target, color)] : [],
     annotations: isEmpty ? [{ text: "The first point appears when epoch 1 ends", showarrow: false, xref: "paper", yref: "paper", x: 0.5, y: 0.5 }] : [],
   };
 }

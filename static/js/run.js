@@ -14,26 +14,28 @@ keepFragments();
 keepProgress();
 keepLog(document.querySelector("[data-log]"));
 
-const json = (selector) => JSON.parse(document.querySelector(selector).textContent);
-const charts = new Charts(document.querySelector("[data-charts]"), json("[data-figures]"), json("[data-rows]"));
-document.addEventListener("pitwall:epoch", ({ detail: row }) => {
-  charts.add(row);
-  say(row);
-});
+const root = document.querySelector("[data-charts]"); // not there where a run ended before its first epoch
+if (root) watchCurves(root);
+document.addEventListener("pitwall:epoch", ({ detail: row }) => say(row));
 document.addEventListener("pitwall:deleted", () => (location.href = "/runs"));
-
-const axis = document.querySelector("[data-axis]");
-axis.hidden = false;
-axis.addEventListener("click", ({ target }) => {
-  if (!target.dataset.by) return;
-  for (const button of axis.children) button.setAttribute("aria-pressed", button === target);
-  charts.show(target.dataset.by);
-});
 
 document.addEventListener("submit", (event) => {
   const question = event.target.dataset.confirm;
   if (question && !confirm(question)) event.preventDefault();
 });
+
+function watchCurves(root) {
+  const json = (selector) => JSON.parse(document.querySelector(selector).textContent);
+  const charts = new Charts(root, json("[data-figures]"), json("[data-rows]"));
+  document.addEventListener("pitwall:epoch", ({ detail: row }) => charts.add(row));
+  const axis = document.querySelector("[data-axis]");
+  axis.hidden = false;
+  axis.addEventListener("click", ({ target }) => {
+    if (!target.dataset.by) return;
+    for (const button of axis.children) button.setAttribute("aria-pressed", button === target);
+    charts.show(target.dataset.by);
+  });
+}
 
 let saidAt = 0;
 function say(row) {
