@@ -1,0 +1,1 @@
+"""Tests of the web process and the records."""

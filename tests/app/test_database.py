@@ -1,0 +1,289 @@
+"""The one door to the SQLite file: pragmas, transactions, migrations, and what is refused at start."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pysqlite3
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError, StatementError
+
+from app.database import VERSION_TABLE, Records, file_system, migrate, safe_sqlite
+from app.models import Base, Epoch, Run
+from app.problems import Refusal
+from app.state import State
+from tests.app.cast import NOW, launch
+
+
+def test_the_pragmas_are_in_force_on_every_connection(state: State):
+    for door in (state.records.read, state.records.write):
+        with door() as session:
+            values = {
+                name: session.scalar(text(f"PRAGMA {name}"))
+                for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout", "trusted_schema")
+            }
+
+        assert values == {
+            "journal_mode": "wal",
+            "synchronous": 2,  # FULL
+            "foreign_keys": 1,
+            "busy_timeout": 10_000,
+            "trusted_schema": 0,
+        }
+
+
+def test_threads_that_read_and_then_write_lose_nothing(state: State):
+    run_id = launch(state)
+    errors: list[BaseException] = []
+
+    def add_one_many_times() -> None:
+        try:
+            for _ in range(25):
+                with state.records.write() as session:
+                    run = session.get_one(Run, run_id)
+                    run.priority += 1
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=add_one_many_times) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert errors == []
+    with state.records.read() as session:
+        assert session.get_one(Run, run_id).priority == 200
+
+
+def test_a_writer_of_another_process_is_waited_for(state: State):
+    run_id = launch(state)
+    other = sqlite3.connect(state.records.path, isolation_level=None, check_same_thread=False)
+    other.execute("PRAGMA busy_timeout=0")
+    other.execute("BEGIN IMMEDIATE")
+    release = threading.Timer(0.3, lambda: other.execute("COMMIT"))
+    release.start()
+
+    with state.records.write() as session:
+        session.get_one(Run, run_id).priority = 7
+
+    release.join()
+    other.close()
+    with state.records.read() as session:
+        assert session.get_one(Run, run_id).priority == 7
+
+
+def test_a_write_that_fails_leaves_nothing_and_tells_nobody(settings):
+    told: list = []
+    records = Records(settings.url, told.extend)
+    with pytest.raises(RuntimeError), records.write() as session:
+        session.execute(text("INSERT INTO submissions VALUES ('k', 'h', '{}', '2026-01-01')"))
+        session.info["told"] = [{"id": None, "run": 1, "event": "log", "data": {}}]
+        raise RuntimeError("the request broke")
+
+    with records.read() as session:
+        assert session.scalar(text("SELECT count(*) FROM submissions")) == 0
+    records.close()
+    assert told == []
+
+
+def test_what_was_written_is_told_only_after_it_can_be_read(settings):
+    seen: list[int | None] = []
+
+    def look(told: list) -> None:
+        with records.read() as session:
+            seen.append(session.scalar(text("SELECT count(*) FROM submissions")))
+
+    records = Records(settings.url, look)
+    with records.write() as session:
+        session.execute(text("INSERT INTO submissions VALUES ('k', 'h', '{}', '2026-01-01')"))
+        session.info["told"] = [{"id": None, "run": 1, "event": "log", "data": {}}]
+
+    records.close()
+    assert seen == [1]
+
+
+def test_a_reader_sees_one_moment(state: State):
+    with state.records.read() as session:
+        before = session.scalar(text("SELECT count(*) FROM runs"))
+        launch(state)
+        during = session.scalar(text("SELECT count(*) FROM runs"))
+
+    assert (before, during) == (0, 0)
+
+
+def test_a_run_takes_its_rows_with_it(state: State):
+    run_id = launch(state)
+    with state.records.write() as session:
+        session.execute(text("DELETE FROM runs"))
+
+    with state.records.read() as session:
+        assert session.scalar(text("SELECT count(*) FROM events")) == 0
+    assert launch(state) > run_id  # an id is never used again
+
+
+def test_a_row_of_no_run_is_refused(state: State):
+    with pytest.raises(IntegrityError), state.records.write() as session:
+        session.execute(text("INSERT INTO attempts SELECT 99, 1, 'w', 'd', '2026', 0,0,0,0,0,0,0,0,0"))
+
+
+@pytest.mark.parametrize(
+    ("version", "is_safe"),
+    [
+        ((3, 7, 0), False),
+        ((3, 40, 1), False),
+        ((3, 44, 5), False),
+        ((3, 44, 6), True),
+        ((3, 44, 99), True),
+        ((3, 45, 0), False),
+        ((3, 50, 6), False),
+        ((3, 50, 7), True),
+        ((3, 51, 0), False),
+        ((3, 51, 2), False),
+        ((3, 51, 3), True),
+        ((3, 52, 0), True),
+        ((4, 0, 0), True),
+    ],
+)
+def test_only_versions_of_sqlite_without_the_reset_race_are_safe(version: tuple[int, ...], is_safe: bool):
+    assert safe_sqlite(version) is is_safe
+
+
+def test_the_sqlite_that_we_bring_is_safe():
+    assert safe_sqlite(pysqlite3.sqlite_version_info)
+
+
+def test_an_unsafe_sqlite_is_refused_with_what_to_do(settings, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(pysqlite3, "sqlite_version_info", (3, 40, 1))
+    monkeypatch.setattr(pysqlite3, "sqlite_version", "3.40.1")
+
+    with pytest.raises(Refusal, match=r"SQLite 3\.40\.1 .*requirements-web\.txt"):
+        Records(settings.url)
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "postgresql://localhost/pitwall"])
+def test_what_is_no_sqlite_file_is_refused(url: str):
+    with pytest.raises(Refusal, match="PITWALL_DATABASE_URL"):
+        Records(url)
+
+
+def test_the_file_system_is_the_one_mounted_deepest(tmp_path: Path):
+    mounts = tmp_path / "mounts"
+    mounts.write_text(
+        "overlay / overlay rw 0 0\n"
+        "server:/x /srv nfs4 rw 0 0\n"
+        "/dev/sdb /srv/local ext4 rw 0 0\n"
+        "//nas/a /mnt/two\\040words cifs rw 0 0\n"
+        "/dev/sdc /srvother xfs rw 0 0\n"
+    )
+    folders = {
+        "/": "overlay",
+        "/home/me": "overlay",
+        "/srv": "nfs4",
+        "/srv/data/deep": "nfs4",
+        "/srv/local/data": "ext4",
+        "/mnt/two words/data": "cifs",
+        "/srvother/data": "xfs",
+        "/srvo": "overlay",
+    }
+
+    assert {folder: file_system(Path(folder), mounts) for folder in folders} == folders
+    assert file_system(Path("/"), tmp_path / "missing") == ""
+
+
+def test_a_network_file_system_is_refused(settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    mounts = tmp_path / "mounts"
+    mounts.write_text("server:/x / nfs4 rw 0 0\n")
+    monkeypatch.setattr(file_system, "__defaults__", (mounts,))
+
+    with pytest.raises(Refusal, match=r"nfs4.*PITWALL_DATA_DIR"):
+        Records(settings.url)
+
+
+def test_a_second_server_on_the_same_records_is_refused_until_the_first_has_gone(settings):
+    first = Records(settings.url)
+    with pytest.raises(Refusal, match="another Pitwall serves"):
+        Records(settings.url)
+
+    first.close()
+    Records(settings.url).close()
+
+
+def test_records_of_a_newer_version_are_refused_and_left_alone(settings):
+    Records(settings.url).close()
+    with sqlite3.connect(settings.data_dir / "pitwall.db") as other:
+        other.execute(f"UPDATE {VERSION_TABLE} SET version_num = '9999'")
+    other.close()
+
+    with pytest.raises(Refusal, match="newer Pitwall"):
+        Records(settings.url)
+
+    with sqlite3.connect(settings.data_dir / "pitwall.db") as other:
+        assert other.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchall() == [("9999",)]
+    other.close()
+
+
+def test_the_migrations_make_what_the_models_say(state: State):
+    with state.records._engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE, "compare_type": True})
+        differences = compare_metadata(context, Base.metadata)
+
+    assert differences == []
+
+
+def test_migrating_twice_changes_nothing(state: State):
+    launch(state)
+    with state.records.read() as session:
+        before = session.execute(text("SELECT sql FROM sqlite_master ORDER BY name")).all()
+
+    migrate(state.records._writer)
+
+    with state.records.read() as session:
+        assert session.execute(text("SELECT sql FROM sqlite_master ORDER BY name")).all() == before
+        assert session.scalar(text("SELECT count(*) FROM runs")) == 1
+
+
+def test_what_was_written_is_there_after_closing_and_opening(settings, state: State):
+    run_id = launch(state, name="kept")
+    state.records.close()
+
+    again = Records(settings.url)
+    with again.read() as session:
+        assert session.get_one(Run, run_id).name == "kept"
+    again.close()
+
+
+def test_a_naive_time_is_refused(state: State):
+    run_id = launch(state)
+    with pytest.raises(StatementError, match="aware"), state.records.write() as session:
+        session.get_one(Run, run_id).created_at = datetime(2026, 1, 1)  # noqa: DTZ001
+
+
+def test_times_come_back_as_the_same_moment_in_utc(state: State):
+    run_id = launch(state)
+    elsewhere = datetime(2026, 7, 1, 3, 30, tzinfo=timezone(timedelta(hours=5, minutes=30)))
+    with state.records.write() as session:
+        session.get_one(Run, run_id).ended_at = elsewhere
+
+    with state.records.read() as session:
+        run = session.get_one(Run, run_id)
+        assert run.created_at == NOW
+        assert run.ended_at == elsewhere
+        assert run.ended_at is not None
+        assert run.ended_at.tzinfo is UTC
+
+
+def test_an_epoch_is_one_row_per_attempt(state: State):
+    run_id = launch(state)
+    row = {
+        "run_id": run_id, "attempt": 1, "epoch": 1, "learning_rate": 0.1, "at": NOW,
+        "seconds": 1, "input_seconds": 0, "val_seconds": 0, "compile_seconds": 0,
+    }  # fmt: skip
+    with pytest.raises(IntegrityError), state.records.write() as session:
+        session.add_all([Epoch(**row), Epoch(**row)])

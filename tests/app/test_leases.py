@@ -1,0 +1,107 @@
+"""Leases on a clock of their own: nothing here waits."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.leases import LEASE_S, PRESENT_S, RESTART_GRACE_S, Leases
+from tests.app.cast import Clock
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def leases(clock: Clock) -> Leases:
+    return Leases(clock)
+
+
+def test_a_lease_lapses_after_its_time_and_not_before(leases: Leases, clock: Clock):
+    leases.grant(1, 1)
+
+    clock.seconds += LEASE_S
+    assert leases.lapsed() == []
+    clock.seconds += 0.001
+    assert leases.lapsed() == [(1, 1)]
+
+
+def test_granting_again_starts_the_time_anew(leases: Leases, clock: Clock):
+    leases.grant(1, 1)
+    for _ in range(10):
+        clock.seconds += LEASE_S - 0.1
+        leases.grant(1, 1)
+
+    assert leases.lapsed() == []
+
+
+def test_a_lapsed_lease_stays_listed_until_it_is_ended(leases: Leases, clock: Clock):
+    leases.grant(1, 1)
+    clock.seconds += 2 * LEASE_S
+
+    assert leases.lapsed() == leases.lapsed() == [(1, 1)]
+    leases.end(1, 1)
+    assert leases.lapsed() == []
+    leases.end(1, 1)  # twice is harmless
+
+
+def test_attempts_are_apart(leases: Leases, clock: Clock):
+    leases.grant(1, 1)
+    clock.seconds += LEASE_S - 1
+    leases.grant(1, 2)
+    leases.grant(2, 1)
+    clock.seconds += 2
+
+    assert leases.lapsed() == [(1, 1)]
+
+
+def test_after_a_restart_every_holder_gets_time_to_come_back(leases: Leases, clock: Clock):
+    leases.restore([(1, 1), (2, 5)])
+
+    clock.seconds += RESTART_GRACE_S - 0.1
+    leases.grant(2, 5)  # this one came back
+    clock.seconds += 0.2
+
+    assert leases.lapsed() == [(1, 1)]
+
+
+def test_the_grace_after_a_restart_is_longer_than_a_lease():
+    assert RESTART_GRACE_S > LEASE_S
+
+
+def test_a_worker_is_present_for_three_beats_after_it_spoke(leases: Leases, clock: Clock):
+    assert not leases.present("ada")
+    leases.saw("ada")
+
+    clock.seconds += PRESENT_S - 0.1
+    assert leases.present("ada")
+    assert not leases.present("bob")
+    clock.seconds += 0.2
+    assert not leases.present("ada")
+
+
+def test_a_worker_that_waits_for_work_is_present_however_long_it_waits(leases: Leases, clock: Clock):
+    leases.waits("ada", waits=True)
+    clock.seconds += 3600
+    assert leases.present("ada")
+
+    leases.waits("ada", waits=False)
+    assert leases.present("ada")
+    clock.seconds += PRESENT_S + 0.1
+    assert not leases.present("ada")
+
+
+def test_two_waits_of_one_name_are_counted(leases: Leases, clock: Clock):
+    leases.waits("ada", waits=True)
+    leases.waits("ada", waits=True)
+    leases.waits("ada", waits=False)
+    clock.seconds += 60
+
+    assert leases.present("ada")
+
+
+def test_a_clock_that_begins_at_zero_shows_nobody(clock: Clock):
+    clock.seconds = 0.0
+
+    assert not Leases(clock).present("ada")

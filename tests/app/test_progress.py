@@ -1,0 +1,90 @@
+"""Best, elapsed, share done, time left: pure functions of rows."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.models import Epoch, Run
+from app.progress import after_epoch, of_step, time_to
+from tests.app.cast import NOW
+from tests.app.cast import epoch as epoch_said
+from trainer.events import EpochEnded, Step
+
+
+def row(number: int, val_accuracy: float | None = 0.5, seconds: float = 2.0, val_seconds: float = 0.0) -> Epoch:
+    return Epoch(
+        run_id=1, attempt=1, epoch=number, val_accuracy=val_accuracy, seconds=seconds, val_seconds=val_seconds, at=NOW
+    )
+
+
+def run(epochs: int = 10, target: float = 0.9) -> Run:
+    return Run(id=7, epochs=epochs, recipe={"target_accuracy": target}, spent_seconds=0.0)
+
+
+def step(epoch: int, number: int, of: int = 10, seconds: float = 0.0) -> Step:
+    return Step(phase="training", epoch=epoch, step=number, steps_per_epoch=of, seconds=seconds)
+
+
+@pytest.mark.parametrize(
+    ("said", "share"),
+    [
+        (Step(phase="loading"), 0.0),
+        (step(1, 0), 0.0),
+        (step(1, 5), 0.05),
+        (step(1, 10), 0.1),
+        (step(2, 0), 0.1),
+        (step(10, 10), 1.0),
+        (step(11, 10), 1.0),
+        (step(3, 0, of=0), 0.2),
+    ],
+)
+def test_the_share_that_is_done_counts_epochs_and_steps(said: Step, share: float):
+    assert of_step(run(), said, [])["progress"] == pytest.approx(share)
+
+
+def test_the_time_left_follows_the_latest_epochs_with_their_validation():
+    slow_start = [row(1, seconds=100.0)] + [row(number, seconds=3.0, val_seconds=1.0) for number in range(2, 7)]
+
+    told = of_step(run(epochs=10), step(7, 5), slow_start)
+
+    assert told["eta_seconds"] == pytest.approx(3.5 * 4.0)
+
+
+def test_in_the_first_epoch_the_time_left_follows_its_steps():
+    assert of_step(run(epochs=10), step(1, 5, seconds=2.0), [])["eta_seconds"] == pytest.approx(9.5 * 4.0)
+
+
+@pytest.mark.parametrize("said", [Step(phase="compiling"), step(1, 0, seconds=3.0), step(1, 3, seconds=0.0)])
+def test_before_the_first_step_the_time_left_is_not_known(said: Step):
+    assert of_step(run(), said, [])["eta_seconds"] is None
+
+
+def test_at_the_end_nothing_is_left():
+    assert of_step(run(epochs=2), step(2, 10), [row(1), row(2)])["eta_seconds"] == 0
+
+
+def test_a_step_names_its_run():
+    told = of_step(run(), step(1, 1), [])
+
+    assert (told["run"], told["epochs"], told["event"], told["phase"]) == (7, 10, "step", "training")
+
+
+def test_time_to_target_is_the_clock_at_the_end_of_the_first_epoch_that_reaches_it():
+    rows = [row(1, 0.5, 2.0), row(2, None, 2.0), row(3, 0.94, 3.0), row(4, 0.2, 2.0), row(5, 0.99, 2.0)]
+
+    assert time_to(0.94, rows) == 7.0
+    assert time_to(0.941, rows) == 11.0
+    assert time_to(1.0, rows) is None
+    assert time_to(0.1, []) is None
+
+
+def test_an_epoch_brings_the_run_s_columns_up_to_date():
+    seen = run(target=0.9)
+    rows: list[Epoch] = []
+    for number, accuracy in enumerate([0.5, 0.9, None, 0.9, 0.7], 1):
+        rows.append(row(number, accuracy))
+        after_epoch(seen, EpochEnded.model_validate(epoch_said(number, accuracy)), rows)
+
+    assert (seen.last_epoch, seen.last_val_accuracy) == (5, 0.7)
+    assert (seen.best_val_accuracy, seen.best_epoch) == (0.9, 2)  # the earliest of equal ones
+    assert (seen.elapsed_seconds, seen.spent_seconds, seen.time_to_target) == (10.0, 10.0, 4.0)

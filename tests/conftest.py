@@ -1,0 +1,38 @@
+"""A real app over a real SQLite file in the test's own folder. The cast that works with it is tests/app/cast.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from app.settings import Settings
+from app.state import State
+from app.web import create_app
+from tests.app.cast import HERE, settings_in, state_of
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return settings_in(tmp_path)
+
+
+@pytest.fixture
+def state(settings: Settings) -> Iterator[State]:
+    made = state_of(settings)
+    yield made
+    made.records.close()
+
+
+@pytest.fixture
+def app(state: State) -> FastAPI:
+    return create_app(state)
+
+
+@pytest.fixture
+def client(app: FastAPI) -> Iterator[TestClient]:
+    with TestClient(app, base_url=HERE, follow_redirects=False) as made:
+        yield made
