@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 
 from app import rendering
 from app.problems import InvalidRequest, NotFound, Problem, Unauthorized
-from app.security import login_url
+from app.security import HEADERS, login_url
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +60,9 @@ async def of_bug(request: Request, error: Exception) -> Response:
     """Our own mistake: the traceback is in the log (uvicorn writes it), the name is in the answer."""
     problem = Problem(f"Pitwall made a mistake ({type(error).__name__}); the traceback is in its log")
     problem.status, problem.title = 500, "Our mistake"
-    return render(request, problem)
+    answer = render(request, problem)
+    answer.headers.update(HEADERS)  # Starlette answers bugs outside the gate
+    return answer
 
 
 def mistakes_of(error: ValidationError) -> list[tuple[str, str]]:

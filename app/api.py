@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Response
@@ -30,7 +31,7 @@ def launch_runs(
     idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
 ) -> schemas.RunsLaunched:
     """Queue a run, or several with different seeds. The same Idempotency-Key and body launch only once."""
-    body_hash = hashlib.sha256(asked.model_dump_json().encode()).hexdigest()
+    body_hash = hashlib.sha256(json.dumps(vars(asked)).encode()).hexdigest()
     with here.records.write() as session:
         made = runs.submitted(session, idempotency_key, body_hash) if idempotency_key else None
         if made is None:

@@ -16,6 +16,7 @@ from trainer import schedules
 from trainer.recipe import Recipe
 
 PLANNED_POINTS = 600  # of the planned learning rate: as many as a chart has pixels
+LOOKED_AT_STEPS = 20_000  # for corners between them: a run may have hundreds of millions of steps
 
 Figure = dict[str, Any]
 
@@ -54,18 +55,22 @@ def _planned(recipe: Recipe, train_images: int | None) -> list[Figure]:
     """The schedule of the whole run, thinned to what can be seen but keeping its corners; by epoch only."""
     if train_images is None:
         return []
-    rates = schedules.learning_rates(recipe, train_images)
     per_epoch = schedules.steps_per_epoch(train_images, recipe.batch_size, recipe.last_batch)
-    steps = np.unique(np.linspace(0, len(rates) - 1, min(PLANNED_POINTS, len(rates))).round().astype(int))
+    last = recipe.epochs * per_epoch - 1
+    if last < 0:
+        return []
+    looked_at = np.unique(np.linspace(0, last, min(last + 1, LOOKED_AT_STEPS)).round())
+    rates = schedules.rates_at(recipe, train_images, looked_at)
+    even = np.linspace(0, len(rates) - 1, min(len(rates), PLANNED_POINTS)).round().astype(int)
     corners = np.flatnonzero(np.diff(np.sign(np.diff(rates.astype(float))))) + 1
-    steps = np.union1d(steps, corners[:PLANNED_POINTS])
+    shown = np.union1d(even, corners[:PLANNED_POINTS])
     return [
         {
             "type": "scatter",
             "mode": "lines",
             "name": "Planned",
-            "x": ((steps + 1) / per_epoch).round(5).tolist(),
-            "y": [float(rate) for rate in rates[steps]],
+            "x": ((looked_at[shown] + 1) / per_epoch).round(5).tolist(),
+            "y": [float(rate) for rate in rates[shown]],
             "meta": {"role": "planned", "by": "epoch"},
         }
     ]

@@ -78,7 +78,11 @@ class Records:
         event.listen(self._engine, "connect", _prepare)
         event.listen(self._engine, "begin", _begin)
         self._writer = self._engine.execution_options(pitwall_writes=True)
-        migrate(self._writer)
+        try:
+            migrate(self._writer)
+        except BaseException:
+            self.close()
+            raise
 
     @contextmanager
     def read(self) -> Iterator[Session]:

@@ -5,6 +5,7 @@ Clients never supply paths: they name a run and an attempt by number, and the na
 
 from __future__ import annotations
 
+import codecs
 import os
 import shutil
 from pathlib import Path
@@ -66,4 +67,6 @@ def read_log(path: Path, after: int | None = None, limit: int = LOG_TAIL) -> tup
     if after is None and start:  # do not begin in the middle of a line
         cut = data.find(b"\n") + 1
         start, data = start + cut, data[cut:]
-    return start, data.decode(errors="replace")
+    while data and data[0] & 0xC0 == 0x80:  # nor of a letter: what follows is counted in bytes of what is shown
+        start, data = start + 1, data[1:]
+    return start, codecs.getincrementaldecoder("utf-8")("replace").decode(data)

@@ -91,7 +91,7 @@ def reshaped(recipe: dict[str, Any], action: str) -> dict[str, Any]:
     """The recipe after a button of the augmentation list: `add.flip`, `remove.1`, `up.2`, `down.0`."""
     verb, _, rest = action.partition(".")
     operations = list(recipe.get("augment", []))
-    index = int(rest) if rest.isdecimal() and int(rest) < len(operations) else None
+    index = int(rest) if rest.isdecimal() and len(rest) < 4 and int(rest) < len(operations) else None
     if verb == "add":
         operations.append({"op": rest})
     elif verb == "remove" and index is not None:
@@ -191,9 +191,7 @@ def _read(tree: Any, part: type[Part]) -> dict[str, Any]:
         if get_origin(info.annotation) is list:
             annotation = get_args(info.annotation)[0]
             entries = tree.get(name, {})
-            ordered = (
-                sorted(entries, key=lambda key: int(key) if key.isdecimal() else 0) if isinstance(entries, dict) else []
-            )
+            ordered = sorted(entries, key=lambda key: (len(key), key)) if isinstance(entries, dict) else []
             read[name] = [_read(entries[key], _part(annotation, entries[key]) or Part) for key in ordered]
         elif (inner := _part(info.annotation, tree.get(name))) is not None:
             read[name] = _read(tree.get(name, {}), inner)
@@ -209,7 +207,7 @@ def _part(annotation: Any, value: Any) -> type[Part] | None:
     parts = _parts(annotation)
     if not parts:
         return None
-    said = {value.get(tag) for tag in TAGS} if isinstance(value, Mapping) else set()
+    said = [value.get(tag) for tag in TAGS] if isinstance(value, Mapping) else []
     return next((part for part in parts if len(parts) > 1 and _tag(part) in said), parts[0])
 
 

@@ -57,6 +57,8 @@ async def reshape_form(request: Request, here: Here) -> HTMLResponse:
 async def launch_run(request: Request, here: Here) -> Response:
     """Launch; or the form again, with what is wrong beside each field and every value kept."""
     fields = await _fields(request)
+    if "epochs" not in fields:  # missing boxes are off, so that nothing at all would be a whole recipe
+        raise InvalidRequest([("body", "is not this page's form")])
     return await asyncio.to_thread(_launch, request, here, fields)
 
 

@@ -42,10 +42,13 @@ class Leases:
             self._deadlines.pop((run, attempt), None)
 
     def lapsed(self) -> list[Held]:
-        """Attempts whose deadline has passed; they stay listed until `end`."""
+        """Take out the attempts whose deadline has passed. A beat that comes now begins a new lease."""
         with self._lock:
             now = self._clock()
-            return [held for held, deadline in self._deadlines.items() if deadline < now]
+            lapsed = [held for held, deadline in self._deadlines.items() if deadline < now]
+            for held in lapsed:
+                del self._deadlines[held]
+            return lapsed
 
     def saw(self, worker: str) -> None:
         """A worker spoke."""

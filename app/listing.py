@@ -7,6 +7,7 @@ import binascii
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
@@ -48,7 +49,7 @@ def listing(session: Session, question: Question) -> tuple[Sequence[Run], str | 
     column = SORTABLE[key]
     query = _filtered(select(Run), question)
     if question.cursor:
-        query = query.where(_beyond(column, falling, *_decode(question.cursor)))
+        query = query.where(_beyond(column, falling, *_decode(question.cursor, key)))
     order = column.desc().nulls_last() if falling else column.asc().nulls_last()
     tie = Run.id.desc() if falling else Run.id.asc()
     rows = session.scalars(query.order_by(order, tie).limit(question.limit + 1)).all()
@@ -107,11 +108,17 @@ def _encode(value: Any, last_id: int) -> str:
     return base64.urlsafe_b64encode(json.dumps([plain, last_id]).encode()).decode().rstrip("=")
 
 
-def _decode(cursor: str) -> tuple[Any, int]:
+def _decode(cursor: str, key: str) -> tuple[Any, int]:
     try:
         value, last_id = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         if not isinstance(last_id, int) or not isinstance(value, str | int | float | None):
             raise ValueError("not one of ours")
+        if any(isinstance(one, int) and abs(one) >= 2**63 for one in (value, last_id)):
+            raise ValueError("beyond SQLite's numbers")
+        if key == "created_at":
+            value = datetime.fromisoformat(str(value))
+        elif isinstance(value, str):
+            value.encode()  # a lone surrogate is a ValueError
     except (ValueError, binascii.Error, TypeError):
         raise InvalidRequest([("cursor", "is not one that a page of runs gave: start without it")]) from None
     return value, last_id

@@ -65,7 +65,7 @@ def duration(seconds: float | None) -> str:
     """Seconds in the two largest units that matter: 4.2 s, 3 min 05 s, 2 h 14 min."""
     if seconds is None:
         return "–"
-    if seconds < MINUTE:
+    if round(seconds, 1) < MINUTE:
         return f"{seconds:.1f}\u202fs"
     whole = round(seconds)
     if whole < HOUR:

@@ -82,6 +82,15 @@ def report(session: Session, run_id: int, number: int, first_seq: int, events: S
     return attempt.next_seq
 
 
+def grow_log(session: Session, run_id: int, number: int, size: int) -> None:
+    """Note how many bytes of the attempt's log have arrived, and tell who watches."""
+    attempt = session.get_one(Attempt, (run_id, number))
+    if size > attempt.log_size:
+        attempt.log_size = size
+        grown = {"run": run_id, "attempt": number, "size": size}
+        session.info.setdefault("told", []).append({"id": None, "run": run_id, "event": "log", "data": grown})
+
+
 def beat(session: Session, run_id: int, number: int, now: datetime) -> str:
     """The worker lives. Answers what it should do: none, cancel, pause."""
     run, _ = hold(session, run_id, number, now)
@@ -181,6 +190,11 @@ def _take(session: Session, run: Run, attempt: Attempt, seq: int, event: Event, 
     elif isinstance(event, Failed):
         run.reason, run.hint = event.message, event.hint
     elif isinstance(event, EpochEnded):
+        said = select(Epoch.id).where(
+            Epoch.run_id == run.id, Epoch.attempt == attempt.number, Epoch.epoch == event.epoch
+        )
+        if session.scalar(said) is not None:
+            return  # the first one counts: a second must not make the report fail for ever
         columns = {key: value for key, value in data.items() if key in Epoch.__table__.columns}
         session.add(Epoch(run_id=run.id, attempt=attempt.number, at=now, **columns))
         session.flush()

@@ -144,7 +144,10 @@ def submitted(session: Session, key: str, body_hash: str) -> list[Run] | None:
         return None
     if earlier.body_hash != body_hash:
         raise InvalidRequest([("Idempotency-Key", "was used before with another body: send a new key")])
-    return [find(session, run_id) for run_id in earlier.run_ids["runs"]]
+    made = [session.get(Run, run_id) for run_id in earlier.run_ids["runs"]]
+    if None in made:
+        raise Conflict("what was launched under this Idempotency-Key has been deleted since: send a new key")
+    return [run for run in made if run is not None]
 
 
 def remember(session: Session, key: str, body_hash: str, made: list[Run], now: datetime) -> None:

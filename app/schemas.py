@@ -206,7 +206,7 @@ class ReportAsked(BaseModel):
     first_seq: int = Field(0, ge=0, lt=2**62)
     events: Annotated[list[Event], Field(max_length=2000)] = []
     log_offset: int = Field(0, ge=0, lt=2**62)
-    log: str = ""
+    log: str = Field("", max_length=1024 * 1024)  # a limit makes pydantic look at the text, too
 
 
 class Reported(BaseModel):

@@ -108,7 +108,10 @@ def login_url(scope: Scope) -> str:
 
 def local_path(target: str) -> str:
     """`target` if it is a path of this site, else the front page: a login must not send anybody elsewhere."""
-    parts = urlsplit(target)
+    try:
+        parts = urlsplit(target)
+    except ValueError:  # a bracket that is not closed
+        return "/"
     is_ours = target.startswith("/") and not target.startswith(("//", "/\\")) and not parts.netloc and not parts.scheme
     return target if is_ours else "/"
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterable
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query
-from fastapi.concurrency import run_in_threadpool
+from fastapi import APIRouter, Depends, Header, Query
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from app import runs
 from app.live import follow
-from app.state import Here, State
+from app.state import Here
 
 router = APIRouter(prefix="/api/v1", tags=["streams"])
 
@@ -19,12 +18,17 @@ LastId = Annotated[str | None, Header(alias="Last-Event-ID", max_length=40)]
 After = Annotated[int | None, Query(ge=0, lt=2**62, description="Start after this event id; 0 replays all")]
 
 
-@router.get("/runs/{run_id}/events", response_class=EventSourceResponse)
+def _find(run_id: int, here: Here) -> None:
+    with here.records.read() as session:
+        runs.find(session, run_id)
+
+
+# a dependency: a generator's own NotFound would come after the answer has begun
+@router.get("/runs/{run_id}/events", response_class=EventSourceResponse, dependencies=[Depends(_find)])
 async def stream_run(
     run_id: int, here: Here, last_event_id: LastId = None, after: After = None
 ) -> AsyncIterable[ServerSentEvent]:
     """Everything that happens to one run: `status`, `started`, `epoch`, `step`, `log` …, from its beginning."""
-    await run_in_threadpool(_find, here, run_id)
     async for event in follow(here.hub, here.records, run_id, _start(last_event_id, after, 0)):
         yield event
 
@@ -41,8 +45,3 @@ def _start(last_event_id: str | None, after: int | None, default: int | None) ->
     if last_event_id and last_event_id.isdecimal():
         return int(last_event_id)
     return default if after is None else after
-
-
-def _find(here: State, run_id: int) -> None:
-    with here.records.read() as session:
-        runs.find(session, run_id)

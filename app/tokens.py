@@ -43,7 +43,7 @@ class Tokens:
         return cls(worker, login)
 
     def is_worker(self, token: str) -> bool:
-        return hmac.compare_digest(token.encode(), self.worker.encode())
+        return bool(self.worker) and hmac.compare_digest(token.encode(), self.worker.encode())
 
     def is_login(self, token: str) -> bool:
         return bool(self.login) and hmac.compare_digest(token.encode(), self.login.encode())
@@ -69,7 +69,9 @@ def made(path: Path) -> str:
     try:
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     except FileExistsError:
-        return _read(path)
+        if token := _read(path):
+            return token
+        raise Refusal(f"{path} is empty: delete it, and a new token is made") from None
     with os.fdopen(file, "w") as opened:
         token = secrets.token_urlsafe(TOKEN_BYTES)
         opened.write(token + "\n")

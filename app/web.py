@@ -80,6 +80,8 @@ async def _sweep(state: State) -> None:
                 await asyncio.to_thread(_rescue, state, lapsed)
             except Exception:
                 logger.exception("could not rescue %s; trying again", lapsed)
+                for held in lapsed:
+                    state.leases.grant(*held, seconds=SWEEP_S)
 
 
 def _rescue(state: State, lapsed: list[tuple[int, int]]) -> None:
@@ -87,4 +89,3 @@ def _rescue(state: State, lapsed: list[tuple[int, int]]) -> None:
         run_queue.rescue(session, lapsed, state.now())
     for run_id, attempt in lapsed:
         logger.warning("run %d: the worker of attempt %d fell silent", run_id, attempt)
-        state.leases.end(run_id, attempt)

@@ -50,13 +50,11 @@ def report_events(run_id: int, attempt: int, asked: schemas.ReportAsked, here: H
     """Store what the child said and wrote. Saying it twice is free; after a gap the answer says where to go on."""
     with here.records.write() as session:
         next_seq = run_queue.report(session, run_id, attempt, asked.first_seq, asked.events, here.now())
-        row = session.get_one(Attempt, (run_id, attempt))
         path = files.log_path(here.settings.data_dir, run_id, attempt)
-        before, row.log_size = row.log_size, files.write_log(path, asked.log_offset, row.log_size, asked.log)
-        if row.log_size > before:
-            grown = {"run": run_id, "attempt": attempt, "size": row.log_size}
-            session.info.setdefault("told", []).append({"id": None, "run": run_id, "event": "log", "data": grown})
-        answer = schemas.Reported(next_seq=next_seq, log_size=row.log_size)
+        before = session.get_one(Attempt, (run_id, attempt)).log_size
+        log_size = files.write_log(path, asked.log_offset, before, asked.log)
+        run_queue.grow_log(session, run_id, attempt, log_size)
+        answer = schemas.Reported(next_seq=next_seq, log_size=log_size)
     _alive(here, run_id, attempt)
     return answer
 

@@ -6,15 +6,22 @@ Accuracies are shares (0..1), times are seconds, a loss that is not finite is nu
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 
 class Said(BaseModel):
     """Base of all events. Keys that this version does not know are kept: a newer trainer may say more."""
 
     model_config = ConfigDict(extra="allow", ser_json_inf_nan="null")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_plain(cls, said: Any) -> Any:
+        """Numbers that are none become null, what UTF-8 cannot hold a question mark: every reader can have it."""
+        return _plain(said)
 
 
 class Started(Said):
@@ -92,3 +99,17 @@ event_of: TypeAdapter[Event] = TypeAdapter(Event)
 def line(event: Said) -> str:
     """The event as one line of JSON, without its newline. Not-finite numbers become null."""
     return event.model_dump_json()
+
+
+def _plain(value: Any, depth: int = 20) -> Any:
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, int) and abs(value) >= 2**63:
+        raise ValueError("must be below 2^63")
+    if isinstance(value, dict | list) and not depth:
+        raise ValueError("is nested too deep")
+    if isinstance(value, dict):
+        return {_plain(key): _plain(inner, depth - 1) for key, inner in value.items()}
+    return [_plain(inner, depth - 1) for inner in value] if isinstance(value, list) else value

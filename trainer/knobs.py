@@ -45,7 +45,7 @@ SENTENCES = {
 class Part(BaseModel):
     """Base of the recipe and of its parts: unknown keys are errors, nothing changes after it is made."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)
 
 
 # The key whose change makes a part another thing, so that the base's knobs no longer apply to it.

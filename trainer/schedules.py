@@ -32,7 +32,11 @@ def learning_rates(recipe: Recipe, train_images: int) -> NDArray[np.float32]:
     Schedule and time decay are evaluated in float64 and rounded once, here.
     """
     steps = recipe.epochs * steps_per_epoch(train_images, recipe.batch_size, recipe.last_batch)
-    step = np.arange(steps, dtype=np.float64)
+    return rates_at(recipe, train_images, np.arange(steps, dtype=np.float64))
+
+
+def rates_at(recipe: Recipe, train_images: int, step: Float64) -> NDArray[np.float32]:
+    """The same at the given steps only, for who draws a curve and does not need every step of it."""
     rates = scheduled(recipe.schedule, step, epoch_steps=train_images / recipe.batch_size)
     return (rates * time_decay(step, recipe.optimizer.decay)).astype(np.float32)
 

@@ -12,7 +12,7 @@ from threading import Condition
 from typing import Any
 
 BATCH_EVENTS = 500
-BATCH_LOG = 128 * 1024  # characters; a JSON body of this stays below the app's 1 MiB whatever is escaped
+BATCH_LOG = 64 * 1024  # characters; a JSON body of this stays below the app's 1 MiB whatever is escaped
 MAX_LOG = 8 * 1024 * 1024  # bytes of log per attempt
 
 
@@ -43,10 +43,11 @@ class Spool:
         """A line of the child's event stream. What is no event goes to the log, where a person can see it."""
         try:
             event = json.loads(line)
-        except ValueError:
+            json.dumps(event, allow_nan=False, ensure_ascii=False).encode()  # what cannot be sent is no event
+        except (ValueError, RecursionError):
             event = None
-        if not isinstance(event, dict) or "event" not in event:
-            self.write(line)
+        if not isinstance(event, dict) or not isinstance(event.get("event"), str):
+            self.write(line + "\n")
             return
         with self._changed:
             is_step = event["event"] == "step"
@@ -74,28 +75,28 @@ class Spool:
             self._closed = True
             self._changed.notify_all()
 
-    def take(self, timeout: float) -> Batch | None:
+    def take(self, timeout: float, at_most: int = BATCH_EVENTS) -> Batch | None:
         """The next batch, waiting for something to come; None after `timeout` seconds or when all is delivered."""
         with self._changed:
             self._changed.wait_for(lambda: self._events or self._log or self._closed, timeout)
             if not self._events and not self._log:
                 return None
-            events = [self._events[i] for i in range(min(len(self._events), BATCH_EVENTS))]
+            events = [self._events[i] for i in range(min(len(self._events), at_most))]
             self._in_flight = len(events)
             return Batch(self._first_seq, events, self._log_offset, self._head())
 
-    def delivered(self, batch: Batch) -> None:
-        """The app has it."""
+    def delivered(self, batch: Batch, *, counts: bool = True) -> None:
+        """The app has it; or (`counts` False) will never take it, and what follows takes its place."""
         with self._changed:
             for _ in batch.events:
                 self._events.popleft()
-            self._first_seq += len(batch.events)
+            self._first_seq += len(batch.events) if counts else 0
             self._in_flight = 0
             if batch.log:
                 self._log[0] = self._log[0][len(batch.log) :]
                 if not self._log[0]:
                     self._log.popleft()
-                self._log_offset += len(batch.log.encode())
+                self._log_offset += len(batch.log.encode()) if counts else 0
 
     @property
     def done(self) -> bool:

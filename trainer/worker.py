@@ -24,6 +24,7 @@ from trainer.child import TRAINER, Child
 from trainer.client import Claim, Client, NotYours, Refused, Unreachable
 from trainer.exits import STOPPED, describe
 from trainer.parent import die_with
+from trainer.spool import BATCH_EVENTS
 
 logger = logging.getLogger("pitwall.worker")
 
@@ -78,6 +79,8 @@ class Worker:
             self._stopping.wait(RETRY_S[min(self._failures, len(RETRY_S) - 1)])
             self._failures += 1
             return False
+        except Refused as problem:
+            raise SystemExit(f"pitwall.worker: the app refuses this worker: {problem}") from None
         self._failures = 0
         if claim is None:
             return False
@@ -147,17 +150,24 @@ class Worker:
 
     def _carry(self, claim: Claim, child: Child, lost: threading.Event) -> None:
         """The second thread: deliver the spool in order, for as long as it takes."""
+        at_most = BATCH_EVENTS
         while not child.spool.done and not lost.is_set():
-            batch = child.spool.take(timeout=1.0)
+            batch = child.spool.take(1.0, at_most)
             if batch is None:
                 continue
+            counts = True
             try:
                 if not self._insist(lambda batch=batch: self._client.report(claim, batch)):  # type: ignore[misc]
                     lost.set()
                     return
             except Refused as problem:
+                if len(batch.events) > 1:
+                    at_most = 1  # find the one that cannot be read, and leave out no other
+                    continue
                 logger.error("run %d: the app cannot read a report, which is left out: %s", claim.run, problem)
-            child.spool.delivered(batch)
+                counts = False
+            child.spool.delivered(batch, counts=counts)
+            at_most = BATCH_EVENTS if counts else at_most
 
     def _insist(self, deliver: Callable[[], None]) -> bool:
         """Try until the app has it. False when it is not ours any more, or a stopping worker ran out of time."""

@@ -15,7 +15,7 @@ export function localTimes(root = document) {
 export function duration(seconds) {
   // as app/rendering.py: duration
   if (seconds == null) return "–";
-  if (seconds < 60) return `${seconds.toFixed(1)}\u202fs`;
+  if (seconds < 59.95) return `${seconds.toFixed(1)}\u202fs`;
   const whole = Math.round(seconds);
   const two = (n) => String(n).padStart(2, "0");
   if (whole < 3600) return `${Math.floor(whole / 60)}\u202fmin ${two(whole % 60)}\u202fs`;

@@ -36,14 +36,25 @@ def test_granting_again_starts_the_time_anew(leases: Leases, clock: Clock):
     assert leases.lapsed() == []
 
 
-def test_a_lapsed_lease_stays_listed_until_it_is_ended(leases: Leases, clock: Clock):
+def test_a_lapsed_lease_is_taken_out_once_and_a_beat_after_that_begins_a_new_one(leases: Leases, clock: Clock):
     leases.grant(1, 1)
     clock.seconds += 2 * LEASE_S
 
-    assert leases.lapsed() == leases.lapsed() == [(1, 1)]
-    leases.end(1, 1)
+    assert leases.lapsed() == [(1, 1)]
     assert leases.lapsed() == []
+    leases.grant(1, 1)
+    clock.seconds += 2 * LEASE_S
+    assert leases.lapsed() == [(1, 1)]
+
+
+def test_a_lease_that_was_ended_never_lapses(leases: Leases, clock: Clock):
+    leases.grant(1, 1)
+
+    leases.end(1, 1)
     leases.end(1, 1)  # twice is harmless
+    clock.seconds += 2 * LEASE_S
+
+    assert leases.lapsed() == []
 
 
 def test_attempts_are_apart(leases: Leases, clock: Clock):
