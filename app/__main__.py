@@ -66,6 +66,9 @@ def serve(settings: Settings) -> None:
             timeout_graceful_shutdown=DRAIN_S,
             server_header=False,
         )
+        # uvicorn sends itself the signal once more at its end: leave by an exception, so that the records are closed
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: sys.exit(0))
         Server(config, hub).run()
     finally:
         records.close()
@@ -97,7 +100,7 @@ def main() -> None:
         case "migrate":
             Records(settings.url).close()
         case "token":
-            print(made(settings.login_token_file))
+            print(settings.token.get_secret_value() or made(settings.login_token_file))
 
 
 if __name__ == "__main__":

@@ -32,6 +32,12 @@ class Settings(BaseSettings):
         description="Devices that `up` starts a worker for: auto, none, or a list such as gpu:0,gpu:1 or cpu.",
     )
 
+    visible_gpus: str | None = Field(
+        None,
+        validation_alias="CUDA_VISIBLE_DEVICES",
+        description="NVIDIA's own variable: the GPUs that `up` may start workers for. Empty: none; unset: all.",
+    )
+
     @cached_property
     def url(self) -> str:
         """The database's URL."""

@@ -16,14 +16,14 @@ from types import FrameType
 
 from app.settings import Settings
 from app.tokens import made
-from trainer.worker import devices
+from trainer.devices import devices
 
 logger = logging.getLogger("pitwall")
 
 GRACE_S = 30.0  # from SIGTERM to SIGKILL: a worker delivers its last words
 AGAIN_S = (0.5, 1.0, 2.0, 5.0, 10.0)  # waits before a process that died is started again
 HEALTHY_S = 60.0  # after so long a death counts as the first again
-REFUSED = 1  # exit code of a web process that will not start: starting it again would not help
+REFUSED = (1, 3)  # exit codes of a web process that will not start (ours, uvicorn's): trying again would not help
 
 
 @dataclass
@@ -76,8 +76,8 @@ class Crew:
                 ended = part.died()
                 if ended is None or self.stopping:
                     continue
-                if part.name == "web" and ended == REFUSED and part.deaths == 1:
-                    self.stopping, code = True, REFUSED  # it has said why: a port or a database in use, no token
+                if part.name == "web" and ended in REFUSED and part.deaths == 1:
+                    self.stopping, code = True, 1  # it has said why: a port or a database in use, no token
                     break
                 logger.warning("%s ended with exit code %d; starting it again", part.name, ended)
             time.sleep(0.1)
@@ -104,7 +104,7 @@ def up(settings: Settings) -> int:
     here = address(settings.host, settings.port)
     made(settings.worker_token_file)  # before the workers look for it
     server = f"http://127.0.0.1:{settings.port}" if settings.host in {"0.0.0.0", "::"} else here  # noqa: S104
-    wanted = {"auto": devices(), "none": []}.get(settings.workers, settings.workers.split(","))
+    wanted = {"auto": devices(settings.visible_gpus), "none": []}.get(settings.workers, settings.workers.split(","))
     shared = ["--server", server, "--token-file", str(settings.worker_token_file), "--data-dir", str(settings.data_dir)]
     crew = Crew(
         [Part("web", ["app", "serve"])]

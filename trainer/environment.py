@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,9 @@ def _pitwall_version() -> str | None:
 
 
 def _commit() -> str | None:
+    """Of the checkout; in a container, of the file that its build wrote."""
+    with suppress(OSError):
+        return (HERE.parent / "COMMIT").read_text().strip() or None
     return _first_line(["git", "-C", str(HERE), "rev-parse", "HEAD"])
 
 

@@ -22,6 +22,7 @@ from types import FrameType
 
 from trainer.child import TRAINER, Child
 from trainer.client import Claim, Client, NotYours, Refused, Unreachable
+from trainer.devices import devices
 from trainer.exits import STOPPED, describe
 from trainer.parent import die_with
 from trainer.spool import BATCH_EVENTS
@@ -190,23 +191,6 @@ class Worker:
         return False
 
 
-def devices() -> list[str]:
-    """What this machine offers: `gpu:0`, `gpu:1` … for each visible GPU, or `cpu` where there is none."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    try:
-        import pynvml
-
-        pynvml.nvmlInit()
-        count = int(pynvml.nvmlDeviceGetCount())
-        pynvml.nvmlShutdown()
-    except Exception:  # no library, no driver, no device: all mean that there is no GPU to use
-        count = 0
-    named = [f"gpu:{index}" for index in range(count)]
-    if visible is not None:
-        named = [device for device in named if device.removeprefix("gpu:") in visible.split(",")]
-    return named or ["cpu"]
-
-
 def _environment(device: str) -> dict[str, str]:
     """The child sees its own device only, and none of our settings."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("PITWALL_")}
@@ -228,7 +212,7 @@ def main() -> None:
     logging.getLogger("httpx2").setLevel(logging.WARNING)  # a line per request
     if arguments.parent is not None:
         die_with(arguments.parent, signal.SIGTERM)
-    device = devices()[0] if arguments.device == "auto" else arguments.device
+    device = devices(os.environ.get("CUDA_VISIBLE_DEVICES"))[0] if arguments.device == "auto" else arguments.device
     client = Client(arguments.server, _token(arguments.token_file))
     worker = Worker(client, device, arguments.data_dir, arguments.name)
     signal.signal(signal.SIGTERM, worker.stop)

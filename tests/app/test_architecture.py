@@ -24,7 +24,7 @@ WEB = {"app", "sqlalchemy", "fastapi", "starlette", "uvicorn", "alembic", "jinja
 LIGHT = {
     "trainer.recipe", "trainer.knobs", "trainer.presets", "trainer.schedules", "trainer.datasets", "trainer.events",
     "trainer.augment.draws", "trainer.augment.operations", "trainer.worker", "trainer.client", "trainer.spool",
-    "trainer.child", "trainer.exits", "trainer.parent", "trainer.failures",
+    "trainer.child", "trainer.devices", "trainer.exits", "trainer.parent", "trainer.failures",
 }  # fmt: skip
 
 # Who may read the environment, and why.
@@ -358,10 +358,25 @@ def test_locked_requirements_have_hashes_and_no_addresses(name: str):
         assert "--hash=sha256:" in requirement, requirement[:80]
 
 
+def test_the_web_process_needs_nothing_but_its_own_requirements():
+    program = (
+        "import json, sys, app.__main__; from importlib.metadata import packages_distributions as named;"
+        "tops = {name.partition('.')[0] for name in sys.modules};"
+        "print(json.dumps(sorted({d.lower() for t in tops for d in named().get(t, [])})))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = set(json.loads(done.stdout))
+    required = set(re.findall(r"^([a-z0-9._-]+)==", (ROOT / "requirements-web.txt").read_text(), re.MULTILINE))
+
+    assert {"fastapi", "sqlalchemy", "pysqlite3"} <= loaded
+    taken_where_there = {"pygments", "setuptools"}  # libraries look for them and do without
+    assert not {name.replace("_", "-") for name in loaded} - required - taken_where_there
+
+
 def test_every_setting_is_described():
     page = (ROOT / "docs" / "settings.md").read_text()
     for name, field in Settings.model_fields.items():
-        assert f"PITWALL_{name.upper()}" in page, name
+        assert f"`{field.validation_alias or f'PITWALL_{name.upper()}'}`" in page, name
         assert field.description
 
 

@@ -13,6 +13,7 @@ LIGHT = [
     "trainer.schedules",
     "trainer.datasets",
     "trainer.augment.draws",
+    "trainer.devices",
     "trainer.events",
     "trainer.failures",
 ]

@@ -1,0 +1,88 @@
+"""The figures of a run: what is drawn is what was said and what is planned."""
+
+from __future__ import annotations
+
+import time
+import tracemalloc
+
+import numpy as np
+
+from app import charts
+from app.schemas import EpochShown
+from trainer import schedules
+from trainer.recipe import Recipe
+
+
+def epoch(number: int) -> EpochShown:
+    return EpochShown(
+        epoch=number,
+        train_loss=1 / number,
+        train_accuracy=None,
+        val_loss=2 / number,
+        val_accuracy=0.5,
+        learning_rate=0.1,
+        seconds=2.0,
+        elapsed_seconds=2.0 * number,
+        attempt=1,
+        penalty=None,
+        input_seconds=0.0,
+        val_seconds=0.0,
+        compile_seconds=0.0,
+    )
+
+
+def planned(recipe: Recipe, train_images: int) -> dict:
+    figures = {figure["name"]: figure for figure in charts.of_run([], recipe, train_images)}
+    return next(trace for trace in figures["learning_rate"]["traces"] if trace["name"] == "Planned")
+
+
+def test_every_trace_that_grows_names_its_column_and_shows_it():
+    rows = [epoch(1), epoch(2), epoch(3)]
+
+    figures = charts.of_run(rows, Recipe(), 1000)
+
+    assert [figure["name"] for figure in figures] == ["accuracy", "loss", "learning_rate", "seconds"]
+    growing = [trace for figure in figures for trace in figure["traces"] if "field" in trace["meta"]]
+    assert len(growing) == 6
+    for trace in growing:
+        assert trace["x"] == [1, 2, 3]
+        assert trace["y"] == [getattr(row, trace["meta"]["field"]) for row in rows]
+
+
+def test_the_plan_of_a_short_run_is_every_step_of_it():
+    recipe = Recipe.model_validate(
+        {"epochs": 3, "batch_size": 50, "schedule": {"kind": "triangular", "step_epochs": 1.5}}
+    )
+
+    trace = planned(recipe, 1000)
+
+    assert trace["y"] == [float(rate) for rate in schedules.learning_rates(recipe, 1000)]
+    assert trace["x"] == [(step + 1) / 20 for step in range(60)]
+
+
+def test_the_plan_of_a_long_run_keeps_its_peaks_and_feet():
+    recipe = Recipe.model_validate({"epochs": 24, "batch_size": 64})
+
+    trace = planned(recipe, 50_000)
+
+    rates = schedules.learning_rates(recipe, 50_000)
+    assert len(trace["y"]) < len(rates) / 10
+    assert max(trace["y"]) == rates.max() and np.isclose(min(trace["y"]), rates.min(), rtol=0.05)
+
+
+def test_no_recipe_is_too_long_to_be_drawn():
+    recipe = Recipe.model_validate({"epochs": 10_000, "batch_size": 1})
+
+    tracemalloc.start()
+    began = time.monotonic()
+    trace = planned(recipe, 50_000)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert len(trace["x"]) <= 2 * charts.PLANNED_POINTS
+    assert peak < 32 * 2**20 and time.monotonic() - began < 2
+
+
+def test_nothing_is_planned_where_the_pictures_are_not_counted_or_give_no_step():
+    assert len(charts.of_run([], Recipe(), None)[2]["traces"]) == 1
+    assert len(charts.of_run([], Recipe(last_batch="drop", batch_size=512), 100)[2]["traces"]) == 1
