@@ -29,6 +29,7 @@ from trainer.events import Event, event_of
 
 HERE = "http://127.0.0.1:8000"
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+SPACE = "\u202f"  # between a number and its unit, on pages
 SMALL: dict[str, Any] = {"epochs": 4, "batch_size": 50, "model": {"width": 4}}
 
 

@@ -1,22 +1,19 @@
-"""The house as drawn: who may know whom, who reads the environment, who writes SQL, how large a room may get."""
+"""The house as drawn: who may know whom, who reads the environment, who reads and writes rows."""
 
 from __future__ import annotations
 
 import ast
 import json
 import re
-import statistics
 import subprocess
 import sys
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
 
-from app.settings import Settings
+from tests.app.source_tree import ROOT, imports, module_of, named, sources, tree_of
 
-ROOT = Path(__file__).parent.parent.parent
 FRAMEWORKS = {"tensorflow", "keras", "jax", "torch", "sklearn"}
 WEB = {"app", "sqlalchemy", "fastapi", "starlette", "uvicorn", "alembic", "jinja2"}
 
@@ -79,35 +76,6 @@ for module in modules:
 print(json.dumps(found))
 """
 LIBRARIES = ("numpy", "pydantic", "httpx2")
-
-
-def sources(*folders: str) -> list[Path]:
-    found = [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
-    assert len(found) > 10
-    return found
-
-
-def named(path: Path) -> str:
-    return path.relative_to(ROOT).as_posix()
-
-
-def module_of(path: Path) -> str:
-    return named(path).removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-
-
-@cache
-def tree_of(path: Path) -> ast.Module:
-    return ast.parse(path.read_text())
-
-
-def imports(path: Path, *, at_import_only: bool = False) -> Iterator[str]:
-    """Every module that a file names in an import, with the names that it takes from it."""
-    for node in tree_of(path).body if at_import_only else ast.walk(tree_of(path)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 @cache
@@ -283,116 +251,3 @@ def test_the_engine_is_made_by_nobody_but_its_door_and_never_at_import():
         if isinstance(node, ast.Call) and ast.unparse(node.func) in {"create_engine", "Records", "Settings", "Session"}
     ]
     assert calls_at_import == []
-
-
-def test_no_module_has_a_name_that_says_nothing():
-    forbidden = {"utils", "util", "helpers", "helper", "common", "manager", "service", "services", "core", "misc"}
-    found = sources("app", "trainer", "tests", "migrations")
-    for path in [*found, *(ROOT / "static").rglob("*"), *(ROOT / "templates").rglob("*")]:
-        assert path.stem.lstrip("_") not in forbidden, path
-
-
-def test_modules_stay_small_and_say_what_they_are():
-    lengths = {}
-    for path in sources("app", "trainer"):
-        text = path.read_text()
-        assert ast.get_docstring(tree_of(path)), named(path)
-        if path.name == "__init__.py":
-            assert len(text.splitlines()) == 1, named(path)
-        else:
-            lengths[named(path)] = len(text.splitlines())
-
-    assert {name: length for name, length in lengths.items() if length > 300} == {}
-    assert statistics.median(lengths.values()) <= 110
-
-
-@pytest.mark.parametrize(
-    ("folder", "pattern", "most", "at_least"),
-    [("templates", "*.html", 120, 10), ("static/js", "*.js", 130, 5), ("static/css", "*.css", 200, 4)],
-)
-def test_front_end_files_stay_small(folder: str, pattern: str, most: int, at_least: int):
-    files = list((ROOT / folder).rglob(pattern))
-
-    assert len(files) >= at_least
-    assert {named(path): n for path in files if (n := len(path.read_text().splitlines())) > most} == {}
-
-
-def front_end() -> list[Path]:
-    files = [path for folder in ("templates", "static") for path in (ROOT / folder).rglob("*") if path.is_file()]
-    assert len(files) > 20
-    return [path for path in files if path.suffix in {".html", ".js", ".css", ".svg"}]
-
-
-def test_nothing_is_fetched_from_elsewhere():
-    for path in front_end():
-        text = re.sub(r'xmlns(:\w+)?="[^"]*"', "", path.read_text())
-        assert not re.search(r"(https?:)?//[\w-]+\.[\w.-]+/|https?://", text), named(path)
-
-
-def test_no_template_holds_a_script_or_a_handler():
-    for path in (ROOT / "templates").rglob("*.html"):
-        text = path.read_text()
-        for script in re.findall(r"<script\b[^>]*>", text):
-            assert "src=" in script or 'type="application/json"' in script, (named(path), script)
-        assert not re.search(r"<[^>]*\son\w+\s*=", text), named(path)
-        assert "javascript:" not in text, named(path)
-        assert "| safe" not in text, named(path)
-        assert "autoescape false" not in text, named(path)
-
-
-def test_no_script_builds_code_from_text():
-    for path in (ROOT / "static").rglob("*.js"):
-        assert not re.search(r"\beval\(|new Function\(|document\.write\(|insertAdjacentHTML", path.read_text()), path
-
-
-@pytest.mark.parametrize("name", ["web", "worker-cpu", "worker-gpu", "dev"])
-def test_locked_requirements_have_hashes_and_no_addresses(name: str):
-    text = (ROOT / f"requirements-{name}.txt").read_text()
-    requirements = [one for one in re.split(r"\n(?=\S)", text.replace("\\\n", " ")) if not one.startswith("#")]
-
-    assert len(requirements) > 10
-    assert "://" not in text
-    assert not re.search(r"^\s*(-i|-f|--index-url|--extra-index-url|--find-links|--trusted-host)", text, re.MULTILINE)
-    for requirement in requirements:
-        assert re.match(r"[\w.-]+==\S+", requirement), requirement[:80]
-        assert "--hash=sha256:" in requirement, requirement[:80]
-
-
-def test_the_web_process_needs_nothing_but_its_own_requirements():
-    program = (
-        "import json, sys, app.__main__; from importlib.metadata import packages_distributions as named;"
-        "tops = {name.partition('.')[0] for name in sys.modules};"
-        "print(json.dumps(sorted({d.lower() for t in tops for d in named().get(t, [])})))"
-    )
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
-    loaded = set(json.loads(done.stdout))
-    required = set(re.findall(r"^([a-z0-9._-]+)==", (ROOT / "requirements-web.txt").read_text(), re.MULTILINE))
-
-    assert {"fastapi", "sqlalchemy", "pysqlite3"} <= loaded
-    taken_where_there = {"pygments", "setuptools"}  # libraries look for them and do without
-    assert not {name.replace("_", "-") for name in loaded} - required - taken_where_there
-
-
-def test_every_setting_is_described():
-    page = (ROOT / "docs" / "settings.md").read_text()
-    for name, field in Settings.model_fields.items():
-        assert f"`{field.validation_alias or f'PITWALL_{name.upper()}'}`" in page, name
-        assert field.description
-
-
-def test_nothing_is_described_that_is_no_setting():
-    page = (ROOT / "docs" / "settings.md").read_text()
-    known = {f"PITWALL_{name.upper()}" for name in Settings.model_fields} | {"PITWALL_SERVER"}  # the worker's own
-
-    assert set(re.findall(r"PITWALL_[A-Z_]+[A-Z]", page)) <= known
-
-
-def test_every_make_target_says_what_it_does():
-    text = (ROOT / "Makefile").read_text()
-    phony = set(" ".join(re.findall(r"^\.PHONY:(.*)$", text, re.MULTILINE)).split())
-    targets = re.findall(r"^([a-z][\w-]*):(.*)$", text, re.MULTILINE)
-
-    assert {"run", "test", "lint"} <= phony
-    assert {name for name, _ in targets} == phony
-    for name, rest in targets:
-        assert re.search(r"## \S.{9,}", rest), name

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
 from app import forms
+from tests.app.form_fields import Fields
 from trainer.augment.operations import Cutout, Flip, PadCrop
 from trainer.presets import PRESETS
 from trainer.recipe import Constant, Recipe
@@ -17,52 +17,6 @@ from trainer.recipe import Constant, Recipe
 ALL_OPERATIONS = Recipe(augment=[PadCrop(), Flip(), Cutout()])
 CONSTANT = Recipe(schedule=Constant())
 RECIPES = {name: preset.recipe for name, preset in PRESETS.items()} | {"all": ALL_OPERATIONS, "constant": CONSTANT}
-
-
-class Fields(HTMLParser):
-    """What a browser would send for the form of the recipe."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.sent: dict[str, str] = {}
-        self._inside = False
-        self._select: str | None = None
-        self._options: list[tuple[str, bool]] = []
-        self._option: list[str] | None = None
-        self._is_selected = False
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = dict(attrs)
-        if tag == "form":
-            self._inside = "data-recipe" in given
-        if not self._inside:
-            return
-        if tag == "input" and given.get("name"):
-            is_check = given.get("type") == "checkbox"
-            if not is_check or "checked" in given:
-                self.sent[str(given["name"])] = "on" if is_check else given.get("value") or ""
-        elif tag == "select":
-            self._select, self._options = given["name"], []
-        elif tag == "textarea" and given.get("name"):
-            self.sent[str(given["name"])] = ""
-        elif tag == "option":
-            self._option, self._is_selected = [], "selected" in given
-
-    def handle_data(self, data: str) -> None:
-        if self._option is not None:
-            self._option.append(data)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag == "form":
-            self._inside = False
-        elif tag == "option" and self._option is not None:
-            self._options.append(("".join(self._option).strip(), self._is_selected))
-            self._option = None
-        elif tag == "select" and self._select:
-            chosen = [value for value, is_selected in self._options if is_selected]
-            self.sent[self._select] = (chosen or [self._options[0][0]])[0]
-            self._select = None
 
 
 def leaves(value: Any, path: str = "") -> Iterator[str]:
@@ -80,14 +34,14 @@ def leaves(value: Any, path: str = "") -> Iterator[str]:
 def knobs(groups: list[forms.Group]) -> Iterator[forms.Knob]:
     for group in groups:
         yield from group.knobs
-        yield from knobs(group.groups)
+        yield from knobs(group.sections)
 
 
 def sent(recipe: Recipe) -> dict[str, str]:
     """As a browser sends the form of a recipe: a missing check box is off."""
     values = recipe.model_dump(mode="json")
     fields = {}
-    for knob in knobs(forms.groups(values, {}, ["digits"])):
+    for knob in knobs(forms.sections(values, {}, ["digits"])):
         if knob.kind != "check":
             fields[knob.path] = "" if knob.value is None else str(knob.value)
         elif knob.value:
@@ -100,7 +54,7 @@ def test_the_form_has_every_knob_of_the_recipe(name: str):
     values = RECIPES[name].model_dump(mode="json")
     expected = {path for path in leaves(values) if not path.endswith(".op")}
 
-    found = [knob.path for knob in knobs(forms.groups(values, {}, ["digits"]))]
+    found = [knob.path for knob in knobs(forms.sections(values, {}, ["digits"]))]
 
     assert len(expected) > 20
     assert set(found) == expected
@@ -108,7 +62,7 @@ def test_the_form_has_every_knob_of_the_recipe(name: str):
 
 
 def test_every_knob_is_labelled_and_explained():
-    found = list(knobs(forms.groups(ALL_OPERATIONS.model_dump(mode="json"), {}, ["digits"])))
+    found = list(knobs(forms.sections(ALL_OPERATIONS.model_dump(mode="json"), {}, ["digits"])))
 
     assert len(found) > 30
     for knob in found:
@@ -187,7 +141,7 @@ def test_the_offered_operations_are_the_recipe_s():
 
 def test_another_kind_brings_its_own_knobs():
     values = Recipe().model_dump(mode="json") | {"schedule": {"kind": "constant", "max_lr": "0.3"}}
-    paths = {knob.path for knob in knobs(forms.groups(values, {}, ["digits"]))}
+    paths = {knob.path for knob in knobs(forms.sections(values, {}, ["digits"]))}
 
     assert {"schedule.kind", "schedule.lr"} <= paths
     assert "schedule.max_lr" not in paths
@@ -201,7 +155,7 @@ def test_a_wrong_value_stays_in_its_field_with_its_message():
     }
     errors = {"epochs": "must be a whole number", "schedule.max_lr": "must be at least 0", "augment.0.p": "too much"}
 
-    wrong = {knob.path: (knob.value, knob.error) for knob in knobs(forms.groups(values, errors, [])) if knob.error}
+    wrong = {knob.path: (knob.value, knob.error) for knob in knobs(forms.sections(values, errors, [])) if knob.error}
 
     assert wrong == {
         "epochs": ("many", "must be a whole number"),
@@ -214,7 +168,7 @@ def test_the_data_sets_that_are_there_are_offered_and_another_stays_visible():
     def offered(name: str) -> list[str]:
         values = {"dataset": {"name": name}}
         return next(
-            k for k in knobs(forms.groups(values, {}, ["digits", "cifar10"])) if k.path == "dataset.name"
+            k for k in knobs(forms.sections(values, {}, ["digits", "cifar10"])) if k.path == "dataset.name"
         ).choices
 
     assert offered("digits") == ["digits", "cifar10"]

@@ -22,18 +22,6 @@ from app.state import State
 from tests.app.cast import NOW, Hand, Site, claim, epoch, launch, site_in, started, step, until
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    with site_in(tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-def http(site: Site) -> Iterator[httpx2.Client]:
-    with httpx2.Client(base_url=site.url, timeout=20) as made:
-        yield made
-
-
 def messages(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
     """Events as an EventSource sees them: id (None where it has none), event, data."""
     message: dict[str, Any] = {"id": None}

@@ -1,0 +1,61 @@
+"""What the API tells besides runs: presets, data sets, the schema, workers, health, its own description."""
+
+from __future__ import annotations
+
+from fastapi.testclient import TestClient
+
+from app.state import State
+from tests.app.api_calls import launched
+from tests.app.cast import Hand, trained
+from trainer.presets import PRESETS
+from trainer.recipe import Recipe
+
+
+def test_presets_datasets_and_the_schema_are_listed(client: TestClient, state: State):
+    (state.settings.datasets_dir / "pets").mkdir(parents=True)
+
+    presets = client.get("/api/v1/presets").json()
+    datasets = {one["name"]: one for one in client.get("/api/v1/datasets").json()}
+    schema = client.get("/api/v1/recipe-schema").json()
+
+    assert [preset["name"] for preset in presets] == list(PRESETS)
+    assert all(Recipe.model_validate(preset["recipe"]) for preset in presets)
+    assert datasets["digits"]["available"] is True
+    assert datasets["cifar10"]["available"] is False
+    assert {"digits", "cifar10", "cifar100"} <= set(datasets)
+    assert set(schema["properties"]) == set(Recipe.model_fields)
+    assert schema["additionalProperties"] is False
+
+
+def test_workers_are_listed_with_what_they_do(client: TestClient, state: State):
+    assert client.get("/api/v1/workers").json() == []
+    Hand(client, state, "idle").claim()
+    run_id = launched(client)["id"]
+    Hand(client, state, "busy").claim()
+
+    workers = {one["name"]: one for one in client.get("/api/v1/workers").json()}
+    assert set(workers) == {"idle", "busy"}
+    assert (workers["busy"]["run"], workers["idle"]["run"]) == (run_id, None)
+    assert workers["busy"]["present"] is True
+    assert workers["busy"]["backends"] == ["tensorflow"]
+
+
+def test_health_is_told_to_machines(client: TestClient, state: State):
+    trained(client, state)
+
+    assert client.get("/healthz").json() == client.get("/readyz").json() == {"status": "ok"}
+    figures = client.get("/metrics").text
+    assert 'pitwall_runs{status="succeeded"} 1.0' in figures
+    assert 'pitwall_runs{status="queued"} 0.0' in figures
+    assert "pitwall_streams_open 0.0" in figures
+
+
+def test_openapi_has_readable_and_unique_operation_ids(client: TestClient):
+    paths = client.get("/api/v1/openapi.json").json()["paths"]
+    found = [operation["operationId"] for path in paths.values() for operation in path.values()]
+
+    assert len(found) > 18
+    assert len(set(found)) == len(found)
+    assert all(name.isascii() and name.replace("_", "").isalpha() and len(name) < 30 for name in found)
+    assert {"launch_runs", "list_runs", "get_run", "cancel_run", "claim_run"} <= set(found)
+    assert "/runs/new" not in paths
