@@ -7,14 +7,18 @@ GPU := $(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L >/dev/null
 WORKER := $(if $(GPU),requirements-worker-gpu.txt,requirements-worker-cpu.txt)
 RUN := requirements-web.txt $(WORKER)
 DEV := requirements-dev.txt
+# one stamp per set: a driver that comes later brings the other set
+READY := .venv/run-$(if $(GPU),gpu,cpu).done
 LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q
 
-.PHONY: help run test test-all test-compose bench pictures lint format lock clean
+.PHONY: help setup run test test-all test-compose bench pictures lint format lock clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: .venv/run.done ## set up what is missing, then start the app and a worker for each device
+setup: $(READY) ## set up what is missing and start nothing (for a worker of another machine)
+
+run: $(READY) ## set up what is missing, then start the app and a worker for each device
 	@exec $(BIN)/python -m app up
 
 test: .venv/dev.done ## every check that a change must pass: lint, types, unit, real processes, a browser
@@ -57,19 +61,19 @@ clean: ## remove what was set up (never the data)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' \
 	  || { echo "Pitwall needs Python 3.11 or 3.12: make PYTHON=python3.11 ..."; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
-	  || { echo "Python's venv is missing. Add it with: apt-get install -y python3-venv"; exit 1; }
+	  || { echo "Python's venv is missing. Add it with: apt-get update && apt-get install -y python3-venv"; exit 1; }
 	$(PYTHON) -m venv .venv
 
 # uv where somebody has it, pip otherwise: the same hashed files, seconds instead of minutes
 INSTALL = if command -v uv >/dev/null 2>&1; then uv pip install --python $(BIN)/python -q --no-deps --require-hashes $(1); \
   else $(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes $(1); fi
 
-.venv/run.done: .venv/bin/python $(RUN)
+$(READY): .venv/bin/python $(RUN)
 	@echo "Installing $(RUN): the framework is large, the first time takes a few minutes ..."
 	@$(call INSTALL,$(foreach file,$(RUN),-r $(file)))
 	@touch $@
 
-.venv/dev.done: .venv/run.done $(DEV)
+.venv/dev.done: $(READY) $(DEV)
 	@echo "Installing $(DEV) ..."
 	@$(call INSTALL,-r $(DEV))
 	@touch $@

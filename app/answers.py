@@ -1,4 +1,7 @@
-"""From a Problem to an answer: problem+json for scripts (RFC 9457), a page for people. One place for both."""
+"""From a Problem to an answer: problem+json for scripts (RFC 9457), a page for people. One place for both.
+
+Must not know what went wrong where: the Problem says it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""JSON under /api/v1 for scripts: the same verbs as the pages. Operation ids are the functions' names."""
+"""JSON under /api/v1 for scripts: the same verbs as the pages. Operation ids are the functions' names.
+
+Must not know SQL or HTML: verbs of runs.py, shapes of schemas.py.
+"""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ LOCAL_JOURNAL = (
     "PRAGMA journal_size_limit=67108864",  # 64 MiB
     "PRAGMA trusted_schema=OFF",
 )
-# Kernel names of file systems whose locks do not hold between hosts or containers (statfs magic numbers).
+# File systems, as the kernel names them, whose locks do not hold between hosts or containers.
 NETWORK_FILE_SYSTEMS = {
     "nfs",
     "nfs4",

@@ -1,6 +1,7 @@
 """The one resolver of file names. Everything file-like that a client can reach goes through `inside`.
 
 Clients never supply paths: they name a run and an attempt by number, and the name on disk is made here.
+Must not know the records.
 """
 
 from __future__ import annotations

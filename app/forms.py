@@ -31,8 +31,6 @@ class Knob:
     value: Any
     default: Any
     choices: list[str] = field(default_factory=list)
-    least: float | None = None
-    most: float | None = None
     optional: bool = False
     reshapes: bool = False  # another choice brings other fields
     error: str | None = None
@@ -40,28 +38,28 @@ class Knob:
 
 
 @dataclass
-class Group:
-    """Fields that belong together, perhaps with groups inside."""
+class Section:
+    """Fields that belong together, perhaps with sections inside."""
 
     path: str
     title: str
     help: str
     knobs: list[Knob]
-    groups: list[Group] = field(default_factory=list)
+    sections: list[Section] = field(default_factory=list)
     is_list: bool = False
     error: str | None = None
 
 
-def groups(values: Mapping[str, Any], errors: Mapping[str, str], datasets: list[str]) -> list[Group]:
-    """The whole recipe as groups, with the given values (perhaps wrong ones) and the message beside each field."""
-    found: list[Group] = []
-    alone = Group("", "Training", "How long, how many at once, and from which seed.", [])
+def sections(values: Mapping[str, Any], errors: Mapping[str, str], datasets: list[str]) -> list[Section]:
+    """The whole recipe as sections, with the given values (perhaps wrong ones) and the message beside each field."""
+    found: list[Section] = []
+    alone = Section("", "Training", "How long, how many at once, and from which seed.", [])
     for name, info in Recipe.model_fields.items():
         value = values.get(name)
         if info.annotation is not None and get_origin(info.annotation) is list:
             found.append(_list(name, info, value, errors))
         elif (part := _part(info.annotation, value)) is not None:
-            found.append(_group(name, part, value, errors, reshapes=len(_parts(info.annotation)) > 1))
+            found.append(_section(name, part, value, errors, reshapes=len(_parts(info.annotation)) > 1))
         else:
             alone.knobs.append(_knob(name, info, value, errors))
     _offer(found, "dataset.name", datasets)
@@ -109,9 +107,9 @@ def operations() -> list[str]:
     return [_tag(part) for part in _parts(annotation)]
 
 
-def _offer(found: list[Group], path: str, choices: list[str]) -> None:
+def _offer(found: list[Section], path: str, choices: list[str]) -> None:
     """Make a text field a choice; a value that is not among them stays visible."""
-    for knob in (knob for group in found for knob in group.knobs if knob.path == path):
+    for knob in (knob for section in found for knob in section.knobs if knob.path == path):
         knob.kind, knob.choices = "choice", choices + [str(knob.value)] * (knob.value not in choices)
 
 
@@ -120,36 +118,36 @@ def _range(limits: Mapping[str, float]) -> str:
     return " ".join(words[name].format(limits[name]) for name in words if name in limits)
 
 
-def _group(path: str, part: type[Part], value: Any, errors: Mapping[str, str], *, reshapes: bool = False) -> Group:
+def _section(path: str, part: type[Part], value: Any, errors: Mapping[str, str], *, reshapes: bool = False) -> Section:
     values = value if isinstance(value, Mapping) else {}
     title = TITLES.get(path) or path.rsplit(".", 1)[-1].replace("_", " ").capitalize()
-    group = Group(path, title, (part.__doc__ or "").split("\n")[0], [], error=errors.get(path))
+    section = Section(path, title, (part.__doc__ or "").split("\n")[0], [], error=errors.get(path))
     for name, info in part.model_fields.items():
         inner = _part(info.annotation, values.get(name))
         if inner is not None:
-            group.groups.append(_group(f"{path}.{name}", inner, values.get(name), errors))
+            section.sections.append(_section(f"{path}.{name}", inner, values.get(name), errors))
         else:
             knob = _knob(f"{path}.{name}", info, values.get(name, info.get_default()), errors)
             if reshapes and name in TAGS:
                 knob.reshapes = True
                 annotation = Recipe.model_fields[path].annotation
                 knob.choices = [_tag(one) for one in _parts(annotation)]
-            group.knobs.append(knob)
-    return group
+            section.knobs.append(knob)
+    return section
 
 
-def _list(path: str, info: FieldInfo, value: Any, errors: Mapping[str, str]) -> Group:
+def _list(path: str, info: FieldInfo, value: Any, errors: Mapping[str, str]) -> Section:
     annotation = get_args(info.annotation)[0]
-    group = Group(path, info.title or path, info.description or "", [], is_list=True, error=errors.get(path))
+    section = Section(path, info.title or path, info.description or "", [], is_list=True, error=errors.get(path))
     for index, entry in enumerate(value if isinstance(value, list) else []):
         part = _part(annotation, entry)
         if part is None:
             continue
-        one = _group(f"{path}.{index}", part, entry, errors)
+        one = _section(f"{path}.{index}", part, entry, errors)
         one.title = _tag(part).replace("_", " ")
         one.knobs = [knob for knob in one.knobs if not knob.path.endswith(".op")]
-        group.groups.append(one)
-    return group
+        section.sections.append(one)
+    return section
 
 
 def _knob(path: str, info: FieldInfo, value: Any, errors: Mapping[str, str]) -> Knob:
@@ -163,7 +161,6 @@ def _knob(path: str, info: FieldInfo, value: Any, errors: Mapping[str, str]) -> 
         for name in ("ge", "gt", "le", "lt")
         if hasattr(bound, name)
     }
-    least, most = limits.get("ge", limits.get("gt")), limits.get("le", limits.get("lt"))
     kinds: dict[Any, Any] = {int: "whole", float: "number", bool: "check"}
     choices = [str(choice) for choice in get_args(annotation)] if get_origin(annotation) is Literal else []
     return Knob(
@@ -175,8 +172,6 @@ def _knob(path: str, info: FieldInfo, value: Any, errors: Mapping[str, str]) -> 
         value=info.get_default() if value is None and not optional else value,
         default=info.get_default(),
         choices=choices,
-        least=least,
-        most=most,
         optional=optional,
         range=_range(limits),
         error=errors.get(path),

@@ -1,4 +1,7 @@
-"""For machines that watch: alive, ready, and figures for Prometheus."""
+"""For machines that watch: alive, ready, and figures for Prometheus.
+
+Must not know what the figures are used for; changes nothing.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The form: from a preset or an earlier run to a launched run; and logging in and out."""
+"""The form: from a preset or an earlier run to a launched run; and logging in and out.
+
+Must not know which knobs there are (forms.py) or how they are checked (recipes.py).
+"""
 
 from __future__ import annotations
 
@@ -132,7 +135,7 @@ def _form(
         "parent": parent,
         "errors": errors,
         "labels": _label_fields(labels, errors),
-        "groups": forms.groups(recipe, errors, names),
+        "sections": forms.sections(recipe, errors, names),
         "operations": forms.operations(),
     }
     return page(request, "runs/new.html", {"form": form, "presets": list(PRESETS.values())}, status)

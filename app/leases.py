@@ -62,7 +62,7 @@ class Leases:
             self._seen[worker] = self._clock()
 
     def gone(self, worker: str) -> None:
-        """A worker hung up while it waited: do not show it as present."""
+        """A worker hung up while it waited, once `waits` has ended: do not show it as present."""
         with self._lock:
             self._seen.pop(worker, None)
 

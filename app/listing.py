@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, text
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from app.models import Run, Status
+from app.models import ENDED, HELD, Event, Run, Status
 from app.problems import InvalidRequest
 
 SORTABLE: dict[str, InstrumentedAttribute[Any]] = {
@@ -64,6 +64,27 @@ def counts(session: Session) -> dict[str, int]:
     rows = session.execute(select(Run.status, func.count()).group_by(Run.status))
     found = dict(rows.all())
     return {str(status): found.get(str(status), 0) for status in Status}
+
+
+def active(session: Session, limit: int) -> Sequence[Run]:
+    """What trains and what waits, in the order in which it will be done."""
+    order = (Run.status.in_(HELD).desc(), Run.priority.desc(), Run.id)
+    return session.scalars(select(Run).where(Run.status.not_in(ENDED)).order_by(*order).limit(limit)).all()
+
+
+def ended(session: Session, limit: int) -> Sequence[Run]:
+    """What ended last."""
+    return session.scalars(select(Run).where(Run.status.in_(ENDED)).order_by(Run.ended_at.desc()).limit(limit)).all()
+
+
+def newest_event(session: Session) -> int:
+    """The id after which a stream begins that shall miss nothing of what this transaction saw; 0: from the start."""
+    return session.scalar(select(func.max(Event.id))) or 0
+
+
+def never_used(session: Session) -> bool:
+    """Whether no run was ever launched here, deleted ones included (SQLite keeps count for AUTOINCREMENT)."""
+    return session.scalar(text("SELECT 1 FROM sqlite_sequence WHERE name = 'runs'")) is None
 
 
 def _filtered(query: Select[Run], question: Question) -> Select[Run]:
@@ -117,6 +138,8 @@ def _decode(cursor: str, key: str) -> tuple[Any, int]:
             raise ValueError("beyond SQLite's numbers")
         if key == "created_at":
             value = datetime.fromisoformat(str(value))
+            if value.tzinfo is None:
+                raise ValueError("not a time of ours")
         elif isinstance(value, str):
             value.encode()  # a lone surrogate is a ValueError
     except (ValueError, binascii.Error, TypeError):

@@ -1,4 +1,7 @@
-"""HTML: pages for people, forms that POST and answer 303. The same verbs as the API; works without JavaScript."""
+"""HTML: pages for people, forms that POST and answer 303. The same verbs as the API; works without JavaScript.
+
+Must not know SQL, or what a knob means: rows come from runs.py and listing.py, figures from charts.py.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,10 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
-from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app import charts, files, listing, runs, schemas, shown
-from app.models import ENDED, HELD, Event, Run
+from app.models import ENDED, HELD
 from app.plotly_js import ADDRESS as PLOTLY
 from app.rendering import page
 from app.state import Here, State
@@ -37,7 +39,7 @@ def show_home(request: Request, here: Here) -> HTMLResponse:
     with here.records.read() as session:
         context = _now(session, here) | {
             "workers": shown.workers(session, here.leases),
-            "after": _newest_event(session),
+            "after": listing.newest_event(session),
         }
         return page(request, "home.html", context)
 
@@ -69,7 +71,7 @@ def list_runs_page(
             "sorts": SORTS,
             "older": "/runs?" + urlencode({k: v for k, v in asked.items() if v}) if next_cursor else None,
             "is_first_page": cursor is None and not q and not status and sort == "-id",
-            "after": _newest_event(session),
+            "after": listing.newest_event(session),
         }
         return page(request, "runs/index.html", context)
 
@@ -79,7 +81,7 @@ def show_run(run_id: int, request: Request, here: Here) -> HTMLResponse:
     with here.records.read() as session:
         run = shown.whole(session, runs.find(session, run_id), here.hub.steps)
         rows = shown.curve(runs.epochs_of(session, run_id))
-        after = _newest_event(session)
+        after = listing.newest_event(session)
     recipe = Recipe.model_validate(run.recipe)
     start, log = files.read_log(files.log_path(here.settings.data_dir, run_id, run.attempt))
     context = _summary(run, here) | {
@@ -140,13 +142,9 @@ def delete_run_page(run_id: int, here: Here) -> RedirectResponse:
 
 
 def _now(session: Session, here: State) -> dict[str, Any]:
-    active = session.scalars(
-        select(Run).where(Run.status.not_in(ENDED)).order_by(Run.status.in_(HELD).desc(), Run.priority.desc(), Run.id)
-    )
-    ended = session.scalars(select(Run).where(Run.status.in_(ENDED)).order_by(Run.ended_at.desc()).limit(HOME_RUNS))
     return {
-        "active": [schemas.RunShown.model_validate(run) for run in active.fetchmany(5 * HOME_RUNS)],
-        "ended": [schemas.RunShown.model_validate(run) for run in ended],
+        "active": [schemas.RunShown.model_validate(run) for run in listing.active(session, 5 * HOME_RUNS)],
+        "ended": [schemas.RunShown.model_validate(run) for run in listing.ended(session, HOME_RUNS)],
         "steps": here.hub.steps,
     }
 
@@ -167,10 +165,6 @@ def _summary(run: schemas.RunWhole, here: State) -> dict[str, Any]:
 
 def _recipe(run: schemas.RunWhole) -> dict[str, Any]:
     return {"knobs": _flat(run.recipe), "changed": _changed(run), "environment": _environment(run)}
-
-
-def _newest_event(session: Session) -> int:
-    return session.scalar(select(func.max(Event.id))) or 0
 
 
 def _train_images(run: schemas.RunWhole, recipe: Recipe, here: State) -> int | None:

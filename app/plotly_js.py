@@ -1,4 +1,7 @@
-"""Serve the plotly.js that the plotly package brings: the same version as the Python side, nothing to vendor."""
+"""Serve the plotly.js that the plotly package brings: the same version as the Python side, nothing to vendor.
+
+Must not know what is drawn.
+"""
 
 from __future__ import annotations
 

@@ -11,19 +11,29 @@ from typing import Any
 from app.models import Epoch, Run
 from trainer.events import EpochEnded, Step
 
-EPOCHS_FOR_ETA = 5  # the latest ones say best how long the next will take
+RECENT_EPOCHS = 5  # the latest ones say best how long the next will take
 
 
-def after_epoch(run: Run, event: EpochEnded, shown: Sequence[Epoch]) -> None:
-    """Bring the run's own columns up to date with its curve (`shown`: runs.epochs_of)."""
+def after_epoch(run: Run, event: EpochEnded) -> None:
+    """Bring the run's own columns up to date with an epoch that lengthens its curve."""
     run.last_epoch = event.epoch
     run.last_val_accuracy = event.val_accuracy
-    run.elapsed_seconds = sum(row.seconds for row in shown)
+    run.elapsed_seconds += event.seconds
     run.spent_seconds += event.seconds
+    if event.val_accuracy is None:
+        return
+    if run.best_val_accuracy is None or event.val_accuracy > run.best_val_accuracy:
+        run.best_val_accuracy, run.best_epoch = event.val_accuracy, event.epoch
+    if run.time_to_target is None and event.val_accuracy >= float(run.recipe["target_accuracy"]):
+        run.time_to_target = run.elapsed_seconds
+
+
+def after_rewrite(run: Run, shown: Sequence[Epoch]) -> None:
+    """The same where a later attempt has replaced epochs of an earlier one (`shown`: runs.epochs_of)."""
+    run.elapsed_seconds = sum(row.seconds for row in shown)
     scored = [(row.val_accuracy, -row.epoch) for row in shown if row.val_accuracy is not None]
-    if scored:
-        best, minus_epoch = max(scored)  # the earliest epoch of equal ones
-        run.best_val_accuracy, run.best_epoch = best, -minus_epoch
+    best, minus_epoch = max(scored, default=(None, None))  # the earliest epoch of equal ones
+    run.best_val_accuracy, run.best_epoch = best, None if minus_epoch is None else -minus_epoch
     run.time_to_target = time_to(float(run.recipe["target_accuracy"]), shown)
 
 
@@ -40,20 +50,26 @@ def time_to(target: float, shown: Sequence[Epoch]) -> float | None:
     return None
 
 
-def of_step(run: Run, step: Step, shown: Sequence[Epoch]) -> dict[str, Any]:
-    """A step event with the share of the run that is done (0..1) and the seconds that are left (None: unknown)."""
-    done = max(step.epoch - 1, 0) + (step.step / step.steps_per_epoch if step.steps_per_epoch else 0.0)
-    left = run.epochs - min(done, run.epochs)
-    whole = [row.seconds + row.val_seconds for row in shown[-EPOCHS_FOR_ETA:]]
-    if whole:
-        per_epoch: float | None = sum(whole) / len(whole)
-    elif step.step and step.seconds and step.steps_per_epoch:
-        per_epoch = step.seconds / step.step * step.steps_per_epoch
+def of_step(run: Run, step: Step, recent: Sequence[float]) -> dict[str, Any]:
+    """A step event with what people want to know of it: the share of the run that is done (0..1), seconds trained and
+    left (None: unknown), and the phase in words. `recent`: seconds that the latest epochs took, validation included.
+    """
+    within = step.step / step.steps_per_epoch if step.steps_per_epoch else 0.0
+    if step.phase == "evaluating":
+        within = 1.0  # its steps are done: validation must not look like going back
+    done = min(max(step.epoch - 1, 0) + within, run.epochs)
+    if recent:
+        per_epoch: float | None = sum(recent) / len(recent)
+    elif step.step and step.seconds and within:
+        per_epoch = step.seconds / within
     else:
         per_epoch = None
+    is_training = f"epoch {step.epoch}, step {step.step} of {step.steps_per_epoch}"
     return step.model_dump(mode="json") | {
         "run": run.id,
         "epochs": run.epochs,
-        "progress": min(done / run.epochs, 1.0),
-        "eta_seconds": None if per_epoch is None else left * per_epoch,
+        "progress": done / run.epochs,
+        "elapsed_seconds": run.elapsed_seconds + (step.seconds if step.phase == "training" else 0.0),
+        "eta_seconds": None if per_epoch is None else (run.epochs - done) * per_epoch,
+        "words": is_training if step.phase == "training" else step.phase,
     }

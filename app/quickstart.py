@@ -1,10 +1,11 @@
-"""On an empty database: queue a short run on the embedded digits, so that the first live chart moves by itself."""
+"""On an empty database: queue a short run on the embedded digits, so that the first live chart moves by itself.
+
+Must not know what is in the recipe: that is the preset's.
+"""
 
 from __future__ import annotations
 
-from sqlalchemy import text
-
-from app import runs
+from app import listing, runs
 from app.recipes import resolve
 from app.state import State
 
@@ -14,7 +15,7 @@ NOTES = "Pitwall queued this by itself, so that you see a run move. Delete it wh
 def queue_first(state: State) -> None:
     """Queue the quickstart, once in the life of a database: not again after it was deleted."""
     with state.records.write() as session:
-        if session.scalar(text("SELECT 1 FROM sqlite_sequence WHERE name = 'runs'")):
+        if not listing.never_used(session):
             return
         resolved = resolve("quickstart", {}, state.settings.datasets_dir, strict=True)
         labels = runs.Labels(name="Quickstart", tags=["quickstart"], notes=NOTES)

@@ -178,7 +178,7 @@ def hold(session: Session, run_id: int, number: int, now: datetime) -> tuple[Run
 
 def _take(session: Session, run: Run, attempt: Attempt, seq: int, event: Event, now: datetime) -> None:
     if isinstance(event, Step):
-        step = progress.of_step(run, event, epochs_of(session, run.id) if run.last_epoch else [])
+        step = progress.of_step(run, event, _recent(session, run.id))
         session.info.setdefault("told", []).append({"id": None, "run": run.id, "event": "step", "data": step})
         return
     data: dict[str, Any] = event.model_dump(mode="json")
@@ -198,11 +198,19 @@ def _take(session: Session, run: Run, attempt: Attempt, seq: int, event: Event, 
         columns = {key: value for key, value in data.items() if key in Epoch.__table__.columns}
         session.add(Epoch(run_id=run.id, attempt=attempt.number, at=now, **columns))
         session.flush()
-        progress.after_epoch(run, event, epochs_of(session, run.id))
+        progress.after_epoch(run, event)
+        if attempt.number > 1:
+            progress.after_rewrite(run, epochs_of(session, run.id))
         data |= {"attempt": attempt.number, "elapsed_seconds": run.elapsed_seconds}
     data |= {"run": run.id}
     session.flush()
     tell(session, run, event.event, data, now, seq=seq)
+
+
+def _recent(session: Session, run_id: int) -> Sequence[float]:
+    """Seconds that the latest epochs took, validation included."""
+    latest = select(Epoch.seconds + Epoch.val_seconds).where(Epoch.run_id == run_id).order_by(Epoch.id.desc())
+    return session.scalars(latest.limit(progress.RECENT_EPOCHS)).all()
 
 
 def _times_lost(session: Session, run_id: int) -> int:

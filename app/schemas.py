@@ -1,4 +1,7 @@
-"""JSON in and out of the API, never tables. Times are RFC 3339 in UTC, accuracies shares (0..1), durations seconds."""
+"""JSON in and out of the API, never tables. Times are RFC 3339 in UTC, accuracies shares (0..1), durations seconds.
+
+Must not know how anything is stored or decided.
+"""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ class Gate:
 def login_url(scope: Scope) -> str:
     """Where a page sends somebody who is not logged in; they come back to the page that they wanted."""
     return "/login?next=" + quote(
-        scope["path"] + (f"?{scope['query_string'].decode()}" if scope["query_string"] else "")
+        scope["path"] + (f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else "")
     )
 
 
@@ -145,8 +145,8 @@ def _with_headers(send: Send, path: str) -> Callable[[Message], Awaitable[None]]
             headers = MutableHeaders(scope=message)
             for name, value in HEADERS.items():
                 headers[name] = value
-            if not path.startswith("/static/"):
-                headers.setdefault("Cache-Control", "no-store")
+            # static files are asked for again, by their ETag: modules import each other without a version in the name
+            headers.setdefault("Cache-Control", "no-cache" if path.startswith("/static/") else "no-store")
         await send(message)
 
     return adding

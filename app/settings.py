@@ -1,4 +1,7 @@
-"""One frozen Settings: the only reader of the environment in app/. Passed on, never a global."""
+"""One frozen Settings: the only reader of the environment in app/. Passed on, never a global.
+
+Must not know what the settings are used for.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,10 @@ from functools import cached_property
 from ipaddress import ip_address
 from pathlib import Path
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from trainer.devices import named
 
 
 class Settings(BaseSettings):
@@ -32,6 +37,13 @@ class Settings(BaseSettings):
         description="Devices that `up` starts a worker for: auto, none, or a list such as gpu:0,gpu:1 or cpu.",
     )
 
+    @field_validator("workers")
+    @classmethod
+    def _names_devices(cls, text: str) -> str:
+        if text in {"auto", "none"}:
+            return text
+        return ",".join(named(one) for one in text.split(","))
+
     visible_gpus: str | None = Field(
         None,
         validation_alias="CUDA_VISIBLE_DEVICES",
@@ -45,9 +57,10 @@ class Settings(BaseSettings):
 
     @cached_property
     def hosts(self) -> frozenset[str]:
-        """Host names (without port) that a request may name: loopback's own and the allowed ones, lower case."""
+        """Host names (without port) that a request may name: loopback's, the bound address, the allowed ones."""
         named = {host.strip().lower() for host in self.allowed_hosts.split(",") if host.strip()}
-        return frozenset({"localhost", "127.0.0.1", "[::1]"} | named)
+        bound = f"[{self.host}]" if ":" in self.host else self.host.lower()
+        return frozenset({"localhost", "127.0.0.1", "[::1]", bound} - {"0.0.0.0", "[::]"} | named)  # noqa: S104
 
     @property
     def is_loopback(self) -> bool:

@@ -1,4 +1,4 @@
-"""What the routes work with, put together once and found on the app: no globals."""
+"""What the routes work with, put together once and found on the app: no globals. Must not do anything itself."""
 
 from __future__ import annotations
 

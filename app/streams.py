@@ -1,4 +1,4 @@
-"""The two event streams: of one run, and of all."""
+"""The two event streams: of one run, and of all. Must not know how events are kept or spread (live.py)."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ REFUSED = (1, 3)  # exit codes of a web process that will not start (ours, uvico
 
 
 @dataclass
-class Part:
+class Kept:
     """One process that shall run for as long as we do."""
 
     name: str
@@ -42,6 +42,11 @@ class Part:
         command = [sys.executable, "-m", *self.command, "--parent", str(os.getpid())]
         self.process = subprocess.Popen(command, process_group=0)
         self.started_at = time.monotonic()
+
+    @property
+    def was_short(self) -> bool:
+        """Whether its latest life, the first one, ended before it can have been of use."""
+        return self.deaths == 1 and self.due_at - self.started_at < HEALTHY_S
 
     def died(self) -> int | None:
         """The exit code, once; the next start is put off a little longer each time."""
@@ -60,7 +65,7 @@ class Part:
 class Crew:
     """All of them."""
 
-    parts: list[Part]
+    parts: list[Kept]
     stopping: bool = field(default=False)
 
     def stop(self, number: int, frame: FrameType | None) -> None:
@@ -76,7 +81,7 @@ class Crew:
                 ended = part.died()
                 if ended is None or self.stopping:
                     continue
-                if part.name == "web" and ended in REFUSED and part.deaths == 1:
+                if part.name == "web" and ended in REFUSED and part.was_short:
                     self.stopping, code = True, 1  # it has said why: a port or a database in use, no token
                     break
                 logger.warning("%s ended with exit code %d; starting it again", part.name, ended)
@@ -103,12 +108,11 @@ def up(settings: Settings) -> int:
     """Run the web process and one worker per device until Ctrl-C or SIGTERM. Answers the exit code."""
     here = address(settings.host, settings.port)
     made(settings.worker_token_file)  # before the workers look for it
-    server = f"http://127.0.0.1:{settings.port}" if settings.host in {"0.0.0.0", "::"} else here  # noqa: S104
     wanted = {"auto": devices(settings.visible_gpus), "none": []}.get(settings.workers, settings.workers.split(","))
-    shared = ["--server", server, "--token-file", str(settings.worker_token_file), "--data-dir", str(settings.data_dir)]
+    shared = ["--server", here, "--token-file", str(settings.worker_token_file), "--data-dir", str(settings.data_dir)]
     crew = Crew(
-        [Part("web", ["app", "serve"])]
-        + [Part(f"worker {device}", ["trainer.worker", *shared, "--device", device]) for device in wanted]
+        [Kept("web", ["app", "serve"])]
+        + [Kept(f"worker {device}", ["trainer.worker", *shared, "--device", device]) for device in wanted]
     )
     signal.signal(signal.SIGINT, crew.stop)
     signal.signal(signal.SIGTERM, crew.stop)
@@ -118,4 +122,5 @@ def up(settings: Settings) -> int:
 
 def address(host: str, port: int) -> str:
     """What to type into a browser on this machine."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

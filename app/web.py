@@ -1,4 +1,7 @@
-"""create_app: the routes, the gate, the error pages, the life of the process. Nothing else."""
+"""create_app: the routes, the gate, the error pages, the life of the process. Nothing else.
+
+Must not build its own parts: `__main__` does, and a test may build others.
+"""
 
 from __future__ import annotations
 

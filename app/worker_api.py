@@ -1,4 +1,7 @@
-"""The workers' four verbs over HTTP: claim, report, beat, finish. The gate has checked the worker token."""
+"""The workers' four verbs over HTTP: claim, report, beat, finish. The gate has checked the worker token.
+
+Must not know SQL or what events mean: verbs of run_queue.py, leases beside them.
+"""
 
 from __future__ import annotations
 
@@ -23,26 +26,14 @@ router = APIRouter(prefix="/api/v1/worker", tags=["worker protocol"], responses=
 async def claim_run(asked: schemas.ClaimAsked, request: Request, here: Here) -> schemas.Claimed:
     """Wait for a run that this worker can do, and take it: the answer's attempt fences all that follows."""
     who = run_queue.WhoClaims(asked.worker, asked.device, asked.backends)
-    ends = time.monotonic() + asked.wait_s
     here.leases.waits(who.worker, waits=True)
     try:
-        with here.hub.waker() as waker:
-            while True:
-                waker.clear()
-                claimed = await run_in_threadpool(_claim, here, who)
-                if claimed is not None:
-                    return claimed
-                while not waker.is_set() and time.monotonic() < ends and not here.hub.closing:
-                    if await request.is_disconnected():
-                        here.leases.gone(who.worker)
-                        return Response(status_code=204)  # type: ignore[return-value]  # nobody reads it
-                    wait = min(HANGS_UP_S, max(ends - time.monotonic(), 0))
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(waker.wait(), wait)
-                if not waker.is_set() or here.hub.closing:
-                    return Response(status_code=204)  # type: ignore[return-value]  # no body to model
+        claimed = await _wait_for_run(who, asked.wait_s, request, here)
     finally:
         here.leases.waits(who.worker, waits=False)
+    if await request.is_disconnected():
+        here.leases.gone(who.worker)
+    return claimed or Response(status_code=204)  # type: ignore[return-value]  # no body to model
 
 
 @router.post("/runs/{run_id}/attempts/{attempt}/report")
@@ -80,6 +71,25 @@ def finish_run(run_id: int, attempt: int, asked: schemas.FinishAsked, here: Here
         answer = schemas.RunShown.model_validate(run)
     here.leases.end(run_id, attempt)
     return answer
+
+
+async def _wait_for_run(
+    who: run_queue.WhoClaims, wait_s: float, request: Request, here: State
+) -> schemas.Claimed | None:
+    """The first run for this worker within `wait_s`; None when there is none, it hung up, or the app stops."""
+    ends = time.monotonic() + wait_s
+    with here.hub.waker() as waker:
+        while not await request.is_disconnected():  # a run that is given to nobody would cost it an attempt
+            waker.clear()
+            claimed = await run_in_threadpool(_claim, here, who)
+            if claimed is not None:
+                return claimed
+            while not waker.is_set():
+                if time.monotonic() >= ends or here.hub.closing or await request.is_disconnected():
+                    return None
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(waker.wait(), min(HANGS_UP_S, max(ends - time.monotonic(), 0)))
+    return None
 
 
 def _claim(here: State, who: run_queue.WhoClaims) -> schemas.Claimed | None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-BY_HAND = "apt-get install -y chromium"
+BY_HAND = "apt-get update && apt-get install -y chromium"
 
 
 def find() -> str | None:

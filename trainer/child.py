@@ -22,6 +22,7 @@ from trainer.spool import Spool
 
 TRAINER = (sys.executable, "-m", "trainer")
 PIECE = 64 * 1024  # bytes read from the log at once
+SETTLE_S = 0.02  # from the end of the stream to the end of the process
 MAX_LINE = 1024 * 1024  # bytes; an event is far shorter
 
 
@@ -39,6 +40,7 @@ class Child:
         """Start it. Its own process group, so that it and its data workers are stopped together; it dies with us."""
         self.spool = Spool()
         self._asked_at: float | None = None
+        self._silent = threading.Event()  # its event stream has ended: it has, or is about to
         directory.mkdir(parents=True, exist_ok=True)
         arguments = ["--dir", str(directory), "--datasets", str(datasets), "--parent", str(os.getpid()), "-"]
         self._process = subprocess.Popen(
@@ -68,10 +70,9 @@ class Child:
 
     def exit_code(self, wait_s: float) -> int | None:
         """The exit code (negative: a signal) once it has ended, None if it still runs after `wait_s` seconds."""
-        try:
-            return self._process.wait(wait_s)
-        except subprocess.TimeoutExpired:
-            return None
+        if self._silent.wait(wait_s):
+            time.sleep(SETTLE_S)
+        return self._process.poll()
 
     def stop(self, patience_s: float) -> None:
         """Ask it to stop at its next step; kill its whole group when it has not after `patience_s`. Call repeatedly."""
@@ -104,6 +105,7 @@ class Child:
         while line := stream.readline(MAX_LINE):
             if text := line.decode(errors="replace").strip():
                 self.spool.say(text)
+        self._silent.set()
 
     def _read_log(self, stream: IO[bytes]) -> None:
         decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")

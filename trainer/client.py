@@ -1,6 +1,6 @@
 """The worker's four verbs over HTTP. Must not know processes or what the events mean.
 
-Three things can happen: an answer, `Unreachable` (try again later; nothing is lost), `NotYours` (stop the child).
+An answer, or: `Unreachable` (try again later; nothing is lost), `NotYours` (stop the child), `Unreadable`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from trainer.spool import Batch
 
 WAIT_S = 20.0  # how long a claim may wait in the app for a run
 CALL_S = 10.0
+DENIED = {401, 403}
+UNREADABLE = {400, 413, 415, 422}
 
 
 class Unreachable(Exception):
@@ -24,8 +26,12 @@ class NotYours(Exception):
     """Another worker holds the run by now, or it is over."""
 
 
-class Refused(Exception):
-    """The app understood and will not: a wrong token, or a request that it cannot read."""
+class Denied(Unreachable):
+    """A wrong token, or a host name that the app does not know. In mid-run it may yet be put right."""
+
+
+class Unreadable(Exception):
+    """The app cannot read what was sent, and never will."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,7 @@ class Client:
             base_url=f"{server.rstrip('/')}/api/v1/worker",
             headers={"Authorization": f"Bearer {token}"},
             timeout=CALL_S,
+            trust_env=False,  # a proxy of the house is not the way to the app
         )
 
     def claim(self, worker: str, device: str, backends: list[str], wait_s: float = WAIT_S) -> Claim | None:
@@ -79,12 +86,15 @@ class Client:
             answer = self._http.post(path, json=body, timeout=timeout)
         except httpx2.TransportError as error:
             raise Unreachable(f"{type(error).__name__}: {error}") from None
+        what = f"{answer.status_code} to {path}: {answer.text[:500]}"
         if answer.status_code == httpx2.codes.CONFLICT:
-            raise NotYours(answer.json().get("detail", "another worker holds it"))
-        if answer.status_code >= httpx2.codes.INTERNAL_SERVER_ERROR:
-            raise Unreachable(f"the app answered {answer.status_code}")
+            raise NotYours(what)
+        if answer.status_code in UNREADABLE:
+            raise Unreadable(what)
+        if answer.status_code in DENIED:
+            raise Denied(what)
         if answer.status_code >= httpx2.codes.BAD_REQUEST:
-            raise Refused(f"{answer.status_code} to {path}: {answer.text[:500]}")
+            raise Unreachable(what)
         return answer.json() if answer.content else None
 
 

@@ -55,7 +55,7 @@ def describe(root: Path) -> list[DatasetInfo]:
     """All data sets: digits, cifar10, cifar100, then each folder found under `root`, sorted."""
     folders = [f"folder:{name}" for name in picture_folders.names(root)]
     known = [name for name in folders if re.fullmatch(DATASET_PATTERN, name)]
-    return [find(name, root) for name in ("digits", "cifar10", "cifar100")] + [_folder(name, root) for name in known]
+    return [find(name, root) for name in ("digits", "cifar10", "cifar100")] + [_described(name, root) for name in known]
 
 
 def find(name: str, root: Path) -> DatasetInfo:
@@ -119,11 +119,19 @@ def _published(name: str, title: str, published: cifar.Published, classes: tuple
     return DatasetInfo(name, title, 50_000, 10_000, classes, here, note)
 
 
+def _described(name: str, root: Path) -> DatasetInfo:
+    """A folder that leads elsewhere is listed as well, with the reason why it cannot be used."""
+    try:
+        return _folder(name, root)
+    except DatasetMissing as error:
+        return DatasetInfo(name, name.removeprefix("folder:"), None, None, (), False, str(error))
+
+
 def _folder(name: str, root: Path) -> DatasetInfo:
     title = name.removeprefix("folder:")
     try:
         files = picture_folders.listing(title, root)
-    except DatasetDamaged as error:
+    except (DatasetDamaged, OSError) as error:
         return DatasetInfo(name, title, None, None, (), False, str(error))
     note = f"In {root / title}."
     return DatasetInfo(name, title, len(files.train), len(files.val), files.classes, True, note)

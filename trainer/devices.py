@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
+
+def named(text: str) -> str:
+    """`text` if it names a device: cpu or gpu:N. Raises ValueError, because a misread name would train on the CPU."""
+    if not re.fullmatch(r"cpu|gpu:\d{1,3}", text.strip()):
+        raise ValueError(f"{text!r} names no device: cpu, gpu:0, gpu:1 … work")
+    return text.strip()
+
 
 def devices(visible: str | None) -> list[str]:
     """What this machine offers: `gpu:0`, `gpu:1` … for each visible GPU, or `cpu` where there is none.
@@ -16,7 +25,8 @@ def devices(visible: str | None) -> list[str]:
         pynvml.nvmlShutdown()
     except Exception:  # no library, no driver, no device: all mean that there is no GPU to use
         count = 0
-    named = [f"gpu:{index}" for index in range(count)]
+    found = [f"gpu:{index}" for index in range(count)]
     if visible is not None:
-        named = [device for device in named if device.removeprefix("gpu:") in visible.split(",")]
-    return named or ["cpu"]
+        seen = {one.strip() for one in visible.split(",")}
+        found = [device for device in found if device.removeprefix("gpu:") in seen]
+    return found or ["cpu"]

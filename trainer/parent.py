@@ -1,4 +1,7 @@
-"""Tie this process's life to its parent's, so that a killed parent leaves nothing running. Linux only."""
+"""Tie this process's life to its parent's, so that a killed parent leaves nothing running. Linux only.
+
+Must not know who the parent is or what it wants.
+"""
 
 from __future__ import annotations
 

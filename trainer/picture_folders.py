@@ -5,6 +5,7 @@ Must not know recipes, limits or ML frameworks. Names come from strangers: nothi
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from trainer.failures import DatasetDamaged, DatasetMissing
 
-ENDINGS = {".png", ".jpg", ".jpeg"}
+ENDINGS = (".png", ".jpg", ".jpeg")
 SIDE = 32  # pixels; every picture is brought to this height and width, whatever its shape
 
 
@@ -30,7 +31,7 @@ def names(root: Path) -> list[str]:
     """Folders under `root` that look like such a data set, sorted."""
     if not root.is_dir():
         return []
-    return sorted(entry.name for entry in root.iterdir() if (entry / "train").is_dir() and (entry / "test").is_dir())
+    return sorted(entry.name for entry in root.iterdir() if _is_folder(entry / "train") and _is_folder(entry / "test"))
 
 
 def listing(name: str, root: Path) -> Listing:
@@ -71,14 +72,28 @@ def read(files: list[tuple[Path, int]]) -> tuple[NDArray[np.uint8], NDArray[np.i
 
 
 def _files(split: Path, classes: tuple[str, ...], root: Path) -> list[tuple[Path, int]]:
+    """Pictures and labels in the order of their names. Only links are followed: a look at each file costs too much."""
     found = []
     for label, name in enumerate(classes):
-        for path in sorted((split / name).iterdir()):
-            if path.suffix.lower() in ENDINGS:
-                if not _is_inside(path, root):
-                    raise DatasetDamaged(f"{path} leads out of {root}", "Copy the picture instead of linking to it.")
-                found.append((path, label))
+        folder = split / name
+        if folder.is_symlink() and not _is_inside(folder, root):
+            raise DatasetDamaged(f"{folder} leads out of {root}", "Copy the pictures instead of linking to them.")
+        with os.scandir(folder) as entries:
+            pictures = sorted(
+                (entry.name, entry.is_symlink()) for entry in entries if entry.name.lower().endswith(ENDINGS)
+            )
+        for picture, is_link in pictures:
+            if is_link and not _is_inside(folder / picture, root):
+                raise DatasetDamaged(f"{folder / picture} leads out of {root}", "Copy the picture instead of linking.")
+            found.append((folder / picture, label))
     return found
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a folder that we may not enter, such as lost+found
+        return False
 
 
 def _picture(path: Path) -> NDArray[np.uint8]:

@@ -16,7 +16,7 @@ from trainer.events import Said, Step
 
 Phase = Literal["loading", "compiling", "training", "evaluating"]
 
-INTERVAL = 0.5  # seconds between two sayings: at least one a second with room to spare, never four
+INTERVAL = 0.75  # seconds between two sayings: at least one a second with room to spare
 
 
 class Progress:

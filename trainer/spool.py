@@ -6,11 +6,13 @@ Must not know HTTP or processes. One thread adds, one takes; nothing is dropped 
 from __future__ import annotations
 
 import json
+import time
 from collections import deque
 from dataclasses import dataclass
 from threading import Condition
 from typing import Any
 
+TOGETHER_S = 0.9
 BATCH_EVENTS = 500
 BATCH_LOG = 64 * 1024  # characters; a JSON body of this stays below the app's 1 MiB whatever is escaped
 MAX_LOG = 8 * 1024 * 1024  # bytes of log per attempt
@@ -29,7 +31,9 @@ class Batch:
 class Spool:
     """Lines in, batches out. A batch stays until `delivered`."""
 
-    def __init__(self) -> None:
+    def __init__(self, together_s: float = TOGETHER_S) -> None:
+        """`together_s`: least seconds between two batches of nothing but steps and log lines."""
+        self._together_s = together_s
         self._changed = Condition()
         self._events: deque[dict[str, Any]] = deque()
         self._first_seq = 0
@@ -38,6 +42,7 @@ class Spool:
         self._log_bytes = 0
         self._in_flight = 0  # events of the batch that was taken: they must not change any more
         self._closed = False
+        self._taken_at = 0.0
 
     def say(self, line: str) -> None:
         """A line of the child's event stream. What is no event goes to the log, where a person can see it."""
@@ -79,8 +84,12 @@ class Spool:
         """The next batch, waiting for something to come; None after `timeout` seconds or when all is delivered."""
         with self._changed:
             self._changed.wait_for(lambda: self._events or self._log or self._closed, timeout)
+            # steps and log lines may wait for each other: fewer reports leave more of the machine to the training
+            together = self._taken_at + self._together_s - time.monotonic()
+            self._changed.wait_for(self._is_urgent, max(together, 0))
             if not self._events and not self._log:
                 return None
+            self._taken_at = time.monotonic()
             events = [self._events[i] for i in range(min(len(self._events), at_most))]
             self._in_flight = len(events)
             return Batch(self._first_seq, events, self._log_offset, self._head())
@@ -97,6 +106,9 @@ class Spool:
                 if not self._log[0]:
                     self._log.popleft()
                 self._log_offset += len(batch.log.encode()) if counts else 0
+
+    def _is_urgent(self) -> bool:
+        return self._closed or any(event["event"] != "step" for event in self._events)
 
     @property
     def done(self) -> bool:

@@ -21,8 +21,8 @@ from pathlib import Path
 from types import FrameType
 
 from trainer.child import TRAINER, Child
-from trainer.client import Claim, Client, NotYours, Refused, Unreachable
-from trainer.devices import devices
+from trainer.client import Claim, Client, Denied, NotYours, Unreachable, Unreadable
+from trainer.devices import devices, named
 from trainer.exits import STOPPED, describe
 from trainer.parent import die_with
 from trainer.spool import BATCH_EVENTS
@@ -30,7 +30,7 @@ from trainer.spool import BATCH_EVENTS
 logger = logging.getLogger("pitwall.worker")
 
 BEAT_S = 2.0
-POLL_S = 0.1  # how often the child is looked at
+POLL_S = 0.2  # how often the child is looked at
 PATIENCE_S = 10.0  # from asking the child to stop to killing it
 LAST_WORDS_S = 10.0  # how long a stopping worker tries to deliver
 RETRY_S = (0.2, 0.5, 1.0, 2.0)  # waits while the app is unreachable; the last one repeats
@@ -74,14 +74,14 @@ class Worker:
                 claim = self._client.claim(self.name, self.device, BACKENDS)
             finally:
                 self._waiting = False
+        except (Denied, Unreadable) as problem:
+            raise SystemExit(f"pitwall.worker: the app refuses this worker: {problem}") from None
         except Unreachable as problem:
             if not self._failures:
                 logger.warning("the app cannot be reached (%s); trying again", problem)
             self._stopping.wait(RETRY_S[min(self._failures, len(RETRY_S) - 1)])
             self._failures += 1
             return False
-        except Refused as problem:
-            raise SystemExit(f"pitwall.worker: the app refuses this worker: {problem}") from None
         self._failures = 0
         if claim is None:
             return False
@@ -114,10 +114,13 @@ class Worker:
             carrier.join()
         if lost.is_set():
             logger.warning("run %d, attempt %d: lost to somebody else", claim.run, claim.attempt)
-            return
-        outcome, reason = self._outcome(exit_code, cancelled)
-        self._insist(lambda: self._client.finish(claim, outcome, exit_code, reason))
-        logger.info("run %d, attempt %d: %s (exit code %d)", claim.run, claim.attempt, outcome, exit_code)
+        elif not child.spool.done:
+            logger.error("run %d, attempt %d: not all was delivered; leaving it to its lease", claim.run, claim.attempt)
+        else:
+            outcome, reason = self._outcome(exit_code, cancelled)
+            taken = self._insist(lambda: self._client.finish(claim, outcome, exit_code, reason))
+            words = outcome if taken else f"{outcome}, which the app did not take"
+            logger.info("run %d, attempt %d: %s (exit code %d)", claim.run, claim.attempt, words, exit_code)
 
     def _watch(self, claim: Claim, child: Child, lost: threading.Event) -> tuple[int, bool]:
         """Beat and obey until the child has ended. Answers its exit code and whether it was cancelled."""
@@ -132,7 +135,7 @@ class Worker:
                         child.kill()
                 except NotYours:
                     lost.set()
-                except (Unreachable, Refused):
+                except (Unreachable, Unreadable):
                     pass  # the run goes on without the app; the carrier says what is wrong
             if lost.is_set():
                 child.kill()
@@ -161,7 +164,7 @@ class Worker:
                 if not self._insist(lambda batch=batch: self._client.report(claim, batch)):  # type: ignore[misc]
                     lost.set()
                     return
-            except Refused as problem:
+            except Unreadable as problem:
                 if len(batch.events) > 1:
                     at_most = 1  # find the one that cannot be read, and leave out no other
                     continue
@@ -195,7 +198,11 @@ def _environment(device: str) -> dict[str, str]:
     """The child sees its own device only, and none of our settings."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("PITWALL_")}
     kind, _, index = device.partition(":")
-    return kept | {"CUDA_VISIBLE_DEVICES": index if kind == "gpu" else "-1", "PYTHONUNBUFFERED": "1"}
+    return kept | {
+        "CUDA_VISIBLE_DEVICES": index if kind == "gpu" else "-1",
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # count as nvidia-smi does, not by speed
+        "PYTHONUNBUFFERED": "1",
+    }
 
 
 def main() -> None:
@@ -204,7 +211,7 @@ def main() -> None:
     data_dir = Path(os.environ.get("PITWALL_DATA_DIR", "data"))
     parser.add_argument("--token-file", type=Path, default=data_dir / "worker-token")
     parser.add_argument("--data-dir", type=Path, default=data_dir, help="folder of data sets and work")
-    parser.add_argument("--device", default="auto", help="cpu, gpu:N, or auto: the first that is there")
+    parser.add_argument("--device", type=_device, default=None, help="cpu, gpu:N, or auto: the first that is there")
     parser.add_argument("--name", default=None)
     parser.add_argument("--parent", type=int, default=None, help="end when this process has ended")
     arguments = parser.parse_args()
@@ -212,13 +219,17 @@ def main() -> None:
     logging.getLogger("httpx2").setLevel(logging.WARNING)  # a line per request
     if arguments.parent is not None:
         die_with(arguments.parent, signal.SIGTERM)
-    device = devices(os.environ.get("CUDA_VISIBLE_DEVICES"))[0] if arguments.device == "auto" else arguments.device
+    device = arguments.device or devices(os.environ.get("CUDA_VISIBLE_DEVICES"))[0]
     client = Client(arguments.server, _token(arguments.token_file))
     worker = Worker(client, device, arguments.data_dir, arguments.name)
     signal.signal(signal.SIGTERM, worker.stop)
     signal.signal(signal.SIGINT, worker.stop)
     worker.run()
     client.close()
+
+
+def _device(text: str) -> str | None:
+    return None if text == "auto" else named(text)
 
 
 def _token(path: Path) -> str:

@@ -4,7 +4,7 @@
 export async function ask(address, options) {
   try {
     const answer = await fetch(address, options);
-    return answer.ok ? answer : null;
+    return answer.ok || answer.status === 404 ? answer : null;
   } catch {
     return null;
   }

@@ -90,7 +90,7 @@ function target(value, color) {
   return {
     type: "line", xref: "paper", x0: 0, x1: 1, y0: value, y1: value,
     line: { color: color("--chart-target"), width: 1, dash: "dash" },
-    label: { text: `target ${+(value * 100).toFixed(2)} %`, textposition: "start", yanchor: "bottom", font: { size: 11, color: color("--chart-target") } },
+    label: { text: `target ${(value * 100).toFixed(2)} %`, textposition: "start", yanchor: "bottom", font: { size: 11, color: color("--chart-target") } },
   };
 }
 

@@ -22,14 +22,19 @@ export function keepFragments() {
 
 export async function redraw(part) {
   const answer = await ask(part.dataset.fragment);
-  if (!answer) return; // deleted, or the app restarts
+  if (!answer) return; // the app restarts
+  if (answer.status === 404) return part.tagName === "TR" ? part.remove() : null; // deleted meanwhile
   const drawn = document.createElement("template");
   drawn.innerHTML = (await answer.text()).trim();
   localTimes(drawn.content);
-  if (part.tagName === "TR") return part.replaceWith(drawn.content);
   const focused = part.contains(document.activeElement) ? signature(document.activeElement) : null;
-  part.replaceChildren(drawn.content);
-  if (focused) [...part.querySelectorAll("a, button, [tabindex]")].find((e) => signature(e) === focused)?.focus();
+  const scrolled = [...part.querySelectorAll(".scroll")].map((box) => [box.scrollLeft, box.scrollTop]);
+  const now = part.tagName === "TR" ? drawn.content.firstElementChild : part;
+  if (now === part) part.replaceChildren(drawn.content);
+  else part.replaceWith(now);
+  // the reader stays where they were
+  now.querySelectorAll(".scroll").forEach((box, i) => scrolled[i] && box.scrollTo(...scrolled[i]));
+  if (focused) [...now.querySelectorAll("a, button, [tabindex]")].find((e) => signature(e) === focused)?.focus();
 }
 
 function signature(element) {

@@ -21,10 +21,12 @@ const seen = new Set();
 document.addEventListener("pitwall:status", async ({ detail: run }) => {
   if (!("newRuns" in document.body.dataset) || document.querySelector("[data-fragment='/fragments/now']")) return;
   if (seen.has(run.id) || document.querySelector(`tr[data-run="${run.id}"]`)) return;
+  const newest = body?.querySelector("tr[data-run]");
+  if (newest && run.id < Number(newest.dataset.run)) return; // an old one, on a later page
   seen.add(run.id);
   if (!body) return location.reload(); // the page said that there were none
   const answer = await ask(`/runs/${run.id}/row`);
-  if (!answer) return;
+  if (!answer?.ok) return;
   const drawn = document.createElement("template");
   drawn.innerHTML = (await answer.text()).trim();
   localTimes(drawn.content);

@@ -35,6 +35,7 @@ function open() {
 }
 
 function close() {
+  if (source) wasCut = true; // what has no id (log, deleted) was missed meanwhile
   source?.close();
   source = null;
 }

@@ -10,18 +10,16 @@ export function keepProgress() {
     for (const place of document.querySelectorAll(`[data-eta-of="${step.run}"]`)) {
       place.textContent = duration(step.eta_seconds);
     }
+    for (const place of document.querySelectorAll(`[data-elapsed-of="${step.run}"]`)) {
+      place.textContent = duration(step.elapsed_seconds);
+    }
     if (document.body.dataset.runPage !== String(step.run)) return;
     const phase = document.querySelector("[data-phase]");
-    if (phase) phase.textContent = inWords(step);
+    if (phase) phase.textContent = step.words;
     const speed = document.querySelector("[data-speed]");
     if (speed && step.images_per_second) {
       speed.textContent = `${Math.round(step.images_per_second).toLocaleString("en")}`;
       speed.append(Object.assign(document.createElement("span"), { className: "sub", textContent: "pictures/s" }));
     }
   });
-}
-
-function inWords(step) {
-  if (step.phase !== "training") return step.phase;
-  return `epoch ${step.epoch}, step ${step.step} of ${step.steps_per_epoch}`;
 }

@@ -45,8 +45,6 @@ READERS = {
     "app/listing.py": "many runs at once: filter, sort, page",
     "app/live.py": "replays stored events to a stream",
     "app/models.py": "the tables",
-    "app/pages.py": "the home page's two lists",
-    "app/quickstart.py": "whether there ever was a run",
     "app/shown.py": "rows in the shapes that pages and JSON share",
 }
 

@@ -31,7 +31,7 @@ def leaves(value: Any, path: str = "") -> Iterator[str]:
         yield path
 
 
-def knobs(groups: list[forms.Group]) -> Iterator[forms.Knob]:
+def knobs(groups: list[forms.Section]) -> Iterator[forms.Knob]:
     for group in groups:
         yield from group.knobs
         yield from knobs(group.sections)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from html import unescape
+from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
 
+from app.state import State
 from tests.app.api_calls import count
 from tests.app.cast import SMALL
 from tests.app.form_fields import Fields, form
@@ -117,3 +119,17 @@ def test_a_form_that_is_no_form_launches_nothing(client: TestClient):
     )
     assert client.post("/runs").status_code >= 400
     assert count(client) == 0
+
+
+def test_a_data_set_that_cannot_be_read_does_not_take_the_form_with_it(
+    client: TestClient, state: State, tmp_path: Path
+):
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "train").mkdir(parents=True)
+    (elsewhere / "test").mkdir()
+    state.settings.datasets_dir.mkdir(parents=True, exist_ok=True)
+    (state.settings.datasets_dir / "linked").symlink_to(elsewhere)
+
+    assert client.get("/runs/new").status_code == 200
+    named = {one["name"]: one for one in client.get("/api/v1/datasets").json()}
+    assert not named["folder:linked"]["available"] and "not a folder inside" in named["folder:linked"]["note"]

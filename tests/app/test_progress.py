@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.models import Epoch, Run
-from app.progress import after_epoch, of_step, time_to
+from app.progress import after_epoch, after_rewrite, of_step, time_to
 from tests.app.cast import NOW
 from tests.app.cast import epoch as epoch_said
 from trainer.events import EpochEnded, Step
@@ -18,7 +18,9 @@ def row(number: int, val_accuracy: float | None = 0.5, seconds: float = 2.0, val
 
 
 def run(epochs: int = 10, target: float = 0.9) -> Run:
-    return Run(id=7, epochs=epochs, recipe={"target_accuracy": target}, spent_seconds=0.0)
+    return Run(
+        id=7, epochs=epochs, recipe={"target_accuracy": target}, last_epoch=0, elapsed_seconds=0.0, spent_seconds=0.0
+    )
 
 
 def step(epoch: int, number: int, of: int = 10, seconds: float = 0.0) -> Step:
@@ -36,18 +38,31 @@ def step(epoch: int, number: int, of: int = 10, seconds: float = 0.0) -> Step:
         (step(10, 10), 1.0),
         (step(11, 10), 1.0),
         (step(3, 0, of=0), 0.2),
+        (Step(phase="evaluating", epoch=3, step=0, steps_per_epoch=10), 0.3),
     ],
 )
 def test_the_share_that_is_done_counts_epochs_and_steps(said: Step, share: float):
     assert of_step(run(), said, [])["progress"] == pytest.approx(share)
 
 
-def test_the_time_left_follows_the_latest_epochs_with_their_validation():
-    slow_start = [row(1, seconds=100.0)] + [row(number, seconds=3.0, val_seconds=1.0) for number in range(2, 7)]
-
-    told = of_step(run(epochs=10), step(7, 5), slow_start)
+def test_the_time_left_follows_the_latest_epochs():
+    told = of_step(run(epochs=10), step(7, 5), [3.0, 5.0, 4.0])
 
     assert told["eta_seconds"] == pytest.approx(3.5 * 4.0)
+
+
+def test_the_training_clock_goes_on_between_epochs_but_not_through_validation():
+    trained = run()
+    trained.elapsed_seconds = 6.0
+
+    assert of_step(trained, step(4, 1, seconds=1.5), [])["elapsed_seconds"] == 7.5
+    validating = Step(phase="evaluating", epoch=4, steps_per_epoch=10, seconds=9.0)
+    assert of_step(trained, validating, [])["elapsed_seconds"] == 6.0
+
+
+def test_a_step_says_its_phase_in_words():
+    assert of_step(run(), step(4, 3), [])["words"] == "epoch 4, step 3 of 10"
+    assert of_step(run(), Step(phase="compiling"), [])["words"] == "compiling"
 
 
 def test_in_the_first_epoch_the_time_left_follows_its_steps():
@@ -60,7 +75,7 @@ def test_before_the_first_step_the_time_left_is_not_known(said: Step):
 
 
 def test_at_the_end_nothing_is_left():
-    assert of_step(run(epochs=2), step(2, 10), [row(1), row(2)])["eta_seconds"] == 0
+    assert of_step(run(epochs=2), step(2, 10), [2.0, 2.0])["eta_seconds"] == 0
 
 
 def test_a_step_names_its_run():
@@ -80,11 +95,21 @@ def test_time_to_target_is_the_clock_at_the_end_of_the_first_epoch_that_reaches_
 
 def test_an_epoch_brings_the_run_s_columns_up_to_date():
     seen = run(target=0.9)
-    rows: list[Epoch] = []
     for number, accuracy in enumerate([0.5, 0.9, None, 0.9, 0.7], 1):
-        rows.append(row(number, accuracy))
-        after_epoch(seen, EpochEnded.model_validate(epoch_said(number, accuracy)), rows)
+        after_epoch(seen, EpochEnded.model_validate(epoch_said(number, accuracy)))
 
     assert (seen.last_epoch, seen.last_val_accuracy) == (5, 0.7)
     assert (seen.best_val_accuracy, seen.best_epoch) == (0.9, 2)  # the earliest of equal ones
     assert (seen.elapsed_seconds, seen.spent_seconds, seen.time_to_target) == (10.0, 10.0, 4.0)
+
+
+def test_epochs_that_were_replaced_count_no_longer():
+    seen = run(target=0.9)
+    seen.elapsed_seconds, seen.best_val_accuracy, seen.best_epoch, seen.time_to_target = 99.0, 0.99, 9, 50.0
+
+    after_rewrite(seen, [row(1, 0.5), row(2, 0.8), row(3, 0.8)])
+
+    assert (seen.elapsed_seconds, seen.best_val_accuracy, seen.best_epoch) == (6.0, 0.8, 2)
+    assert seen.time_to_target is None
+    after_rewrite(seen, [])
+    assert (seen.elapsed_seconds, seen.best_val_accuracy, seen.best_epoch) == (0, None, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import threading
+import time
 
 import pytest
 
@@ -33,7 +34,7 @@ def drained(spool: Spool) -> tuple[list[dict], str, list[Batch]]:
 
 
 def test_events_and_log_come_out_in_order_with_their_places():
-    spool = Spool()
+    spool = Spool(together_s=0)
     for number in range(3):
         spool.say(line(epoch=number))
     spool.write("größer\n")
@@ -50,7 +51,7 @@ def test_events_and_log_come_out_in_order_with_their_places():
 
 
 def test_a_batch_comes_again_until_it_is_delivered_even_when_more_arrives():
-    spool = Spool()
+    spool = Spool(together_s=0)
     spool.say(line(epoch=1))
     spool.write("a")
     first = taken(spool)
@@ -66,7 +67,7 @@ def test_a_batch_comes_again_until_it_is_delivered_even_when_more_arrives():
 
 
 def test_what_arrives_while_a_batch_is_under_way_follows_it():
-    spool = Spool()
+    spool = Spool(together_s=0)
     spool.say(line(epoch=1))
     spool.write("a")
     batch = taken(spool)
@@ -80,7 +81,7 @@ def test_what_arrives_while_a_batch_is_under_way_follows_it():
 
 
 def test_a_step_that_nobody_has_seen_gives_way_to_a_later_one():
-    spool = Spool()
+    spool = Spool(together_s=0)
     for number in range(5):
         spool.say(line("step", step=number))
     spool.say(line("epoch", epoch=1))
@@ -92,7 +93,7 @@ def test_a_step_that_nobody_has_seen_gives_way_to_a_later_one():
 
 
 def test_a_step_that_is_under_way_does_not_change_any_more():
-    spool = Spool()
+    spool = Spool(together_s=0)
     spool.say(line("step", step=1))
     batch = taken(spool)
     spool.say(line("step", step=2))
@@ -104,7 +105,7 @@ def test_a_step_that_is_under_way_does_not_change_any_more():
 
 
 def test_many_events_are_cut_into_batches_without_loss():
-    spool = Spool()
+    spool = Spool(together_s=0)
     for number in range(3 * BATCH_EVENTS + 7):
         spool.say(line(epoch=number))
 
@@ -116,7 +117,7 @@ def test_many_events_are_cut_into_batches_without_loss():
 
 @pytest.mark.parametrize("letter", ["x", "é", "🏎", "\x00", "\n"])
 def test_a_long_log_is_cut_into_pieces_whose_json_stays_below_the_app_s_limit(letter: str):
-    spool = Spool()
+    spool = Spool(together_s=0)
     text = letter * (3 * BATCH_LOG + 5)
     for start in range(0, len(text), 7000):
         spool.write(text[start : start + 7000])
@@ -132,7 +133,7 @@ def test_a_long_log_is_cut_into_pieces_whose_json_stays_below_the_app_s_limit(le
 
 
 def test_a_log_without_end_is_cut_and_says_so():
-    spool = Spool()
+    spool = Spool(together_s=0)
     for _ in range(10 * 1024):
         spool.write("x" * 1023 + "\n")
 
@@ -144,7 +145,7 @@ def test_a_log_without_end_is_cut_and_says_so():
 
 
 def test_what_is_no_event_goes_to_the_log():
-    spool = Spool()
+    spool = Spool(together_s=0)
     for text in ("Epoch 1/5", "[1, 2]", "3", "null", '{"epoch": 1}', "{", '"event"'):
         spool.say(text)
 
@@ -156,7 +157,7 @@ def test_what_is_no_event_goes_to_the_log():
 
 
 def test_lines_of_no_event_stay_lines():
-    spool = Spool()
+    spool = Spool(together_s=0)
     spool.say("first")
     spool.say("second")
 
@@ -177,7 +178,7 @@ def test_lines_of_no_event_stay_lines():
     ids=["deep", "deep event", "digits", "NaN", "surrogate", "object", "null"],
 )
 def test_a_line_that_json_cannot_carry_is_no_event(text: str):
-    spool = Spool()
+    spool = Spool(together_s=0)
     spool.say(text)
     spool.say(line(epoch=1))
 
@@ -189,14 +190,14 @@ def test_a_line_that_json_cannot_carry_is_no_event(text: str):
 
 
 def test_progress_bars_become_lines():
-    spool = Spool()
+    spool = Spool(together_s=0)
     spool.write("10 %\r20 %\r\nnext\n")
 
     assert drained(spool)[1] == "10 %\n20 %\nnext\n"
 
 
 def test_it_is_done_when_it_is_closed_and_everything_is_delivered():
-    spool = Spool()
+    spool = Spool(together_s=0)
     spool.say(line())
     assert not spool.done
     spool.close()
@@ -209,7 +210,7 @@ def test_it_is_done_when_it_is_closed_and_everything_is_delivered():
 
 
 def test_taking_waits_for_something_to_come():
-    spool = Spool()
+    spool = Spool(together_s=0)
     assert spool.take(0.01) is None
     threading.Timer(0.05, lambda: spool.say(line(epoch=1))).start()
 
@@ -217,3 +218,24 @@ def test_taking_waits_for_something_to_come():
 
     assert batch is not None
     assert len(batch.events) == 1
+
+
+def test_steps_and_log_lines_wait_for_each_other_but_an_epoch_does_not_wait():
+    spool = Spool(together_s=0.3)
+    spool.say('{"event": "step", "step": 1}')
+    first = spool.take(1.0)
+    assert first is not None
+    spool.delivered(first)
+
+    began = time.monotonic()
+    spool.say('{"event": "step", "step": 2}')
+    spool.write("a line\n")
+    together = spool.take(1.0)
+    assert together is not None and together.events and together.log
+    assert time.monotonic() - began >= 0.2
+    spool.delivered(together)
+    spool.say('{"event": "epoch", "epoch": 1}')
+    began = time.monotonic()
+
+    assert spool.take(1.0) is not None
+    assert time.monotonic() - began < 0.2

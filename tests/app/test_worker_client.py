@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from tests.app.cast import Site, launch, until
-from trainer.client import Client, NotYours, Refused, Unreachable
+from trainer.client import Client, Denied, NotYours, Unreachable, Unreadable
 from trainer.spool import Batch
 from trainer.worker import Worker
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("short_waits")
 ROOT = Path(__file__).parent.parent.parent
 
 
-def test_the_client_tells_its_three_troubles_apart(site: Site):
+def test_the_client_tells_its_troubles_apart(site: Site):
     client = Client(site.url, site.state.tokens.worker)
     stranger = Client(site.url, "another token")
     nobody = Client("http://127.0.0.1:9", "x")
@@ -33,9 +33,9 @@ def test_the_client_tells_its_three_troubles_apart(site: Site):
 
     with pytest.raises(NotYours):
         client.beat(claim)
-    with pytest.raises(Refused):
+    with pytest.raises(Unreadable):
         client.report(claim, Batch(-1, [], 0, ""))
-    with pytest.raises(Refused):
+    with pytest.raises(Denied):
         stranger.beat(claim)
     with pytest.raises(Unreachable):
         nobody.beat(claim)
