@@ -1,4 +1,4 @@
-"""Somebody reads a page while a run moves: what they look at, marked or zoomed stays theirs. The run is said by hand."""
+"""Somebody reads a page while a run moves: what they marked or zoomed stays theirs. The run is told by hand."""
 
 from __future__ import annotations
 
