@@ -37,11 +37,7 @@ router = APIRouter(include_in_schema=False)
 @router.get("/")
 def show_home(request: Request, here: Here) -> HTMLResponse:
     with here.records.read() as session:
-        context = _now(session, here) | {
-            "workers": shown.workers(session, here.leases),
-            "after": listing.newest_event(session),
-        }
-        return page(request, "home.html", context)
+        return page(request, "home.html", _now(session, here) | {"after": listing.newest_event(session)})
 
 
 @router.get("/fragments/now")
@@ -145,6 +141,7 @@ def _now(session: Session, here: State) -> dict[str, Any]:
     return {
         "active": [schemas.RunShown.model_validate(run) for run in listing.active(session, 5 * HOME_RUNS)],
         "ended": [schemas.RunShown.model_validate(run) for run in listing.ended(session, HOME_RUNS)],
+        "workers": shown.workers(session, here.leases),
         "steps": here.hub.steps,
     }
 

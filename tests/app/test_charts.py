@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import tracemalloc
 
 import numpy as np
@@ -74,13 +73,12 @@ def test_no_recipe_is_too_long_to_be_drawn():
     recipe = Recipe.model_validate({"epochs": 10_000, "batch_size": 1})
 
     tracemalloc.start()
-    began = time.monotonic()
     trace = planned(recipe, 50_000)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
     assert len(trace["x"]) <= 2 * charts.PLANNED_POINTS
-    assert peak < 32 * 2**20 and time.monotonic() - began < 2
+    assert peak < 32 * 2**20
 
 
 def test_nothing_is_planned_where_the_pictures_are_not_counted_or_give_no_step():
