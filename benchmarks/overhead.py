@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks.figures import Figure, interval_of_median, median
 from tests.e2e.processes import ROOT, Site, until
 
-PAIRS = 11
+PAIRS = 13
 RECIPE = {"epochs": 10, "target_accuracy": 0.95}
 
 
