@@ -34,6 +34,7 @@ POLL_S = 0.2  # how often the child is looked at
 PATIENCE_S = 10.0  # from asking the child to stop to killing it
 LAST_WORDS_S = 10.0  # how long a stopping worker tries to deliver
 RETRY_S = (0.2, 0.5, 1.0, 2.0)  # waits while the app is unreachable; the last one repeats
+QUIET_TRIES = 4  # some four seconds: the app may just be starting beside us
 BACKENDS = ["tensorflow"]
 
 
@@ -77,7 +78,7 @@ class Worker:
         except (Denied, Unreadable) as problem:
             raise SystemExit(f"pitwall.worker: the app refuses this worker: {problem}") from None
         except Unreachable as problem:
-            if not self._failures:
+            if self._failures == QUIET_TRIES:
                 logger.warning("the app cannot be reached (%s); trying again", problem)
             self._stopping.wait(RETRY_S[min(self._failures, len(RETRY_S) - 1)])
             self._failures += 1
