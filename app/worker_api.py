@@ -46,7 +46,7 @@ def report_events(run_id: int, attempt: int, asked: schemas.ReportAsked, here: H
         log_size = files.write_log(path, asked.log_offset, before, asked.log)
         run_queue.grow_log(session, run_id, attempt, log_size)
         answer = schemas.Reported(next_seq=next_seq, log_size=log_size)
-    _alive(here, run_id, attempt)
+    here.leases.grant(run_id, attempt)
     return answer
 
 
@@ -56,7 +56,7 @@ def beat_run(run_id: int, attempt: int, here: Here) -> schemas.BeatAnswer:
     with here.records.write() as session:
         command = run_queue.beat(session, run_id, attempt, here.now())
         worker = session.get_one(Attempt, (run_id, attempt)).worker
-    _alive(here, run_id, attempt)
+    here.leases.grant(run_id, attempt)
     here.leases.saw(worker)
     return schemas.BeatAnswer(lease_s=LEASE_S, command=command)
 
@@ -100,7 +100,3 @@ def _claim(here: State, who: run_queue.WhoClaims) -> schemas.Claimed | None:
             return None
         here.leases.grant(run.id, run.attempt)
         return schemas.Claimed(run=run.id, attempt=run.attempt, recipe=run.recipe, lease_s=LEASE_S)
-
-
-def _alive(here: State, run_id: int, attempt: int) -> None:
-    here.leases.grant(run_id, attempt)
