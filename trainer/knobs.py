@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 
 def knob(default: Any, title: str, help: str, *, unit: str = "", **limits: Any) -> Any:  # noqa: A002
@@ -36,6 +37,7 @@ SENTENCES = {
     "less_than": "must be below {lt}",
     "literal_error": "must be {expected}",
     "too_long": "must have at most {max_length} entries",
+    "too_short": "must have at least {min_length} entries",
     "union_tag_invalid": "must be one of {expected_tags}",
     "union_tag_not_found": "must say which kind it is",
     "string_pattern_mismatch": "must be digits, cifar10, cifar100 or folder:NAME",
@@ -69,6 +71,12 @@ def merge(base: dict[str, Any], partial: dict[str, Any]) -> dict[str, Any]:
 def mistakes(error: ValidationError) -> list[tuple[str, str]]:
     """(path, sentence) for each mistake, the path as a user writes it: `schedule.max_lr`, `augment.2.s_h`."""
     return [(_path(problem["loc"]), _sentence(dict(problem))) for problem in error.errors(include_url=False)]
+
+
+def mistake_at(loc: tuple[int | str, ...], sentence: str) -> ValidationError:
+    """What a validator raises to name a place below its own field: `(2,)` in a list, `(2, "crop", "size")`."""
+    found = InitErrorDetails(type=PydanticCustomError("mistake", "{sentence}", {"sentence": sentence}), loc=loc, input=None)
+    return ValidationError.from_exception_data("recipe", [found])
 
 
 def _laid_over(base: dict[str, Any], partial: dict[str, Any]) -> dict[str, Any]:
@@ -106,6 +114,8 @@ def _sentence(problem: dict[str, Any]) -> str:
         return SENTENCES[kind].format(**{key: _plain(value) for key, value in context.items()})
     if kind == "value_error":
         return str(context["error"])
+    if kind == "mistake":
+        return str(context["sentence"])
     message = str(problem["msg"])
     return message[:1].lower() + message[1:]
 

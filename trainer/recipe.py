@@ -1,6 +1,7 @@
 """The recipe: everything that decides a training result, every knob once. Data, never code.
 
-The form, the API, the command line and the child process all read their knobs from here.
+The form, the API, the command line and the child process all read their knobs from here; the larger parts have
+files of their own (recipe_model, recipe_optimizer, recipe_schedule, augment.operations).
 Must not know any ML framework, the app, or NumPy: pydantic and the standard library only.
 """
 
@@ -8,12 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import field_validator, model_validator
 
-from trainer.augment.operations import Cutout, Flip, Operation, PadCrop
-from trainer.knobs import Part, knob, not_below
+from trainer.augment.operations import Cutout, Flip, Mixup, Operation, PadCrop, sides
+from trainer.knobs import Part, knob, mistake_at
+from trainer.recipe_model import ResNet9
+from trainer.recipe_optimizer import SGD, Ema, Loss
+from trainer.recipe_schedule import Schedule, Triangular
 
 DATASET_PATTERN = r"^(digits|cifar10|cifar100|folder:[A-Za-z0-9][A-Za-z0-9._-]{0,63})$"
 
@@ -52,93 +56,6 @@ class Dataset(Part):
     )
 
 
-class ResNet9(Part):
-    """David Page's ResNet9 as the original experiment wrote it; 6,577,600 parameters at width 64."""
-
-    name: Literal["resnet9"] = knob("resnet9", "Network", "The nine-layer residual net of the DAWNBench record.")
-    width: int = knob(
-        64,
-        "Width",
-        "Channels of the first layer; the others are 2, 4 and 8 times as wide.",
-        unit="channels",
-        ge=2,
-        le=512,
-    )
-    identity: bool = knob(
-        False, "Identity layers", "Put back the two identity layers that the original experiment tried."
-    )
-    dropout: float = knob(0.1, "Dropout", "Share of activations dropped inside both residual branches.", ge=0, lt=1)
-    bn_momentum: float = knob(
-        0.1,
-        "Batch-norm momentum",
-        "Share of the old running statistics kept at each step, as Keras counts it. "
-        "The original's 0.1 keeps only the last batches; 0.9 is PyTorch's 0.1.",
-        ge=0,
-        lt=1,
-    )
-
-
-class Constant(Part):
-    """One learning rate from the first step to the last."""
-
-    kind: Literal["constant"] = knob("constant", "Schedule", "How the learning rate moves during the run.")
-    lr: float = knob(0.1, "Learning rate", "The rate of every step.", ge=0, le=100)
-
-
-class Triangular(Part):
-    """Smith's cyclical learning rate: straight up from base to peak in half a cycle, straight down again."""
-
-    kind: Literal["triangular"] = knob("triangular", "Schedule", "How the learning rate moves during the run.")
-    base_lr: float = knob(0.001, "Base rate", "Where each cycle starts and ends.", ge=0, le=100)
-    max_lr: float = knob(0.4, "Peak rate", "The top of each cycle.", ge=0, le=100)
-    step_epochs: float = knob(
-        4,
-        "Half cycle",
-        "Epochs from the base to the peak. A run of 2 half cycles ends at the base.",
-        unit="epochs",
-        gt=0,
-        le=10_000,
-    )
-
-    @field_validator("max_lr")
-    @classmethod
-    def _peak_isnot_below_base(cls, value: float, info: ValidationInfo) -> float:
-        return not_below(value, "base_lr", info)
-
-
-Schedule = Annotated[Constant | Triangular, Field(discriminator="kind")]
-
-
-class WeightDecay(Part):
-    """How weights are pulled to zero. The three kinds differ in strength for the same value."""
-
-    kind: Literal["l2", "coupled", "decoupled"] = knob(
-        "l2",
-        "Kind",
-        "l2 adds value·w² to the loss (gradient 2·value·w); coupled adds value·w to the gradient (PyTorch's "
-        "weight_decay); decoupled takes lr·value·w off the weight, outside the momentum.",
-    )
-    value: float = knob(5e-4, "Value", "Strength; 0 switches it off.", ge=0, le=1)
-    on: Literal["conv", "all"] = knob("conv", "On", "Convolution kernels only, or every trainable weight.")
-
-
-class SGD(Part):
-    """Stochastic gradient descent with momentum, as Keras writes it."""
-
-    name: Literal["sgd"] = knob("sgd", "Optimiser", "Stochastic gradient descent.")
-    momentum: float = knob(0.9, "Momentum", "Share of the last step that is repeated.", ge=0, lt=1)
-    nesterov: bool = knob(True, "Nesterov", "Look ahead by one momentum step.")
-    decay: float = knob(
-        1e-5,
-        "Time decay",
-        "Every rate is divided by 1 + decay·step, whatever the schedule.",
-        unit="per step",
-        ge=0,
-        le=1,
-    )
-    weight_decay: WeightDecay = WeightDecay()
-
-
 class Recipe(Part):
     """A complete recipe. `Recipe()` is the seed network of the original experiment on the embedded digits."""
 
@@ -146,14 +63,23 @@ class Recipe(Part):
     model: ResNet9 = ResNet9()
     schedule: Schedule = Triangular()
     optimizer: SGD = SGD()
+    loss: Loss = Loss()
+    ema: Ema | None = None
     augment: list[Operation] = knob(
         [PadCrop(), Flip(), Cutout()],
         "Augmentation",
-        "Done to each training picture, in this order.",
+        "Done to each training picture, in this order; erasers after normalisation, so always last.",
         max_length=16,
     )
+    mixup: Mixup | None = None
     augment_engine: Literal["imgaug"] = knob(
         "imgaug", "Augmentation engine", "Where the pictures are changed: imgaug on the host."
+    )
+    augment_when: Literal["each_epoch", "once"] = knob(
+        "each_epoch",
+        "Augment",
+        "each_epoch: every epoch sees its own changes; once: all pictures are changed ahead of the loop, "
+        "and every epoch sees the same (the original's time saver).",
     )
     normalize: Literal["0..1", "0..127", "0..255", "standardised"] = knob(
         "0..1",
@@ -171,6 +97,30 @@ class Recipe(Part):
     target_accuracy: float = knob(
         0.94, "Target accuracy", "Validation accuracy whose first reaching is timed, as a share.", gt=0, le=1
     )
+
+    @field_validator("augment")
+    @classmethod
+    def _operations_fit_each_other(cls, operations: list[Operation]) -> list[Operation]:
+        sides(operations)
+        return operations
+
+    @model_validator(mode="after")
+    def _parts_fit_each_other(self) -> Recipe:
+        if self.mixup and self.mixup.when == "before" and self.augment_when == "once":
+            raise mistake_at(
+                ("mixup", "when"), "must be after where pictures are changed once, ahead of the loop (augment_when)"
+            )
+        ghost = self.model.ghost_batch
+        if ghost and (self.batch_size % ghost or (self.last_batch == "keep" and not self._is_disjoint)):
+            raise mistake_at(
+                ("model", "ghost_batch"),
+                f"must divide batch_size ({self.batch_size}) and needs last_batch drop, so that every batch can be split",
+            )
+        return self
+
+    @property
+    def _is_disjoint(self) -> bool:
+        return self.mixup is not None and self.mixup.pairing == "disjoint"
 
 
 def recipe_hash(recipe: Recipe) -> str:

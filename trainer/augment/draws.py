@@ -12,22 +12,39 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.augment.operations import Cutout, Flip, Operation, PadCrop
+from trainer.augment.operations import (
+    SIDE,
+    Blur,
+    Crop,
+    Cutout,
+    CutoutSquare,
+    Flip,
+    Mixup,
+    Operation,
+    Pad,
+    PadCrop,
+    Rotate,
+)
 
 # A rectangle that still does not fit after so many tries is given up and the picture stays whole. The
 # default ranges accept 32 % of all tries, so that happens to one erased picture in 10^10; a range in which
 # nothing ever fits (where the original's loop would never end) erases nothing.
 MOST_TRIES = 64
 
-_ORDER = 2**32 - 1  # stands where an operation's position stands; no list of operations is that long
+# Streams that belong to no operation stand where an operation's position stands; no list is that long.
+_ORDER, _SHARES, _PARTNERS = 2**32 - 1, 2**32 - 2, 2**32 - 3
 
 
 @dataclass(frozen=True)
-class Crops:
-    """Where the picture is cut out of the padded one. `left`, `top`: int64 (n,), 0..2·pad pixels."""
+class Nothing:
+    """An operation without chance in it."""
 
-    left: NDArray[np.int64]
-    top: NDArray[np.int64]
+
+@dataclass(frozen=True)
+class Angles:
+    """`degrees`: float64 (n,), anticlockwise as imgaug counts; 0 where a picture is not turned."""
+
+    degrees: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -35,6 +52,21 @@ class Flips:
     """`flipped`: bool (n,)."""
 
     flipped: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Crops:
+    """Where the picture is cut out of the larger one. `left`, `top`: int64 (n,) pixels from 0."""
+
+    left: NDArray[np.int64]
+    top: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Sigmas:
+    """`sigma`: float64 (n,) pixels; 0 where a picture is not blurred."""
+
+    sigma: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -53,7 +85,7 @@ class Boxes:
     noise_seed: NDArray[np.uint32]
 
 
-Draws = Crops | Flips | Boxes
+Draws = Nothing | Angles | Flips | Crops | Sigmas | Boxes
 Stream = tuple[int, int, int]  # seed, epoch, position
 
 
@@ -62,20 +94,40 @@ def order(seed: int, epoch: int, n: int) -> NDArray[np.int64]:
     return _generator(seed, epoch, _ORDER).permutation(n)
 
 
-def draw(operation: Operation, seed: int, epoch: int, position: int, *, n: int, side: int = 32) -> Draws:
+def shares(mixup: Mixup, seed: int, epoch: int, n: int) -> NDArray[np.float64]:
+    """Mixup's share of each of pictures 0..n-1 in its pair: float64 (n,), 0..1, from Beta(alpha, alpha)."""
+    return _generator(seed, epoch, _SHARES).beta(mixup.alpha, mixup.alpha, n)
+
+
+def partners(seed: int, epoch: int, step: int, size: int) -> NDArray[np.int64]:
+    """Whom each place of a permuted batch is mixed with: a permutation of 0..size-1. `step` counts from 0."""
+    return _generator(seed, epoch, _PARTNERS, step).permutation(size)
+
+
+def draw(operation: Operation, seed: int, epoch: int, position: int, *, n: int, side: int = SIDE) -> Draws:
     """The draws of `operation` for pictures 0..n-1 of the data set.
 
     `position` is the operation's place in the recipe's list, so that two equal operations differ; `epoch`
-    counts from 1; `side` is the pictures' height and width in pixels.
+    counts from 1; `side` is the height and width in pixels of the pictures that this operation meets.
     """
     stream = (seed, epoch, position)
     match operation:
-        case PadCrop():
-            return _crops(operation, stream, n)
+        case Rotate():
+            return Angles(_some(operation.p, -operation.degrees, operation.degrees, stream, n))
         case Flip():
             return Flips(_generator(*stream).random(n) < operation.p)
+        case Pad():
+            return Nothing()
+        case Crop():
+            return _crops(side - operation.size, stream, n)
+        case PadCrop():
+            return _crops(2 * operation.pad, stream, n)
+        case Blur():
+            return Sigmas(_some(operation.p, operation.sigma_l, operation.sigma_h, stream, n))
         case Cutout():
             return _boxes(operation, stream, n, side)
+        case CutoutSquare():
+            return _squares(operation, stream, n, side)
 
 
 def noise(noise_seed: NDArray[np.uint32], count: int) -> NDArray[np.float32]:
@@ -89,10 +141,16 @@ def noise(noise_seed: NDArray[np.uint32], count: int) -> NDArray[np.float32]:
     return (bits >> np.uint32(8)).astype(np.float32) * np.float32(2**-24)
 
 
-def _crops(operation: PadCrop, stream: Stream, n: int) -> Crops:
-    """Every one of the 2·pad + 1 offsets is equally likely on each axis."""
+def _some(p: float, low: float, high: float, stream: Stream, n: int) -> NDArray[np.float64]:
+    """A value drawn evenly from low..high for the share `p` of the pictures, 0 for the others."""
     table = _generator(*stream).random((n, 2))
-    offsets = (table * (2 * operation.pad + 1)).astype(np.int64)
+    return np.where(table[:, 0] < p, _between(table[:, 1], low, high), 0.0)
+
+
+def _crops(room: int, stream: Stream, n: int) -> Crops:
+    """Every one of the `room` + 1 offsets is equally likely on each axis."""
+    table = _generator(*stream).random((n, 2))
+    offsets = (table * (room + 1)).astype(np.int64)
     return Crops(left=offsets[:, 0], top=offsets[:, 1])
 
 
@@ -125,6 +183,15 @@ def _boxes(operation: Cutout, stream: Stream, n: int, side: int) -> Boxes:
     value = _between(table[:, 1], operation.v_l, operation.v_h)
     noise_seed = (table[:, 2] * 2.0**32).astype(np.uint32)
     return Boxes(top, left, height, width, value, noise_seed)
+
+
+def _squares(operation: CutoutSquare, stream: Stream, n: int, side: int) -> Boxes:
+    """Page's Cutout (github.com/davidcpage/cifar10-fast): every place wholly inside is equally likely."""
+    table = _generator(*stream).random((n, 3))
+    top, left = (table[:, 1:] * (side - operation.size + 1)).astype(np.int64).T
+    size = np.where(table[:, 0] < operation.p, operation.size, 0)
+    value = np.full(n, operation.value, dtype=np.float64)
+    return Boxes(top, left, size, size, value, np.zeros(n, dtype=np.uint32))
 
 
 def _generator(seed: int, epoch: int, position: int, attempt: int = 0) -> np.random.Generator:

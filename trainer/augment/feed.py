@@ -1,13 +1,14 @@
-"""Prepares the next batches in a thread while the device computes, and measures how long it was waited for.
+"""Hands out batches in order while the next ones are prepared, and measures how long they were waited for.
 
-Must not know what a batch is made of or who computes with it.
+Must not know what a batch is made of, who prepares it or who computes with it.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from queue import Empty, Full, Queue
-from threading import Event, Thread
+from concurrent.futures import Future
+from itertools import islice
 from time import perf_counter
 from types import TracebackType
 from typing import Generic, TypeVar
@@ -17,57 +18,40 @@ Prepared = TypeVar("Prepared")
 
 
 class Feed(Generic[Request, Prepared]):
-    """Iterates over `prepare(request)` in the order of `requests`; leaving its context ends the thread.
+    """Iterates over (request, what was prepared for it) in the order of `requests`.
 
-    An error in `prepare` is raised where the batch would have come.
+    An error in the preparation is raised where the batch would have come. What is under way when the context is
+    left early is called off.
     """
 
-    def __init__(self, prepare: Callable[[Request], Prepared], requests: Sequence[Request], *, ahead: int = 2) -> None:
-        """`ahead`: batches prepared at most before they are asked for; each costs its size in memory."""
+    def __init__(
+        self, prepare: Callable[[Request], Future[Prepared]], requests: Sequence[Request], *, ahead: int = 2
+    ) -> None:
+        """`ahead`: batches under way at most; each costs its size in memory."""
         self.waited = 0.0  # seconds that the iterating thread stood still for a batch
         self._prepare = prepare
         self._requests = requests
-        self._ready: Queue[Prepared | BaseException] = Queue(maxsize=ahead)
-        self._over = Event()
-        self._thread = Thread(target=self._run, name="feed", daemon=True)
+        self._ahead = ahead
+        self._under_way: deque[tuple[Request, Future[Prepared]]] = deque()
 
     def __enter__(self) -> Feed[Request, Prepared]:
-        self._thread.start()
         return self
 
     def __exit__(
         self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        self._over.set()
-        while True:  # make room, so that a thread that waits to hand over can see that it is over
-            try:
-                self._ready.get_nowait()
-            except Empty:
-                break
-        self._thread.join()
+        for _, future in self._under_way:
+            future.cancel()
 
-    def __iter__(self) -> Iterator[Prepared]:
-        for _ in self._requests:
+    def __iter__(self) -> Iterator[tuple[Request, Prepared]]:
+        remaining = iter(self._requests)
+        for request in islice(remaining, self._ahead):
+            self._under_way.append((request, self._prepare(request)))
+        while self._under_way:
+            request, future = self._under_way.popleft()
             began = perf_counter()
-            item = self._ready.get()
+            prepared = future.result()
             self.waited += perf_counter() - began
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-
-    def _run(self) -> None:
-        try:
-            for request in self._requests:
-                if not self._hand_over(self._prepare(request)):
-                    return
-        except BaseException as error:  # raised again in the iterating thread
-            self._hand_over(error)
-
-    def _hand_over(self, item: Prepared | BaseException) -> bool:
-        while not self._over.is_set():
-            try:
-                self._ready.put(item, timeout=0.1)
-            except Full:
-                continue
-            return True
-        return False
+            for following in islice(remaining, 1):
+                self._under_way.append((following, self._prepare(following)))
+            yield request, prepared

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Images = NDArray[np.float32]  # (b, side, side, 3), in the recipe's range
-Labels = NDArray[np.int64] | NDArray[np.float32]  # (b,) class numbers, or (b, classes) shares that sum to 1
+from trainer.augment.selections import Labels
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,130 @@
+"""Who prepares batches: processes that share the pictures, or one thread where there are cores for no more.
+
+What comes out depends on (recipe, epoch, selection) alone, so it is the same whoever prepares it.
+Must not know labels, the net, or any ML framework.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from types import TracebackType
+
+import numpy as np
+
+from trainer.augment.host import Pipeline
+from trainer.augment.imgaug_shim import imgaug
+from trainer.augment.normalisation import Batch, Pictures
+from trainer.augment.selections import Selection
+from trainer.parent import die_with
+from trainer.recipe import Recipe
+
+FEW_CORES = 4  # below, the net itself keeps the cores busy, and processes cost it more than they bring
+MOST = 16  # one card asks for no more; each costs about 150 MB
+PIECE = 1024  # pictures prepared at once ahead of the loop
+
+
+def fitting(cores: int) -> int:
+    """How many processes suit so many cores; 0: a thread. One core is left to the trainer itself."""
+    return 0 if cores < FEW_CORES else min(cores - 1, MOST)
+
+
+class Crew:
+    """A recipe's pipeline and whoever runs it. Use as a context; nothing of it outlives the context."""
+
+    def __init__(self, recipe: Recipe, images: Pictures, processes: int) -> None:
+        """`images`: uint8 (n, side, side, 3). Processes start at once; they are ready some seconds later."""
+        self.pipeline = Pipeline(recipe, images)
+        self.processes = processes
+        self.ahead = 2 + processes  # batches under way at most
+        self._table: Batch | None = None  # all pictures, where they are changed once
+        self._shared = -1
+        self._executor: Executor
+        if processes:
+            self._shared = _in_shared_memory(images)
+            self._executor = ProcessPoolExecutor(
+                processes,
+                multiprocessing.get_context("spawn"),  # never fork: a framework's threads may hold locks
+                initializer=_begin,
+                initargs=(os.getpid(), self._shared, images.shape, recipe),
+            )
+            # From this thread: the kernel ends a process when the *thread* that started it has ended.
+            self._executor.submit(int)
+        else:
+            self._executor = ThreadPoolExecutor(1, thread_name_prefix="feed")
+
+    def __enter__(self) -> Crew:
+        return self
+
+    def __exit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self._executor.shutdown(wait=True, cancel_futures=True)
+        if self.processes:
+            os.close(self._shared)
+
+    def warm_up(self) -> None:
+        """Import imgaug (seconds) and draw the first epoch: that is no epoch's fault."""
+        imgaug()
+        nothing = Selection(np.arange(1))
+        for future in [self.prepare(1, nothing) for _ in range(max(self.processes, 1))]:
+            future.result()
+
+    def change_once(self) -> None:
+        """Change every picture with the draws of epoch 1, ahead of the loop; from then on they are only looked up."""
+        images = self.pipeline.images
+        pieces = [np.arange(at, min(at + PIECE, len(images))) for at in range(0, len(images), PIECE)]
+        table = np.empty(images.shape, dtype=np.float32)
+        for piece, future in [(piece, self.prepare(1, Selection(piece))) for piece in pieces]:
+            table[piece] = future.result()
+        self._table = table
+
+    def prepare(self, epoch: int, selection: Selection) -> Future[Batch]:
+        """The batch, once it is ready: float32 (b, side, side, 3)."""
+        if self._table is not None:
+            done: Future[Batch] = Future()
+            done.set_result(self._looked_up(self._table, selection))
+            return done
+        if self.processes:
+            return self._executor.submit(_prepare, epoch, selection)
+        return self._executor.submit(self.pipeline.batch, epoch, selection)
+
+    @staticmethod
+    def _looked_up(table: Batch, selection: Selection) -> Batch:
+        own = table[selection.pictures]
+        if selection.partners is None or selection.shares is None:
+            return own
+        share = selection.shares.astype(np.float32)[:, None, None, None]
+        mixed: Batch = share * own + (1 - share) * table[selection.partners]
+        return mixed
+
+
+_pipeline: Pipeline | None = None  # of a process of the crew
+
+
+def _begin(parent: int, shared: int, shape: tuple[int, ...], recipe: Recipe) -> None:
+    global _pipeline  # noqa: PLW0603  # a process of the pool has no other place
+    die_with(parent)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # the trainer hears them and ends the pool in order
+    imgaug()
+    import cv2
+
+    cv2.setNumThreads(1)  # the other cores have processes of their own
+    images = np.memmap(f"/proc/{parent}/fd/{shared}", dtype=np.uint8, mode="r", shape=shape)
+    _pipeline = Pipeline(recipe, images)
+
+
+def _prepare(epoch: int, selection: Selection) -> Batch:
+    assert _pipeline is not None
+    return _pipeline.batch(epoch, selection)
+
+
+def _in_shared_memory(images: Pictures) -> int:
+    """A nameless file in memory with the pictures: no limit of /dev/shm, and nothing is left when we are killed."""
+    descriptor = os.memfd_create("pitwall-pictures")
+    with os.fdopen(os.dup(descriptor), "wb") as file:
+        images.tofile(file)
+    return descriptor

@@ -1,0 +1,48 @@
+"""From stored bytes to the range that the net sees, and back to bytes for people. NumPy only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pictures = NDArray[np.uint8]  # (n, side, side, 3), RGB
+Batch = NDArray[np.float32]  # (n, side, side, 3), in the recipe's range
+PerChannel = NDArray[np.float32]  # (3,)
+
+TOPS = {"0..1": 1.0, "0..127": 127.0, "0..255": 255.0}
+AT_ONCE = 2048  # pictures counted at once: bincount makes 8 bytes of each
+
+
+def normalisation(kind: str, train_images: Pictures) -> tuple[PerChannel, PerChannel]:
+    """(scale, shift), each float32 (3,): a pixel p becomes p / scale - shift.
+
+    "standardised" takes mean and standard deviation of each channel over the training pictures.
+    """
+    if kind != "standardised":
+        return np.full(3, 255.0 / TOPS[kind], dtype=np.float32), np.zeros(3, dtype=np.float32)
+    counts = np.zeros((3, 256), dtype=np.int64)
+    for first in range(0, len(train_images), AT_ONCE):
+        flat = train_images[first : first + AT_ONCE].reshape(-1, 3)
+        counts += np.stack([np.bincount(flat[:, channel], minlength=256) for channel in range(3)])
+    level, pixels = np.arange(256, dtype=np.float64), counts[0].sum()
+    mean = counts @ level / pixels
+    deviation = np.sqrt((counts * (level - mean[:, None]) ** 2).sum(axis=1) / pixels)
+    # A channel that never changes carries nothing: leave its size alone rather than divide by nothing.
+    deviation = np.where(deviation > 0, deviation, 255.0)
+    return deviation.astype(np.float32), (mean / deviation).astype(np.float32)
+
+
+def normalised(images: Pictures, scale: PerChannel, shift: PerChannel) -> Batch:
+    result = images.astype(np.float32)
+    result /= scale
+    result -= shift
+    return result
+
+
+def shown(pictures: NDArray[Any], scale: PerChannel, shift: PerChannel) -> Pictures:
+    """Bytes for people: what the net sees, cut off where it is darker than black or lighter than white."""
+    if pictures.dtype == np.uint8:
+        return pictures
+    return np.clip(np.rint((pictures + shift) * scale), 0, 255).astype(np.uint8)

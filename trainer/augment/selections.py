@@ -1,0 +1,67 @@
+"""Which pictures meet in which batch of an epoch, and what their labels become. Numbers of pictures, no pixels.
+
+The same lists are trained on, previewed and measured. Must not know imgaug or any ML framework.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.augment.draws import order, partners, shares
+from trainer.recipe import Recipe
+from trainer.schedules import steps_per_epoch
+
+Labels = NDArray[np.int64] | NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """One batch: numbers of training pictures, with mixup also their partners and their own shares."""
+
+    pictures: NDArray[np.int64]  # (b,)
+    partners: NDArray[np.int64] | None = None  # (b,)
+    shares: NDArray[np.float64] | None = None  # (b,), 0..1: how much of `pictures`; the rest is of `partners`
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def first(self, count: int) -> Selection:
+        """The first `count` places of the batch."""
+        if self.partners is None or self.shares is None:
+            return Selection(self.pictures[:count])
+        return Selection(self.pictures[:count], self.partners[:count], self.shares[:count])
+
+
+def selections(recipe: Recipe, train_images: int, epoch: int) -> list[Selection]:
+    """The batches of an epoch (from 1), in order."""
+    mixed, size = order(recipe.seed, epoch, train_images), recipe.batch_size
+    steps = range(steps_per_epoch(recipe, train_images))
+    mixup = recipe.mixup
+    if mixup is None:
+        return [Selection(mixed[step * size : (step + 1) * size]) for step in steps]
+    share = shares(mixup, recipe.seed, epoch, train_images)
+    found = []
+    for step in steps:
+        if mixup.pairing == "disjoint":  # yu4u's generator: the halves of a double batch
+            pair = mixed[2 * step * size : 2 * (step + 1) * size]
+            pictures, others = pair[:size], pair[size:]
+        else:
+            pictures = mixed[step * size : (step + 1) * size]
+            others = pictures[partners(recipe.seed, epoch, step, len(pictures))]
+        found.append(Selection(pictures, others, share[pictures]))
+    return found
+
+
+def labels_of(selection: Selection, labels: NDArray[np.int64], classes: int) -> Labels:
+    """int64 (b,) class numbers; with mixup float32 (b, classes) shares that sum to 1."""
+    own = labels[selection.pictures]
+    if selection.partners is None or selection.shares is None:
+        return own
+    row, share = np.arange(len(own)), selection.shares.astype(np.float32)
+    soft = np.zeros((len(own), classes), dtype=np.float32)
+    soft[row, own] = share
+    soft[row, labels[selection.partners]] += 1 - share
+    return soft
