@@ -14,6 +14,7 @@ from types import TracebackType
 
 import numpy as np
 
+from trainer.augment.feed import Feed
 from trainer.augment.host import Pipeline
 from trainer.augment.imgaug_shim import imgaug
 from trainer.augment.normalisation import Batch, Pictures
@@ -75,10 +76,11 @@ class Crew:
     def change_once(self) -> None:
         """Change every picture with the draws of epoch 1, ahead of the loop; from then on they are only looked up."""
         images = self.pipeline.images
-        pieces = [np.arange(at, min(at + PIECE, len(images))) for at in range(0, len(images), PIECE)]
+        pieces = [Selection(np.arange(at, min(at + PIECE, len(images)))) for at in range(0, len(images), PIECE)]
         table = np.empty(images.shape, dtype=np.float32)
-        for piece, future in [(piece, self.prepare(1, Selection(piece))) for piece in pieces]:
-            table[piece] = future.result()
+        with Feed(lambda piece: self.prepare(1, piece), pieces, ahead=self.ahead) as feed:
+            for piece, batch in feed:
+                table[piece.pictures] = batch
         self._table = table
 
     def prepare(self, epoch: int, selection: Selection) -> Future[Batch]:

@@ -1,0 +1,140 @@
+"""A network as data: its layers in order, each with what it takes, gives, learns and costs.
+
+Keras builds the net from this list (net.py) and the web process draws it, so that the two cannot differ.
+Must not know any ML framework, NumPy, or which net it is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Kind = Literal[
+    "input", "conv", "batch_norm", "activation", "max_pool", "identity", "dropout", "add", "flatten", "dense", "scale"
+]
+Shape = tuple[int, ...]  # without the batch: (height, width, channels) or (features,)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer. `knobs` are what its kind needs: filters and size of a conv, rate of a dropout, …"""
+
+    name: str
+    kind: Kind
+    inputs: tuple[str, ...]
+    shape: Shape  # of what it gives
+    block: str  # the part of the net that it belongs to, for drawings
+    knobs: dict[str, Any] = field(default_factory=dict)
+    trainable: int = 0  # weights that are learned
+    frozen: int = 0  # weights that are not: running statistics, whitening filters
+    macs: int = 0  # multiply-adds of one picture's forward pass; element-wise work is not counted
+    has_input_gradient: bool = True  # whether the backward pass needs the gradient of what it takes
+
+    @property
+    def parameters(self) -> int:
+        return self.trainable + self.frozen
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations of one picture's forward pass: 2 per multiply-add."""
+        return 2 * self.macs
+
+    @property
+    def training_flops(self) -> int:
+        """The same with the backward pass: once more for the weights' gradient, and once for the input's."""
+        return self.flops * (1 + bool(self.trainable) + self.has_input_gradient)
+
+
+@dataclass(frozen=True)
+class Totals:
+    trainable: int
+    frozen: int
+    flops: int  # forward, one picture
+    training_flops: int  # forward and backward, one picture
+
+    @property
+    def parameters(self) -> int:
+        return self.trainable + self.frozen
+
+
+def totals(layers: Sequence[Layer]) -> Totals:
+    return Totals(
+        sum(layer.trainable for layer in layers),
+        sum(layer.frozen for layer in layers),
+        sum(layer.flops for layer in layers),
+        sum(layer.training_flops for layer in layers),
+    )
+
+
+class Stack:
+    """Collects layers, each on top of the one before unless `on` says otherwise."""
+
+    def __init__(self, side: int, channels: int, name: str) -> None:
+        self.layers = [Layer(name, "input", (), (side, side, channels), "input")]
+        self.block = ""
+
+    @property
+    def top(self) -> Layer:
+        return self.layers[-1]
+
+    def conv(self, name: str, filters: int, size: int = 3, *, is_frozen: bool = False) -> None:
+        """Same padding, stride 1, no bias."""
+        height, width, channels = self.top.shape
+        weights = size * size * channels * filters
+        self._add(
+            Layer(
+                name,
+                "conv",
+                (self.top.name,),
+                (height, width, filters),
+                self.block,
+                {"filters": filters, "size": size, "is_frozen": is_frozen},
+                trainable=0 if is_frozen else weights,
+                frozen=weights if is_frozen else 0,
+                macs=weights * height * width,
+                # nothing below the first learned layer is learned: its input's gradient is not computed
+                has_input_gradient=any(layer.trainable for layer in self.layers),
+            )
+        )
+
+    def batch_norm(self, name: str, *, is_scaled: bool, **knobs: Any) -> None:
+        channels = self.top.shape[-1]
+        learned = (2 if is_scaled else 1) * channels  # scale, shift
+        self._plain(name, "batch_norm", {"is_scaled": is_scaled, **knobs}, trainable=learned, frozen=2 * channels)
+
+    def activation(self, name: str, function: str, **knobs: Any) -> None:
+        self._plain(name, "activation", {"function": function, **knobs})
+
+    def identity(self, name: str) -> None:
+        self._plain(name, "identity", {})
+
+    def dropout(self, name: str, rate: float) -> None:
+        self._plain(name, "dropout", {"rate": rate})
+
+    def max_pool(self, name: str, size: int) -> None:
+        height, width, channels = self.top.shape
+        shape = (height // size, width // size, channels)
+        self._add(Layer(name, "max_pool", (self.top.name,), shape, self.block, {"size": size}))
+
+    def add(self, name: str, first: str) -> None:
+        self._add(Layer(name, "add", (first, self.top.name), self.top.shape, self.block))
+
+    def flatten(self, name: str) -> None:
+        self._add(Layer(name, "flatten", (self.top.name,), (math.prod(self.top.shape),), self.block))
+
+    def dense(self, name: str, units: int) -> None:
+        """No bias."""
+        weights = self.top.shape[0] * units
+        made = Layer(name, "dense", (self.top.name,), (units,), self.block, {"units": units}, weights, macs=weights)
+        self._add(made)
+
+    def scale(self, name: str, factor: float) -> None:
+        self._plain(name, "scale", {"factor": factor})
+
+    def _plain(self, name: str, kind: Kind, knobs: dict[str, Any], trainable: int = 0, frozen: int = 0) -> None:
+        self._add(Layer(name, kind, (self.top.name,), self.top.shape, self.block, knobs, trainable, frozen))
+
+    def _add(self, layer: Layer) -> None:
+        self.layers.append(layer)
