@@ -226,3 +226,36 @@ class FinishAsked(Asked):
     outcome: Literal["succeeded", "failed", "cancelled", "released"]
     exit_code: int | None = None
     reason: Annotated[str, Field(max_length=4000)] | None = None
+
+
+class PreviewAsked(Asked):
+    """A recipe to look at: a preset, a (partial) recipe laid over it, or both. Nothing is launched."""
+
+    preset: str | None = Field(None, max_length=64)
+    recipe: dict[str, Any] = {}
+
+
+class LayerShown(Shown):
+    name: str
+    kind: str
+    inputs: list[str] = Field(description="Names of the layers that it takes")
+    block: str = Field(description="The part of the net that it belongs to")
+    shape: list[int] = Field(description="Of its output, for one picture: height, width, channels; or features")
+    parameters: int
+    trainable: int
+    frozen: int = Field(description="Parameters that are not learned: running statistics, whitening filters")
+    flops: int = Field(description="Forward, one picture, 2 per multiply-add; element-wise work is not counted")
+    training_flops: int = Field(description="Forward and backward, one picture")
+
+
+class ArchitectureTotals(Shown):
+    parameters: int
+    trainable: int
+    frozen: int
+    flops: int
+    training_flops: int
+
+
+class ArchitectureShown(BaseModel):
+    layers: list[LayerShown]
+    totals: ArchitectureTotals

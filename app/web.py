@@ -18,7 +18,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Scope
 
-from app import answers, api, health, launch_pages, pages, plotly_js, run_queue, streams, worker_api
+from app import answers, api, architecture_pages, health, launch_pages, pages, plotly_js, run_queue, streams, worker_api
 from app.problems import Problem
 from app.security import Gate
 from app.state import State
@@ -42,7 +42,7 @@ def create_app(state: State) -> FastAPI:
         lifespan=_life,
     )
     app.state.pitwall = state
-    for part in (api, worker_api, streams, health, launch_pages, pages, plotly_js):
+    for part in (api, worker_api, streams, health, launch_pages, pages, architecture_pages, plotly_js):
         app.include_router(part.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_exception_handler(Problem, answers.of_problem)

@@ -50,14 +50,14 @@ def main() -> int:
         (arguments.dir / "recipe.json").write_text(recipe.model_dump_json(indent=2) + "\n")
     os.environ["KERAS_BACKEND"] = recipe.backend
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"  # errors only: its notes about CPU features are no news
-    return _run(recipe, say, arguments.datasets, _stop_flag())
+    return _run(recipe, say, arguments, _stop_flag())
 
 
-def _run(recipe: Recipe, say: Callable[[Said], None], root: Path, stop: Callable[[], bool]) -> int:
+def _run(recipe: Recipe, say: Callable[[Said], None], arguments: argparse.Namespace, stop: Callable[[], bool]) -> int:
     from trainer.train import train
 
     try:
-        train(recipe, say, root, stop)
+        train(recipe, say, arguments.datasets, stop, arguments.processes)
     except Stopped:
         log.info("stopped on request")
         return STOPPED
@@ -131,6 +131,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--preset", choices=list(PRESETS), help="lay the recipe over this one")
     parser.add_argument("--dir", type=Path, help="where the run may write")
     parser.add_argument("--datasets", type=Path, default=Path("data/datasets"))
+    parser.add_argument(
+        "--processes", type=int, metavar="N", help="that prepare pictures; 0: a thread (default: by cores)"
+    )
     parser.add_argument("--parent", type=int, metavar="PID", help="die when this process does")
     return parser.parse_args()
 

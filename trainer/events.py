@@ -69,6 +69,24 @@ class EpochEnded(Said):
     compile_seconds: float = 0.0  # before this epoch, outside `seconds`
 
 
+class Evidence(Said):
+    """What the first step of an epoch really did, measured on the batch that it saw (trainer.evidence)."""
+
+    event: Literal["evidence"] = "evidence"
+    epoch: int = Field(ge=1)
+    pictures: int  # in the batch
+    changes: list[dict[str, Any]]  # in the order done: name, position in the list, pixels and pictures changed (shares)
+    is_what_the_step_saw: bool  # the changes, done again one by one, make exactly that batch
+    new_pixels: float | None  # share of pixels that differ from how the same pictures looked in epoch 1; there: null
+    learning_rate: float
+    label_entropy: float  # nats
+    input_low: float
+    input_high: float
+    gradient_norm: float
+    decay_norm: float
+    weight_norm: float
+
+
 class CheckpointSaved(Said):
     """Everything that the run needs to go on from here is on the disk."""
 
@@ -92,7 +110,9 @@ class Failed(Said):
     hint: str = ""
 
 
-Event = Annotated[Started | Step | EpochEnded | CheckpointSaved | Finished | Failed, Field(discriminator="event")]
+Event = Annotated[
+    Started | Step | EpochEnded | Evidence | CheckpointSaved | Finished | Failed, Field(discriminator="event")
+]
 event_of: TypeAdapter[Event] = TypeAdapter(Event)
 
 

@@ -5,7 +5,8 @@
     ├── DatasetMissing       no such pictures here, and none could be fetched
     ├── DatasetDamaged       pictures are there but cannot be read
     ├── Diverged             the loss is no longer a number
-    └── OutOfMemory          the device has no room for the step
+    ├── OutOfMemory          the device has no room for the step
+    └── InputBroken          who prepares the pictures was killed
     Stopped                  not a failure: somebody asked for it
 
 Must not know who raises them or what becomes of them.
@@ -44,6 +45,10 @@ class Diverged(CannotTrain):
 
 class OutOfMemory(CannotTrain):
     kind = "out_of_memory"
+
+
+class InputBroken(CannotTrain):
+    kind = "input_broken"
 
 
 class Stopped(Exception):

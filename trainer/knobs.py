@@ -75,7 +75,9 @@ def mistakes(error: ValidationError) -> list[tuple[str, str]]:
 
 def mistake_at(loc: tuple[int | str, ...], sentence: str) -> ValidationError:
     """What a validator raises to name a place below its own field: `(2,)` in a list, `(2, "crop", "size")`."""
-    found = InitErrorDetails(type=PydanticCustomError("mistake", "{sentence}", {"sentence": sentence}), loc=loc, input=None)
+    found = InitErrorDetails(
+        type=PydanticCustomError("mistake", "{sentence}", {"sentence": sentence}), loc=loc, input=None
+    )
     return ValidationError.from_exception_data("recipe", [found])
 
 

@@ -8,7 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from trainer.augment.operations import Cutout, Flip, PadCrop
-from trainer.recipe import SGD, Dataset, Recipe, ResNet9, Triangular, WeightDecay
+from trainer.recipe import Dataset, Recipe
+from trainer.recipe_model import ResNet9
+from trainer.recipe_optimizer import SGD, WeightDecay
+from trainer.recipe_schedule import Triangular
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,7 @@ class Recipe(Part):
         if ghost and (self.batch_size % ghost or (self.last_batch == "keep" and not self._is_disjoint)):
             raise mistake_at(
                 ("model", "ghost_batch"),
-                f"must divide batch_size ({self.batch_size}) and needs last_batch drop, so that every batch can be split",
+                f"must divide batch_size ({self.batch_size}) and needs last_batch drop: every batch is split by it",
             )
         return self
 

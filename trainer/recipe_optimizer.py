@@ -57,7 +57,7 @@ class Loss(Part):
     reduction: Literal["mean", "sum"] = knob(
         "mean",
         "Reduction",
-        "What is descended: the mean over the batch, or the sum (then rates and decays are batch-size times other ones).",
+        "What is descended: the mean over the batch, or the sum, whose gradient is batch-size times as large.",
     )
 
 
@@ -65,4 +65,6 @@ class Ema(Part):
     """A running average of weights and batch-norm statistics, which is what validation then sees."""
 
     decay: float = knob(0.99, "Decay", "Share of the average kept per step.", gt=0, lt=1)
-    every: int = knob(5, "Every", "Averaged each so many steps, with the decay's power of that.", unit="steps", ge=1, le=1000)
+    every: int = knob(
+        5, "Every", "Averaged each so many steps, by the decay to the power of that.", unit="steps", ge=1, le=1000
+    )

@@ -124,7 +124,7 @@ def triangle(step: Float64, step_size: float) -> Float64:
 
 def halved(cycle: Float64) -> Float64:
     """CLR's "triangular2": each cycle half as high, 1 / 2^(cycle - 1)."""
-    return 1 / 2.0 ** (cycle - 1)
+    return 2.0 ** (1 - cycle)  # never overflows, however many cycles
 
 
 def sine(cycle: Float64) -> Float64:
@@ -142,7 +142,8 @@ def piecewise(epoch: Float64, knots: Sequence[Sequence[float]]) -> Float64:
     epoch is as many steps as it really has, as there.
     """
     epochs, rates = zip(*knots, strict=True)
-    return np.interp(epoch, epochs, rates)
+    lines: Float64 = np.interp(epoch, epochs, rates)
+    return lines
 
 
 def slopes(epoch: Float64, start_lr: float, rise: float, rise_epochs: float, fall: float) -> Float64:
@@ -151,7 +152,8 @@ def slopes(epoch: Float64, start_lr: float, rise: float, rise_epochs: float, fal
     The original experiment's two lines, +0.1068 and -0.01059 per epoch.
     """
     top = start_lr + rise * np.minimum(epoch, rise_epochs)
-    return np.maximum(top - fall * np.maximum(epoch - rise_epochs, 0.0), 0.0)
+    rates: Float64 = np.maximum(top - fall * np.maximum(epoch - rise_epochs, 0.0), 0.0)
+    return rates
 
 
 def step_decay(epoch: Float64, lr: float, factor: float, every_epochs: float) -> Float64:

@@ -9,7 +9,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.process import BaseProcess
 from types import TracebackType
 
 import numpy as np
@@ -19,6 +22,7 @@ from trainer.augment.host import Pipeline
 from trainer.augment.imgaug_shim import imgaug
 from trainer.augment.normalisation import Batch, Pictures
 from trainer.augment.selections import Selection
+from trainer.failures import Stopped
 from trainer.parent import die_with
 from trainer.recipe import Recipe
 
@@ -42,6 +46,7 @@ class Crew:
         self.ahead = 2 + processes  # batches under way at most
         self._table: Batch | None = None  # all pictures, where they are changed once
         self._shared = -1
+        self._members: list[BaseProcess] = []
         self._executor: Executor
         if processes:
             self._shared = _in_shared_memory(images)
@@ -51,8 +56,11 @@ class Crew:
                 initializer=_begin,
                 initargs=(os.getpid(), self._shared, images.shape, recipe),
             )
-            # From this thread: the kernel ends a process when the *thread* that started it has ended.
-            self._executor.submit(int)
+            others = multiprocessing.active_children()
+            for _ in range(processes):
+                # From this thread: the kernel ends a process when the *thread* that started it has ended.
+                self._executor.submit(int)
+            self._members = [process for process in multiprocessing.active_children() if process not in others]
         else:
             self._executor = ThreadPoolExecutor(1, thread_name_prefix="feed")
 
@@ -62,6 +70,12 @@ class Crew:
     def __exit__(
         self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
+        try:
+            self._executor.submit(int)
+        except BrokenProcessPool:
+            # The pool ends the others with SIGTERM, which they do not hear, and would wait for them without end.
+            for process in self._members:
+                process.kill()
         self._executor.shutdown(wait=True, cancel_futures=True)
         if self.processes:
             os.close(self._shared)
@@ -73,13 +87,18 @@ class Crew:
         for future in [self.prepare(1, nothing) for _ in range(max(self.processes, 1))]:
             future.result()
 
-    def change_once(self) -> None:
-        """Change every picture with the draws of epoch 1, ahead of the loop; from then on they are only looked up."""
+    def change_once(self, stop: Callable[[], bool]) -> None:
+        """Change every picture with the draws of epoch 1, ahead of the loop; from then on they are only looked up.
+
+        Raises Stopped once `stop()` is true.
+        """
         images = self.pipeline.images
         pieces = [Selection(np.arange(at, min(at + PIECE, len(images)))) for at in range(0, len(images), PIECE)]
         table = np.empty(images.shape, dtype=np.float32)
         with Feed(lambda piece: self.prepare(1, piece), pieces, ahead=self.ahead) as feed:
             for piece, batch in feed:
+                if stop():
+                    raise Stopped
                 table[piece.pictures] = batch
         self._table = table
 

@@ -42,7 +42,7 @@ class Nothing:
 
 @dataclass(frozen=True)
 class Angles:
-    """`degrees`: float64 (n,), anticlockwise as imgaug counts; 0 where a picture is not turned."""
+    """`degrees`: float64 (n,), clockwise on the screen, as imgaug counts; 0 where a picture is not turned."""
 
     degrees: NDArray[np.float64]
 

@@ -94,7 +94,9 @@ class Pipeline:
         with self._lock:
             if epoch not in self._draws:
                 fresh = {
-                    position: draw(operation, self.seed, epoch, position, n=len(self.images), side=self._sides[position])
+                    position: draw(
+                        operation, self.seed, epoch, position, n=len(self.images), side=self._sides[position]
+                    )
                     for position, operation in enumerate(self.operations)
                 }
                 # Two epochs are enough: one in use, the next prepared ahead.

@@ -45,4 +45,5 @@ def shown(pictures: NDArray[Any], scale: PerChannel, shift: PerChannel) -> Pictu
     """Bytes for people: what the net sees, cut off where it is darker than black or lighter than white."""
     if pictures.dtype == np.uint8:
         return pictures
-    return np.clip(np.rint((pictures + shift) * scale), 0, 255).astype(np.uint8)
+    levels: Pictures = np.clip(np.rint((pictures + shift) * scale), 0, 255).astype(np.uint8)
+    return levels

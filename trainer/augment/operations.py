@@ -111,9 +111,7 @@ class CutoutSquare(Part):
     value: float = knob(0, "Value", "Of the fill, in normalised units.", ge=-1000, le=1000)
 
 
-Operation = Annotated[
-    Rotate | Flip | Pad | Crop | PadCrop | Blur | Cutout | CutoutSquare, Field(discriminator="op")
-]
+Operation = Annotated[Rotate | Flip | Pad | Crop | PadCrop | Blur | Cutout | CutoutSquare, Field(discriminator="op")]
 
 ERASERS = (Cutout, CutoutSquare)  # work on normalised pixels
 

@@ -11,8 +11,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-Images = NDArray[np.float32]  # (b, side, side, 3), in the recipe's range
 from trainer.augment.selections import Labels
+
+Images = NDArray[np.float32]  # (b, side, side, 3), in the recipe's range
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,19 @@ class Sums:
     loss: float  # categorical cross-entropy, natural logarithm
     accuracy: float  # share, argmax of the net against argmax of the label
     penalty: float  # what l2 weight decay adds to the loss; 0 for the other kinds
+
+
+@dataclass(frozen=True)
+class Witnessed:
+    """What one step really did, in the units of a gradient; nothing of it is taken from the recipe."""
+
+    learning_rate: float  # as the optimiser reads it at that step
+    label_entropy: float  # nats, mean over the pictures, of the labels that the loss compares with
+    input_low: float  # smallest and largest value that the net was given
+    input_high: float
+    gradient_norm: float  # of the weights that decay (of all, where none does): what the data asks for
+    decay_norm: float  # of the same weights: what weight decay adds to it
+    weight_norm: float  # of the same weights
 
 
 class Engine(Protocol):
@@ -39,6 +53,12 @@ class Engine(Protocol):
 
     def step(self, images: Images, labels: Labels) -> None:
         """One optimiser step on one batch, perhaps still under way on return. Raises OutOfMemory."""
+
+    def witness(self, images: Images, labels: Labels, step: int, moving_step: int) -> Witnessed:
+        """Do step number `step` (from 0) on this batch with and without weight decay, look, and undo it.
+
+        `moving_step` lends its learning rate to the measurement of norms: at a rate of 0 nothing moves.
+        """
 
     def progress(self) -> Sums:
         """Training sums so far; costs a wait for the device."""

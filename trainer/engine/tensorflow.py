@@ -6,7 +6,7 @@ Importing this imports TensorFlow (seconds). Must not know events, clocks, data 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,40 +15,54 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from trainer.engine.interface import Images, Labels, Sums
+from trainer.augment.selections import Labels
+from trainer.engine.average import Average
+from trainer.engine.interface import Images, Sums, Witnessed
+from trainer.engine.rate_table import RateTable
+from trainer.engine.tensorflow_sums import count, emptied, means, new_sums
 from trainer.failures import OutOfMemory
+from trainer.models.net import build
 from trainer.models.resnet9 import resnet9
 from trainer.recipe import Recipe
+
+PULL = {"l2": 2.0, "coupled": 1.0, "decoupled": 0.0}  # what the gradient gets, in values times weight
 
 
 class TensorFlowEngine:
     """See `trainer.engine.interface.Engine`. One per process: it seeds Keras' global generators."""
 
-    def __init__(self, recipe: Recipe, classes: int, learning_rates: NDArray[np.float32]) -> None:
-        """`learning_rates`: float32, one per step of the whole run."""
+    def __init__(
+        self,
+        recipe: Recipe,
+        classes: int,
+        learning_rates: NDArray[np.float32],
+        whitening: NDArray[np.float32] | None = None,
+    ) -> None:
+        """`learning_rates`: float32, one per step of the whole run. `whitening`: the kernel, if the net has one."""
         gpus = tf.config.list_physical_devices("GPU")
         for gpu in gpus:
             # Take memory as needed: the default grabs the whole card and starves a neighbour.
             tf.config.experimental.set_memory_growth(gpu, True)
         self.on_gpu = bool(gpus)
         keras.utils.set_random_seed(recipe.seed)
-        self.model = resnet9(recipe.model, classes)
+        self.model = build(resnet9(recipe.model, classes), recipe.model.init, whitening)
         self.optimizer = keras.optimizers.SGD(
             learning_rate=RateTable(learning_rates),
             momentum=recipe.optimizer.momentum,
             nesterov=recipe.optimizer.nesterov,
         )
-        self.optimizer.build(self.model.trainable_variables)
+        self.weights = self.model.trainable_variables
+        self.optimizer.build(self.weights)
+        self.knobs, self.loss = recipe.optimizer, recipe.loss
         self.decay = recipe.optimizer.weight_decay
-        self.decayed = [
-            weight
-            for weight in self.model.trainable_variables
-            if self.decay.on == "all" or _is_convolution_kernel(weight)
-        ]
+        self.decayed = [weight for weight in self.weights if self.decay.on == "all" or _is_convolution_kernel(weight)]
+        # a variable, so that a step can be done without decay by the very program that is trained with
+        self._strength = tf.Variable(self.decay.value, dtype=tf.float32, trainable=False)
+        self.average = Average(self.model.weights, recipe.ema.decay, recipe.ema.every) if recipe.ema else None
         self.classes = classes
-        # [loss, penalty, correct, count], in float64: a float32 sum of 50,000 losses loses its last digits.
-        self._training = tf.Variable(tf.zeros(4, tf.float64), trainable=False)
-        self._evaluation = tf.Variable(tf.zeros(4, tf.float64), trainable=False)
+        self._smallest = recipe.model.ghost_batch or 1
+        self._training, self._evaluation = new_sums(), new_sums()
+        self._seen: Any = None  # of the latest step: label entropy, smallest and largest input
         # The number of pictures stays open, so that a smaller last batch is not traced anew. XLA pays on a
         # GPU; on a CPU its convolutions are slower than TensorFlow's own.
         batch = [
@@ -56,7 +70,7 @@ class TensorFlowEngine:
             tf.TensorSpec((None, classes), tf.float32),
         ]
         compiled = tf.function(input_signature=batch, jit_compile=self.on_gpu)
-        self._step: Callable[[Any, Any], None] = compiled(self._train_step)
+        self._step: Callable[[Any, Any], Any] = compiled(self._train_step)
         self._evaluate: Callable[[Any, Any], None] = compiled(self._evaluation_step)
 
     def parameters(self) -> dict[str, int]:
@@ -75,124 +89,150 @@ class TensorFlowEngine:
 
         XLA compiles for each batch size anew. Without it one small batch stands for all sizes.
         """
-        kept = [(variable, variable.numpy()) for variable in self._all_variables()]
-        for sizes, run in ((batch_sizes, self.step), (evaluation_sizes, self.evaluate)):
-            for size in sorted(set(sizes)) if self.on_gpu else [min(sizes[0], 8)]:
-                images = np.zeros((size, *self.model.input_shape[1:]), np.float32)
-                run(images, np.arange(size, dtype=np.int64) % self.classes)
-        for variable, value in kept:
-            variable.assign(value)
+        small = min(batch_sizes[0], 8) if self._smallest == 1 else self._smallest
+        with self._undone():
+            for sizes, run in ((batch_sizes, self.step), (evaluation_sizes, self.evaluate)):
+                for size in sorted(set(sizes)) if self.on_gpu else [min(sizes[0], small)]:
+                    images = np.zeros((size, *self.model.input_shape[1:]), np.float32)
+                    run(images, np.arange(size, dtype=np.int64) % self.classes)
         self.synchronize()
 
     def step(self, images: Images, labels: Labels) -> None:
         with _room_on_the_device():
-            self._step(tf.convert_to_tensor(images), self._shares(labels))
+            self._seen = self._step(tf.convert_to_tensor(images), self._shares(labels))
+            if self.average:
+                self.average.update()
+
+    def witness(self, images: Images, labels: Labels, step: int, moving_step: int) -> Witnessed:
+        """See the interface. With no momentum stored, a step moves a weight by the rate times its gradient (times
+        1 + momentum with Nesterov): a movement is read as the gradient that made it, decay as the difference.
+        """
+        watched = self.decayed if self.decay.value else self.weights
+        with self._undone():
+            self.optimizer.iterations.assign(step)
+            rate = float(self.optimizer.learning_rate)
+        moved = []
+        for strength in (0.0, self.decay.value):
+            with self._undone():
+                for momentum in self.optimizer.momentums:
+                    momentum.assign(tf.zeros_like(momentum))
+                self.optimizer.iterations.assign(moving_step)
+                unit = float(self.optimizer.learning_rate) * (1 + self.knobs.momentum * self.knobs.nesterov)
+                self._strength.assign(strength)
+                before = [weight.numpy().astype(np.float64) for weight in watched]
+                self.step(images, labels)
+                after = [weight.numpy().astype(np.float64) for weight in watched]
+                scale = 1 / unit if unit else 0.0
+                moved.append([(new - old) * scale for new, old in zip(after, before, strict=True)])
+        entropy, low, high = (float(value) for value in self._seen)
+        return Witnessed(
+            learning_rate=rate,
+            label_entropy=entropy,
+            input_low=low,
+            input_high=high,
+            gradient_norm=_norm(moved[0]),
+            decay_norm=_norm([with_it - without for without, with_it in zip(*moved, strict=True)]),
+            weight_norm=_norm(before),
+        )
 
     def progress(self) -> Sums:
-        return _means(self._training)
+        return means(self._training)
 
     def epoch_end(self) -> Sums:
-        return _emptied(self._training)
+        return emptied(self._training)
 
     def evaluate(self, images: Images, labels: Labels) -> None:
+        if self.average:
+            self.average.swap_in()
         with _room_on_the_device():
             self._evaluate(tf.convert_to_tensor(images), self._shares(labels))
 
     def evaluation_end(self) -> Sums:
-        return _emptied(self._evaluation)
+        if self.average:
+            self.average.swap_out()
+        return emptied(self._evaluation)
 
     def synchronize(self) -> None:
         # Reading a variable that every step writes waits for all of them.
         self._training.numpy()
         self._evaluation.numpy()
 
-    def _train_step(self, images: Any, shares: Any) -> None:
-        weights = self.model.trainable_variables
+    def _train_step(self, images: Any, shares: Any) -> Any:
+        smoothing = self.loss.label_smoothing
+        targets = shares * (1 - smoothing) + smoothing / self.classes
         with tf.GradientTape() as tape:
             logits = self.model(images, training=True)
-            losses = tf.nn.softmax_cross_entropy_with_logits(shares, logits)
-            loss = tf.reduce_mean(losses)
-        gradients = tape.gradient(loss, weights)
+            losses = tf.nn.softmax_cross_entropy_with_logits(targets, logits)
+            loss = tf.reduce_sum(losses) if self.loss.reduction == "sum" else tf.reduce_mean(losses)
+        gradients = tape.gradient(loss, self.weights)
         penalty = self._penalty()
-        gradients = [gradient + self._pull(weight) for gradient, weight in zip(gradients, weights, strict=True)]
+        pulled = [
+            self._rate_factor(weight) * gradient + self._pull(weight)
+            for gradient, weight in zip(gradients, self.weights, strict=True)
+        ]
         if self.decay.kind == "decoupled" and self.decay.value:
             rate = self.optimizer.learning_rate
             for weight in self.decayed:
-                weight.assign(weight - rate * self.decay.value * weight)
-        self.optimizer.apply(gradients, weights)
-        _count(self._training, losses, penalty, logits, shares)
+                weight.assign(weight - rate * self._strength * weight)
+        self.optimizer.apply(pulled, self.weights)
+        count(self._training, losses, penalty, logits, shares)
+        entropy = tf.reduce_mean(-tf.reduce_sum(tf.math.xlogy(targets, targets), axis=-1))
+        return tf.stack([entropy, tf.reduce_min(images), tf.reduce_max(images)])
 
     def _evaluation_step(self, images: Any, shares: Any) -> None:
         logits = self.model(images, training=False)
         losses = tf.nn.softmax_cross_entropy_with_logits(shares, logits)
-        _count(self._evaluation, losses, tf.constant(0.0), logits, shares)
+        count(self._evaluation, losses, tf.constant(0.0), logits, shares)
 
     def _penalty(self) -> Any:
         """What Keras' `l2(value)` regulariser would add to the loss: value · sum(w²)."""
         if self.decay.kind != "l2" or not self.decay.value:
             return tf.constant(0.0)
         squares = [tf.reduce_sum(tf.square(tf.convert_to_tensor(weight))) for weight in self.decayed]
-        return self.decay.value * tf.add_n(squares)
+        return self._strength * tf.add_n(squares)
 
     def _pull(self, weight: Any) -> Any:
-        """What weight decay adds to the gradient: 2·value·w (l2), value·w (coupled), nothing (decoupled)."""
-        factor = {"l2": 2.0, "coupled": 1.0, "decoupled": 0.0}[self.decay.kind] * self.decay.value
-        if not factor or not any(weight is decayed for decayed in self.decayed):
+        """What weight decay adds to the gradient: 2·value·w (l2), value·w (coupled), nothing (decoupled).
+
+        Not multiplied by a bias' own rate: there the rate is f times, the decay 1/f of the others'.
+        """
+        factor = PULL[self.decay.kind]
+        if not factor or not self.decay.value or not any(weight is decayed for decayed in self.decayed):
             return tf.constant(0.0)
-        return factor * tf.convert_to_tensor(weight)
+        return factor * self._strength * tf.convert_to_tensor(weight)
+
+    def _rate_factor(self, weight: Any) -> float:
+        """Keras' SGD has one rate for all weights: a gradient of f times the size is a rate of f times the size."""
+        return self.knobs.bias_rate if weight.name in {"beta", "bias"} else 1.0
 
     def _shares(self, labels: Labels) -> Any:
         return tf.one_hot(labels, self.classes) if labels.ndim == 1 else tf.convert_to_tensor(labels)
 
+    @contextmanager
+    def _undone(self) -> Iterator[None]:
+        """Whatever is done inside, every variable has its old value afterwards."""
+        kept = [(variable, tf.identity(tf.convert_to_tensor(variable))) for variable in self._all_variables()]
+        try:
+            yield
+        finally:
+            for variable, value in kept:
+                variable.assign(value)
+
     def _all_variables(self) -> list[Any]:
-        """Weights, running statistics, dropout's counters, momenta, the step counter and the sums."""
-        return [*self.model.variables, *self.optimizer.variables, self._training, self._evaluation]
-
-
-@keras.saving.register_keras_serializable("pitwall")
-class RateTable(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
-    """The learning rate of each step, looked up inside the compiled step by the optimiser's own counter."""
-
-    def __init__(self, rates: NDArray[np.float32]) -> None:
-        """`rates`: float32 (steps of the whole run,). Steps beyond the last get the last one's rate."""
-        super().__init__()
-        self.rates = np.asarray(rates, np.float32)
-        self._table = keras.ops.convert_to_tensor(self.rates)
-
-    def __call__(self, step: Any) -> Any:
-        last = len(self.rates) - 1
-        return keras.ops.take(self._table, keras.ops.minimum(keras.ops.cast(step, "int32"), last))
-
-    def get_config(self) -> dict[str, Any]:
-        return {"rates": self.rates.tolist()}
+        """Weights, running statistics, dropout's counters, momenta, the step counter, averages and sums."""
+        averages = [*self.average.variables, self.average.steps] if self.average else []
+        return [
+            *self.model.variables, *self.optimizer.variables, *averages,
+            self._strength, self._training, self._evaluation,
+        ]  # fmt: skip
 
 
 def _is_convolution_kernel(weight: Any) -> bool:
     return weight.name == "kernel" and len(weight.shape) == 4
 
 
-def _count(sums: Any, losses: Any, penalty: Any, logits: Any, shares: Any) -> None:
-    hits = tf.equal(tf.argmax(logits, axis=-1), tf.argmax(shares, axis=-1))
-    count = tf.cast(tf.shape(losses)[0], tf.float64)
-    values = [
-        tf.reduce_sum(tf.cast(losses, tf.float64)),
-        tf.cast(penalty, tf.float64) * count,
-        tf.reduce_sum(tf.cast(hits, tf.float64)),
-        count,
-    ]
-    sums.assign_add(tf.stack(values))
-
-
-def _means(sums: Any) -> Sums:
-    loss, penalty, correct, count = (float(value) for value in sums.numpy())
-    share = 1 / count if count else math.nan
-    return Sums(count=int(count), loss=loss * share, accuracy=correct * share, penalty=penalty * share)
-
-
-def _emptied(sums: Any) -> Sums:
-    means = _means(sums)
-    sums.assign(tf.zeros_like(sums))
-    return means
+def _norm(parts: Sequence[NDArray[np.float64]]) -> float:
+    return math.sqrt(sum(float((part**2).sum()) for part in parts))
 
 
 @contextmanager

@@ -31,4 +31,5 @@ def whitening_filters(pictures: NDArray[np.float32], epsilon: float = EPSILON) -
     mean /= count
     values, vectors = np.linalg.eigh(covariance / count - np.outer(mean, mean))
     scaled = vectors[:, ::-1] / np.sqrt(np.maximum(values[::-1], 0) + epsilon)
-    return scaled.reshape(PATCH, PATCH, 3, PATCH_FILTERS).astype(np.float32)
+    kernel: NDArray[np.float32] = scaled.reshape(PATCH, PATCH, 3, PATCH_FILTERS).astype(np.float32)
+    return kernel

@@ -1,0 +1,116 @@
+"""The architecture of a recipe's net: a page for a preset, a run or the form as it is filled in, and the same as JSON.
+
+Must not know how a net is made (trainer.models) or drawn (architecture.py). Nothing is built: this is arithmetic.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse
+from pydantic import ValidationError
+
+from app import architecture, runs, schemas, shown
+from app.api import PROBLEM
+from app.launch_pages import FIRST_PRESET, _fields, _recipe
+from app.problems import InvalidRecipe, InvalidRequest, NotFound
+from app.recipes import resolve
+from app.rendering import page
+from app.state import Here, State
+from trainer import datasets
+from trainer.knobs import mistakes
+from trainer.models.layers import totals
+from trainer.models.resnet9 import resnet9
+from trainer.presets import PRESETS
+from trainer.recipe import Recipe
+
+CLASSES = 10  # where only the files know, and they are not there
+KNOWN_CLASSES = {"cifar100": 100}  # its names are in its files, its number is in its name
+MOST_CLASSES = 100_000  # of a folder: more is a mistake in the folder
+
+router = APIRouter()
+
+
+@router.get("/architecture", include_in_schema=False)
+def show_architecture(
+    request: Request,
+    here: Here,
+    preset: Annotated[str, Query(max_length=64)] = FIRST_PRESET,
+    run: Annotated[int | None, Query(ge=1, lt=2**63)] = None,
+) -> HTMLResponse:
+    """The net of a run, or else of a preset."""
+    if run is not None:
+        with here.records.read() as session:
+            found = shown.whole(session, runs.find(session, run), here.hub.steps)
+        try:
+            recipe = Recipe.model_validate(found.recipe)
+        except ValidationError as error:  # a run of a version that knew other knobs
+            raise InvalidRecipe(mistakes(error)) from None
+        started = found.attempts[-1].started if found.attempts else None
+        counted = len(started["classes"]) if started else 0  # by the child; its folder may be gone
+        return _page(request, recipe, _classes(recipe, here.settings.datasets_dir, counted), run=found)
+    if preset not in PRESETS:
+        raise NotFound(f"there is no preset {preset!r}; there are {', '.join(PRESETS)}")
+    recipe = PRESETS[preset].recipe
+    return _page(request, recipe, _classes(recipe, here.settings.datasets_dir), preset=preset)
+
+
+@router.post("/architecture", include_in_schema=False)
+async def show_architecture_of_form(request: Request, here: Here) -> HTMLResponse:
+    """The net of the form as it is filled in. Launches and keeps nothing."""
+    fields = await _fields(request)
+    if "epochs" not in fields:  # as in launch_pages: missing boxes are off
+        raise InvalidRequest([("body", "is not the form of a recipe")])
+    preset = fields.get("preset")
+    preset = preset if preset in PRESETS else None
+    recipe, classes = await asyncio.to_thread(_resolved, here, preset, _recipe(fields), strict=False)
+    return _page(request, recipe, classes)
+
+
+@router.post("/api/v1/previews/architecture", tags=["recipes"], responses={"4XX": PROBLEM})
+def preview_architecture(asked: schemas.PreviewAsked, here: Here) -> schemas.ArchitectureShown:
+    """The layers of a recipe's net: shapes, parameters, and FLOPs for one picture (2 per multiply-add)."""
+    recipe, classes = _resolved(here, asked.preset, asked.recipe, strict=True)
+    layers = resnet9(recipe.model, classes)
+    return schemas.ArchitectureShown(
+        layers=[schemas.LayerShown.model_validate(layer) for layer in layers],
+        totals=schemas.ArchitectureTotals.model_validate(totals(layers)),
+    )
+
+
+def _page(
+    request: Request, recipe: Recipe, classes: int, *, preset: str | None = None, run: schemas.RunWhole | None = None
+) -> HTMLResponse:
+    layers = resnet9(recipe.model, classes)
+    context = {
+        "a": architecture,
+        "blocks": architecture.blocks(layers),
+        "classes": classes,
+        "drawing": architecture.draw(layers),
+        "layers": layers,
+        "preset": preset,
+        "presets": list(PRESETS.values()),
+        "recipe": recipe,
+        "run": run,
+        "totals": totals(layers),
+    }
+    return page(request, "architecture.html", context)
+
+
+def _resolved(here: State, preset: str | None, recipe: dict[str, Any], *, strict: bool) -> tuple[Recipe, int]:
+    root = here.settings.datasets_dir
+    found = resolve(preset, recipe, root, strict=strict).recipe
+    return found, _classes(found, root)
+
+
+def _classes(recipe: Recipe, root: Path, counted: int = 0) -> int:
+    """How many classes the recipe's data set has, from 1 to MOST_CLASSES; `counted` is believed where it is not 0."""
+    name = recipe.dataset.name
+    if not counted:
+        with contextlib.suppress(datasets.DatasetMissing):
+            counted = len(datasets.find(name, root).classes)
+    return min(counted or KNOWN_CLASSES.get(name, CLASSES), MOST_CLASSES)

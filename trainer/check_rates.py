@@ -1,0 +1,136 @@
+"""Warnings about how the learning rate and the steps of a run turn out. Part of the recipe check (check.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from trainer.recipe import Recipe
+from trainer.recipe_schedule import ExpRange, OneCycle, Piecewise, Sine, Slopes, Triangular, Triangular2
+from trainer.recipe_warning import RecipeWarning
+from trainer.schedules import Calendar, calendar, rates_at
+
+LOOKED_AT = 20_000  # steps at most: a run may have hundreds of millions
+CYCLICAL = (Triangular, Triangular2, ExpRange, Sine)
+HIGH = 1 / 3  # of the peak: training that ends above has not come down
+
+
+def warnings(recipe: Recipe, train_images: int) -> list[RecipeWarning]:
+    """Of a run on so many training pictures. Nothing where they do not make a single step."""
+    run = calendar(recipe, train_images)
+    if not run.total:
+        return []
+    return [
+        *_rates(recipe, run, train_images),
+        *_mixup_steps(recipe, run, train_images),
+        *_last_batch(recipe, train_images),
+    ]
+
+
+def _rates(recipe: Recipe, run: Calendar, train_images: int) -> Iterator[RecipeWarning]:
+    steps = np.unique(np.linspace(0, run.total - 1, min(run.total, LOOKED_AT)).round())
+    rates = rates_at(recipe, train_images, steps).astype(float)
+    peak, last = float(rates.max()), float(rates[-1])
+    if not peak:
+        yield RecipeWarning("no_rate", "schedule", "The learning rate is 0 at every step: nothing will be learned.")
+        return
+    if recipe.loss.reduction == "sum" and peak * recipe.batch_size > 5:
+        yield RecipeWarning(
+            "summed_rate",
+            "loss.reduction",
+            f"The loss is summed over the batch, so a rate of {peak:g} moves the weights as "
+            f"{peak * recipe.batch_size:g} does with a mean: the run will most likely diverge.",
+            "Take the mean",
+            {"loss": {"reduction": "mean"}},
+        )
+    top = int(np.argmax(rates >= 0.99 * peak))
+    if last >= HIGH * peak:
+        is_flat = bool((rates > 0.9 * peak).all())
+        what = (
+            f"The rate stays at {peak:g} to the end."
+            if is_flat
+            else f"Training ends at a rate of {last:.3g}, {last / peak:.0%} of its peak of {peak:.3g}."
+        )
+        yield RecipeWarning(
+            "ends_at_peak",
+            "schedule",
+            f"{what} The weights are still moving fast then, and validation is worst where the rate is highest: "
+            "let it come down before the run ends.",
+            *_coming_down(recipe, run, peak),
+        )
+    if steps[top] > 0.5 * run.total and peak > rates[0]:
+        yield RecipeWarning(
+            "long_warm_up",
+            "schedule",
+            f"The rate rises for {steps[top] / run.per_epoch:.3g} of {recipe.epochs} epochs: that is more warm-up "
+            "than training.",
+            *_sooner(recipe, run, peak),
+        )
+
+
+def _mixup_steps(recipe: Recipe, run: Calendar, train_images: int) -> Iterator[RecipeWarning]:
+    if not recipe.mixup or recipe.mixup.pairing != "disjoint":
+        return
+    plain = calendar(recipe.model_copy(update={"mixup": None}), train_images).per_epoch
+    text = f"Mixup of disjoint pairs takes two pictures for one: an epoch has {run.per_epoch} steps, not {plain}."
+    if isinstance(recipe.schedule, CYCLICAL):
+        passes = recipe.schedule.step_epochs * run.epoch_steps / run.per_epoch
+        text += f" A half cycle of {recipe.schedule.step_epochs:g} epochs then takes {passes:.3g} passes."
+    fix = {"mixup": {"pairing": "permute"}}
+    yield RecipeWarning("mixup_halves_steps", "mixup.pairing", text, "Mix within the batch", fix)
+
+
+def _last_batch(recipe: Recipe, train_images: int) -> Iterator[RecipeWarning]:
+    rest = train_images % recipe.batch_size
+    is_kept = recipe.last_batch == "keep" and not (recipe.mixup and recipe.mixup.pairing == "disjoint")
+    if not is_kept or not rest or train_images < recipe.batch_size:
+        return
+    fix = ("Leave it out", {"last_batch": "drop"})
+    if rest < recipe.batch_size / 4:
+        text = (
+            f"The last batch of an epoch has {rest} pictures, not {recipe.batch_size}: a noisy step at the full rate, "
+            "and the batch norm's latest statistics come from it."
+        )
+        yield RecipeWarning("tiny_last_batch", "last_batch", text, *fix)
+    elif recipe.model.bn_momentum <= 0.3:
+        text = (
+            f"With a batch-norm momentum of {recipe.model.bn_momentum:g}, validation sees the statistics of little "
+            f"more than the last batch, which has {rest} pictures, not {recipe.batch_size}."
+        )
+        yield RecipeWarning("last_batch_statistics", "model.bn_momentum", text, *fix)
+
+
+def _coming_down(recipe: Recipe, run: Calendar, peak: float) -> tuple[str, dict[str, Any]]:
+    schedule = recipe.schedule
+    match schedule:
+        case Triangular() | Triangular2() | ExpRange() | Sine():
+            length = run.total / run.epoch_steps if recipe.mixup else float(recipe.epochs)
+            halves = max(2 * int(length / schedule.step_epochs / 2), 2)
+            whole = round(length / halves, 4)
+            return f"Half cycles of {whole:g} epochs: it ends at the foot", {"schedule": {"step_epochs": whole}}
+        case Slopes() if recipe.epochs > schedule.rise_epochs:
+            top = schedule.start_lr + schedule.rise * schedule.rise_epochs
+            fall = round(top / (recipe.epochs - schedule.rise_epochs), 5)
+            return f"Fall by {fall:g} per epoch: it ends near 0", {"schedule": {"fall": fall}}
+        case Piecewise() if len(knots := [knot for knot in schedule.knots if knot[0] < recipe.epochs]) > 1:
+            ended = [*knots, [float(recipe.epochs), 0.0]]
+            return f"End at 0 in epoch {recipe.epochs}", {"schedule": {"knots": ended}}
+    return _one_cycle(peak)
+
+
+def _sooner(recipe: Recipe, run: Calendar, peak: float) -> tuple[str, dict[str, Any]]:
+    schedule = recipe.schedule
+    if isinstance(schedule, CYCLICAL):
+        half = round((run.total / run.epoch_steps if recipe.mixup else recipe.epochs) / 2, 4)
+        return f"Half cycles of {half:g} epochs: one whole cycle", {"schedule": {"step_epochs": half}}
+    if isinstance(schedule, OneCycle):
+        return "Peak after a quarter", {"schedule": {"peak": 0.25}}
+    return _one_cycle(peak)
+
+
+def _one_cycle(peak: float) -> tuple[str, dict[str, Any]]:
+    peak = float(f"{peak:.6g}")
+    knobs = {"kind": "one_cycle", "start_lr": peak / 25, "max_lr": peak, "final_lr": 0.0, "peak": 0.25}
+    return f"One cycle up to {peak:g} and down to 0", {"schedule": knobs}
