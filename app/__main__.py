@@ -16,12 +16,14 @@ from app import quickstart
 from app.database import Records
 from app.leases import Leases
 from app.live import Hub
+from app.previews import Previews
 from app.problems import Refusal
 from app.settings import Settings
 from app.state import State
 from app.tokens import Tokens, made
 from app.up import address, up
 from app.web import create_app
+from trainer.gallery import Gallery
 from trainer.parent import die_with
 
 logger = logging.getLogger("pitwall")
@@ -55,7 +57,8 @@ def serve(settings: Settings) -> None:
     hub = Hub()
     records = Records(settings.url, hub.tell)
     try:
-        state = State(settings, records, hub, Leases(), tokens)
+        gallery = Gallery(settings.datasets_dir, settings.data_dir / "previews")
+        state = State(settings, records, hub, Leases(), tokens, Previews(gallery))
         if settings.quickstart:
             quickstart.queue_first(state)
         config = uvicorn.Config(

@@ -1,15 +1,16 @@
 """A net's list of layers as a drawing (slabs, arrows, shortcuts with their coordinates) and as a table with sums.
 
 Pure functions of `trainer.models.layers.Layer`. Coordinates are CSS pixels from the upper left corner, x to the right,
-y down. Must not know HTTP or HTML, which net it is, or any ML framework: a dozen layers or a hundred are drawn alike.
+y down. Must not know HTTP or HTML, which net it is, or any ML framework.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby, pairwise
+from itertools import groupby
 
 from trainer.models.layers import Kind, Layer, Totals, totals
 
@@ -53,6 +54,11 @@ class Slab:
     @property
     def right(self) -> float:
         return self.x + self.width
+
+    @property
+    def back(self) -> float:
+        """The x of its far right edge."""
+        return self.right + self.depth
 
     @property
     def middle(self) -> tuple[float, float]:
@@ -100,7 +106,7 @@ class Shortcut:
 
 @dataclass(frozen=True)
 class Caption:
-    """Below a stack of slabs, around x: what it gives (rows × columns, × channels), and its parameters."""
+    """Below a stack of slabs, around x: what it gives (rows by columns, channels), and its parameters."""
 
     x: float
     size: str
@@ -148,27 +154,26 @@ def draw(layers: Sequence[Layer]) -> Drawing:
 
     A slab's height grows with the root of the picture's side, its width with the logarithm of its channels.
     """
-    drawing, x, whole = Drawing(), MARGIN, max(totals(layers).flops, 1)
-    ends: dict[str, tuple[float, float]] = {}  # layer -> (the x where its arrow leaves, y of its highest point)
-    takers = [name for layer in layers for name in layer.inputs]
-    for before, stack in pairwise([[], *_stacks(layers)]):
-        if before:
-            is_new_block = before[-1].block != stack[0].block
-            start, _ = ends[before[-1].name]
-            room = drawing.slabs[-1].depth / 2 if before[-1].kind != "add" else 0.0
-            x = start + room + REACH + (PAD + PAD / 2 if is_new_block else 0.0)
-            x += REACH / 2 if takers.count(before[-1].name) > 1 else 0.0  # a shortcut leaves here
+    drawing, whole = Drawing(), max(totals(layers).flops, 1)
+    x, last = MARGIN, None
+    takers = Counter(name for layer in layers for name in layer.inputs)
+    for stack in _stacks(layers):
+        if last:
+            start = x - (0 if last.kind == "add" else drawing.slabs[-1].depth / 2)  # out of the side face's middle
+            x += (
+                REACH + (1.5 * PAD if last.block != stack[0].block else 0) + (REACH / 2 if takers[last.name] > 1 else 0)
+            )
             drawing.arrows.append(Arrow(start, x))
-        if stack[0].kind == "add":
-            _place_sum(drawing, stack[0], x, ends)
-        else:
-            _place_stack(drawing, stack, x, ends)
+        x = _place_sum(drawing, stack[0], x) if stack[0].kind == "add" else _place_stack(drawing, stack, x)
+        last = stack[-1]
     for block in blocks(layers):
+        names = {layer.name for layer in block.layers}
+        slabs = [slab for slab in drawing.slabs if slab.layer.name in names]
+        left = min(slab.x for slab in slabs) - PAD
+        right = max([slab.back for slab in slabs] + [one.x + RADIUS for one in drawing.sums if one.layer.name in names])
         if block.name != "input":
-            left, right = _extent(drawing, block)
-            share = block.totals.flops / whole
-            drawing.frames.append(Frame(block.name, left - PAD, right - left + 2 * PAD, share))
-    drawing.width = max(slab.right + slab.depth for slab in drawing.slabs) + PAD + MARGIN
+            drawing.frames.append(Frame(block.name, left, right + PAD - left, block.totals.flops / whole))
+    drawing.width = max(slab.back for slab in drawing.slabs) + PAD + MARGIN
     drawing.kinds = [kind for kind in KINDS if any(layer.kind == kind for layer in layers)]
     drawing.words = " ".join(_sentences(layers))
     return drawing
@@ -180,58 +185,39 @@ def blocks(layers: Sequence[Layer]) -> list[Block]:
     return [Block(name, group, totals(group)) for name, group in grouped]
 
 
-def label(layer: Layer) -> str:
-    """What stands on a slab: `conv 3×3`, `BN`, `ReLU`."""
+def words(layer: Layer) -> tuple[str, str]:
+    """What stands on a slab (`conv 3x3`, `BN`), and what the layer is, in a table's cell."""
     knobs = layer.knobs
     match layer.kind:
-        case "input":
-            return "picture"
         case "conv":
-            return f"{'whiten' if knobs['is_frozen'] else 'conv'} {knobs['size']}×{knobs['size']}"
+            size = knobs["size"]
+            if knobs["is_frozen"]:
+                return f"whiten {size}×{size}", f"{size} × {size} convolution, whitening, not trained"
+            return f"conv {size}×{size}", f"{size} × {size} convolution"
         case "batch_norm":
-            return "ghost BN" if knobs.get("ghost_batch") else "BN"
+            ghost = knobs.get("ghost_batch")
+            over = f" over {ghost} pictures" if ghost else ""
+            return "ghost BN" if ghost else "BN", f"Batch norm{over}{'' if knobs['is_scaled'] else ', scale stays 1'}"
         case "activation":
-            return {"relu": "ReLU", "celu": "CELU"}.get(knobs["function"], knobs["function"])
+            name = {"relu": "ReLU", "celu": "CELU"}.get(knobs["function"], str(knobs["function"]))
+            return name, f"{name}, alpha {knobs['alpha']:g}" if name == "CELU" else name
         case "max_pool":
-            return f"pool {knobs['size']}×{knobs['size']}"
-        case "add":
-            return "sum"
-        case "scale":
-            return f"× {knobs['factor']:g}"
-    return layer.kind
-
-
-def about(layer: Layer) -> str:
-    """What a layer is, in a table's cell."""
-    knobs = layer.knobs
-    match layer.kind:
-        case "input":
-            return "Picture, red, green and blue"
-        case "conv":
-            what = f"{knobs['size']} × {knobs['size']} convolution"
-            return f"{what}, whitening, not trained" if knobs["is_frozen"] else what
-        case "batch_norm":
-            over = f" over {knobs['ghost_batch']} pictures" if knobs.get("ghost_batch") else ""
-            return f"Batch norm{over}" + ("" if knobs["is_scaled"] else ", scale stays 1")
-        case "activation":
-            return label(layer) + (f", alpha {knobs['alpha']:g}" if knobs["function"] == "celu" else "")
-        case "max_pool":
-            return f"{knobs['size']} × {knobs['size']} max pooling"
+            return f"pool {knobs['size']}×{knobs['size']}", f"{knobs['size']} × {knobs['size']} max pooling"
         case "dropout":
-            return f"Dropout of {knobs['rate'] * 100:g} %"
+            return "dropout", f"Dropout of {knobs['rate'] * 100:g} %"
         case "add":
-            return f"Sum of {' and '.join(layer.inputs)}"
+            return "sum", f"Sum of {' and '.join(layer.inputs)}"
         case "scale":
-            return f"Times {knobs['factor']:g}"
-    return KINDS[layer.kind]
+            return f"× {knobs['factor']:g}", f"Times {knobs['factor']:g}"
+    return KINDS[layer.kind].lower(), KINDS[layer.kind]
 
 
 def extent(layer: Layer) -> str:
-    """32×32×64: rows, columns, channels; 10: features."""
+    """32x32x64: rows, columns, channels; 10: features. With the sign for times."""
     return "×".join(str(size) for size in layer.shape)
 
 
-def operations(flops: int) -> str:
+def flop(flops: int) -> str:
     """Floating-point operations for people, four digits: 0.7585 GFLOP, 12.13 MFLOP."""
     return f"{digits(flops / 1e9)} GFLOP" if flops >= 1e8 else f"{digits(flops / 1e6)} MFLOP"
 
@@ -244,7 +230,7 @@ def digits(value: float) -> str:
 
 def _stacks(layers: Sequence[Layer]) -> Iterator[list[Layer]]:
     """Layers that are drawn without an arrow between them: the same shape, block and branch."""
-    takers = [name for layer in layers for name in layer.inputs]
+    takers = Counter(name for layer in layers for name in layer.inputs)
     stack: list[Layer] = []
     for layer in layers:
         if stack and (
@@ -253,7 +239,7 @@ def _stacks(layers: Sequence[Layer]) -> Iterator[list[Layer]]:
             or layer.block != stack[-1].block
             or layer.inputs != (stack[-1].name,)
             or stack[-1].kind == "add"
-            or takers.count(stack[-1].name) > 1
+            or takers[stack[-1].name] > 1
         ):
             yield stack
             stack = []
@@ -266,46 +252,39 @@ def _size(layer: Layer) -> tuple[int, int]:
     return (layer.shape[0], layer.shape[-1]) if len(layer.shape) > 1 else (1, layer.shape[0])
 
 
-def _place_stack(drawing: Drawing, stack: list[Layer], x: float, ends: dict[str, tuple[float, float]]) -> None:
-    left = x
+def _place_stack(drawing: Drawing, stack: list[Layer], left: float) -> float:
+    """Answers the x where it ends, the side face included."""
+    side, channels = _size(stack[0])
+    height = 26 + 32 * math.sqrt(side)
+    depth = SLANT * height
+    x = left
     for layer in stack:
-        side, channels = _size(layer)
-        height = 26 + 32 * math.sqrt(side)
-        width = 9 + 4 * math.log2(channels) if layer.kind in {"input", "conv", "dense"} else BAND
-        depth = SLANT * height
-        slab = Slab(layer, x, AXIS - height / 2 + depth / 2, max(width, BAND), height, depth)
-        drawing.slabs.append(slab)
-        x = slab.right
-        ends[layer.name] = (x + depth / 2, slab.y - depth)
-    side, channels = _size(stack[-1])
+        has_channels = layer.kind in {"input", "conv", "dense"}
+        width = max(9 + 4 * math.log2(channels), BAND) if has_channels else BAND
+        drawing.slabs.append(Slab(layer, x, AXIS - height / 2 + depth / 2, width, height, depth))
+        x += width
     size = f"{side}×{side}" if len(stack[0].shape) > 1 else ""
-    drawing.captions.append(Caption((left + x) / 2, size, f"{channels}", sum(layer.parameters for layer in stack)))
+    parameters = sum(layer.parameters for layer in stack)
+    drawing.captions.append(Caption((left + x) / 2, size, f"{channels}", parameters))
+    return x + depth
 
 
-def _place_sum(drawing: Drawing, layer: Layer, x: float, ends: dict[str, tuple[float, float]]) -> None:
+def _place_sum(drawing: Drawing, layer: Layer, x: float) -> float:
     """The circle, and the shortcut to it from the input that is not the layer just before."""
     made = Sum(layer, x + RADIUS, AXIS)
     drawing.sums.append(made)
-    ends[layer.name] = (x + 2 * RADIUS, AXIS - RADIUS)
-    trunk = layer.inputs[0]
-    passed = list(ends)[list(ends).index(trunk) :]
-    high = min(ends[name][1] for name in passed) - HEADROOM
-    slab = next(slab for slab in drawing.slabs if slab.layer.name == trunk)
-    drawing.shortcuts.append(Shortcut(slab.right + slab.depth + REACH / 2, made.x, AXIS, high, AXIS - RADIUS))
-
-
-def _extent(drawing: Drawing, block: Block) -> tuple[float, float]:
-    names = {layer.name for layer in block.layers}
-    slabs = [slab for slab in drawing.slabs if slab.layer.name in names]
-    sums = [one.x + one.radius for one in drawing.sums if one.layer.name in names]
-    return min(slab.x for slab in slabs), max([slab.right + slab.depth for slab in slabs] + sums)
+    trunk = next(index for index, slab in enumerate(drawing.slabs) if slab.layer.name == layer.inputs[0])
+    high = min(slab.y - slab.depth for slab in drawing.slabs[trunk:]) - HEADROOM
+    start = drawing.slabs[trunk].back + REACH / 2
+    drawing.shortcuts.append(Shortcut(start, made.x, AXIS, high, AXIS - RADIUS))
+    return x + 2 * RADIUS
 
 
 def _sentences(layers: Sequence[Layer]) -> Iterator[str]:
     yield "From left to right."
     for block in blocks(layers):
-        said = [f"{', '.join(label(layer) for layer in stack)} gives {extent(stack[-1])}" for stack in _stacks(block.layers)]
-        yield f"{block.name.capitalize()}: {'; '.join(said)}."
+        stacks = [(", ".join(words(layer)[0] for layer in stack), stack[-1]) for stack in _stacks(block.layers)]
+        yield f"{block.name.capitalize()}: {'; '.join(f'{said} gives {extent(last)}' for said, last in stacks)}."
     for layer in layers:
         if layer.kind == "add":
             yield f"A shortcut leads from {layer.inputs[0]} to {layer.name}, past what lies between."

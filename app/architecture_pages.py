@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
@@ -16,7 +16,9 @@ from pydantic import ValidationError
 
 from app import architecture, runs, schemas, shown
 from app.api import PROBLEM
-from app.launch_pages import FIRST_PRESET, _fields, _recipe
+from app.form_posts import Posted, posted
+from app.launch_pages import FIRST_PRESET
+from app.preview_schemas import RecipeAsked
 from app.problems import InvalidRecipe, InvalidRequest, NotFound
 from app.recipes import resolve
 from app.rendering import page
@@ -25,7 +27,7 @@ from trainer import datasets
 from trainer.knobs import mistakes
 from trainer.models.layers import totals
 from trainer.models.resnet9 import resnet9
-from trainer.presets import PRESETS
+from trainer.presets import FAMILIES, PRESETS
 from trainer.recipe import Recipe
 
 CLASSES = 10  # where only the files know, and they are not there
@@ -62,24 +64,27 @@ def show_architecture(
 @router.post("/architecture", include_in_schema=False)
 async def show_architecture_of_form(request: Request, here: Here) -> HTMLResponse:
     """The net of the form as it is filled in. Launches and keeps nothing."""
-    fields = await _fields(request)
-    if "epochs" not in fields:  # as in launch_pages: missing boxes are off
+    form = await posted(request)
+    if not form.is_form:
         raise InvalidRequest([("body", "is not the form of a recipe")])
-    preset = fields.get("preset")
-    preset = preset if preset in PRESETS else None
-    recipe, classes = await asyncio.to_thread(_resolved, here, preset, _recipe(fields), strict=False)
-    return _page(request, recipe, classes)
+    return await asyncio.to_thread(_page_of_form, request, here, form)
 
 
-@router.post("/api/v1/previews/architecture", tags=["recipes"], responses={"4XX": PROBLEM})
-def preview_architecture(asked: schemas.PreviewAsked, here: Here) -> schemas.ArchitectureShown:
+@router.post("/api/v1/previews/architecture", tags=["previews"], responses={"4XX": PROBLEM})
+def preview_architecture(asked: RecipeAsked, here: Here) -> schemas.ArchitectureShown:
     """The layers of a recipe's net: shapes, parameters, and FLOPs for one picture (2 per multiply-add)."""
-    recipe, classes = _resolved(here, asked.preset, asked.recipe, strict=True)
-    layers = resnet9(recipe.model, classes)
+    root = here.settings.datasets_dir
+    recipe = resolve(asked.preset, asked.partial(), root, strict=True).recipe
+    layers = resnet9(recipe.model, _classes(recipe, root))
     return schemas.ArchitectureShown(
         layers=[schemas.LayerShown.model_validate(layer) for layer in layers],
         totals=schemas.ArchitectureTotals.model_validate(totals(layers)),
     )
+
+
+def _page_of_form(request: Request, here: State, form: Posted) -> HTMLResponse:
+    recipe = form.resolved(here).recipe
+    return _page(request, recipe, _classes(recipe, here.settings.datasets_dir))
 
 
 def _page(
@@ -91,6 +96,7 @@ def _page(
         "blocks": architecture.blocks(layers),
         "classes": classes,
         "drawing": architecture.draw(layers),
+        "families": FAMILIES,
         "layers": layers,
         "preset": preset,
         "presets": list(PRESETS.values()),
@@ -99,12 +105,6 @@ def _page(
         "totals": totals(layers),
     }
     return page(request, "architecture.html", context)
-
-
-def _resolved(here: State, preset: str | None, recipe: dict[str, Any], *, strict: bool) -> tuple[Recipe, int]:
-    root = here.settings.datasets_dir
-    found = resolve(preset, recipe, root, strict=strict).recipe
-    return found, _classes(found, root)
 
 
 def _classes(recipe: Recipe, root: Path, counted: int = 0) -> int:

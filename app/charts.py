@@ -1,4 +1,4 @@
-"""Plotly figures of one run as plain dicts: pure functions of rows. Colours come from the page's own tokens.
+"""Plotly figures of a run and of a schedule as plain dicts: pure functions of rows and recipes. Colours come from the page's own tokens.
 
 A trace's `meta.field` names the column of an epoch that it shows, so that the browser can extend it as epochs
 arrive; `meta.role` names its colour. Must not know the database or the browser.
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.schemas import EpochShown
 from trainer import schedules
@@ -19,6 +20,7 @@ PLANNED_POINTS = 600  # of the planned learning rate: as many as a chart has pix
 LOOKED_AT_STEPS = 20_000  # for corners between them: a run may have hundreds of millions of steps
 
 Figure = dict[str, Any]
+Floats = NDArray[np.float64]
 
 
 def of_run(epochs: Sequence[EpochShown], recipe: Recipe, train_images: int | None) -> list[Figure]:
@@ -51,29 +53,64 @@ def of_run(epochs: Sequence[EpochShown], recipe: Recipe, train_images: int | Non
     ]
 
 
+def of_schedule(recipe: Recipe, train_images: int) -> Figure:
+    """The learning rate over the whole run and, on an axis of its own, how much it changes per epoch."""
+    epochs, rates = planned(recipe, train_images)
+    change = np.diff(rates) / np.diff(epochs) if len(rates) > 1 else np.zeros(0)
+    middle = (epochs[1:] + epochs[:-1]) / 2
+    peak = int(np.argmax(rates)) if len(rates) else 0
+    figure = _figure(
+        "schedule",
+        "Learning rate",
+        [
+            _line(epochs, rates, "Learning rate", "rate"),
+            _line(middle, change, "Change per epoch", "planned") | {"yaxis": "y2"},
+        ],
+    )
+    marks = [(peak, "peak"), (len(rates) - 1, "end")] if len(rates) else []
+    figure["marks"] = [
+        {"x": float(epochs[at]), "y": float(rates[at]), "text": f"{name} {rates[at]:.4g}"} for at, name in marks
+    ]
+    figure["epochs"] = recipe.epochs
+    return figure
+
+
+def planned(recipe: Recipe, train_images: int) -> tuple[Floats, Floats]:
+    """(epochs, rates) of the whole run's schedule, thinned to what can be seen but keeping its corners.
+
+    A step stands at the part of the epochs that is done when it ends. Both empty where there is no step.
+    """
+    run = schedules.calendar(recipe, train_images)
+    if not run.total:
+        return np.zeros(0), np.zeros(0)
+    looked_at = np.unique(np.linspace(0, run.total - 1, min(run.total, LOOKED_AT_STEPS)).round())
+    rates = schedules.rates_at(recipe, train_images, looked_at).astype(float)
+    even = np.linspace(0, len(rates) - 1, min(len(rates), PLANNED_POINTS)).round().astype(int)
+    corners = np.flatnonzero(np.diff(np.sign(np.diff(rates)))) + 1
+    at = np.union1d(even, corners[:PLANNED_POINTS])
+    return ((looked_at[at] + 1) / run.per_epoch).round(5), rates[at]
+
+
 def _planned(recipe: Recipe, train_images: int | None) -> list[Figure]:
-    """The schedule of the whole run, thinned to what can be seen but keeping its corners; by epoch only."""
+    """The schedule of the whole run; by epoch only."""
     if train_images is None:
         return []
-    per_epoch = schedules.steps_per_epoch(train_images, recipe.batch_size, recipe.last_batch)
-    last = recipe.epochs * per_epoch - 1
-    if last < 0:
+    epochs, rates = planned(recipe, train_images)
+    if not len(epochs):
         return []
-    looked_at = np.unique(np.linspace(0, last, min(last + 1, LOOKED_AT_STEPS)).round())
-    rates = schedules.rates_at(recipe, train_images, looked_at)
-    even = np.linspace(0, len(rates) - 1, min(len(rates), PLANNED_POINTS)).round().astype(int)
-    corners = np.flatnonzero(np.diff(np.sign(np.diff(rates.astype(float))))) + 1
-    shown = np.union1d(even, corners[:PLANNED_POINTS])
-    return [
-        {
-            "type": "scatter",
-            "mode": "lines",
-            "name": "Planned",
-            "x": ((looked_at[shown] + 1) / per_epoch).round(5).tolist(),
-            "y": [float(rate) for rate in rates[shown]],
-            "meta": {"role": "planned", "by": "epoch"},
-        }
-    ]
+    line = _line(epochs, rates, "Planned", "planned")
+    return [line | {"meta": {"role": "planned", "by": "epoch"}}]
+
+
+def _line(x: Floats, y: Floats, name: str, role: str) -> Figure:
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": name,
+        "x": x.tolist(),
+        "y": y.tolist(),
+        "meta": {"role": role},
+    }
 
 
 def _trace(epochs: Sequence[EpochShown], field: str, name: str, role: str, *, kind: str = "scatter") -> Figure:

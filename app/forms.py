@@ -15,8 +15,9 @@ from pydantic.fields import FieldInfo
 from trainer.knobs import Part
 from trainer.recipe import Recipe
 
-TITLES = {"dataset": "Data set", "optimizer": "Optimiser"}
+TITLES = {"dataset": "Data set", "optimizer": "Optimiser", "ema": "Average of weights"}
 TAGS = ("kind", "op", "name")  # the knob that says which of several parts this is
+OPTIONAL = {name for name, info in Recipe.model_fields.items() if info.default is None}
 
 
 @dataclass
@@ -47,6 +48,8 @@ class Section:
     knobs: list[Knob]
     sections: list[Section] = field(default_factory=list)
     is_list: bool = False
+    is_optional: bool = False  # may be left out altogether
+    is_left_out: bool = False
     error: str | None = None
 
 
@@ -60,6 +63,9 @@ def sections(values: Mapping[str, Any], errors: Mapping[str, str], datasets: lis
             found.append(_list(name, info, value, errors))
         elif (part := _part(info.annotation, value)) is not None:
             found.append(_section(name, part, value, errors, reshapes=len(_parts(info.annotation)) > 1))
+            found[-1].is_optional = NoneType in get_args(info.annotation)
+            if found[-1].is_optional and value is None:
+                found[-1].is_left_out, found[-1].knobs = True, []
         else:
             alone.knobs.append(_knob(name, info, value, errors))
     _offer(found, "dataset.name", datasets)
@@ -86,8 +92,15 @@ def from_text(fields: Mapping[str, str]) -> dict[str, Any]:
 
 
 def reshaped(recipe: dict[str, Any], action: str) -> dict[str, Any]:
-    """The recipe after a button of the augmentation list: `add.flip`, `remove.1`, `up.2`, `down.0`."""
+    """The recipe after a button of the form: `add.flip`, `remove.1`, `up.2`, `down.0` for the augmentation list,
+    `with.mixup`, `without.mixup` for a part that may be left out, `seed` for another seed.
+    """
     verb, _, rest = action.partition(".")
+    if verb == "seed":
+        seed = str(recipe.get("seed", ""))
+        return recipe | {"seed": (int(seed) + 1) % 2**32 if seed.isdecimal() and len(seed) < 11 else 0}
+    if verb in {"with", "without"} and rest in OPTIONAL:
+        return recipe | {rest: {} if verb == "with" else None}
     operations = list(recipe.get("augment", []))
     index = int(rest) if rest.isdecimal() and len(rest) < 4 and int(rest) < len(operations) else None
     if verb == "add":
@@ -169,13 +182,26 @@ def _knob(path: str, info: FieldInfo, value: Any, errors: Mapping[str, str]) -> 
         help=info.description or "",
         unit=str(extra.get("unit", "")),
         kind="choice" if choices else kinds.get(annotation, "text"),
-        value=info.get_default() if value is None and not optional else value,
-        default=info.get_default(),
+        value=_text(info.get_default() if value is None and not optional else value),
+        default=_text(info.get_default()),
         choices=choices,
         optional=optional,
         range=_range(limits),
         error=errors.get(path),
     )
+
+
+def _text(value: Any) -> Any:
+    """Knots as somebody types them, `0:0, 5:0.4`; everything else as it is."""
+    if not isinstance(value, list):
+        return value
+    return ", ".join(":".join(map(_figure, knot)) if isinstance(knot, list) else str(knot) for knot in value)
+
+
+def _figure(value: Any) -> str:
+    """A number as short as it can be without changing it; what was typed stays as it is."""
+    short = f"{value:g}" if isinstance(value, float) else str(value).strip()
+    return repr(value) if isinstance(value, float) and float(short) != value else short
 
 
 def _read(tree: Any, part: type[Part]) -> dict[str, Any]:
@@ -188,10 +214,14 @@ def _read(tree: Any, part: type[Part]) -> dict[str, Any]:
             entries = tree.get(name, {})
             ordered = sorted(entries, key=lambda key: (len(key), key)) if isinstance(entries, dict) else []
             read[name] = [_read(entries[key], _part(annotation, entries[key]) or Part) for key in ordered]
+        elif name in OPTIONAL and part is Recipe and name not in tree:
+            read[name] = None
         elif (inner := _part(info.annotation, tree.get(name))) is not None:
             read[name] = _read(tree.get(name, {}), inner)
         elif info.annotation is bool:
             read[name] = name in tree
+        elif name == "knots" and isinstance(tree.get(name), str):
+            read[name] = [knot.split(":") for knot in tree[name].split(",") if knot.strip()]
         elif tree.get(name) == "" and NoneType in get_args(info.annotation):
             read[name] = None
     return read

@@ -77,6 +77,13 @@ def ended(session: Session, limit: int) -> Sequence[Run]:
     return session.scalars(select(Run).where(Run.status.in_(ENDED)).order_by(Run.ended_at.desc()).limit(limit)).all()
 
 
+def best_of_preset(session: Session, preset: str, dataset: str) -> tuple[int, float | None]:
+    """How many runs of a preset on a data set have succeeded, and the best validation accuracy among them."""
+    succeeded = (Run.preset == preset) & (Run.dataset == dataset) & (Run.status == Status.SUCCEEDED)
+    runs, best = session.execute(select(func.count(), func.max(Run.best_val_accuracy)).where(succeeded)).one()
+    return runs, best
+
+
 def newest_event(session: Session) -> int:
     """The id after which a stream begins that shall miss nothing of what this transaction saw; 0: from the start."""
     return session.scalar(select(func.max(Event.id))) or 0

@@ -73,6 +73,7 @@ class Base(DeclarativeBase):
         datetime: UtcDateTime,
         dict[str, Any]: JSON(none_as_null=True),
         list[str]: JSON(none_as_null=True),
+        list[dict[str, Any]]: JSON(none_as_null=True),
     }
 
 
@@ -141,6 +142,7 @@ class Attempt(Base):
     log_size: Mapped[int] = mapped_column(default=0)  # bytes of log that have arrived
     resumed_from_epoch: Mapped[int] = mapped_column(default=0)
     started: Mapped[dict[str, Any] | None]  # what the child said of itself: versions, device, data, parameters
+    evidence: Mapped[list[dict[str, Any]]] = mapped_column(default=list)  # what its first steps really did
 
 
 class Epoch(Base):

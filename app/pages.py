@@ -12,12 +12,12 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 from sqlalchemy.orm import Session
 
-from app import charts, files, listing, runs, schemas, shown
+from app import advice, charts, files, listing, measured, runs, schemas, shown
 from app.models import ENDED, HELD
 from app.plotly_js import ADDRESS as PLOTLY
+from app.recipes import training_pictures
 from app.rendering import page
 from app.state import Here, State
-from trainer import datasets
 from trainer.presets import PRESETS
 from trainer.recipe import Recipe
 
@@ -78,6 +78,7 @@ def show_run(run_id: int, request: Request, here: Here) -> HTMLResponse:
         run = shown.whole(session, runs.find(session, run_id), here.hub.steps)
         rows = shown.curve(runs.epochs_of(session, run_id))
         after = listing.newest_event(session)
+        evidence = _evidence(session, run, here)
     recipe = Recipe.model_validate(run.recipe)
     start, log = files.read_log(files.log_path(here.settings.data_dir, run_id, run.attempt))
     context = _summary(run, here) | {
@@ -89,7 +90,7 @@ def show_run(run_id: int, request: Request, here: Here) -> HTMLResponse:
         "after": after,
         "plotly": PLOTLY,
     }
-    return page(request, "runs/show.html", context | _recipe(run))
+    return page(request, "runs/show.html", context | _recipe(run) | evidence)
 
 
 @router.get("/runs/{run_id}/row")
@@ -120,6 +121,14 @@ def show_recipe(run_id: int, request: Request, here: Here) -> HTMLResponse:
     with here.records.read() as session:
         run = shown.whole(session, runs.find(session, run_id), here.hub.steps)
     return page(request, "runs/_recipe.html", {"run": run} | _recipe(run))
+
+
+@router.get("/runs/{run_id}/evidence")
+def show_evidence(run_id: int, request: Request, here: Here) -> HTMLResponse:
+    with here.records.read() as session:
+        run = shown.whole(session, runs.find(session, run_id), here.hub.steps)
+        context = _evidence(session, run, here)
+    return page(request, "runs/_evidence.html", context)
 
 
 @router.post("/runs/{run_id}/cancel")
@@ -160,6 +169,19 @@ def _summary(run: schemas.RunWhole, here: State) -> dict[str, Any]:
     }
 
 
+def _evidence(session: Session, run: schemas.RunWhole, here: State) -> dict[str, Any]:
+    """What the run's first steps really did, what of it contradicts the recipe, and what the recipe check says."""
+    recipe, evidence = Recipe.model_validate(run.recipe), advice.evidence_of(run)
+    return {
+        "run": run,
+        "has_ended": run.status in ENDED,
+        "evidence": evidence,
+        "measured": measured.rows(recipe, evidence),
+        "contradictions": advice.of_run(run),
+        "remarks": advice.of_recipe(session, recipe, run.preset, here.settings.datasets_dir),
+    }
+
+
 def _recipe(run: schemas.RunWhole) -> dict[str, Any]:
     return {"knobs": _flat(run.recipe), "changed": _changed(run), "environment": _environment(run)}
 
@@ -169,14 +191,7 @@ def _train_images(run: schemas.RunWhole, recipe: Recipe, here: State) -> int | N
     started = run.attempts[-1].started if run.attempts else None
     if started:
         return int(started["train_images"])
-    try:
-        images = datasets.find(recipe.dataset.name, here.settings.datasets_dir).train_images
-    except datasets.DatasetMissing:
-        return None
-    if images is None:
-        return None
-    images -= recipe.dataset.val_from_train or 0
-    return max(min(images, recipe.dataset.train_limit or images), 1)
+    return training_pictures(recipe, here.settings.datasets_dir)
 
 
 def _flat(value: Any, path: str = "") -> list[tuple[str, Any]]:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from app.problems import InvalidRecipe
 from trainer import datasets
+from trainer.failures import CannotTrain
 from trainer.knobs import merge, mistakes
 from trainer.presets import PRESETS
 from trainer.recipe import Recipe
@@ -56,6 +57,15 @@ def resolve_over(
         raise InvalidRecipe(mistakes(error)) from None
     _check_data(recipe, datasets_dir)
     return Resolved(recipe, preset, version)
+
+
+def training_pictures(recipe: Recipe, datasets_dir: Path) -> int | None:
+    """How many pictures a run would train on, as far as is known without reading any; None: not known."""
+    try:
+        images = datasets.find(recipe.dataset.name, datasets_dir).train_images
+        return None if images is None else datasets.training_rows(recipe.dataset, images)
+    except CannotTrain:
+        return None
 
 
 def _check_data(recipe: Recipe, datasets_dir: Path) -> None:

@@ -50,6 +50,8 @@ def environment() -> Environment:
         "when": when,
         "figure": figure,
         "json_data": json_data,
+        "first_sentence": lambda text: text.partition(". ")[0].removesuffix(".") + ".",
+        "compact_json": lambda value: json.dumps(value, separators=(",", ":")),
         "pretty_json": lambda value: json.dumps(value, indent=2),
     }
     made.globals["static"] = static

@@ -19,8 +19,9 @@ from app.leases import Held
 from app.models import HELD, Attempt, Epoch, Run, Status, Worker
 from app.problems import Conflict
 from app.runs import brief, epochs_of, find, hits, tell
-from trainer.events import EpochEnded, Event, Failed, Started, Step
+from trainer.events import EpochEnded, Event, Evidence, Failed, Started, Step
 
+MOST_EVIDENCE = 20  # measured steps kept of an attempt; a trainer says two
 LOST_ATTEMPTS = 3  # a run that took three workers down with it is not tried a fourth time
 
 Outcome = Literal["succeeded", "failed", "cancelled", "released"]
@@ -187,6 +188,9 @@ def _take(session: Session, run: Run, attempt: Attempt, seq: int, event: Event, 
         run.started_at = run.started_at or now
         attempt.started, attempt.resumed_from_epoch = data, event.resumed_from_epoch
         tell(session, run, "status", brief(run), now)
+    elif isinstance(event, Evidence):
+        if len(attempt.evidence) < MOST_EVIDENCE:
+            attempt.evidence = [*attempt.evidence, data]
     elif isinstance(event, Failed):
         run.reason, run.hint = event.message, event.hint
     elif isinstance(event, EpochEnded):

@@ -83,6 +83,7 @@ class AttemptShown(Shown):
     reason: str | None
     resumed_from_epoch: int
     started: dict[str, Any] | None = Field(description="What the trainer said of itself: versions, device, data")
+    evidence: list[dict[str, Any]] = Field(description="What the first step of some epochs really did, as measured")
 
 
 class RunShown(Shown):
@@ -158,6 +159,16 @@ class PresetShown(Shown):
     recipe: dict[str, Any]
 
 
+class WarningShown(Shown):
+    """A remark about a recipe; `fix` is the partial recipe that mends it, empty where there is none."""
+
+    code: str
+    path: str
+    text: str
+    mend: str
+    fix: dict[str, Any]
+
+
 class DatasetShown(Shown):
     name: str
     title: str
@@ -226,13 +237,6 @@ class FinishAsked(Asked):
     outcome: Literal["succeeded", "failed", "cancelled", "released"]
     exit_code: int | None = None
     reason: Annotated[str, Field(max_length=4000)] | None = None
-
-
-class PreviewAsked(Asked):
-    """A recipe to look at: a preset, a (partial) recipe laid over it, or both. Nothing is launched."""
-
-    preset: str | None = Field(None, max_length=64)
-    recipe: dict[str, Any] = {}
 
 
 class LayerShown(Shown):

@@ -12,6 +12,7 @@ from fastapi import Depends, Request
 from app.database import Records
 from app.leases import Leases
 from app.live import Hub
+from app.previews import Previews
 from app.settings import Settings
 from app.tokens import Tokens
 
@@ -25,6 +26,7 @@ class State:
     hub: Hub
     leases: Leases
     tokens: Tokens
+    previews: Previews
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 

@@ -18,7 +18,20 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Scope
 
-from app import answers, api, architecture_pages, health, launch_pages, pages, plotly_js, run_queue, streams, worker_api
+from app import (
+    answers,
+    api,
+    architecture_pages,
+    health,
+    launch_pages,
+    login_pages,
+    pages,
+    plotly_js,
+    preview_pages,
+    run_queue,
+    streams,
+    worker_api,
+)
 from app.problems import Problem
 from app.security import Gate
 from app.state import State
@@ -42,7 +55,19 @@ def create_app(state: State) -> FastAPI:
         lifespan=_life,
     )
     app.state.pitwall = state
-    for part in (api, worker_api, streams, health, launch_pages, pages, architecture_pages, plotly_js):
+    parts = (
+        api,
+        worker_api,
+        streams,
+        health,
+        login_pages,
+        launch_pages,
+        preview_pages,
+        pages,
+        architecture_pages,
+        plotly_js,
+    )
+    for part in parts:
         app.include_router(part.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_exception_handler(Problem, answers.of_problem)

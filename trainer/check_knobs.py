@@ -102,6 +102,8 @@ def _decay(recipe: Recipe) -> Iterator[RecipeWarning]:
         return
     if recipe.loss.reduction == "sum":
         alike = decay.value * {"l2": 2, "coupled": 1, "decoupled": 1 - momentum}[decay.kind] / recipe.batch_size
+        if alike >= PAGES_DECAY / 4:  # meant for a sum: multiplied by the batch size, as Page does
+            return
         text = (
             f"The loss is summed over {recipe.batch_size} pictures and the decay is not: it pulls as weakly as coupled "
             f"decay of {alike:.3g} does with a mean."

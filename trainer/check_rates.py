@@ -60,7 +60,7 @@ def _rates(recipe: Recipe, run: Calendar, train_images: int) -> Iterator[RecipeW
             "let it come down before the run ends.",
             *_coming_down(recipe, run, peak),
         )
-    if steps[top] > 0.5 * run.total and peak > rates[0]:
+    if steps[top] > 0.55 * run.total and peak > rates[0]:  # one whole triangle rises for half of them
         yield RecipeWarning(
             "long_warm_up",
             "schedule",

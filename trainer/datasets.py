@@ -85,18 +85,26 @@ def load(dataset: Dataset, root: Path, note: Note) -> Data:
     root = root.absolute()  # so that a message names a place that can be found
     (train_images, train_labels), (val_images, val_labels), classes = _read(dataset.name, root, note)
     if dataset.val_from_train is not None:
-        kept = len(train_images) - dataset.val_from_train
-        if kept < 1:
-            raise RecipeMistake(
-                f"dataset.val_from_train: {dataset.val_from_train} pictures cannot be held out of {len(train_images)}",
-                "Hold out fewer.",
-            )
         # The end of an order that mixes the classes, so that a limit on training moves nothing across.
-        val_images, val_labels = train_images[kept:], train_labels[kept:]
-        train_images, train_labels = train_images[:kept], train_labels[:kept]
-    train, val = slice(dataset.train_limit), slice(dataset.val_limit)
+        held_out = slice(len(train_images) - dataset.val_from_train, None)
+        val_images, val_labels = train_images[held_out], train_labels[held_out]
+    train, val = slice(training_rows(dataset, len(train_images))), slice(dataset.val_limit)
     arrays = (train_images[train], train_labels[train], val_images[val], val_labels[val])
     return Data(*arrays, classes=classes, fingerprint=_fingerprint(dataset.name, classes, arrays))
+
+
+def training_rows(dataset: Dataset, images: int) -> int:
+    """How many of the data set's `images` training pictures a run uses: the first so many.
+
+    Raises RecipeMistake when as many are held out as there are.
+    """
+    kept = images - (dataset.val_from_train or 0)
+    if kept < 1:
+        raise RecipeMistake(
+            f"dataset.val_from_train: {dataset.val_from_train} pictures cannot be held out of {images}",
+            "Hold out fewer.",
+        )
+    return min(kept, dataset.train_limit or kept)
 
 
 def _read(name: str, root: Path, note: Note) -> tuple[cifar.Arrays, cifar.Arrays, tuple[str, ...]]:

@@ -2,7 +2,7 @@
 // of epochs (`uirevision`) and a change of theme. Colours are the page's own tokens.
 
 const MARKED_POINTS = 60; // more dots than that are a thicker line, and slow to draw
-const CONFIG = {
+export const CONFIG = {
   displaylogo: false,
   responsive: true,
   showSendToCloud: false, // plotly.js 4 would offer to upload the chart to its maker
@@ -57,7 +57,7 @@ function filled(trace, rows, by) {
   return { ...trace, x: rows.map((row) => (by === "epoch" ? row.epoch : row.elapsed)), y: rows.map((row) => row[field]) };
 }
 
-function painted(trace, color) {
+export function painted(trace, color) {
   const mode = trace.mode && trace.x.length > MARKED_POINTS ? "lines" : trace.mode;
   const own = color(`--chart-${trace.meta.role}`);
   const line = { color: own, width: trace.meta.role === "planned" ? 1.5 : 2 };
@@ -94,7 +94,7 @@ function target(value, color) {
   };
 }
 
-function tokens() {
+export function tokens() {
   // Plotly reads neither light-dark() nor oklch(): let the browser turn a token into sRGB on one pixel
   const pixel = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
   const probe = document.body.appendChild(document.createElement("i"));

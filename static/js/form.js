@@ -1,6 +1,7 @@
 // The recipe form without reloads: buttons and choices that change its shape fetch the new form and swap it in.
 
 import { ask } from "./ask.js";
+import { keepPreviews } from "./previews.js";
 
 document.documentElement.classList.add("js");
 document.querySelector("[data-problem]")?.focus();
@@ -12,6 +13,7 @@ document.addEventListener("change", ({ target }) => {
 document.addEventListener("click", (event) => {
   const button = event.target.closest("button[name=do]");
   if (!button) return;
+  if (button.getAttribute("formaction") !== button.form.dataset.recipe) return; // to another page
   event.preventDefault();
   reshape(button.form, button.value);
 });
@@ -25,10 +27,13 @@ addEventListener("pageshow", () => {
   if (button) button.disabled = false; // back from the run's page
 });
 
+const panel = document.querySelector("[data-preview]");
+if (panel) keepPreviews(panel);
+
 async function reshape(form, action) {
   const fields = new URLSearchParams(new FormData(form));
   fields.set("do", action);
-  const answer = await ask("/runs/new", { method: "POST", body: fields });
+  const answer = await ask(form.dataset.recipe, { method: "POST", body: fields });
   if (!answer) return; // the form stays as it is: nothing that was typed is lost
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const drawn = page.querySelector("form[data-recipe]");
@@ -37,4 +42,5 @@ async function reshape(form, action) {
   form.replaceWith(document.adoptNode(drawn));
   const again = [...drawn.elements].filter((element) => element.name === focus);
   (again.find((element) => element.value === value) ?? again[0])?.focus();
+  document.dispatchEvent(new CustomEvent("pitwall:reshaped"));
 }

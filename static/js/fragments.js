@@ -9,7 +9,7 @@ const TOGETHER_MS = 60; // events of one commit arrive together: ask once
 export function keepFragments() {
   const waiting = new Map();
   document.addEventListener("pitwall:again", () => document.querySelectorAll("[data-fragment]").forEach(redraw));
-  for (const kind of ["status", "started", "epoch", "failed", "finished", "deleted"]) {
+  for (const kind of ["status", "started", "epoch", "failed", "finished", "evidence", "deleted"]) {
     document.addEventListener(`pitwall:${kind}`, ({ detail }) => {
       const run = String(detail.run ?? detail.id);
       for (const part of document.querySelectorAll(`[data-fragment][data-on~="${kind}"]`)) {

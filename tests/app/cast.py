@@ -20,12 +20,14 @@ from app.__main__ import Server
 from app.database import Records
 from app.leases import Leases
 from app.live import Hub
+from app.previews import Previews
 from app.recipes import resolve
 from app.settings import Settings
 from app.state import State
 from app.tokens import Tokens
 from app.web import create_app
 from trainer.events import Event, event_of
+from trainer.gallery import Gallery
 
 HERE = "http://127.0.0.1:8000"
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -58,7 +60,8 @@ def settings_in(folder: Path, **changes: Any) -> Settings:
 
 def state_of(settings: Settings) -> State:
     hub = Hub()
-    return State(settings, Records(settings.url, hub.tell), hub, Leases(), Tokens.of(settings))
+    previews = Previews(Gallery(settings.datasets_dir, settings.data_dir / "previews"))
+    return State(settings, Records(settings.url, hub.tell), hub, Leases(), Tokens.of(settings), previews)
 
 
 def bearer(token: str) -> dict[str, str]:

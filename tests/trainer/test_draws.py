@@ -2,32 +2,55 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.augment.draws import Boxes, Crops, Draws, Flips, draw, noise, order
-from trainer.augment.operations import Cutout, Flip, Operation, PadCrop
+from tests.trainer.distributions import chi_square, kolmogorov_smirnov
+from trainer.augment.draws import Angles, Crops, Draws, Flips, Nothing, Sigmas, draw, order, partners, shares
+from trainer.augment.operations import (
+    Blur,
+    Crop,
+    Cutout,
+    CutoutSquare,
+    Flip,
+    Mixup,
+    Operation,
+    Pad,
+    PadCrop,
+    Rotate,
+)
 
-OPERATIONS: list[Operation] = [PadCrop(), Flip(), Cutout()]
+RANDOM: list[Operation] = [
+    Rotate(),
+    Rotate(p=0.3),
+    Flip(),
+    Crop(size=28),
+    PadCrop(),
+    Blur(),
+    Cutout(),
+    CutoutSquare(),
+    CutoutSquare(p=0.5),
+]
+SEEDS = st.integers(0, 2**32 - 1)
 
 
 def columns(drawn: Draws) -> dict[str, np.ndarray]:
     return vars(drawn)
 
 
-@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.op)
-@given(few=st.integers(1, 300), more=st.integers(300, 500), seed=st.integers(0, 2**32 - 1))
+@pytest.mark.parametrize("operation", [*RANDOM, Pad()], ids=str)
+@given(few=st.integers(1, 300), more=st.integers(300, 500), seed=SEEDS)
 def test_a_pictures_draws_do_not_depend_on_how_many_follow(operation: Operation, few: int, more: int, seed: int):
     short, long = (columns(draw(operation, seed, 3, 1, n=n)) for n in (few, more))
+    assert short.keys() == long.keys()
     for name in short:
+        assert len(short[name]) == few
         np.testing.assert_array_equal(short[name], long[name][:few])
 
 
-@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.op)
+@pytest.mark.parametrize("operation", RANDOM, ids=str)
 def test_seed_epoch_and_position_each_change_the_draws(operation: Operation):
     base = draw(operation, 1, 1, 0, n=500)
     for other in (
@@ -59,67 +82,94 @@ def test_half_of_the_pictures_are_flipped_and_none_or_all_where_p_says_so():
     assert always.flipped.all()
 
 
-def test_all_81_offsets_of_a_padding_of_4_are_equally_likely():
-    drawn = draw(PadCrop(pad=4), 0, 1, 0, n=81_000)
+def test_angles_are_uniform_both_ways_and_zero_but_for_a_share_p():
+    drawn = draw(Rotate(degrees=15, p=0.4), 0, 1, 0, n=50_000)
+    assert isinstance(drawn, Angles)
+    turned = drawn.degrees[drawn.degrees != 0]
+    assert abs(len(turned) / 50_000 - 0.4) < 0.01
+    assert np.abs(turned).max() <= 15
+    chi_square(np.histogram(turned, bins=60, range=(-15, 15))[0])
+    always = draw(Rotate(degrees=90, p=1), 0, 1, 0, n=1000)
+    never = draw(Rotate(degrees=90, p=0), 0, 1, 0, n=1000)
+    assert isinstance(always, Angles)
+    assert isinstance(never, Angles)
+    assert always.degrees.all()
+    assert not never.degrees.any()
+
+
+def test_sigmas_are_uniform_between_their_ends_and_zero_but_for_a_share_p():
+    drawn = draw(Blur(p=0.5, sigma_l=0.2, sigma_h=0.7), 0, 1, 0, n=50_000)
+    assert isinstance(drawn, Sigmas)
+    blurred = drawn.sigma[drawn.sigma != 0]
+    assert abs(len(blurred) / 50_000 - 0.5) < 0.01
+    assert 0.2 <= blurred.min() <= blurred.max() <= 0.7
+    chi_square(np.histogram(blurred, bins=50, range=(0.2, 0.7))[0])
+    fixed = draw(Blur(p=1, sigma_l=0.3, sigma_h=0.3), 0, 1, 0, n=100)
+    assert isinstance(fixed, Sigmas)
+    assert set(fixed.sigma) == {0.3}
+
+
+def test_nothing_is_drawn_for_a_padding():
+    assert draw(Pad(), 0, 1, 0, n=10) == Nothing()
+
+
+@pytest.mark.parametrize(
+    ("operation", "side"), [(PadCrop(pad=4), 32), (Crop(size=32), 40), (Crop(size=24), 32)], ids=str
+)
+def test_all_81_offsets_of_8_spare_pixels_are_equally_likely(operation: Operation, side: int):
+    drawn = draw(operation, 0, 1, 0, n=81_000, side=side)
     assert isinstance(drawn, Crops)
-    counts = np.zeros((9, 9))
+    counts = np.zeros((9, 9), dtype=np.int64)
     np.add.at(counts, (drawn.top, drawn.left), 1)
-    # Chi-square with 80 degrees of freedom: 99.9 % lie below 124.8.
-    assert ((counts - 1000) ** 2 / 1000).sum() < 124.8
+    chi_square(counts)
 
 
-def yu4u(generator: np.random.Generator, knobs: Cutout) -> tuple[int, int, int, int] | None:
-    """The published loop for one 32 x 32 picture: (top, left, h, w), or None where nothing is erased."""
-    if generator.random() > knobs.p:
-        return None
-    while True:
-        s = generator.uniform(knobs.s_l, knobs.s_h) * 32 * 32
-        r = generator.uniform(knobs.r_1, knobs.r_2)
-        w, h = int(np.sqrt(s / r)), int(np.sqrt(s * r))
-        left, top = int(generator.integers(0, 32)), int(generator.integers(0, 32))
-        if left + w <= 32 and top + h <= 32:
-            return top, left, h, w
+def test_a_crop_of_the_whole_picture_stays_in_its_corner():
+    drawn = draw(Crop(size=32), 0, 1, 0, n=100)
+    assert isinstance(drawn, Crops)
+    assert not drawn.top.any()
+    assert not drawn.left.any()
 
 
-def test_erased_rectangles_are_distributed_as_in_the_published_loop():
-    knobs, n = Cutout(), 20_000
-    drawn = draw(knobs, 0, 1, 0, n=n)
-    assert isinstance(drawn, Boxes)
-    generator = np.random.default_rng(1)
-    theirs = np.array([box for box in (yu4u(generator, knobs) for _ in range(n)) if box is not None])
-    erased = drawn.height > 0
-    ours = np.stack([drawn.top, drawn.left, drawn.height, drawn.width], axis=1)[erased]
-    assert abs(erased.mean() - 0.5) < 0.015
-    assert (ours[:, 0] + ours[:, 2]).max() <= 32
-    assert (ours[:, 1] + ours[:, 3]).max() <= 32
-    for ours_column, theirs_column in itertools.chain(
-        zip(ours.T, theirs.T, strict=True),
-        [(ours[:, 2] * ours[:, 3], theirs[:, 2] * theirs[:, 3])],
-        [(ours[:, 2] / ours[:, 3], theirs[:, 2] / theirs[:, 3])],
-    ):
-        assert kolmogorov_smirnov(ours_column, theirs_column) < 1.95 * np.sqrt(2 / len(theirs))  # 99.9 %
+@pytest.mark.parametrize("alpha", [0.1, 0.2, 1.0, 3.0])
+def test_shares_are_distributed_as_beta(alpha: float):
+    n = 20_000
+    ours = shares(Mixup(alpha=alpha), 0, 1, n)
+    theirs = np.random.default_rng(1).beta(alpha, alpha, n)
+    assert ours.shape == (n,)
+    assert ((ours >= 0) & (ours <= 1)).all()
+    kolmogorov_smirnov(ours, theirs)
+    assert ours.var() == pytest.approx(1 / (4 * (2 * alpha + 1)), rel=0.05)
 
 
-def kolmogorov_smirnov(a: np.ndarray, b: np.ndarray) -> float:
-    values = np.sort(np.concatenate([a, b]))
-    below = (np.searchsorted(np.sort(x), values, side="right") / len(x) for x in (a, b))
-    return float(np.abs(np.subtract(*below)).max())
+@pytest.mark.parametrize("alpha", [0.2, 1.0, 3.0])
+@given(few=st.integers(1, 300), more=st.integers(300, 500), seed=SEEDS)
+def test_a_pictures_share_does_not_depend_on_how_many_follow(alpha: float, few: int, more: int, seed: int):
+    mixup = Mixup(alpha=alpha)
+    np.testing.assert_array_equal(shares(mixup, seed, 3, few), shares(mixup, seed, 3, more)[:few])
 
 
-def test_where_no_rectangle_ever_fits_the_pictures_stay_whole():
-    drawn = draw(Cutout(p=1, s_l=1, s_h=1, r_1=4, r_2=4), 0, 1, 0, n=10)
-    assert isinstance(drawn, Boxes)
-    assert not drawn.height.any()
+def test_shares_change_with_seed_and_epoch():
+    base = shares(Mixup(), 1, 1, 100)
+    assert not np.array_equal(base, shares(Mixup(), 2, 1, 100))
+    assert not np.array_equal(base, shares(Mixup(), 1, 2, 100))
 
 
-def test_noise_is_uniform_and_belongs_to_its_seed():
-    seeds = np.arange(50, dtype=np.uint32)
-    values = noise(seeds, 3072)
-    assert values.dtype == np.float32
-    assert values.min() >= 0
-    assert values.max() < 1
-    histogram = np.histogram(values, bins=64, range=(0, 1))[0]
-    expected = values.size / 64
-    assert ((histogram - expected) ** 2 / expected).sum() < 103.4  # 63 degrees of freedom, 99.9 %
-    np.testing.assert_array_equal(noise(seeds[7:8], 100)[0], values[7, :100])
-    assert abs(np.corrcoef(values[0], values[1])[0, 1]) < 0.06
+@given(seed=SEEDS, epoch=st.integers(1, 10_000), step=st.integers(0, 1000), size=st.integers(1, 600))
+def test_partners_are_a_permutation_of_the_batch(seed: int, epoch: int, step: int, size: int):
+    assert sorted(partners(seed, epoch, step, size)) == list(range(size))
+
+
+def test_partners_change_with_seed_epoch_and_step():
+    base = partners(1, 1, 0, 100)
+    for other in (partners(2, 1, 0, 100), partners(1, 2, 0, 100), partners(1, 1, 1, 100)):
+        assert not np.array_equal(base, other)
+
+
+def test_every_place_of_a_batch_is_the_partner_of_every_other_equally_often():
+    counts = np.zeros((6, 6), dtype=np.int64)
+    for step in range(6000):
+        np.add.at(counts, (np.arange(6), partners(0, 1, step, 6)), 1)
+    assert (counts.sum(axis=0) == 6000).all()
+    # Rows and columns are fixed, so 5/6 of the usual sum has 25 degrees of freedom: 99.9 % lie below 52.6.
+    assert 5 / 6 * ((counts - 1000) ** 2 / 1000).sum() < 52.6

@@ -47,13 +47,25 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     (augmented(*[FLIP] * 17), "augment", "must have at most 16 entries"),
     # operations: sizes that do not fit each other
     (augmented(FLIP, {"op": "crop", "size": 33}), "augment.1.size", "cannot cut 33 pixels out of a picture that is 32"),
-    (augmented({"op": "pad", "pad": 4}, {"op": "crop", "size": 41}), "augment.1.size", "a picture that is 40 wide here"),
+    (
+        augmented({"op": "pad", "pad": 4}, {"op": "crop", "size": 41}),
+        "augment.1.size",
+        "a picture that is 40 wide here",
+    ),
     (augmented({"op": "crop", "size": 28}, FLIP), "augment.0.size", "leaves pictures of 28 x 28 pixels"),
     (augmented({"op": "pad", "pad": 2}, {"op": "crop", "size": 30}), "augment.1.size", "pad after it, or crop less"),
     (augmented(FLIP, {"op": "pad", "pad": 4}), "augment.1.pad", "leaves pictures of 40 x 40 pixels"),
     (augmented({"op": "pad", "pad": 4}, CUTOUT), "augment.0.pad", "crop to 32 after it"),
-    (augmented({"op": "crop", "size": 8}, {"op": "pad", "pad": 8}, {"op": "pad", "pad": 4}), "augment.1.pad", "mirror 8"),
-    (augmented({"op": "crop", "size": 9}, {"op": "pad_crop", "pad": 9}), "augment.1.pad", "cannot mirror 9 pixels of 9"),
+    (
+        augmented({"op": "crop", "size": 8}, {"op": "pad", "pad": 8}, {"op": "pad", "pad": 4}),
+        "augment.1.pad",
+        "mirror 8",
+    ),
+    (
+        augmented({"op": "crop", "size": 9}, {"op": "pad_crop", "pad": 9}),
+        "augment.1.pad",
+        "cannot mirror 9 pixels of 9",
+    ),
     # schedules
     ({"schedule": {"kind": "zigzag"}}, "schedule", "must be one of 'constant', 'triangular'"),
     ({"schedule": {"lr": 0.1}}, "schedule", "must say which kind it is"),
@@ -114,8 +126,11 @@ GOOD: list[dict[str, Any]] = [
     augmented({"op": "pad", "pad": 4}, FLIP, {"op": "crop", "size": 32}),
     augmented({"op": "crop", "size": 24}, {"op": "pad", "pad": 4, "mode": "edge"}),
     augmented({"op": "crop", "size": 16}, {"op": "pad", "pad": 8}, CUTOUT, {"op": "rotate"}),
-    augmented({"op": "crop", "size": 9}, {"op": "pad_crop", "pad": 9, "mode": "edge"}, {"op": "pad", "pad": 8})
-    | {"augment": [{"op": "crop", "size": 8}, {"op": "pad", "pad": 12, "mode": "constant"}]},
+    augmented(
+        {"op": "crop", "size": 8},
+        {"op": "pad_crop", "pad": 9, "mode": "edge"},
+        {"op": "pad", "pad": 12, "mode": "edge"},
+    ),
     {"mixup": {"when": "after"}, "augment_when": "once"},
     {"mixup": {"when": "before"}},
     {"model": {"ghost_batch": 25}, "batch_size": 100, "last_batch": "drop"},

@@ -28,6 +28,7 @@ from trainer.recipe import Recipe
 
 FEW_CORES = 4  # below, the net itself keeps the cores busy, and processes cost it more than they bring
 MOST = 16  # one card asks for no more; each costs about 150 MB
+UNHEARD = (signal.SIGINT, signal.SIGTERM)  # the trainer hears them and ends the pool in order
 PIECE = 1024  # pictures prepared at once ahead of the loop
 
 
@@ -57,9 +58,12 @@ class Crew:
                 initargs=(os.getpid(), self._shared, images.shape, recipe),
             )
             others = multiprocessing.active_children()
+            # What is started while they are blocked never hears them, not even while it is starting.
+            heard = signal.pthread_sigmask(signal.SIG_BLOCK, UNHEARD)
             for _ in range(processes):
                 # From this thread: the kernel ends a process when the *thread* that started it has ended.
                 self._executor.submit(int)
+            signal.pthread_sigmask(signal.SIG_SETMASK, heard)
             self._members = [process for process in multiprocessing.active_children() if process not in others]
         else:
             self._executor = ThreadPoolExecutor(1, thread_name_prefix="feed")
@@ -128,8 +132,8 @@ _pipeline: Pipeline | None = None  # of a process of the crew
 def _begin(parent: int, shared: int, shape: tuple[int, ...], recipe: Recipe) -> None:
     global _pipeline  # noqa: PLW0603  # a process of the pool has no other place
     die_with(parent)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # the trainer hears them and ends the pool in order
+    for number in UNHEARD:
+        signal.signal(number, signal.SIG_IGN)
     imgaug()
     import cv2
 

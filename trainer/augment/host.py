@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from trainer.augment.draws import Angles, Boxes, Crops, Draws, Flips, Nothing, Sigmas, draw, noise
 from trainer.augment.imgaug_shim import imgaug
-from trainer.augment.normalisation import Batch, Pictures, normalisation, normalised
+from trainer.augment.normalisation import Batch, PerChannel, Pictures, normalisation, normalised
 from trainer.augment.operations import ERASERS, Crop, Cutout, Operation, Pad, PadCrop, Rotate, order_done, sides
 from trainer.augment.selections import Selection
 from trainer.recipe import Recipe
@@ -34,15 +34,19 @@ class Stage:
 class Pipeline:
     """A recipe's way from stored pictures to the net's input. Safe to use from several threads."""
 
-    def __init__(self, recipe: Recipe, train_images: Pictures) -> None:
-        """`train_images`: uint8 (n, side, side, 3), kept by reference and never changed."""
+    def __init__(
+        self, recipe: Recipe, train_images: Pictures, normal: tuple[PerChannel, PerChannel] | None = None
+    ) -> None:
+        """`train_images`: uint8 (n, side, side, 3), kept by reference and never changed; anything that offers
+        length, shape and rows will do. `normal`: scale and shift, where they are known already.
+        """
         self.images = train_images
         self.operations = list(recipe.augment)
         self.order = order_done(self.operations)
         self.mixed = recipe.mixup.when if recipe.mixup else None
         self.is_once = recipe.augment_when == "once"
         self.seed = recipe.seed
-        self.scale, self.shift = normalisation(recipe.normalize, train_images)
+        self.scale, self.shift = normal or normalisation(recipe.normalize, train_images)
         self._sides = sides(self.operations, int(train_images.shape[1]))
         self._draws: dict[int, dict[int, Draws]] = {}
         self._lock = Lock()

@@ -5,6 +5,7 @@ The same lists are trained on, previewed and measured. Must not know imgaug or a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,22 +29,36 @@ class Selection:
     def __len__(self) -> int:
         return len(self.pictures)
 
-    def first(self, count: int) -> Selection:
-        """The first `count` places of the batch."""
-        if self.partners is None or self.shares is None:
-            return Selection(self.pictures[:count])
-        return Selection(self.pictures[:count], self.partners[:count], self.shares[:count])
-
 
 def selections(recipe: Recipe, train_images: int, epoch: int) -> list[Selection]:
     """The batches of an epoch (from 1), in order."""
+    return list(_selected(recipe, train_images, epoch))
+
+
+def first_places(recipe: Recipe, train_images: int, epoch: int, count: int) -> Selection:
+    """The first `count` pictures that an epoch sees, as if they were one batch; fewer where it has no more."""
+    taken: list[Selection] = []
+    for selection in _selected(recipe, train_images, epoch):
+        taken.append(selection)
+        if sum(map(len, taken)) >= count:
+            break
+    if not taken:
+        return Selection(np.zeros(0, np.int64))
+    pictures = np.concatenate([one.pictures for one in taken])[:count]
+    if recipe.mixup is None:
+        return Selection(pictures)
+    others = np.concatenate([one.partners for one in taken if one.partners is not None])[:count]
+    return Selection(pictures, others, np.concatenate([one.shares for one in taken if one.shares is not None])[:count])
+
+
+def _selected(recipe: Recipe, train_images: int, epoch: int) -> Iterator[Selection]:
     mixed, size = order(recipe.seed, epoch, train_images), recipe.batch_size
     steps = range(steps_per_epoch(recipe, train_images))
     mixup = recipe.mixup
     if mixup is None:
-        return [Selection(mixed[step * size : (step + 1) * size]) for step in steps]
+        yield from (Selection(mixed[step * size : (step + 1) * size]) for step in steps)
+        return
     share = shares(mixup, recipe.seed, epoch, train_images)
-    found = []
     for step in steps:
         if mixup.pairing == "disjoint":  # yu4u's generator: the halves of a double batch
             pair = mixed[2 * step * size : 2 * (step + 1) * size]
@@ -51,8 +66,7 @@ def selections(recipe: Recipe, train_images: int, epoch: int) -> list[Selection]
         else:
             pictures = mixed[step * size : (step + 1) * size]
             others = pictures[partners(recipe.seed, epoch, step, len(pictures))]
-        found.append(Selection(pictures, others, share[pictures]))
-    return found
+        yield Selection(pictures, others, share[pictures])
 
 
 def labels_of(selection: Selection, labels: NDArray[np.int64], classes: int) -> Labels:

@@ -1,0 +1,57 @@
+"""All that there is to remark about a recipe before it runs, and about a run that has begun: one list each.
+
+The trainer's recipe check and its judgement of the evidence, and what only the records know.
+Must not know HTTP or HTML.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from app import listing, schemas
+from app.recipes import training_pictures
+from trainer.check import check
+from trainer.events import Evidence
+from trainer.evidence import judge
+from trainer.recipe import Recipe
+from trainer.recipe_warning import RecipeWarning
+
+ENOUGH_RUNS = 3  # that have ended: fewer say little about what a preset can reach
+
+
+def of_recipe(session: Session, recipe: Recipe, preset: str | None, datasets_dir: Path) -> list[RecipeWarning]:
+    """Before launch: what the recipe does that it may not seem to do."""
+    return check(recipe, training_pictures(recipe, datasets_dir)) + _target(session, recipe, preset)
+
+
+def evidence_of(run: schemas.RunWhole) -> list[Evidence]:
+    """What was measured of the latest attempt."""
+    return [Evidence.model_validate(one) for one in run.attempts[-1].evidence] if run.attempts else []
+
+
+def of_run(run: schemas.RunWhole) -> list[RecipeWarning]:
+    """What the measured steps of the latest attempt contradict in the recipe."""
+    started = run.attempts[-1].started if run.attempts else None
+    if not started:
+        return []
+    recipe = Recipe.model_validate(run.recipe)
+    return judge(recipe, evidence_of(run), int(started["train_images"]), len(started["classes"]))
+
+
+def _target(session: Session, recipe: Recipe, preset: str | None) -> list[RecipeWarning]:
+    if preset is None:
+        return []
+    runs, best = listing.best_of_preset(session, preset, recipe.dataset.name)
+    if runs < ENOUGH_RUNS or best is None or best >= recipe.target_accuracy:
+        return []
+    within = math.floor(best * 100) / 100
+    text = (
+        f"None of {runs} runs of this preset on {recipe.dataset.name} has reached {recipe.target_accuracy:.2%}; "
+        f"the best came to {best:.2%}. Time to target will stay empty."
+    )
+    fix = {"target_accuracy": within} if within > 0 else {}
+    mend = f"Aim for {within:.0%}" if fix else ""
+    return [RecipeWarning("target_never_reached", "target_accuracy", text, mend, fix)]

@@ -1,0 +1,120 @@
+"""What a browser sent of the recipe form, and the form as a template wants it. The same for every page that has one.
+
+Must not know routes, or which knobs there are (forms.py).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from fastapi import Request
+
+from app import forms
+from app.models import Run
+from app.recipes import Resolved, resolve
+from app.state import State
+from trainer import datasets
+from trainer.knobs import merge
+from trainer.presets import PRESETS
+from trainer.recipe import Recipe
+
+LABELS = {"label.name": "name", "label.tags": "tags", "label.notes": "notes", "label.priority": "priority"}
+OWN = {"preset", "parent", "do"} | set(LABELS)
+
+
+@dataclass(frozen=True)
+class Posted:
+    """The recipe as a nested dict whose numbers may still be text, the labels, and where it began."""
+
+    recipe: dict[str, Any]
+    labels: dict[str, str] = field(default_factory=dict)
+    preset: str | None = None
+    parent: int | None = None
+    do: str = ""  # the button inside the form that was pressed
+    is_form: bool = True  # missing boxes are off, so that nothing at all would be a whole recipe
+
+    def resolved(self, here: State) -> Resolved:
+        """The complete recipe. Raises InvalidRecipe."""
+        return resolve(self.preset, self.recipe, here.settings.datasets_dir, strict=False)
+
+
+async def posted(request: Request) -> Posted:
+    """Read the form; files and repeated names are not ours."""
+    form = await request.form(max_fields=500)
+    fields = {key: value for key, value in form.items() if isinstance(value, str)}
+    parent, preset = fields.get("parent", ""), fields.get("preset")
+    return Posted(
+        forms.from_text({key: value for key, value in fields.items() if key not in OWN}),
+        {short: fields[key] for key, short in LABELS.items() if key in fields},
+        preset if preset in PRESETS else None,
+        int(parent) if parent.isdecimal() and len(parent) < 19 else None,
+        fields.get("do", ""),
+        "epochs" in fields,
+    )
+
+
+def of_preset(name: str) -> Posted:
+    return Posted(PRESETS[name].recipe.model_dump(mode="json"), preset=name)
+
+
+def of_run(run: Run) -> Posted:
+    """To be launched again: the run's complete recipe, with what this version knows and it did not."""
+    labels = {"tags": ", ".join(run.tags), "name": f"{run.name} again"[:200], "priority": str(run.priority)}
+    recipe = Recipe.model_validate(run.recipe).model_dump(mode="json")
+    return Posted(recipe, labels, run.preset if run.preset in PRESETS else None, run.id)
+
+
+def pressed(form: Posted) -> Posted:
+    """The form after its button: another shape, another seed, or the fix of a warning laid over it."""
+    verb, _, rest = form.do.partition(".")
+    if verb == "fix":
+        return replace(form, recipe=merge(form.recipe, _fix(rest)))
+    return replace(form, recipe=forms.reshaped(form.recipe, form.do))
+
+
+def shown(form: Posted, here: State, errors: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """For the template `runs/_form.html`."""
+    errors = errors or {}
+    names = [info.name for info in datasets.describe(here.settings.datasets_dir)]
+    return {
+        "preset": form.preset,
+        "parent": form.parent,
+        "errors": errors,
+        "labels": _label_fields(form.labels, errors),
+        "sections": forms.sections(form.recipe, errors, names),
+        "operations": forms.operations(),
+    }
+
+
+def _fix(text: str) -> dict[str, Any]:
+    """A warning's button carries the partial recipe that mends it; anything else changes nothing."""
+    try:
+        fix = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return fix if isinstance(fix, dict) else {}
+
+
+def _label_fields(labels: Mapping[str, str], errors: Mapping[str, str]) -> list[forms.Knob]:
+    described = {
+        "name": ("Name", "Empty: made from preset, data set and seed.", ""),
+        "tags": ("Tags", "Separated by commas.", ""),
+        "notes": ("Notes", "For yourself, later.", ""),
+        "priority": ("Priority", "Higher goes first; equal ones in the order of launching.", "0"),
+    }
+    return [
+        forms.Knob(
+            path=f"label.{key}",
+            title=title,
+            help=text,
+            unit="",
+            kind="whole" if key == "priority" else "text",
+            value=labels.get(key, default),
+            default=None,
+            error=errors.get(f"label.{key}"),
+        )
+        for key, (title, text, default) in described.items()
+    ]

@@ -1,0 +1,44 @@
+"""Logging in and out, where a login is asked for. Must not know who may see what: the gate does (security.py)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from app.rendering import page
+from app.security import local_path
+from app.state import Here
+from app.tokens import COOKIE, SESSION_S
+
+WRONG_TOKEN_S = 0.5  # a wrong token waits: guessing is slow
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/login")
+def show_login(request: Request, target: Annotated[str, Query(alias="next", max_length=2000)] = "/") -> HTMLResponse:
+    return page(request, "login.html", {"next": local_path(target), "error": None})
+
+
+@router.post("/login")
+async def log_in(request: Request, here: Here) -> Response:
+    form = await request.form(max_fields=10)
+    token, target = (str(form.get(name) or default) for name, default in (("token", ""), ("next", "/")))
+    if not here.tokens.is_login(token.strip()):
+        await asyncio.sleep(WRONG_TOKEN_S)
+        context = {"next": local_path(target), "error": "That is not the token."}
+        return page(request, "login.html", context, status=403)
+    answer = RedirectResponse(local_path(target), 303)
+    is_secure = request.url.scheme == "https"
+    answer.set_cookie(COOKIE, here.tokens.session(), SESSION_S, httponly=True, samesite="lax", secure=is_secure)
+    return answer
+
+
+@router.post("/logout")
+def log_out() -> RedirectResponse:
+    answer = RedirectResponse("/login", 303)
+    answer.delete_cookie(COOKIE)
+    return answer

@@ -1,0 +1,75 @@
+"""The evidence of a run as rows for people: a knob, what the recipe says of it, what was measured. Pure functions.
+
+Must not judge (trainer.evidence does), nor know HTML or the database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from app.rendering import figure
+from trainer.augment.operations import Operation
+from trainer.events import Evidence
+from trainer.recipe import Recipe
+
+IN_WORDS = {"l2": "2·value·w", "coupled": "value·w", "decoupled": "value·w, outside the momentum"}
+
+
+@dataclass(frozen=True)
+class Row:
+    knob: str
+    says: str
+    values: list[str]  # one per measured step
+
+
+def rows(recipe: Recipe, evidence: Sequence[Evidence]) -> list[Row]:
+    def row(knob: str, says: str, value: Callable[[Evidence], str]) -> Row:
+        return Row(knob, says, [value(one) for one in evidence])
+
+    decay, loss = recipe.optimizer.weight_decay, recipe.loss
+    labels = f"smoothing {loss.label_smoothing:g}" + (", mixed" if recipe.mixup else "")
+    found = [
+        row(f"augment.{position}", _says(operation), partial(_change, position=position))
+        for position, operation in enumerate(recipe.augment)
+    ]
+    if recipe.mixup:
+        says = f"mixup, alpha {recipe.mixup.alpha:g}, {recipe.mixup.pairing}, {recipe.mixup.when}"
+        found.append(row("mixup", says, partial(_change, position=None)))
+    return [
+        *found,
+        row("augment_when", recipe.augment_when.replace("_", " "), _new),
+        row("labels", labels, lambda one: f"entropy {one.label_entropy:.3f}"),
+        row("normalize", recipe.normalize, lambda one: f"{one.input_low:.3g} to {one.input_high:.3g}"),
+        row("learning rate", recipe.schedule.kind.replace("_", " "), lambda one: figure(one.learning_rate)),
+        row("weight_decay", f"{decay.kind} {decay.value:g} ({IN_WORDS[decay.kind]})", _decay),
+    ]
+
+
+def _says(operation: Operation) -> str:
+    knobs = {key: value for key, value in operation.model_dump(mode="json").items() if key != "op"}
+    return f"{operation.op.replace('_', ' ')} " + ", ".join(f"{key} {_short(value)}" for key, value in knobs.items())
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value).lower()
+
+
+def _change(one: Evidence, position: int | None) -> str:
+    name = "mixup" if position is None else None
+    for change in one.changes:
+        if change["position"] == position and (name is None or change["name"] == name):
+            return f"{change['pixels']:.1%} of pixels, {change['pictures']:.0%} of pictures"
+    return "not done"
+
+
+def _new(one: Evidence) -> str:
+    return "–" if one.new_pixels is None else f"{one.new_pixels:.1%} of pixels other than in epoch 1"
+
+
+def _decay(one: Evidence) -> str:
+    if not one.gradient_norm:
+        return "not measurable at a rate of 0"
+    return f"{one.decay_norm / one.gradient_norm:.2g} of the gradient ({one.decay_norm / one.weight_norm:.3g}·w)"

@@ -1,0 +1,99 @@
+"""What stands beside the form: the recipe check, the learning rate, the changed pictures. For a template.
+
+Must not know routes or HTML. A recipe that is wrong shows what is wrong, not an error page.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from app import advice, charts
+from app.form_posts import Posted
+from app.previews import Augmentation, rates
+from app.problems import InvalidRecipe
+from app.recipes import training_pictures
+from app.state import State
+from trainer.recipe import Recipe
+from trainer.recipe_warning import RecipeWarning
+
+TABLE_ROWS = 24  # of epochs, beside the curve
+STAND_IN = "digits"  # where the chosen data set is not on this machine yet
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The schedule of a whole run, drawn and in words. Rates are per step."""
+
+    figure: dict[str, Any]
+    steps: int
+    per_epoch: int
+    peak: float
+    peak_epoch: float
+    last: float
+    rise: float  # steepest, per epoch; 0 where it never rises
+    fall: float
+    lasting: float  # steps that a gradient keeps acting for, by the momentum
+    rows: list[tuple[int, float, float]]  # epoch, first and last rate
+
+
+@dataclass(frozen=True)
+class Panel:
+    wrong: list[tuple[str, str]] = field(default_factory=list)
+    warnings: list[RecipeWarning] = field(default_factory=list)
+    curve: Curve | None = None
+    pictures: Augmentation | None = None
+    picture_problem: str = ""
+    stands_in: str = ""  # the data set whose pictures are shown instead of the chosen one's
+
+
+def panel(form: Posted, here: State, pictures: int) -> Panel:
+    """`pictures`: how many to show; 0 leaves them out, which saves loading what draws them."""
+    try:
+        resolved = form.resolved(here)
+        train_images = training_pictures(resolved.recipe, here.settings.datasets_dir)
+        curve = _curve(resolved.recipe, train_images) if train_images else None
+    except InvalidRecipe as problem:
+        return Panel(wrong=problem.mistakes)
+    with here.records.read() as session:
+        warnings = advice.of_recipe(session, resolved.recipe, resolved.preset, here.settings.datasets_dir)
+    shown = _pictures(resolved.recipe, here, pictures) if pictures else {}
+    return Panel(warnings=warnings, curve=curve, **shown)
+
+
+def _pictures(recipe: Recipe, here: State, count: int) -> dict[str, Any]:
+    try:
+        return {"pictures": here.previews.augmentation(recipe, count)}
+    except InvalidRecipe as problem:
+        said = "; ".join(sentence for _, sentence in problem.mistakes)
+        if recipe.dataset.name == STAND_IN or any(path != "dataset.name" for path, _ in problem.mistakes):
+            return {"picture_problem": said}
+    other = recipe.model_copy(update={"dataset": recipe.dataset.model_copy(update={"name": STAND_IN})})
+    try:
+        shown = here.previews.augmentation(other, count)
+    except InvalidRecipe as problem:  # its limits do not fit the stand-in either
+        return {"picture_problem": said + "; " + "; ".join(sentence for _, sentence in problem.mistakes)}
+    return {"pictures": shown, "picture_problem": said, "stands_in": STAND_IN}
+
+
+def _curve(recipe: Recipe, train_images: int) -> Curve:
+    per_step = rates(recipe, train_images).astype(float)
+    steps = len(per_step)
+    per_epoch = steps // recipe.epochs
+    change = np.diff(per_step) * per_epoch if steps > 1 else np.zeros(1)
+    peak = int(np.argmax(per_step))
+    shown = np.unique(np.linspace(1, recipe.epochs, min(recipe.epochs, TABLE_ROWS)).round().astype(int))
+    return Curve(
+        figure=charts.of_schedule(recipe, train_images),
+        steps=steps,
+        per_epoch=per_epoch,
+        peak=per_step[peak],
+        peak_epoch=(peak + 1) / per_epoch,
+        last=per_step[-1],
+        rise=max(change.max(), 0.0),
+        fall=max(-change.min(), 0.0),
+        lasting=1 / (1 - recipe.optimizer.momentum),
+        rows=[(int(n), per_step[(n - 1) * per_epoch], per_step[n * per_epoch - 1]) for n in shown],
+    )

@@ -1,0 +1,146 @@
+"""Each operation, done by imgaug at given draws, against the same in plain NumPy, pixel by pixel."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+
+from tests.trainer import plain_pictures as plain
+from trainer.augment.draws import Angles, Boxes, Crops, Draws, Flips, Nothing, Sigmas, draw
+from trainer.augment.host import changed
+from trainer.augment.operations import Blur, Crop, Cutout, CutoutSquare, Flip, Operation, Pad, PadCrop, Rotate
+
+Mode = Literal["reflect", "constant", "edge"]
+MODES: list[Mode] = ["reflect", "constant", "edge"]
+
+
+@pytest.fixture
+def images() -> np.ndarray:
+    """Noise: the hardest pictures for anything that interpolates."""
+    return np.random.default_rng(5).integers(0, 256, (12, 32, 32, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_turned_picture_is_the_bilinear_warp_to_one_grey_level(images: np.ndarray, mode: Mode):
+    degrees = np.array([15, -15, 0.5, -7.25, 90, -90, 180, 45, -133.7, 30, 3, -60], dtype=np.float64)
+    ours = changed(images, Rotate(degrees=180, mode=mode), Angles(degrees))
+    assert ours.dtype == np.uint8
+    for one, picture, angle in zip(ours, images, degrees, strict=True):
+        assert np.abs(one - plain.rotated(picture, angle, mode)).max() <= 1
+
+
+def test_a_positive_angle_turns_clockwise_on_the_screen():
+    picture = np.zeros((1, 32, 32, 3), dtype=np.uint8)
+    picture[:, 14:18, 24:30] = 255  # a bar on the right
+    [turned] = changed(picture, Rotate(degrees=90), Angles(np.array([90.0])))
+    rows, columns = np.nonzero(turned[..., 0] > 128)
+    assert (rows.mean(), columns.mean()) == (26.5, 15.5)  # now at the bottom
+
+
+def test_a_quarter_turn_about_the_middle_moves_whole_pixels(images: np.ndarray):
+    [ours] = changed(images[:1], Rotate(degrees=90), Angles(np.array([90.0])))
+    assert np.abs(ours.astype(int) - np.rot90(images[0], -1)).max() <= 1
+
+
+def test_a_blurred_picture_is_the_separable_gaussian_to_two_grey_levels(images: np.ndarray):
+    # 2.9 and 3.1 stand on both sides of a change of kernel size; 10 is the widest that a recipe may ask for
+    sigma = np.array([0.1, 0.3, 0.5, 0.8, 1, 1.6, 2.2, 2.9, 3.1, 4.9, 5.1, 10])
+    ours = changed(images, Blur(p=1), Sigmas(sigma))
+    assert ours.dtype == np.uint8
+    for one, picture, width in zip(ours, images, sigma, strict=True):
+        assert np.abs(one - plain.blurred(picture, width)).max() <= 2
+
+
+def test_what_is_neither_turned_nor_blurred_stays_bit_for_bit(images: np.ndarray):
+    some = np.where(np.arange(12) % 3 == 0, 1.0, 0.0)
+    for operation, drawn in ((Rotate(), Angles(10 * some)), (Blur(), Sigmas(some))):
+        ours = changed(images, operation, drawn)
+        is_same = (ours == images).all(axis=(1, 2, 3))
+        np.testing.assert_array_equal(is_same, some == 0)
+        # a picture's own draw, whatever the others got
+        for row in np.flatnonzero(some):
+            alone = changed(images[[row]], operation, type(drawn)(*(column[[row]] for column in vars(drawn).values())))
+            np.testing.assert_array_equal(ours[row], alone[0])
+        np.testing.assert_array_equal(changed(images, operation, type(drawn)(np.zeros(12))), images)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("pad", [1, 4, 16])
+def test_a_padded_picture_is_numpys(images: np.ndarray, mode: Mode, pad: int):
+    ours = changed(images, Pad(pad=pad, mode=mode), Nothing())
+    np.testing.assert_array_equal(ours, [plain.padded(picture, pad, mode) for picture in images])
+
+
+def every_offset(room: int) -> Crops:
+    top, left = (axis.ravel() for axis in np.mgrid[0 : room + 1, 0 : room + 1])
+    return Crops(left=left, top=top)
+
+
+@pytest.mark.parametrize("size", [32, 31, 24, 1])
+def test_every_square_is_cut_out_exactly_where_it_was_drawn(images: np.ndarray, size: int):
+    crops = every_offset(32 - size)
+    picture = images[0]
+    ours = changed(np.repeat(picture[None], len(crops.top), axis=0), Crop(size=size), crops)
+    assert ours.shape == (len(crops.top), size, size, 3)
+    for one, y, x in zip(ours, crops.top, crops.left, strict=True):
+        np.testing.assert_array_equal(one, picture[y : y + size, x : x + size])
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("pad", [1, 4, 16])
+def test_every_offset_of_a_padded_crop_is_exact(images: np.ndarray, mode: Mode, pad: int):
+    crops = every_offset(2 * pad)
+    wide = plain.padded(images[0], pad, mode)
+    ours = changed(np.repeat(images[:1], len(crops.top), axis=0), PadCrop(pad=pad, mode=mode), crops)
+    for one, y, x in zip(ours, crops.top, crops.left, strict=True):
+        np.testing.assert_array_equal(one, wide[y : y + 32, x : x + 32])
+
+
+def test_a_flip_mirrors_left_and_right_and_leaves_the_others(images: np.ndarray):
+    flipped = np.arange(12) % 2 == 0
+    ours = changed(images, Flip(), Flips(flipped))
+    for one, picture, is_flipped in zip(ours, images, flipped, strict=True):
+        np.testing.assert_array_equal(one, picture[:, ::-1] if is_flipped else picture)
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        Cutout(p=0.7),
+        Cutout(p=1, v_l=-2, v_h=3),
+        Cutout(p=1, v_l=-2, v_h=3, pixel_level=False),
+        CutoutSquare(size=8),
+        CutoutSquare(size=32, value=-1.5),
+        CutoutSquare(p=0.5, size=3, value=0.3),
+    ],
+    ids=str,
+)
+def test_erased_rectangles_are_exact_inside_and_untouched_outside(images: np.ndarray, operation: Cutout | CutoutSquare):
+    pictures = images.astype(np.float32) / np.float32(255)
+    drawn = draw(operation, 1, 2, 0, n=12)
+    assert isinstance(drawn, Boxes)
+    ours = changed(pictures, operation, drawn)
+    assert ours.dtype == np.float32
+    assert (ours != pictures).any()
+    for i, (one, picture) in enumerate(zip(ours, pictures, strict=True)):
+        box = (drawn.top[i], drawn.left[i], drawn.height[i], drawn.width[i])
+        expected = plain.erased(picture, operation, box, drawn.value[i], int(drawn.noise_seed[i]))
+        np.testing.assert_array_equal(one, expected)
+
+
+def everything() -> list[tuple[Operation, Draws]]:
+    operations: list[Operation] = [
+        Rotate(), Flip(p=1), Pad(), Crop(size=20), PadCrop(), Blur(p=1), Cutout(p=1), CutoutSquare(),
+    ]  # fmt: skip
+    return [(operation, draw(operation, 0, 1, 0, n=12)) for operation in operations]
+
+
+@pytest.mark.parametrize(("operation", "drawn"), everything(), ids=[operation.op for operation, _ in everything()])
+def test_no_operation_changes_the_pictures_that_it_is_given(images: np.ndarray, operation: Operation, drawn: Any):
+    given = images.astype(np.float32) if isinstance(operation, Cutout | CutoutSquare) else images
+    before = given.copy()
+    ours = changed(given, operation, drawn)
+    assert ours.shape != before.shape or (ours != before).any()
+    np.testing.assert_array_equal(given, before)

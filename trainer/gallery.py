@@ -1,0 +1,159 @@
+"""Single training pictures without reading a whole data set, for previews in a process that must stay small.
+
+A data set is laid out once, by a process of its own, as one file of pictures in the run's order; from then on
+rows are read from that file. `python -m trainer.gallery NAME --datasets ROOT --to FILE` is that process.
+Must not know augmentation, imgaug or any ML framework. Never downloads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer import cifar, datasets, digits, picture_folders
+from trainer.failures import DatasetDamaged, DatasetMissing, RecipeMistake
+from trainer.recipe import Dataset
+
+PATIENCE_S = 60.0  # for laying out; CIFAR takes about two seconds, a large folder of photographs may take longer
+PICTURE = 32 * 32 * 3  # bytes
+
+
+class PictureFile:
+    """Rows of a file as an array would give them: `file[slice]` and `file[numbers]` are uint8 (n, 32, 32, 3)."""
+
+    def __init__(self, path: Path, rows: int) -> None:
+        self.path = path
+        self.shape = (rows, 32, 32, 3)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, asked: slice | NDArray[np.int64]) -> NDArray[np.uint8]:
+        with self.path.open("rb") as file:
+            if isinstance(asked, slice):
+                first, last, _ = asked.indices(len(self))
+                flat = np.fromfile(file, np.uint8, max(last - first, 0) * PICTURE, offset=first * PICTURE)
+            else:
+                rows = [os.pread(file.fileno(), PICTURE, int(number) * PICTURE) for number in asked]
+                flat = np.frombuffer(b"".join(rows), np.uint8)
+        return flat.reshape(-1, 32, 32, 3)
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """A recipe's training pictures, its limits applied."""
+
+    images: Any  # PictureFile or an array: len, shape, slices and rows are what both offer
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+    key: str  # the same for the same files
+
+
+class Gallery:
+    """Opens data sets. Safe to use from several threads; two never lay the same one out at once."""
+
+    def __init__(self, root: Path, cache: Path) -> None:
+        """`root`: of the data sets. `cache`: a folder of our own for what is laid out."""
+        self.root, self.cache = root, cache
+        self._lock = Lock()
+        self._refused: dict[str, str] = {}  # what could not be laid out, and why: not tried at every keystroke
+
+    def training(self, dataset: Dataset) -> Shelf:
+        """The pictures that a run on `dataset` would train on. Raises DatasetMissing, DatasetDamaged, RecipeMistake."""
+        info = datasets.find(dataset.name, self.root)
+        if not info.available:
+            raise DatasetMissing(f"{dataset.name} is not on this machine yet", info.note)
+        if dataset.name == "digits":
+            images, labels, _, _ = digits.read()
+            shelf = Shelf(images, labels, info.classes, "digits")
+        else:
+            shelf = self._laid_out(dataset.name)
+        kept = datasets.training_rows(dataset, len(shelf.labels))
+        return Shelf(_limited(shelf.images, kept), shelf.labels[:kept], shelf.classes, f"{shelf.key}:{kept}")
+
+    def _laid_out(self, name: str) -> Shelf:
+        key = _signature(name, self.root)
+        if key in self._refused:
+            raise DatasetDamaged(self._refused[key], "")
+        path = self.cache / f"{key}.rgb"
+        with self._lock:
+            if not path.is_file():
+                self._lay_out(name, key, path)
+        with np.load(path.with_suffix(".npz"), allow_pickle=False) as kept:
+            labels, classes = kept["labels"], tuple(str(one) for one in kept["classes"])
+        return Shelf(PictureFile(path, len(labels)), labels, classes, key)
+
+    def _lay_out(self, name: str, key: str, path: Path) -> None:
+        self.cache.mkdir(parents=True, exist_ok=True)
+        for old in self.cache.glob(f"{_plain(name)}-*"):
+            old.unlink(missing_ok=True)
+        command = [sys.executable, "-m", "trainer.gallery", name, "--datasets", str(self.root), "--to", str(path)]
+        try:
+            home = Path(__file__).parent.parent
+            done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False, cwd=home)
+            why = done.stderr.strip().rpartition("\n")[2] if done.returncode else ""
+        except subprocess.TimeoutExpired:
+            why = f"{name} takes more than {PATIENCE_S:.0f} s to read, too long for a preview"
+        if why:
+            self._refused[key] = why
+            raise DatasetDamaged(why, "")
+
+
+def _limited(images: Any, kept: int) -> Any:
+    return PictureFile(images.path, kept) if isinstance(images, PictureFile) else images[:kept]
+
+
+def _signature(name: str, root: Path) -> str:
+    """Changes when the files do. For a folder: its pictures' number and the times of its classes' folders."""
+    if name.startswith("folder:"):
+        home = root / name.removeprefix("folder:")
+        folders = sorted((home / "train").iterdir())
+        said = [(path.name, path.stat().st_mtime_ns) for path in folders]
+        said.append(("pictures", len(picture_folders.listing(home.name, root).train)))
+    else:
+        published = {"cifar10": cifar.CIFAR10, "cifar100": cifar.CIFAR100}[name]
+        folder = root / published.folder
+        files = [folder / part for part in published.train_files] if folder.is_dir() else [root / published.archive]
+        said = [(str(path), path.stat().st_mtime_ns) for path in files if path.exists()]
+    return f"{_plain(name)}-{hashlib.sha256(repr(said).encode()).hexdigest()[:16]}"
+
+
+def _plain(name: str) -> str:
+    return name.replace(":", "-")
+
+
+def _write(name: str, root: Path, path: Path) -> None:
+    """The training pictures of a data set, all of them, as raw bytes; labels and classes beside them."""
+    data = datasets.load(Dataset(name=name), root, lambda line: None)
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    np.savez(path.with_suffix(".npz"), labels=data.train_labels, classes=np.array(data.classes))
+    data.train_images.tofile(part)
+    part.replace(path)  # whole or not at all
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m trainer.gallery")
+    parser.add_argument("name")
+    parser.add_argument("--datasets", type=Path, required=True)
+    parser.add_argument("--to", type=Path, required=True)
+    arguments = parser.parse_args()
+    try:
+        _write(arguments.name, arguments.datasets, arguments.to)
+    except (DatasetMissing, DatasetDamaged, RecipeMistake, OSError) as error:
+        print(error, file=sys.stderr)  # noqa: T201  # what the caller reads
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

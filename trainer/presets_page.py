@@ -1,0 +1,93 @@
+"""David Page's two published ResNet9 recipes (github.com/davidcpage/cifar10-fast), in units of a mean loss.
+
+Page sums the loss and divides rates by the batch size; a mean with the rates as they are is the same descent.
+Must not know any ML framework: recipes only.
+"""
+
+from __future__ import annotations
+
+from trainer.augment.operations import CutoutSquare, Flip, PadCrop
+from trainer.preset import Preset
+from trainer.recipe import Dataset, Recipe
+from trainer.recipe_model import ResNet9
+from trainer.recipe_optimizer import SGD, Ema, Loss, WeightDecay
+from trainer.recipe_schedule import Piecewise
+
+PAGE = [
+    Preset(
+        name="page-2018",
+        version=1,
+        title="Page 2018",
+        description=(
+            "David Page's DAWNBench entry of 2018, ResNet9 in 24 epochs: 94.08 % is the median of his 50 runs. "
+            "35 of the 50 reached 94 %, in 74 s each on a V100 (github.com/davidcpage/cifar10-fast): rates from 0 to "
+            "0.4 in epoch 5 and down to 0, crop, flip and a square of 8 pixels cut out. "
+            "He computed in half precision, this is float32. "
+            "Expect 94 % in about seven runs of ten; Pitwall has not timed it on a GPU."
+        ),
+        family="page",
+        recipe=Recipe(
+            dataset=Dataset(name="cifar10"),
+            model=ResNet9(width=64, dropout=0, bn_momentum=0.9, init="pytorch", logit_scale=0.125),
+            schedule=Piecewise(knots=[[0, 0], [5, 0.4], [24, 0]]),
+            optimizer=SGD(
+                momentum=0.9,
+                nesterov=True,
+                decay=0,
+                weight_decay=WeightDecay(kind="coupled", value=5e-4, on="all"),
+            ),
+            augment=[PadCrop(pad=4, mode="reflect"), Flip(p=0.5), CutoutSquare(size=8)],
+            normalize="standardised",
+            last_batch="drop",
+            epochs=24,
+            batch_size=512,
+            target_accuracy=0.94,
+        ),
+    ),
+    Preset(
+        name="page-tricks",
+        version=1,
+        title="Page's bag of tricks",
+        description=(
+            "David Page's bag of tricks of 2019, 13 epochs: 94.1 % is the mean of his 50 runs. "
+            "Whitened patches, CELU, ghost batch norm without a scale, smoothed labels, fast biases and averaged "
+            "weights do in 13 epochs what took 24 (bag_of_tricks.ipynb, 33.5 s on a V100). "
+            "He validates with each picture mirrored too for his faster runs; his 94.1 % and this recipe do without. "
+            "He computed in half precision, this is float32, and Pitwall has not timed it on a GPU."
+        ),
+        family="page",
+        recipe=Recipe(
+            dataset=Dataset(name="cifar10"),
+            model=ResNet9(
+                width=64,
+                dropout=0,
+                bn_momentum=0.9,
+                bn_scale="frozen",
+                ghost_batch=32,
+                activation="celu",
+                celu_alpha=0.3,
+                pool="before",
+                whiten=True,
+                init="pytorch",
+                logit_scale=1 / 16,
+            ),
+            # up in a fifth of the epochs, down to a tenth, which holds for the last two: they feed the average
+            schedule=Piecewise(knots=[[0, 0], [13 / 5, 1.0], [11, 0.1], [13, 0.1]]),
+            optimizer=SGD(
+                momentum=0.9,
+                nesterov=True,
+                decay=0,
+                bias_rate=64,
+                weight_decay=WeightDecay(kind="coupled", value=5e-4, on="all"),
+            ),
+            loss=Loss(label_smoothing=0.2),
+            ema=Ema(decay=0.99, every=5),
+            augment=[PadCrop(pad=4, mode="reflect"), Flip(p=0.5), CutoutSquare(size=5)],
+            normalize="standardised",
+            last_batch="drop",
+            epochs=13,
+            batch_size=512,
+            target_accuracy=0.94,
+        ),
+    ),
+]
