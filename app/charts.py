@@ -1,6 +1,6 @@
-"""Plotly figures of a run and of a schedule as plain dicts: pure functions of rows and recipes. Colours come from the page's own tokens.
+"""Plotly figures of a run and of a schedule as plain dicts: pure functions of rows and recipes.
 
-A trace's `meta.field` names the column of an epoch that it shows, so that the browser can extend it as epochs
+Colours come from the page's own tokens. A trace's `meta.field` names the column of an epoch that it shows, so that the browser can extend it as epochs
 arrive; `meta.role` names its colour. Must not know the database or the browser.
 """
 

@@ -95,7 +95,16 @@ def _fix(text: str) -> dict[str, Any]:
         fix = json.loads(text)
     except (ValueError, RecursionError):
         return {}
-    return fix if isinstance(fix, dict) else {}
+    is_ours = isinstance(fix, dict) and fix.keys() <= Recipe.model_fields.keys() and _is_plain(fix)
+    return fix if is_ours else {}
+
+
+def _is_plain(value: Any, depth: int = 6) -> bool:
+    """What a page can show again: no control characters or lone surrogates, and not nested deeper than a recipe."""
+    if isinstance(value, dict | list):
+        inner = [*value, *value.values()] if isinstance(value, dict) else value
+        return depth > 0 and all(_is_plain(one, depth - 1) for one in inner)
+    return not isinstance(value, str) or value.isprintable()
 
 
 def _label_fields(labels: Mapping[str, str], errors: Mapping[str, str]) -> list[forms.Knob]:

@@ -93,12 +93,14 @@ def from_text(fields: Mapping[str, str]) -> dict[str, Any]:
 
 def reshaped(recipe: dict[str, Any], action: str) -> dict[str, Any]:
     """The recipe after a button of the form: `add.flip`, `remove.1`, `up.2`, `down.0` for the augmentation list,
-    `with.mixup`, `without.mixup` for a part that may be left out, `seed` for another seed.
+    `with.mixup`, `without.mixup` for a part that may be left out, `seed` for another seed, `shape` for another kind.
     """
     verb, _, rest = action.partition(".")
     if verb == "seed":
         seed = str(recipe.get("seed", ""))
         return recipe | {"seed": (int(seed) + 1) % 2**32 if seed.isdecimal() and len(seed) < 11 else 0}
+    if verb == "shape":
+        return recipe | _of_their_kind(recipe)
     if verb in {"with", "without"} and rest in OPTIONAL:
         return recipe | {rest: {} if verb == "with" else None}
     operations = list(recipe.get("augment", []))
@@ -118,6 +120,16 @@ def operations() -> list[str]:
     """The operations that the augmentation list can hold."""
     annotation = get_args(Recipe.model_fields["augment"].annotation)[0]
     return [_tag(part) for part in _parts(annotation)]
+
+
+def _of_their_kind(recipe: dict[str, Any]) -> dict[str, Any]:
+    """The parts that come in several kinds, without the knobs that they had as another kind."""
+    found = {}
+    for name, info in Recipe.model_fields.items():
+        part, value = _part(info.annotation, recipe.get(name)), recipe.get(name)
+        if part and len(_parts(info.annotation)) > 1 and isinstance(value, dict):
+            found[name] = {knob: given for knob, given in value.items() if knob in part.model_fields}
+    return found
 
 
 def _offer(found: list[Section], path: str, choices: list[str]) -> None:
@@ -187,8 +199,16 @@ def _knob(path: str, info: FieldInfo, value: Any, errors: Mapping[str, str]) -> 
         choices=choices,
         optional=optional,
         range=_range(limits),
-        error=errors.get(path),
+        error=errors.get(path) or _inside(path, errors),
     )
+
+
+def _inside(path: str, errors: Mapping[str, str]) -> str | None:
+    """The first mistake in one entry of a field that holds several: `schedule.knots.2` or `schedule.knots.2.0`."""
+    for place, sentence in errors.items():
+        if place.startswith(f"{path}."):
+            return f"{int(place.removeprefix(path).split('.')[1]) + 1}: {sentence}"
+    return None
 
 
 def _text(value: Any) -> Any:

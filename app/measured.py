@@ -70,6 +70,6 @@ def _new(one: Evidence) -> str:
 
 
 def _decay(one: Evidence) -> str:
-    if not one.gradient_norm:
-        return "not measurable at a rate of 0"
+    if not one.gradient_norm or not one.weight_norm:
+        return "not measurable at a rate of 0" if one.weight_norm else "no weights to pull"
     return f"{one.decay_norm / one.gradient_norm:.2g} of the gradient ({one.decay_norm / one.weight_norm:.3g}·w)"

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from app.previews import MOST_PICTURES
 from app.schemas import Asked, Shown, WarningShown
+from trainer.knobs import merge
 
 
 class RecipeAsked(Asked):
@@ -22,7 +23,7 @@ class RecipeAsked(Asked):
         parts = {key: getattr(self, key) for key in self.model_fields_set - own}
         if isinstance(parts.get("dataset"), str):
             parts["dataset"] = {"name": parts["dataset"]}
-        return self.recipe | parts
+        return merge(self.recipe, parts)
 
 
 class ScheduleAsked(RecipeAsked):

@@ -26,6 +26,7 @@ from trainer.recipe import Dataset
 
 PATIENCE_S = 60.0  # for laying out; CIFAR takes about two seconds, a large folder of photographs may take longer
 PICTURE = 32 * 32 * 3  # bytes
+HASHED = 16  # hex digits in the name of a file
 
 
 class PictureFile:
@@ -95,18 +96,25 @@ class Gallery:
 
     def _lay_out(self, name: str, key: str, path: Path) -> None:
         self.cache.mkdir(parents=True, exist_ok=True)
-        for old in self.cache.glob(f"{_plain(name)}-*"):
-            old.unlink(missing_ok=True)
+        self._clear(name)
         command = [sys.executable, "-m", "trainer.gallery", name, "--datasets", str(self.root), "--to", str(path)]
         try:
             home = Path(__file__).parent.parent
             done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False, cwd=home)
-            why = done.stderr.strip().rpartition("\n")[2] if done.returncode else ""
+            said = done.stderr.strip().rpartition("\n")[2] or f"whoever read {name} ended with {done.returncode}"
+            why = said if done.returncode else ""
         except subprocess.TimeoutExpired:
             why = f"{name} takes more than {PATIENCE_S:.0f} s to read, too long for a preview"
         if why:
+            self._clear(name)
             self._refused[key] = why
             raise DatasetDamaged(why, "")
+
+    def _clear(self, name: str) -> None:
+        """Remove what was laid out of a data set, and what a process that was ended left of it."""
+        hashed = f"{_plain(name)}-{'[0-9a-f]' * HASHED}."  # not those of folder:a-b where folder:a is meant
+        for old in [*self.cache.glob(f"{hashed}*"), *self.cache.glob(f".{hashed}*")]:
+            old.unlink(missing_ok=True)
 
 
 def _limited(images: Any, kept: int) -> Any:
@@ -125,7 +133,7 @@ def _signature(name: str, root: Path) -> str:
         folder = root / published.folder
         files = [folder / part for part in published.train_files] if folder.is_dir() else [root / published.archive]
         said = [(str(path), path.stat().st_mtime_ns) for path in files if path.exists()]
-    return f"{_plain(name)}-{hashlib.sha256(repr(said).encode()).hexdigest()[:16]}"
+    return f"{_plain(name)}-{hashlib.sha256(repr(said).encode()).hexdigest()[:HASHED]}"
 
 
 def _plain(name: str) -> str:

@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trainer.recipe import SGD, Constant, Recipe, ResNet9, Triangular, WeightDecay
+from trainer.recipe import Recipe
+from trainer.recipe_model import ResNet9
+from trainer.recipe_optimizer import SGD, WeightDecay
+from trainer.recipe_schedule import Constant, Triangular
 from trainer.schedules import learning_rates
 
 pytestmark = pytest.mark.keras
@@ -40,11 +43,6 @@ def tiny(**changes: Any) -> Recipe:
 
 
 def test_the_original_width_has_exactly_the_originals_parameters():
-    from trainer.models.resnet9 import resnet9
-
-    model = resnet9(ResNet9(width=64), classes=10)
-    trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
-    assert (model.count_params(), trainable) == (6_577_600, 6_573_120)
     assert engine(tiny(model=ResNet9(width=64))).parameters() == {
         "total": 6_577_600,
         "trainable": 6_573_120,
@@ -52,34 +50,60 @@ def test_the_original_width_has_exactly_the_originals_parameters():
     }
 
 
-def test_the_identity_layers_stand_where_the_original_had_them_and_change_nothing():
-    from trainer.models.resnet9 import resnet9
+EVERY_KIND: list[dict[str, Any]] = [
+    {"kind": "constant", "lr": 0.1},
+    {"kind": "triangular", "base_lr": 0.001, "max_lr": 0.4, "step_epochs": 2.3},
+    {"kind": "triangular2", "base_lr": 0.00001, "max_lr": 0.3, "step_epochs": 1.7},
+    {"kind": "exp_range", "base_lr": 0.001, "max_lr": 0.4, "step_epochs": 2, "gamma": 0.97},
+    {"kind": "sine", "step_epochs": 1.1},
+    {"kind": "piecewise", "knots": [[0, 0], [5, 0.4], [9, 0]]},
+    {"kind": "slopes", "rise_epochs": 3.7},
+    {"kind": "step", "lr": 0.1, "factor": 0.3, "every_epochs": 2},
+    {"kind": "one_cycle", "peak": 0.3, "shape": "cosine"},
+    {"kind": "one_cycle", "peak": 0.3, "shape": "linear"},
+]
 
-    plain, put_back = (resnet9(ResNet9(width=4, identity=identity), 10) for identity in (False, True))
-    names = [layer.name for layer in put_back.layers]
-    assert names[names.index("pool1") + 1] == "id1"
-    assert names[names.index("pool3") + 1] == "id2"
-    assert put_back.count_params() == plain.count_params()
-    put_back.set_weights(plain.get_weights())
-    np.testing.assert_array_equal(plain(IMAGES), put_back(IMAGES))
 
+@pytest.mark.parametrize("schedule", EVERY_KIND, ids=lambda schedule: schedule["kind"])
+def test_every_step_of_a_run_uses_the_pure_function_s_rate_exactly(keras: Any, schedule: dict[str, Any]):
+    """By the weights: a bias without decay and momentum moves by the rate times its gradient, here made to be 1."""
+    import tensorflow as tf
 
-def test_layers_and_their_settings_are_the_originals():
-    from trainer.models.resnet9 import resnet9
+    from trainer.engine.rate_table import RateTable
+    from trainer.schedules import calendar, scheduled, time_decay
 
-    model = resnet9(ResNet9(width=4, bn_momentum=0.1, dropout=0.1), 100)
-    layers = {layer.name: layer for layer in model.layers}
-    assert [layers[f"Conv{number}"].filters for number in range(1, 9)] == [4, 8, 8, 8, 16, 32, 32, 32]
-    assert not any(layers[f"Conv{number}"].use_bias for number in range(1, 9))
-    assert (layers["Bn1"].epsilon, layers["Bn1"].momentum) == (1e-5, 0.1)
-    assert (layers["dropout1"].rate, layers["dropout2"].rate) == (0.1, 0.1)
-    assert model.output_shape == (None, 100)
+    recipe = tiny(epochs=9, batch_size=5).model_copy(
+        update={"schedule": Recipe.model_validate({"schedule": schedule}).schedule}
+    )
+    run = calendar(recipe, 12)
+    steps = np.arange(run.total, dtype=np.float64)
+    pure = (scheduled(recipe.schedule, steps, run) * time_decay(steps, recipe.optimizer.decay)).astype(np.float32)
+    assert len(pure) == 27
+    assert len(np.unique(pure)) > 1
+
+    optimizer = keras.optimizers.SGD(RateTable(learning_rates(recipe, 12)))
+    weight = keras.Variable(np.zeros((), np.float32))
+    optimizer.build([weight])
+
+    @tf.function
+    def step() -> Any:
+        before = tf.identity(weight.value)
+        weight.assign(tf.zeros(()))
+        optimizer.apply([tf.constant(-1.0)], [weight])
+        return before
+
+    seen = []
+    for _ in pure:
+        step()
+        seen.append(np.float32(weight.numpy()))
+    np.testing.assert_array_equal(np.array(seen), pure)
 
 
 def test_the_compiled_step_uses_the_table_s_rate_at_every_step_exactly():
     recipe = tiny(schedule=Triangular(base_lr=0.001, max_lr=0.4, step_epochs=2.3), epochs=9, batch_size=5)
     rates = learning_rates(recipe, 12)
-    from trainer.engine.tensorflow import RateTable, TensorFlowEngine
+    from trainer.engine.rate_table import RateTable
+    from trainer.engine.tensorflow import TensorFlowEngine
 
     run = TensorFlowEngine(recipe, 10, rates)
     seen = []

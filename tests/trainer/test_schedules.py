@@ -116,7 +116,7 @@ def test_the_original_run_of_20_epochs_climbs_at_390_625_steps_a_half_cycle_and_
     assert len(rates) == 20 * 98
     np.testing.assert_array_equal(rates, [np.float32(callback.clr(step)) for step in range(20 * 98)])
     assert rates[0] == np.float32(0.001)
-    # The peak is at step 5 · 390.625 = 1953.125; steps of whole epochs (98) are 2.3 a run more than 97.65625.
+    # The third peak is at step 5 · 390.625 = 1953.125, and the run's 20 epochs of 98 steps end at step 1959.
     assert int(np.argmax(rates[1600:])) + 1600 == 1953
     assert rates[-1] == pytest.approx(0.4 - 0.399 * (1959 - 1953.125) / 390.625, rel=1e-6)
 

@@ -1,0 +1,186 @@
+"""Real runs in which one knob at a time is cut off from what it should move. The evidence must tell.
+
+Each cut is a mistake that training code has really made: an operation that does nothing, a mixup that is never
+called, a decay that is added to a local name, draws made once.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from trainer.augment import crew, host, selections
+from trainer.augment.draws import Draws
+from trainer.augment.operations import Operation
+from trainer.events import Evidence, Said
+from trainer.evidence import judge
+from trainer.recipe import Recipe
+
+pytestmark = [pytest.mark.keras, pytest.mark.timeout(600)]
+
+ALL: dict[str, Any] = {
+    "dataset": {"name": "digits", "train_limit": 130, "val_limit": 20},
+    "model": {"width": 2},
+    "schedule": {"kind": "piecewise", "knots": [[0, 0.02], [1, 0.05], [2, 0.01]]},
+    "optimizer": {"weight_decay": {"kind": "l2", "value": 0.01}},
+    "loss": {"label_smoothing": 0.1},
+    "augment": [
+        {"op": "rotate"},
+        {"op": "flip"},
+        {"op": "pad"},
+        {"op": "crop"},
+        {"op": "pad_crop"},
+        {"op": "blur", "p": 1, "sigma_l": 0.6, "sigma_h": 1.0},
+        {"op": "cutout", "p": 1},
+        {"op": "cutout_square"},
+    ],
+    "mixup": {"pairing": "permute"},
+    "normalize": "0..1",
+    "batch_size": 50,
+    "epochs": 2,
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def frameworks() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TensorFlow's own, at import
+        import tensorflow
+
+        assert tensorflow.__version__
+
+
+def codes(folder: Path, **changes: Any) -> set[tuple[str, str]]:
+    """What the judge says of two epochs of a real run."""
+    from trainer.train import train
+
+    recipe = Recipe.model_validate({**ALL, **changes})
+    said: list[Said] = []
+    train(recipe, said.append, folder, lambda: False, processes=0)
+    evidence = [event for event in said if isinstance(event, Evidence)]
+    assert [one.epoch for one in evidence] == [1, 2]
+    return {(one.code, one.path) for one in judge(recipe, evidence, 130, 10)}
+
+
+def test_nothing_is_found_where_everything_is_connected(tmp_path: Path):
+    assert codes(tmp_path) == set()
+
+
+@pytest.mark.parametrize("kind", ["coupled", "decoupled"])
+def test_nothing_is_found_with_the_other_decays_either(tmp_path: Path, kind: str):
+    assert codes(tmp_path, optimizer={"weight_decay": {"kind": kind, "value": 0.01}}) == set()
+
+
+@pytest.mark.parametrize("position", [0, 1, 4, 5, 6, 7])
+def test_an_operation_that_does_nothing_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, position: int):
+    cut = ALL["augment"][position]["op"]
+    really: Callable[..., Any] = host.changed
+
+    def changed(pictures: np.ndarray, operation: Operation, drawn: Draws) -> np.ndarray:
+        return pictures if operation.op == cut else really(pictures, operation, drawn)
+
+    monkeypatch.setattr(host, "changed", changed)
+    assert ("no_effect", f"augment.{position}") in codes(tmp_path)
+
+
+def test_mixup_that_is_never_called_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    really = selections.selections
+
+    def unmixed(recipe: Recipe, images: int, epoch: int) -> list[selections.Selection]:
+        return [selections.Selection(one.pictures) for one in really(recipe, images, epoch)]
+
+    monkeypatch.setattr("trainer.train.selections", unmixed)
+    found = codes(tmp_path)
+    assert {("no_effect", "mixup"), ("labels_not_mixed", "mixup")} <= found
+
+
+def test_labels_that_stay_hard_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("trainer.train.labels_of", lambda one, labels, classes: labels[one.pictures])
+    assert ("labels_not_mixed", "mixup") in codes(tmp_path)
+
+
+def test_operations_that_the_batches_of_the_run_do_not_get_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The preview and the measurement work, what is trained on is something else."""
+
+    def plain(pipeline: host.Pipeline, epoch: int, selection: selections.Selection) -> np.ndarray:
+        return pipeline.evaluation(pipeline.images[selection.pictures])
+
+    monkeypatch.setattr(host.Pipeline, "batch", plain)
+    assert ("another_batch", "augment") in codes(tmp_path)
+
+
+def test_draws_that_are_made_once_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """As a function that is traced once draws once."""
+    really = host.Pipeline._epoch_draws
+    monkeypatch.setattr(host.Pipeline, "_epoch_draws", lambda pipeline, _epoch: really(pipeline, 1))
+    assert ("drawn_once", "augment_when") in codes(tmp_path, mixup=None)
+
+
+def test_pictures_that_should_change_once_and_change_each_epoch_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(crew.Crew, "change_once", lambda *_: None)
+    really = host.Pipeline._epoch_draws
+
+    def forgetful(pipeline: host.Pipeline, epoch: int) -> Any:
+        pipeline.is_once = False
+        return really(pipeline, epoch)
+
+    monkeypatch.setattr(host.Pipeline, "_epoch_draws", forgetful)
+    found = codes(tmp_path, mixup=None, augment_when="once")
+    assert ("drawn_again", "augment_when") in found
+
+
+@pytest.mark.parametrize("kind", ["l2", "coupled"])
+def test_a_decay_that_is_added_to_a_local_name_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str):
+    """`for g, v in zip(grads, weights): g += v * wd`, as the notebook of the original experiment had it."""
+    from trainer.engine.tensorflow import TensorFlowEngine
+
+    monkeypatch.setattr(TensorFlowEngine, "_pull", lambda *_: 0.0)
+    found = codes(tmp_path, optimizer={"weight_decay": {"kind": kind, "value": 0.01}})
+    assert ("no_decay", "optimizer.weight_decay") in found
+
+
+def test_a_decoupled_decay_that_touches_no_weight_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from trainer.engine.tensorflow import TensorFlowEngine
+
+    really = TensorFlowEngine.compile
+
+    def forgetful(engine: Any, *sizes: Any) -> None:
+        engine.decayed = []
+        really(engine, *sizes)
+        engine.decayed = [weight for weight in engine.weights if len(weight.shape) == 4]
+
+    monkeypatch.setattr(TensorFlowEngine, "compile", forgetful)
+    found = codes(tmp_path, optimizer={"weight_decay": {"kind": "decoupled", "value": 0.01}})
+    assert ("no_decay", "optimizer.weight_decay") in found
+
+
+def test_label_smoothing_that_the_loss_does_not_see_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from trainer.engine.tensorflow import TensorFlowEngine
+
+    really = TensorFlowEngine.compile
+
+    def forgetful(engine: Any, *sizes: Any) -> None:
+        engine.loss = engine.loss.model_copy(update={"label_smoothing": 0.0})
+        really(engine, *sizes)
+
+    monkeypatch.setattr(TensorFlowEngine, "compile", forgetful)
+    assert ("labels_not_smoothed", "loss.label_smoothing") in codes(tmp_path, mixup=None)
+
+
+def test_a_schedule_that_the_optimiser_does_not_follow_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from trainer.engine.rate_table import RateTable
+
+    monkeypatch.setattr(RateTable, "__call__", lambda table, step: table._table[0])
+    assert ("another_rate", "schedule") in codes(tmp_path)
+
+
+def test_an_input_range_that_is_not_kept_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(host, "normalisation", lambda *_: (np.ones(3, np.float32), np.zeros(3, np.float32)))
+    assert ("another_range", "normalize") in codes(tmp_path)
