@@ -1,7 +1,7 @@
 """Plotly figures of a run and of a schedule as plain dicts: pure functions of rows and recipes.
 
-Colours come from the page's own tokens. A trace's `meta.field` names the column of an epoch that it shows, so that the browser can extend it as epochs
-arrive; `meta.role` names its colour. Must not know the database or the browser.
+A trace's `meta.field` names the column of an epoch that it shows, so that the browser can extend it as epochs
+arrive; `meta.role` names its colour, which comes from the page's own tokens. Must not know the database or the browser.
 """
 
 from __future__ import annotations

@@ -229,7 +229,9 @@ def _read(tree: Any, part: type[Part]) -> dict[str, Any]:
         return {}
     read = dict(tree)
     for name, info in part.model_fields.items():
-        if get_origin(info.annotation) is list:
+        if name == "knots" and isinstance(tree.get(name), str):
+            read[name] = [knot.split(":") for knot in tree[name].split(",") if knot.strip()]
+        elif get_origin(info.annotation) is list:
             annotation = get_args(info.annotation)[0]
             entries = tree.get(name, {})
             ordered = sorted(entries, key=lambda key: (len(key), key)) if isinstance(entries, dict) else []
@@ -240,8 +242,6 @@ def _read(tree: Any, part: type[Part]) -> dict[str, Any]:
             read[name] = _read(tree.get(name, {}), inner)
         elif info.annotation is bool:
             read[name] = name in tree
-        elif name == "knots" and isinstance(tree.get(name), str):
-            read[name] = [knot.split(":") for knot in tree[name].split(",") if knot.strip()]
         elif tree.get(name) == "" and NoneType in get_args(info.annotation):
             read[name] = None
     return read

@@ -12,14 +12,16 @@ import numpy as np
 
 from app import advice, charts
 from app.form_posts import Posted
-from app.previews import Augmentation, rates
+from app.previews import Augmentation, no_step
 from app.problems import InvalidRecipe
 from app.recipes import training_pictures
 from app.state import State
 from trainer.recipe import Recipe
 from trainer.recipe_warning import RecipeWarning
+from trainer.schedules import Float64, calendar, rates_at
 
 TABLE_ROWS = 24  # of epochs, beside the curve
+LOOKED_AT_STEPS = 20_000  # evenly, where a run has more: for its peak and its steepest change
 STAND_IN = "digits"  # where the chosen data set is not on this machine yet
 
 
@@ -79,21 +81,29 @@ def _pictures(recipe: Recipe, here: State, count: int) -> dict[str, Any]:
 
 
 def _curve(recipe: Recipe, train_images: int) -> Curve:
-    per_step = rates(recipe, train_images).astype(float)
-    steps = len(per_step)
-    per_epoch = steps // recipe.epochs
-    change = np.diff(per_step) * per_epoch if steps > 1 else np.zeros(1)
-    peak = int(np.argmax(per_step))
-    shown = np.unique(np.linspace(1, recipe.epochs, min(recipe.epochs, TABLE_ROWS)).round().astype(int))
+    run = calendar(recipe, train_images)
+    if not run.total:
+        raise no_step(train_images)
+    looked_at = np.unique(np.linspace(0, run.total - 1, min(run.total, LOOKED_AT_STEPS)).round())
+    found = rates_at(recipe, train_images, looked_at).astype(float)
+    change = np.diff(found) / np.diff(looked_at) * run.per_epoch if run.total > 1 else np.zeros(1)
+    peak = int(np.argmax(found))
+    shown = np.unique(np.linspace(1, recipe.epochs, min(recipe.epochs, TABLE_ROWS)).round())
+    first, last = (rates_at(recipe, train_images, at).tolist() for at in _ends(shown, run.per_epoch))
     return Curve(
         figure=charts.of_schedule(recipe, train_images),
-        steps=steps,
-        per_epoch=per_epoch,
-        peak=per_step[peak],
-        peak_epoch=(peak + 1) / per_epoch,
-        last=per_step[-1],
+        steps=run.total,
+        per_epoch=run.per_epoch,
+        peak=found[peak],
+        peak_epoch=(looked_at[peak] + 1) / run.per_epoch,
+        last=found[-1],
         rise=max(change.max(), 0.0),
         fall=max(-change.min(), 0.0),
         lasting=1 / (1 - recipe.optimizer.momentum),
-        rows=[(int(n), per_step[(n - 1) * per_epoch], per_step[n * per_epoch - 1]) for n in shown],
+        rows=list(zip(shown.astype(int).tolist(), first, last, strict=True)),
     )
+
+
+def _ends(epochs: Float64, per_epoch: int) -> tuple[Float64, Float64]:
+    """The first and the last step of each epoch (from 1)."""
+    return (epochs - 1) * per_epoch, epochs * per_epoch - 1

@@ -67,12 +67,14 @@ def rates(recipe: Recipe, train_images: int) -> NDArray[np.float32]:
     """The learning rate of every step. Raises InvalidRecipe where there is no step, or too many to show."""
     total = calendar(recipe, train_images).total
     if not total:
-        raise InvalidRecipe(
-            [("batch_size", f"leaves no step for {train_images} training pictures: take smaller batches")]
-        )
+        raise no_step(train_images)
     if total > MOST_STEPS:
         raise InvalidRecipe([("epochs", f"make {total:,} steps; a preview shows at most {MOST_STEPS:,}")])
     return learning_rates(recipe, train_images)
+
+
+def no_step(train_images: int) -> InvalidRecipe:
+    return InvalidRecipe([("batch_size", f"leaves no step for {train_images} training pictures: take smaller batches")])
 
 
 class Previews:
@@ -96,7 +98,7 @@ class Previews:
         pipeline = Pipeline(recipe, shelf.images, self._normalisation(recipe.normalize, shelf))
         selection = first_places(recipe, len(shelf.labels), 1, count)
         if not len(selection):
-            raise InvalidRecipe([("batch_size", "leaves no step: take smaller batches")])
+            raise no_step(len(shelf.labels))
         stages = [
             (stage.name, stage.position, _seen(stage.name, stage.position, stage.pictures, pipeline))
             for stage in pipeline.stages(1, selection)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -52,6 +53,7 @@ def environment() -> Environment:
         "json_data": json_data,
         "first_sentence": lambda text: text.partition(". ")[0].removesuffix(".") + ".",
         "compact_json": lambda value: json.dumps(value, separators=(",", ":")),
+        "field_id": field_id,
         "pretty_json": lambda value: json.dumps(value, indent=2),
     }
     made.globals["static"] = static
@@ -85,6 +87,11 @@ def when(time: datetime | None) -> Markup | str:
     if time is None:
         return "–"
     return Markup('<time datetime="{}">{} UTC</time>').format(time.isoformat(), time.strftime("%Y-%m-%d %H:%M"))
+
+
+def field_id(path: str) -> str:
+    """The id of the field in which a knob is typed: knots share one."""
+    return re.sub(r"(\.knots)\..*", r"\1", path).replace(".", "-")
 
 
 def json_data(value: Any) -> Markup:

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import latency, memory, overhead, quickstart
+from benchmarks import latency, memory, overhead, pipeline, previews, quickstart
 from benchmarks.figures import Figure
 
 PARTS: dict[str, Callable[[Path], list[Figure]]] = {
@@ -16,6 +16,8 @@ PARTS: dict[str, Callable[[Path], list[Figure]]] = {
     "latency": latency.measure,
     "quickstart": quickstart.measure,
     "overhead": overhead.measure,
+    "previews": previews.measure,
+    "pipeline": pipeline.measure,
 }
 
 

@@ -55,8 +55,10 @@ def recipe_of(client: TestClient, preset: str, partial: dict[str, Any]) -> dict[
 
 
 def test_a_partial_recipe_merges_key_by_key(client: TestClient):
-    base = PRESETS["resnet9"].recipe.model_dump(mode="json")
-    merged = recipe_of(client, "resnet9", {"schedule": {"max_lr": 0.2}, "optimizer": {"weight_decay": {"value": 0}}})
+    base = PRESETS["seed-readme-fixed"].recipe.model_dump(mode="json")
+    merged = recipe_of(
+        client, "seed-readme-fixed", {"schedule": {"max_lr": 0.2}, "optimizer": {"weight_decay": {"value": 0}}}
+    )
 
     assert merged["schedule"] == base["schedule"] | {"max_lr": 0.2}
     assert merged["optimizer"] == base["optimizer"] | {"weight_decay": base["optimizer"]["weight_decay"] | {"value": 0}}
@@ -64,30 +66,32 @@ def test_a_partial_recipe_merges_key_by_key(client: TestClient):
 
 
 def test_a_schedule_of_another_kind_replaces_the_whole(client: TestClient):
-    merged = recipe_of(client, "resnet9", {"schedule": {"kind": "constant"}})
+    merged = recipe_of(client, "seed-readme-fixed", {"schedule": {"kind": "constant"}})
 
     assert merged["schedule"] == {"kind": "constant", "lr": 0.1}
 
 
 def test_a_schedule_of_the_same_kind_merges(client: TestClient):
-    merged = recipe_of(client, "resnet9", {"schedule": {"kind": "triangular", "base_lr": 0.01}})
+    merged = recipe_of(client, "seed-readme-fixed", {"schedule": {"kind": "triangular", "base_lr": 0.01}})
 
-    assert merged["schedule"] == {"kind": "triangular", "base_lr": 0.01, "max_lr": 0.4, "step_epochs": 4}
+    assert merged["schedule"] == {"kind": "triangular", "base_lr": 0.01, "max_lr": 0.4, "step_epochs": 4.9152}
 
 
 def test_another_data_set_forgets_the_old_one_s_limits(client: TestClient):
-    merged = recipe_of(client, "resnet9-small", {"dataset": {"name": "digits"}})
+    merged = recipe_of(client, "seed-readme-fixed-small", {"dataset": {"name": "digits"}})
 
     assert merged["dataset"] == {"name": "digits", "train_limit": None, "val_limit": None, "val_from_train": None}
 
 
 def test_lists_replace(client: TestClient):
-    assert recipe_of(client, "resnet9", {"augment": []})["augment"] == []
-    assert recipe_of(client, "resnet9", {"augment": [{"op": "flip"}]})["augment"] == [{"op": "flip", "p": 0.5}]
+    assert recipe_of(client, "seed-readme-fixed", {"augment": []})["augment"] == []
+    assert recipe_of(client, "seed-readme-fixed", {"augment": [{"op": "flip"}]})["augment"] == [
+        {"op": "flip", "p": 0.5}
+    ]
 
 
 def test_null_is_a_value(client: TestClient):
-    merged = recipe_of(client, "resnet9-small", {"dataset": {"train_limit": None}})
+    merged = recipe_of(client, "seed-readme-fixed-small", {"dataset": {"train_limit": None}})
 
     assert merged["dataset"]["train_limit"] is None
     assert merged["dataset"]["val_limit"] == 1000

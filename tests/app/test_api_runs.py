@@ -17,7 +17,7 @@ from tests.app.cast import Hand, epoch, started, step, trained
 def test_a_list_is_filtered(client: TestClient, state: State):
     done = trained(client, state, name="Alpha", tags=["sweep", "x"])
     waiting = launched(client, name="beta", notes="about alpha")["id"]
-    cifar = client.post("/api/v1/runs", json={"preset": "resnet9", "tags": ["sweep"]}).json()["runs"][0]["id"]
+    cifar = client.post("/api/v1/runs", json={"preset": "seed-readme-fixed", "tags": ["sweep"]}).json()["runs"][0]["id"]
     client.post(f"/api/v1/runs/{cifar}/cancel")
 
     cases: list[tuple[dict[str, Any], set[int]]] = [
@@ -29,7 +29,7 @@ def test_a_list_is_filtered(client: TestClient, state: State):
         ({"tag": "sweep"}, {done, cifar}),
         ({"tag": "swee"}, set()),
         ({"q": "ALPHA"}, {done, waiting}),
-        ({"q": "resnet9"}, {cifar}),
+        ({"q": "readme-fixed"}, {cifar}),
         ({"q": "%"}, set()),
         ({"q": "_"}, set()),
         ({"tag": "sweep", "status": "succeeded", "q": "alp"}, {done}),

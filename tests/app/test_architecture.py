@@ -22,7 +22,10 @@ LIGHT = {
     "trainer.recipe", "trainer.knobs", "trainer.presets", "trainer.schedules", "trainer.datasets", "trainer.events",
     "trainer.augment.draws", "trainer.augment.operations", "trainer.worker", "trainer.client", "trainer.spool",
     "trainer.child", "trainer.devices", "trainer.exits", "trainer.parent", "trainer.failures",
-    "trainer.models.layers", "trainer.models.resnet9",
+    "trainer.models.layers", "trainer.models.resnet9", "trainer.gallery", "trainer.check", "trainer.check_rates",
+    "trainer.check_knobs", "trainer.evidence", "trainer.preset", "trainer.presets_seed", "trainer.presets_trials",
+    "trainer.presets_page", "trainer.recipe_warning", "trainer.recipe_model", "trainer.recipe_optimizer",
+    "trainer.recipe_schedule", "trainer.augment.selections", "trainer.augment.normalisation",
 }  # fmt: skip
 
 # Who may read the environment, and why.
@@ -142,10 +145,19 @@ FORBIDDEN = {
     "app/recipes.py": {"sqlalchemy", "fastapi", "app.models", "app.database"},
     "app/forms.py": {"sqlalchemy", "fastapi", "jinja2", "app"},
     "app/charts.py": {"sqlalchemy", "fastapi", "app.models", "app.database"},
+    "app/previews.py": {"sqlalchemy", "fastapi", "starlette", "jinja2", "app.models", "app.state", "app.forms"},
+    "app/preview_panel.py": {"sqlalchemy", "fastapi", "starlette", "jinja2", "app.models", "app.preview_pages"},
+    "app/advice.py": {"fastapi", "starlette", "jinja2", "app.models", "app.state", "app.pages", "app.preview_panel"},
+    "app/measured.py": {"sqlalchemy", "fastapi", "starlette", "app.models", "app.database", "trainer.evidence"},
+    "app/preview_schemas.py": {"sqlalchemy", "fastapi", "app.models", "app.state"},
+    "app/form_posts.py": {"app.launch_pages", "app.preview_pages", "app.database", "sqlalchemy"},
     "app/rendering.py": {"sqlalchemy", "app.models", "app.database"},
     "app/security.py": {"app.api", "app.pages", "app.database", "sqlalchemy"},
     "app/up.py": {"app.models", "app.database", "sqlalchemy"},
     "trainer/recipe.py": {"numpy", "trainer.presets", "trainer.schedules"},
+    "trainer/gallery.py": {"imgaug", "trainer.augment"},
+    "trainer/check.py": {"trainer.evidence", "trainer.events"},
+    "trainer/evidence.py": {"trainer.check", "trainer.train", "trainer.witness"},
     "trainer/spool.py": {"httpx2", "subprocess", "trainer.child", "trainer.client"},
     "trainer/client.py": {"subprocess", "trainer.child", "trainer.worker"},
     "trainer/child.py": {"httpx2", "trainer.client"},
@@ -166,9 +178,9 @@ def test_only_the_routes_know_http():
         for path in sources("app")
         if any(name.partition(".")[0] in {"fastapi", "starlette"} for name in imports(path))
     }
-    allowed = {"answers", "api", "health", "launch_pages", "live", "pages", "plotly_js", "previews", "rendering"}
+    allowed = {"answers", "api", "health", "launch_pages", "live", "pages", "plotly_js", "rendering"}
     allowed |= {"security", "state", "streams", "web", "worker_api", "board_pages", "compare_pages", "artifacts"}
-    allowed |= {"architecture_pages"}
+    allowed |= {"architecture_pages", "form_posts", "login_pages", "preview_pages"}
     assert knowing <= {f"app/{name}.py" for name in allowed}
 
 

@@ -130,7 +130,7 @@ def test_a_run_takes_its_rows_with_it(state: State):
 
 def test_a_row_of_no_run_is_refused(state: State):
     with pytest.raises(IntegrityError), state.records.write() as session:
-        session.execute(text("INSERT INTO attempts SELECT 99, 1, 'w', 'd', '2026', 0,0,0,0,0,0,0,0,0"))
+        session.execute(text("INSERT INTO attempts SELECT 99, 1, 'w', 'd', '2026', 0,0,0,0,0,0,0,0,0,'[]'"))
 
 
 @pytest.mark.parametrize(

@@ -10,24 +10,43 @@ from fastapi.testclient import TestClient
 
 from app import forms
 from tests.app.form_fields import Fields
-from trainer.augment.operations import Cutout, Flip, PadCrop
+from trainer.augment.operations import Blur, Crop, Cutout, CutoutSquare, Flip, Mixup, Pad, PadCrop, Rotate
 from trainer.presets import PRESETS
-from trainer.recipe import Constant, Recipe
+from trainer.recipe import Recipe
+from trainer.recipe_optimizer import Ema
+from trainer.recipe_schedule import (
+    Constant,
+    ExpRange,
+    OneCycle,
+    Piecewise,
+    Sine,
+    Slopes,
+    StepDecay,
+    Triangular,
+    Triangular2,
+)
 
-ALL_OPERATIONS = Recipe(augment=[PadCrop(), Flip(), Cutout()])
-CONSTANT = Recipe(schedule=Constant())
-RECIPES = {name: preset.recipe for name, preset in PRESETS.items()} | {"all": ALL_OPERATIONS, "constant": CONSTANT}
+SCHEDULES = (Constant, Triangular, Triangular2, ExpRange, Sine, Piecewise, Slopes, StepDecay, OneCycle)
+OPERATIONS = [Rotate(), Flip(), Pad(), Crop(), PadCrop(), Blur(), Cutout(), CutoutSquare()]
+EVERYTHING = Recipe(augment=OPERATIONS, mixup=Mixup(), ema=Ema())
+RECIPES = {
+    **{name: preset.recipe for name, preset in PRESETS.items()},
+    **{kind.__name__: Recipe(schedule=kind()) for kind in SCHEDULES},
+    "everything": EVERYTHING,
+}
 
 
 def leaves(value: Any, path: str = "") -> Iterator[str]:
-    """The path of every knob of a complete recipe as JSON."""
-    if isinstance(value, dict):
+    """The path of every knob of a complete recipe as JSON; knots are one, and what is left out has none."""
+    if path.endswith(".knots"):
+        yield path
+    elif isinstance(value, dict):
         for key, inner in value.items():
             yield from leaves(inner, f"{path}.{key}".strip("."))
     elif isinstance(value, list):
         for index, inner in enumerate(value):
             yield from leaves(inner, f"{path}.{index}")
-    else:
+    elif path not in forms.OPTIONAL:
         yield path
 
 
@@ -62,14 +81,14 @@ def test_the_form_has_every_knob_of_the_recipe(name: str):
 
 
 def test_every_knob_is_labelled_and_explained():
-    found = list(knobs(forms.sections(ALL_OPERATIONS.model_dump(mode="json"), {}, ["digits"])))
+    found = list(knobs(forms.sections(EVERYTHING.model_dump(mode="json"), {}, ["digits"])))
 
-    assert len(found) > 30
+    assert len(found) > 60
     for knob in found:
         assert knob.title, knob.path
         assert knob.title != knob.path
         assert knob.help.endswith((".", ")")), knob.path
-        if knob.kind in {"number", "whole"}:
+        if knob.kind in {"number", "whole"}:  # a knob without limits would take anything
             assert knob.range, knob.path
         if knob.kind == "choice":
             assert str(knob.value) in knob.choices
@@ -136,7 +155,7 @@ def test_the_buttons_of_the_list_change_its_shape(action: str, expected: list[st
 
 
 def test_the_offered_operations_are_the_recipe_s():
-    assert forms.operations() == ["pad_crop", "flip", "cutout"]
+    assert forms.operations() == [one.op for one in OPERATIONS]
 
 
 def test_another_kind_brings_its_own_knobs():
@@ -145,6 +164,78 @@ def test_another_kind_brings_its_own_knobs():
 
     assert {"schedule.kind", "schedule.lr"} <= paths
     assert "schedule.max_lr" not in paths
+
+
+def test_what_was_another_kind_s_is_forgotten_with_its_fields():
+    typed = {"schedule": {"kind": "constant", "max_lr": "0.3", "lr": "x"}, "augment": [], "epochs": "3"}
+
+    assert forms.reshaped(typed, "shape")["schedule"] == {"kind": "constant", "lr": "x"}
+    assert forms.reshaped(typed, "shape")["epochs"] == "3"
+    assert typed["schedule"] == {"kind": "constant", "max_lr": "0.3", "lr": "x"}
+
+
+@pytest.mark.parametrize(
+    ("action", "expected"),
+    [
+        ("with.mixup", {"mixup": {}, "ema": None}),
+        ("with.ema", {"mixup": None, "ema": {}}),
+        ("without.mixup", {"mixup": None, "ema": None}),
+        ("with.schedule", {"mixup": None, "ema": None}),
+        ("without.model", {"mixup": None, "ema": None}),
+    ],
+)
+def test_only_what_may_be_left_out_is_added_and_left_out(action: str, expected: dict):
+    before = {"mixup": None, "ema": None, "augment": [], "model": {}, "schedule": {}}
+
+    assert forms.reshaped(before, action) == before | expected
+
+
+@pytest.mark.parametrize(("seed", "next_one"), [("7", 8), (7, 8), (2**32 - 1, 0), ("x", 0), ("", 0), ("9" * 50, 0)])
+def test_another_seed_is_the_next_one_that_a_recipe_may_have(seed: Any, next_one: int):
+    assert forms.reshaped({"seed": seed, "augment": []}, "seed")["seed"] == next_one
+
+
+def test_a_part_that_is_left_out_has_no_fields_and_can_be_added():
+    values = Recipe().model_dump(mode="json")
+    found = {section.path: section for section in forms.sections(values, {}, [])}
+
+    assert {path for path, section in found.items() if section.is_left_out} == forms.OPTIONAL == {"mixup", "ema"}
+    assert found["mixup"].knobs == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "read"),
+    [
+        ("0:0, 5:0.4, 24:0", [["0", "0"], ["5", "0.4"], ["24", "0"]]),
+        (" 0 : 0 ,5:.4,", [["0 ", " 0 "], ["5", ".4"]]),
+        ("5", [["5"]]),
+        ("1:2:3", [["1", "2", "3"]]),
+        ("", []),
+    ],
+)
+def test_knots_are_read_as_they_are_typed(typed: str, read: list):
+    found = forms.from_text({"schedule.kind": "piecewise", "schedule.knots": typed})["schedule"]["knots"]
+
+    assert [[part.strip() for part in knot] for knot in found] == [[part.strip() for part in knot] for knot in read]
+
+
+def test_knots_are_shown_short_and_unchanged():
+    def shown(*knots: list[float]) -> Any:
+        values = {"schedule": {"kind": "piecewise", "knots": list(knots)}}
+        return next(knob for knob in knobs(forms.sections(values, {}, [])) if knob.path == "schedule.knots").value
+
+    assert shown([0.0, 0.0], [5.0, 0.4], [24.0, 0.0]) == "0:0, 5:0.4, 24:0"
+    assert shown([2.6, 0.1 + 0.2]) == "2.6:0.30000000000000004"
+    assert shown(["x", " 1"], ["7"]) == "x:1, 7"
+
+
+def test_a_mistake_in_one_knot_stands_beside_the_field_and_says_which():
+    values = {"schedule": {"kind": "piecewise", "knots": [["0", "0"], ["5", "x"]]}}
+    errors = {"schedule.knots.1.1": "must be a number"}
+
+    wrong = {knob.path: knob.error for knob in knobs(forms.sections(values, errors, [])) if knob.error}
+
+    assert wrong == {"schedule.knots": "2: must be a number"}
 
 
 def test_a_wrong_value_stays_in_its_field_with_its_message():

@@ -98,7 +98,7 @@ def test_the_cookie_is_sent_over_https_only_where_there_is_https(tmp_path: Path)
 
 @pytest.mark.parametrize("token", ["", "wrong", TOKEN[:-1], TOKEN + "x", TOKEN.upper(), "\ud83d\ude00"])
 def test_a_wrong_token_does_not_log_in(guarded: TestClient, monkeypatch: pytest.MonkeyPatch, token: str):
-    monkeypatch.setattr("app.launch_pages.WRONG_TOKEN_S", 0.0)
+    monkeypatch.setattr("app.login_pages.WRONG_TOKEN_S", 0.0)
     answer = guarded.post("/login", data={"token": token.encode("utf-16", "surrogatepass").decode("utf-16")})
 
     assert answer.status_code == 403

@@ -134,7 +134,8 @@ def test_every_page_works_without_javascript(site: Site, browser: Browser) -> No
 @pytest.mark.parametrize("path", ["/", "/runs", "/runs/new", "/runs/1"])
 def test_no_page_is_wider_than_its_window(site: Site, page: Page, path: str, width: int) -> None:
     site.serve()
-    site.launch(preset="resnet9", name="A run with a name that goes on for longer than anybody would like " * 2)
+    long_name = "A run with a name that goes on for longer than anybody would like " * 2
+    site.launch(preset="seed-readme-fixed", name=long_name)
 
     page.set_viewport_size({"width": width, "height": 800})
     page.goto(site.url + path)

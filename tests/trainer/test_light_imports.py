@@ -9,12 +9,17 @@ import pytest
 
 LIGHT = [
     "trainer.recipe",
+    "trainer.recipe_warning",
     "trainer.presets",
     "trainer.schedules",
     "trainer.datasets",
+    "trainer.gallery",
+    "trainer.check",
+    "trainer.evidence",
     "trainer.augment.draws",
     "trainer.augment.operations",
     "trainer.augment.selections",
+    "trainer.augment.normalisation",
     "trainer.models.layers",
     "trainer.models.resnet9",
     "trainer.devices",

@@ -1,0 +1,61 @@
+"""What the previews cost the web process: server time of a schedule and of sixteen pictures, and its memory after."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from benchmarks.figures import Figure, median
+from tests.e2e.processes import Site
+
+ROUNDS = 15
+SCHEDULE = {
+    "schedule": {"kind": "sine"},
+    "epochs": 100,
+    "batch_size": 500,
+    "dataset": {"name": "cifar10"},
+}  # 10,000 steps
+EVERYTHING = [{"op": "rotate"}, {"op": "flip"}, {"op": "pad_crop"}, {"op": "blur"}, {"op": "cutout"}]
+PICTURES = {"dataset": {"name": "digits"}, "augment": EVERYTHING, "mixup": {"pairing": "permute"}, "count": 16}
+
+
+def measure(folder: Path) -> list[Figure]:
+    site = Site(folder)
+    try:
+        web = site.serve()
+        before = _rss(web.pid)
+        schedule = [_seconds(site, "schedule", SCHEDULE) for _ in range(ROUNDS)]
+        first = _seconds(site, "augmentation", PICTURES)
+        pictures = [_seconds(site, "augmentation", PICTURES | {"seed": seed}) for seed in range(ROUNDS)]
+        after = _rss(web.pid)
+        return [
+            Figure("schedule preview, 10,000 steps", f"median {median(schedule) * 1000:.0f} ms", "≤ 50 ms"),
+            Figure(
+                "preview of 16 pictures, 6 operations, every stage",
+                f"median {median(pictures) * 1000:.0f} ms, worst {max(pictures) * 1000:.0f} ms",
+                "≤ 400 ms",
+            ),
+            Figure("the first one, which loads imgaug", f"{first:.1f} s", "–"),
+            Figure("web process, resident, before and after", f"{before:.0f} and {after:.0f} MiB", "≤ 300 MiB"),
+        ]
+    finally:
+        site.close()
+
+
+def _seconds(site: Site, what: str, body: dict[str, Any]) -> float:
+    request = urllib.request.Request(
+        f"{site.url}/api/v1/previews/{what}", json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    began = time.perf_counter()
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        answer.read()
+    return time.perf_counter() - began
+
+
+def _rss(pid: int) -> float:
+    return float(psutil.Process(pid).memory_info().rss) / 2**20
