@@ -11,7 +11,7 @@ DEV := requirements-dev.txt
 READY := .venv/run-$(if $(GPU),gpu,cpu).done
 LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q
 
-.PHONY: help setup run test test-all test-compose bench pictures lint format lock clean
+.PHONY: help setup run test test-all test-presets test-compose bench pictures lint format lock clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,9 +24,12 @@ run: $(READY) ## set up what is missing, then start the app and a worker for eac
 test: .venv/dev.done ## every check that a change must pass: lint, types, unit, real processes, a browser
 	$(MAKE) --no-print-directory lint
 	$(BIN)/python tests/chromium.py
-	$(BIN)/python -m pytest -m "not compose"
+	$(BIN)/python -m pytest -m "not compose and not presets"
 
-test-all: test test-compose ## everything, the composed system included
+test-all: test test-presets test-compose ## everything, every preset and the composed system included
+
+test-presets: .venv/dev.done ## train every preset for two small epochs
+	$(BIN)/python -m pytest -m presets tests/trainer
 
 test-compose: .venv/dev.done ## build the images and drive the composed system (skips where no engine can run)
 	$(BIN)/python -m pytest -m compose tests/e2e

@@ -57,3 +57,37 @@ def form(client: TestClient, **changes: str) -> dict[str, str]:
     """The fields of the form as it is shown, some of them filled in otherwise."""
     fields = Fields(client.get("/runs/new").text).sent
     return fields | {key.replace("__", "."): value for key, value in changes.items()}
+
+
+class Buttons(HTMLParser):
+    """(address, value) of every button of the recipe's form that says what to do, wherever on the page it stands."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, str]] = []
+        self.disabled: list[str] = []
+        self._inside = False
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        if tag == "form":
+            self._inside = "data-recipe" in given
+        if tag == "button" and given.get("name") == "do" and (self._inside or given.get("form") == "recipe"):
+            if "disabled" in given:
+                self.disabled.append(str(given["value"]))
+            else:
+                self.found.append((str(given["formaction"]), str(given["value"])))
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "form":
+            self._inside = False
+
+
+def pressed(client: TestClient, page: str, value: str) -> str:
+    """The page that comes after the button with this value, as without JavaScript; the button must be there."""
+    addresses = [address for address, found in Buttons(page).found if found == value]
+    assert addresses, f"there is no button {value}"
+    answer = client.post(addresses[0], data=Fields(page).sent | {"do": value})
+    assert answer.status_code == 200, answer.text
+    return answer.text

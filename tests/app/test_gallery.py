@@ -14,16 +14,14 @@ import pytest
 from PIL import Image
 
 from tests.app.cast import until
+from tests.app.small_data import CIFAR, made
 from tests.app.source_tree import ROOT
-from tests.trainer.conftest import published_cifar10, tar_of, write_folder
+from tests.trainer.conftest import published_cifar10, tar_of
 from trainer import datasets
 from trainer.augment.normalisation import normalisation
 from trainer.failures import DatasetDamaged, DatasetMissing, RecipeMistake
 from trainer.gallery import Gallery, PictureFile
 from trainer.recipe import Dataset
-
-CIFAR = "cifar-10-batches-py"
-CLASSES = ("cat", "dog")
 
 
 @pytest.fixture
@@ -34,26 +32,6 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 def gallery(root: Path, tmp_path: Path) -> Gallery:
     return Gallery(root, tmp_path / "previews")
-
-
-def picture_folder(home: Path, pictures: int = 5) -> None:
-    """A data set of one's own: `pictures` of each class, each of another colour and size."""
-    random = np.random.default_rng(len(home.name))
-    for split in ("train", "test"):
-        for label in CLASSES:
-            (home / split / label).mkdir(parents=True)
-            for number in range(pictures):
-                pixels = random.integers(0, 256, (20 + number, 40, 3), dtype=np.uint8)
-                Image.fromarray(pixels).save(home / split / label / f"{number}.png")
-
-
-def made(name: str, root: Path) -> str:
-    """The data set `name` under `root`, small; answers its name in a recipe."""
-    if name == "cifar10":
-        write_folder(root / CIFAR, published_cifar10())
-    elif name.startswith("folder:"):
-        picture_folder(root / name.removeprefix("folder:"))
-    return name
 
 
 def files_of(gallery: Gallery) -> dict[str, int]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from app.state import State
-from tests.app.test_gallery import made
+from tests.app.small_data import made
 from trainer import datasets
 from trainer.augment.crew import Crew
 from trainer.augment.normalisation import shown

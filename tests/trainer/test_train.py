@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from trainer.events import EpochEnded, Finished, Said, Started, Step
+from trainer.events import EpochEnded, Evidence, Finished, Said, Started, Step
 from trainer.failures import Diverged, RecipeMistake, Stopped
 from trainer.recipe import Recipe
 from trainer.train import train
@@ -34,11 +34,11 @@ def frameworks() -> None:
         assert tensorflow.__version__
 
 
-def test_a_run_says_started_its_epochs_and_finished_in_that_order(tmp_path: Path):
+def test_a_run_says_started_its_epochs_with_their_evidence_and_finished_in_that_order(tmp_path: Path):
     said: list[Said] = []
     train(Recipe.model_validate(SMALL), said.append, tmp_path, lambda: False)
     assert [type(event) for event in said if not isinstance(event, Step)] == [
-        Started, EpochEnded, EpochEnded, Finished,
+        Started, Evidence, EpochEnded, Evidence, EpochEnded, Finished,
     ]  # fmt: skip
     assert not [thread for thread in threading.enumerate() if thread.name in {"feed", "progress"}]
 

@@ -136,8 +136,13 @@ def noise(noise_seed: NDArray[np.uint32], count: int) -> NDArray[np.float32]:
     Value j of a picture is a hash of (seed, j), so any engine can compute any of them alone, with 32-bit
     integers only. The hash is Chris Wellons' "lowbias32" (nullprogram.com, "Prospecting for Hash Functions").
     """
+    return noise_at(noise_seed[:, None], np.arange(count)[None, :], count)
+
+
+def noise_at(noise_seed: NDArray[np.uint32], j: NDArray[np.int64], count: int) -> NDArray[np.float32]:
+    """Value `j` (below `count`) of each seed's noise; both of shapes that NumPy can lay over each other."""
     counter = _mixed(np.arange(count, dtype=np.uint32) * np.uint32(0x9E3779B9))
-    bits = _mixed(counter[None, :] ^ _mixed(noise_seed)[:, None])
+    bits = _mixed(counter[j] ^ _mixed(noise_seed))
     return (bits >> np.uint32(8)).astype(np.float32) * np.float32(2**-24)
 
 

@@ -35,10 +35,12 @@ def normalisation(kind: str, train_images: Pictures) -> tuple[PerChannel, PerCha
 
 
 def normalised(images: Pictures, scale: PerChannel, shift: PerChannel) -> Batch:
-    result = images.astype(np.float32)
-    result /= scale
-    result -= shift
-    return result
+    """float32, the shape of `images`. Row by row: an inner loop of three channels takes four times as long."""
+    rows, width = images.reshape(*images.shape[:-2], -1), images.shape[-2]
+    result: Batch = np.divide(rows, np.tile(scale, width), dtype=np.float32)
+    if shift.any():
+        result -= np.tile(shift, width)
+    return result.reshape(images.shape)
 
 
 def shown(pictures: NDArray[Any], scale: PerChannel, shift: PerChannel) -> Pictures:

@@ -29,6 +29,13 @@ class Selection:
     def __len__(self) -> int:
         return len(self.pictures)
 
+    def part(self, first: int, last: int) -> Selection:
+        """Places first..last-1 of the batch."""
+        pictures = self.pictures[first:last]
+        if self.partners is None or self.shares is None:
+            return Selection(pictures)
+        return Selection(pictures, self.partners[first:last], self.shares[first:last])
+
 
 def selections(recipe: Recipe, train_images: int, epoch: int) -> list[Selection]:
     """The batches of an epoch (from 1), in order."""
