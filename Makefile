@@ -39,7 +39,8 @@ bench: .venv/dev.done ## measure and print tables; nothing passes or fails
 	$(BIN)/python -m benchmarks
 
 pictures: .venv/dev.done ## make the pictures of the documents anew, by the tests' browser
-	$(BIN)/python -m pytest -q tests/e2e/test_launch_and_watch.py -k curve_grows --pictures docs/images
+	$(BIN)/python -m pytest -q tests/e2e/test_launch_and_watch.py tests/e2e/test_previews_page.py \
+	  -k "curve_grows or documents" --pictures docs/images
 
 lint: .venv/dev.done ## style and types
 	$(BIN)/ruff check

@@ -231,9 +231,9 @@ def _read(tree: Any, part: type[Part]) -> dict[str, Any]:
     for name, info in part.model_fields.items():
         if name == "knots" and isinstance(tree.get(name), str):
             read[name] = [knot.split(":") for knot in tree[name].split(",") if knot.strip()]
-        elif get_origin(info.annotation) is list:
+        elif get_origin(info.annotation) is list and name in tree:
             annotation = get_args(info.annotation)[0]
-            entries = tree.get(name, {})
+            entries = tree[name]
             ordered = sorted(entries, key=lambda key: (len(key), key)) if isinstance(entries, dict) else []
             read[name] = [_read(entries[key], _part(annotation, entries[key]) or Part) for key in ordered]
         elif name in OPTIONAL and part is Recipe and name not in tree:

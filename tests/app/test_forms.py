@@ -155,7 +155,7 @@ def test_the_buttons_of_the_list_change_its_shape(action: str, expected: list[st
 
 
 def test_the_offered_operations_are_the_recipe_s():
-    assert forms.operations() == [one.op for one in OPERATIONS]
+    assert forms.operations() == [one["op"] for one in EVERYTHING.model_dump(mode="json")["augment"]]
 
 
 def test_another_kind_brings_its_own_knobs():
@@ -185,7 +185,7 @@ def test_what_was_another_kind_s_is_forgotten_with_its_fields():
     ],
 )
 def test_only_what_may_be_left_out_is_added_and_left_out(action: str, expected: dict):
-    before = {"mixup": None, "ema": None, "augment": [], "model": {}, "schedule": {}}
+    before: dict[str, Any] = {"mixup": None, "ema": None, "augment": [], "model": {}, "schedule": {}}
 
     assert forms.reshaped(before, action) == before | expected
 
@@ -220,7 +220,7 @@ def test_knots_are_read_as_they_are_typed(typed: str, read: list):
 
 
 def test_knots_are_shown_short_and_unchanged():
-    def shown(*knots: list[float]) -> Any:
+    def shown(*knots: list[Any]) -> Any:
         values = {"schedule": {"kind": "piecewise", "knots": list(knots)}}
         return next(knob for knob in knobs(forms.sections(values, {}, [])) if knob.path == "schedule.knots").value
 

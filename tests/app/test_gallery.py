@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -167,9 +168,14 @@ def test_damaged_files_give_a_sentence_and_are_tried_once_in_each_state(
     batch = root / CIFAR / "data_batch_2"
     whole = batch.read_bytes()
     batch.write_bytes(whole[:100])
-    started: list[object] = []
+    started: list[Any] = []
     real = subprocess.run
-    monkeypatch.setattr(subprocess, "run", lambda *args, **more: started.append(args) or real(*args, **more))
+
+    def counted(*command: Any, **more: Any) -> Any:
+        started.append(command)
+        return real(*command, **more)
+
+    monkeypatch.setattr(subprocess, "run", counted)
 
     for _ in range(3):
         with pytest.raises(DatasetDamaged, match="data_batch_2 is damaged: it cannot be read") as damaged:

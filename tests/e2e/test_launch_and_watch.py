@@ -118,7 +118,7 @@ def test_every_page_works_without_javascript(site: Site, browser: Browser) -> No
     expect(page.locator("fieldset.inner legend", has_text="flip")).to_have_count(0)
     page.get_by_label("Schedule").select_option("constant")
     page.get_by_role("button", name="Show its knobs").click()
-    page.get_by_label("Learning rate").fill("0.05")
+    page.get_by_role("textbox", name="Learning rate").fill("0.05")
     page.get_by_role("button", name="Launch run").click()
 
     expect(page.locator("main .badge").first).to_have_text("Queued")
