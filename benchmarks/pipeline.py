@@ -33,7 +33,7 @@ def measure(folder: Path) -> list[Figure]:
 
 
 def _per_core() -> list[Figure]:
-    """Interleaved: a round of ours, a round of theirs; by the seconds of the process, so that neighbours do not count."""
+    """A round of ours, a round of theirs; by the seconds of the process, so that neighbours do not count."""
     images = np.random.default_rng(0).integers(0, 256, (PICTURES, 32, 32, 3), dtype=np.uint8)
     ours, plain = _batched(images), _one_by_one(images[:512])
     ours(), plain()

@@ -98,10 +98,8 @@ SEED = [
             "What really ran when 94.10 % in 416 s was printed: crop and flip, no cutout, mixup or weight decay. "
             "The notebook's cutout was traced once, its mixup never called, and its decay added to a local name; the "
             "loss is a sum, so its rates are 0.4 divided by the batch size. "
-            "94.10 % was one run that was picked, and the notebook as first published has 1,875 of the 10,000 test "
-            "pictures among the training ones, which this recipe has not. "
-            "Expect 93.0 to 93.8 % on average, as nearly the same code gave elsewhere; Pitwall has not timed it on a "
-            "GPU."
+            "94.10 % was one run that was picked: expect 93.0 to 93.8 % on average, as nearly the same code gave "
+            "elsewhere. Pitwall has not timed it on a GPU."
         ),
         family="seed",
         recipe=NOTEBOOK,

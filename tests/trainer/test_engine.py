@@ -85,7 +85,7 @@ def test_every_step_of_a_run_uses_the_pure_function_s_rate_exactly(keras: Any, s
     weight = keras.Variable(np.zeros((), np.float32))
     optimizer.build([weight])
 
-    @tf.function
+    @tf.function  # type: ignore[untyped-decorator]
     def step() -> Any:
         before = tf.identity(weight.value)
         weight.assign(tf.zeros(()))

@@ -26,7 +26,7 @@ def recipe(**changes: Any) -> Recipe:
 
 def evidence(of: Recipe, epoch: int = 1, **changes: Any) -> Evidence:
     """What an honest run of `of` would say."""
-    names = [(operation.op, position) for position, operation in enumerate(of.augment)]
+    names: list[tuple[str, int | None]] = [(operation.op, position) for position, operation in enumerate(of.augment)]
     if of.mixup:
         names.append(("mixup", None))
     rate = float(learning_rates(of, PICTURES)[(epoch - 1) * steps_per_epoch(of, PICTURES)])
