@@ -63,8 +63,9 @@ class Watched:
             self.wrong.append(f"console {message.type}: {message.text} {message.location}")
 
     def _failed(self, request: Request) -> None:
-        # a stream that is left is cut by the browser itself: no failure of ours
-        left = "/events" in request.url and request.failure == "net::ERR_ABORTED"
+        # a stream or a preview that is left is cut by the browser itself: no failure of ours
+        is_cut = "/events" in request.url or "/previews/panel" in request.url
+        left = is_cut and request.failure == "net::ERR_ABORTED"
         if not left and not self.forgive:
             self.wrong.append(f"failed request: {request.url} {request.failure}")
 

@@ -24,7 +24,11 @@ def test_the_form_launches_a_run_whose_curve_grows_until_it_has_ended(
 
     page.goto(site.url)
     page.get_by_role("link", name="New run").first.click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("New run")
+    page.wait_for_load_state()  # a script that is left half loaded is a failed request
     page.get_by_role("link", name=re.compile("^Quickstart")).click()
+    expect(page).to_have_url(re.compile("preset=quickstart"))
+    page.wait_for_load_state()
     page.get_by_label("Name").fill("My first run")
     page.get_by_label("Epochs", exact=True).fill(str(EPOCHS))
     page.get_by_label("Tags").fill("story, first")
