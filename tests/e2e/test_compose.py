@@ -58,7 +58,7 @@ def test_the_web_image_holds_no_ml_framework(system: Composed) -> None:
     worker = set(json.loads(system.python("worker", listed)))
 
     assert "fastapi" in web
-    assert not web & {"tensorflow", "keras", "jax", "torch", "imgaug"}
+    assert not web & {"tensorflow", "keras", "jax", "torch"}
     assert {"tensorflow", "keras", "imgaug"} <= worker
     assert not worker & {"fastapi", "sqlalchemy", "uvicorn"}
 
@@ -113,6 +113,15 @@ print(json.dumps([[oct(f.stat().st_mode & 0o777), f.stat().st_uid, f.read_text()
     assert "worker" in logs
     assert worker_file[2] not in logs
     assert token not in logs
+
+
+def test_the_web_image_draws_previews_of_pictures(system: Composed, token: str) -> None:
+    """imgaug and OpenCV work without a screen, a home or a root file system that can be written."""
+    augment = [{"op": "rotate"}, {"op": "flip"}, {"op": "blur"}, {"op": "pad_crop"}, {"op": "cutout"}]
+    status, _, body = system.ask("POST", "/api/v1/previews/augmentation", token, {"augment": augment, "count": 3})
+
+    assert status == 200, body
+    assert [len(one["stages"]) for one in json.loads(body)["pictures"]] == [7, 7, 7]
 
 
 def test_a_run_goes_on_while_the_web_container_restarts(system: Composed, token: str) -> None:
