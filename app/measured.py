@@ -60,8 +60,8 @@ def _short(value: Any) -> str:
 def _change(one: Evidence, position: int | None) -> str:
     name = "mixup" if position is None else None
     for change in one.changes:
-        if change["position"] == position and (name is None or change["name"] == name):
-            return f"{change['pixels']:.1%} of pixels, {change['pictures']:.0%} of pictures"
+        if change.position == position and (name is None or change.name == name):
+            return f"{change.pixels:.1%} of pixels, {change.pictures:.0%} of pictures"
     return "not done"
 
 
@@ -70,6 +70,8 @@ def _new(one: Evidence) -> str:
 
 
 def _decay(one: Evidence) -> str:
+    if one.gradient_norm is None or one.decay_norm is None:
+        return "the gradient is not a finite number"
     if not one.gradient_norm or not one.weight_norm:
         return "not measurable at a rate of 0" if one.weight_norm else "no weights to pull"
     return f"{one.decay_norm / one.gradient_norm:.2g} of the gradient ({one.decay_norm / one.weight_norm:.3g}·w)"

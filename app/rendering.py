@@ -51,7 +51,6 @@ def environment() -> Environment:
         "when": when,
         "figure": figure,
         "json_data": json_data,
-        "first_sentence": lambda text: text.partition(". ")[0].removesuffix(".") + ".",
         "compact_json": lambda value: json.dumps(value, separators=(",", ":")),
         "field_id": field_id,
         "pretty_json": lambda value: json.dumps(value, indent=2),

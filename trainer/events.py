@@ -69,21 +69,30 @@ class EpochEnded(Said):
     compile_seconds: float = 0.0  # before this epoch, outside `seconds`
 
 
+class Change(BaseModel):
+    """What one operation did to a batch: shares (0..1) of its pixels and of its pictures that differ afterwards."""
+
+    name: str  # of the operation, or mixup
+    position: int | None  # in the recipe's list
+    pixels: float
+    pictures: float = 0.0
+
+
 class Evidence(Said):
     """What the first step of an epoch really did, measured on the batch that it saw (trainer.evidence)."""
 
     event: Literal["evidence"] = "evidence"
     epoch: int = Field(ge=1)
     pictures: int  # in the batch
-    changes: list[dict[str, Any]]  # in the order done: name, position in the list, pixels and pictures changed (shares)
+    changes: list[Change]  # in the order done
     is_what_the_step_saw: bool  # the changes, done again one by one, make exactly that batch
     new_pixels: float | None  # share of pixels that differ from how the same pictures looked in epoch 1; there: null
     learning_rate: float
     label_entropy: float  # nats
     input_low: float
     input_high: float
-    gradient_norm: float
-    decay_norm: float
+    gradient_norm: float | None  # null where it is no finite number: the run is about to diverge
+    decay_norm: float | None
     weight_norm: float
 
 

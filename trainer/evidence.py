@@ -50,10 +50,10 @@ def _operations(recipe: Recipe, evidence: Sequence[Evidence]) -> Iterator[Recipe
         expected.append(("mixup", None, "mixup", 1.0))
     for path, position, name, p in expected:
         shares = [
-            change["pixels"]
+            change.pixels
             for one in evidence
             for change in one.changes
-            if change["name"] == name and change["position"] == position
+            if change.name == name and change.position == position
         ]
         seen = sum(one.pictures for one in evidence)
         if not any(shares) and p * seen >= ENOUGH:
@@ -62,9 +62,7 @@ def _operations(recipe: Recipe, evidence: Sequence[Evidence]) -> Iterator[Recipe
 
 
 def _draws(recipe: Recipe, evidence: Sequence[Evidence]) -> Iterator[RecipeWarning]:
-    is_random = any(
-        change["pixels"] and change["name"] not in {"pad", "mixup"} for one in evidence for change in one.changes
-    )
+    is_random = any(change.pixels and change.name not in {"pad", "mixup"} for one in evidence for change in one.changes)
     for one in evidence:
         if one.new_pixels is None:
             continue
@@ -116,7 +114,7 @@ def _decay(recipe: Recipe, evidence: Sequence[Evidence]) -> Iterator[RecipeWarni
     factor = {"l2": 2.0, "coupled": 1.0, "decoupled": 1 / look_ahead}[decay.kind]
     for one in evidence:
         expected = factor * decay.value * one.weight_norm
-        if one.gradient_norm and expected and not 0.5 < one.decay_norm / expected < 2:
+        if one.decay_norm is not None and one.gradient_norm and expected and not 0.5 < one.decay_norm / expected < 2:
             text = (
                 f"In epoch {one.epoch} weight decay added {one.decay_norm:.3g} to the gradient (norm), where "
                 f"{decay.kind} of {decay.value:g} should add {expected:.3g}."

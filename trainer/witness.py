@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from trainer.augment.crew import Crew
 from trainer.augment.selections import Labels, Selection
 from trainer.engine.interface import Engine
-from trainer.events import Evidence
+from trainer.events import Change, Evidence
 
 
 def witness(
@@ -27,11 +27,11 @@ def witness(
     engine moves is put back.
     """
     batch = crew.prepare(epoch, selection).result()
-    changes: list[dict[str, Any]] = []
+    changes: list[Change] = []
     before: NDArray[Any] | None = None
     for stage in crew.pipeline.stages(epoch, selection):
         if before is not None and stage.name != "normalise":
-            changes.append({"name": stage.name, "position": stage.position, **_changed(before, stage.pictures)})
+            changes.append(Change(name=stage.name, position=stage.position, **_changed(before, stage.pictures)))
         before = stage.pictures
     new_pixels = None
     if epoch > 1:

@@ -122,3 +122,8 @@ def test_an_operation_that_rarely_strikes_is_not_suspected_for_missing_a_few_pic
 def test_an_epoch_at_a_rate_of_zero_says_nothing_of_the_decay():
     of = recipe()
     assert found(of, evidence(of, gradient_norm=0.0, decay_norm=0.0)) == []
+
+
+def test_a_gradient_that_is_no_number_can_be_said_and_is_not_taken_for_a_missing_decay():
+    of = recipe()
+    assert found(of, evidence(of, gradient_norm=math.nan, decay_norm=math.inf)) == []
