@@ -8,6 +8,14 @@ from pathlib import Path
 
 import psutil
 
+_others: set[int] = set()  # children of ours that no crew started, such as a browser's driver
+
+
+def know_others() -> None:
+    """Call before a test: whoever is there by now is not of its crew."""
+    _others.clear()
+    _others.update(child.pid for child in psutil.Process().children())
+
 
 def members() -> list[int]:
     """Process ids of this process' crew."""
@@ -19,7 +27,8 @@ def left_of_crews() -> list[str]:
 
     Python's own tracker of semaphores, which lives as long as we do, is nobody's crew.
     """
-    children = [f"process {child.pid}" for child in psutil.Process().children() if not _is_tracker(child)]
+    now = [child for child in psutil.Process().children() if child.pid not in _others and not _is_tracker(child)]
+    children = [f"process {child.pid}" for child in now]
     threads = [thread.name for thread in threading.enumerate() if thread.name.startswith(("feed", "QueueFeeder"))]
     links = [link.readlink().name for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
     return children + threads + [name for name in links if "pitwall-pictures" in name]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.trainer.crew_members import left_of_crews, members
+from tests.trainer.crew_members import know_others, left_of_crews, members
 from trainer.augment.crew import MOST, PIECE, Crew, fitting
 from trainer.augment.feed import Feed
 from trainer.augment.host import Pipeline
@@ -15,6 +15,11 @@ from trainer.failures import Stopped
 from trainer.recipe import Recipe
 
 N = 200
+
+
+@pytest.fixture(autouse=True)
+def others() -> None:
+    know_others()
 
 
 @pytest.fixture(scope="module")

@@ -15,13 +15,18 @@ import numpy as np
 import psutil
 import pytest
 
-from tests.trainer.crew_members import left_of_crews, members
+from tests.trainer.crew_members import know_others, left_of_crews, members
 from trainer.augment.crew import Crew
 from trainer.augment.selections import Selection
 from trainer.recipe import Recipe
 
 REPOSITORY = Path(__file__).parent.parent.parent
 ALL = Selection(np.arange(100))
+
+
+@pytest.fixture(autouse=True)
+def others() -> None:
+    know_others()
 
 
 @pytest.fixture(scope="module")
