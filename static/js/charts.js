@@ -64,21 +64,31 @@ export function painted(trace, color) {
   return { ...trace, mode, line, marker: { color: own, size: 5 }, hoverlabel: { namelength: -1 } };
 }
 
+// What every chart of ours has, in the page's colours.
+export function dressed(color) {
+  return {
+    axis: { gridcolor: color("--line"), linecolor: color("--line"), zerolinecolor: color("--line"), automargin: true },
+    layout: {
+      autosize: true,
+      paper_bgcolor: "transparent",
+      plot_bgcolor: "transparent",
+      font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: color("--ink-soft") },
+      hovermode: "x unified",
+      hoverlabel: { bgcolor: color("--surface"), bordercolor: color("--line"), font: { color: color("--ink") } },
+      legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", bgcolor: "transparent" },
+    },
+  };
+}
+
 function layout(figure, rows, by, color) {
-  const axis = { gridcolor: color("--line"), linecolor: color("--line"), zerolinecolor: color("--line"), automargin: true };
+  const { axis, layout: shared } = dressed(color);
   const isEmpty = rows.length === 0 && !figure.traces.some((trace) => trace.x.length);
   return {
     ...figure.layout,
+    ...shared,
     uirevision: by, // zoom and selection stay until the axis means something else
-    autosize: true,
     margin: { l: 48, r: 12, t: 8, b: 40 },
-    paper_bgcolor: "transparent",
-    plot_bgcolor: "transparent",
-    font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: color("--ink-soft") },
-    hovermode: "x unified",
-    hoverlabel: { bgcolor: color("--surface"), bordercolor: color("--line"), font: { color: color("--ink") } },
     showlegend: true,
-    legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", bgcolor: "transparent" },
     xaxis: { ...axis, ...(isEmpty && { range: [0, 1], showticklabels: false, showgrid: false }), title: { text: by === "epoch" ? "Epoch" : "Training time (s)", standoff: 8 }, rangemode: by === "epoch" ? "normal" : "tozero" },
     yaxis: { ...axis, ...figure.layout.yaxis, ...(isEmpty && { range: [0, 1], showticklabels: false, showgrid: false }) },
     shapes: figure.target && !isEmpty ? [target(figure.target, color)] : [],

@@ -1,25 +1,19 @@
 // The learning rate of a whole run before it is launched: the rate, and how much it changes per epoch.
 
-import { CONFIG, painted, tokens } from "./charts.js";
+import { CONFIG, dressed, painted, tokens } from "./charts.js";
 
 const GRID_EPOCHS = 30; // up to so many, every epoch has its line
 
 export function drawCurve(place, figure) {
   const color = tokens();
-  const axis = { gridcolor: color("--line"), linecolor: color("--line"), zerolinecolor: color("--line"), automargin: true };
+  const { axis, layout } = dressed(color);
   const text = { size: 11, color: color("--ink") };
   const traces = figure.traces.map((trace) => painted(trace, color));
   traces[1].line.width = 1;
   Plotly.react(place, traces, {
+    ...layout,
     uirevision: figure.epochs, // zoom stays while the run is as long
-    autosize: true,
     margin: { l: 44, r: 44, t: 8, b: 36 },
-    paper_bgcolor: "transparent",
-    plot_bgcolor: "transparent",
-    font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: color("--ink-soft") },
-    hovermode: "x unified",
-    hoverlabel: { bgcolor: color("--surface"), bordercolor: color("--line"), font: { color: color("--ink") } },
-    legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", bgcolor: "transparent" },
     xaxis: { ...axis, range: [0, figure.epochs], title: { text: "Epoch", standoff: 6 }, ...(figure.epochs <= GRID_EPOCHS && { dtick: 1 }), tickangle: 0, ...(figure.epochs > 12 && figure.epochs <= GRID_EPOCHS && { ticklabelstep: figure.epochs > 20 ? 4 : 2 }) },
     yaxis: { ...axis, rangemode: "tozero" },
     yaxis2: { ...axis, overlaying: "y", side: "right", showgrid: false, zeroline: false, nticks: 5, tickmode: "auto", tickformat: ".2~g", tickfont: { color: color("--chart-planned") } },
