@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import PlainTextResponse
 
-from app import files, listing, runs, schemas, shown
+from app import files, listing, run_verbs, runs, schemas, shown
 from app.problems import InvalidRequest
 from app.recipes import resolve, resolve_over
 from app.state import Here
@@ -71,7 +71,7 @@ def list_runs(
 def get_run(run_id: int, here: Here) -> schemas.RunWhole:
     """One run with its attempts and, while it trains, its latest step."""
     with here.records.read() as session:
-        return shown.whole(session, runs.find(session, run_id), here.hub.steps)
+        return shown.whole(session, runs.find(session, run_id), here)
 
 
 @router.patch("/runs/{run_id}", tags=["runs"])
@@ -82,22 +82,47 @@ def edit_run(run_id: int, asked: schemas.RunEdited, here: Here) -> schemas.RunWh
     if empty:
         raise InvalidRequest([(key, "must not be null") for key in empty])
     with here.records.write() as session:
-        return shown.whole(session, runs.edit(session, run_id, changes, here.now()), here.hub.steps)
+        return shown.whole(session, runs.edit(session, run_id, changes, here.now()), here)
 
 
 @router.delete("/runs/{run_id}", status_code=204, tags=["runs"])
 def delete_run(run_id: int, here: Here) -> None:
-    """Delete a run that no worker holds, with its epochs and logs."""
+    """Delete a run that no worker holds, with its epochs, logs and files."""
     with here.records.write() as session:
         runs.remove(session, run_id)
-    files.remove_logs(here.settings.data_dir, run_id)
+    files.remove_all_of(here.settings.data_dir, run_id)
 
 
 @router.post("/runs/{run_id}/cancel", tags=["runs"])
 def cancel_run(run_id: int, here: Here) -> schemas.RunWhole:
-    """Stop a run: at once if it waits, at its next step if it trains."""
+    """Stop a run: at once if it waits, at its next step if it trains, by force if this is asked for twice."""
     with here.records.write() as session:
-        return shown.whole(session, runs.cancel(session, run_id, here.now()), here.hub.steps)
+        return shown.whole(session, run_verbs.cancel(session, run_id, here.now()), here)
+
+
+@router.post("/runs/{run_id}/pause", tags=["runs"])
+def pause_run(run_id: int, here: Here) -> schemas.RunWhole:
+    """Free the device and keep the run's place: at once if it waits, at its next step if it trains."""
+    with here.records.write() as session:
+        return shown.whole(session, run_verbs.pause(session, run_id, here.now()), here)
+
+
+@router.post("/runs/{run_id}/resume", tags=["runs"])
+def resume_run(run_id: int, here: Here) -> schemas.RunWhole:
+    """Let a paused run go on from where it stopped."""
+    with here.records.write() as session:
+        return shown.whole(session, run_verbs.resume(session, run_id, here.now()), here)
+
+
+@router.post("/runs/{run_id}/retry", tags=["runs"])
+def retry_run(run_id: int, here: Here, asked: schemas.RetryAsked | None = None) -> schemas.RunWhole:
+    """Try a failed or cancelled run again, `from` its newest checkpoint (the default) or from scratch."""
+    source = (asked or schemas.RetryAsked()).source
+    with here.records.write() as session:
+        answer = shown.whole(session, run_verbs.retry(session, run_id, source, here.now()), here)
+    if source == "scratch":
+        files.remove_artifacts(here.settings.data_dir, run_id)
+    return answer
 
 
 @router.post("/runs/{run_id}/clone", status_code=201, tags=["runs"])

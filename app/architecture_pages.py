@@ -47,7 +47,7 @@ def show_architecture(
     """The net of a run, or else of a preset."""
     if run is not None:
         with here.records.read() as session:
-            found = shown.whole(session, runs.find(session, run), here.hub.steps)
+            found = shown.whole(session, runs.find(session, run), here)
         try:
             recipe = Recipe.model_validate(found.recipe)
         except ValidationError as error:  # a run of a version that knew other knobs

@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import os
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from app.problems import NotFound
@@ -32,9 +33,31 @@ def log_path(data_dir: Path, run_id: int, attempt: int) -> Path:
     return inside(data_dir, "runs", str(run_id), f"attempt-{attempt}.log")
 
 
-def remove_logs(data_dir: Path, run_id: int) -> None:
-    """Free what a deleted run kept on the disk. Missing is fine."""
+def artifact_path(data_dir: Path, run_id: int, sha256: str) -> Path:
+    """Where a file that a worker handed in lies: under its own hash, so that it never changes once it is there."""
+    return inside(data_dir, "runs", str(run_id), "artifacts", sha256)
+
+
+def flush_folder(folder: Path) -> None:
+    """Have the names in it on the disk: a file that was flushed is not there after a power cut if its name is not."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_all_of(data_dir: Path, run_id: int) -> None:
+    """Free what a deleted run kept on the disk: logs and artifacts. Missing is fine."""
     shutil.rmtree(inside(data_dir, "runs", str(run_id)), ignore_errors=True)
+
+
+def remove_artifacts(data_dir: Path, run_id: int, kept: Iterable[str] = ()) -> None:
+    """Free the artifacts that the records do not name (`kept`: hashes), half-received ones included."""
+    folder = inside(data_dir, "runs", str(run_id), "artifacts")
+    for path in list(folder.iterdir()) if folder.is_dir() else []:
+        if path.name not in set(kept):
+            path.unlink(missing_ok=True)
 
 
 def write_log(path: Path, offset: int, size: int, text: str) -> int:

@@ -1,6 +1,7 @@
-"""Who holds which attempt, and which workers are there: in memory, on the app's own monotonic clock.
+"""Who holds which attempt, for whom a run is kept, which workers are there. On the app's own monotonic clock.
 
-A lease lapses only while the app runs; after a restart every attempt that was held gets `RESTART_GRACE_S`.
+Kept in memory: a lease lapses only while the app runs; after a restart every attempt that was held gets
+`RESTART_GRACE_S`.
 Must not know SQL: run_queue.py asks what has lapsed and writes what follows.
 """
 
@@ -13,6 +14,8 @@ from threading import Lock
 LEASE_S = 10.0
 RESTART_GRACE_S = 15.0
 PRESENT_S = 6.0  # a worker that has not been heard of for three beats is not there
+KEPT_S = 15.0  # how long a run waits for the worker that has its newest checkpoint
+JUST_S = 3.0  # who waits for a run asks again every second or so
 
 Held = tuple[int, int]  # run, attempt
 
@@ -25,11 +28,14 @@ class Leases:
         self._deadlines: dict[Held, float] = {}
         self._seen: dict[str, float] = {}
         self._waiting: dict[str, int] = {}
+        self._kept: dict[Held, float] = {}
+        self._silent: set[Held] = set()
         self._lock = Lock()
 
     def grant(self, run: int, attempt: int, seconds: float = LEASE_S) -> None:
         """Let the attempt's holder have it for so long from now."""
         with self._lock:
+            self._kept.pop((run, attempt - 1), None)
             self._deadlines[run, attempt] = self._clock() + seconds
 
     def restore(self, held: Iterable[Held]) -> None:
@@ -49,6 +55,35 @@ class Leases:
             for held in lapsed:
                 del self._deadlines[held]
             return lapsed
+
+    def is_silent(self, run: int, attempt: int) -> bool:
+        """Whether three beats of a holder are missing: its lease is about to lapse."""
+        with self._lock:
+            deadline = self._deadlines.get((run, attempt))
+            return deadline is not None and deadline - self._clock() < LEASE_S - PRESENT_S
+
+    def turned_silent(self) -> list[Held]:
+        """The attempts whose holder fell silent, or is heard of again, since this was asked last."""
+        with self._lock:
+            held = list(self._deadlines)
+        silent = {one for one in held if self.is_silent(*one)}
+        turned = silent ^ self._silent
+        self._silent = silent
+        return sorted(turned)
+
+    def is_kept(self, run: int, attempt: int) -> bool:
+        """Whether the run (last attempt: `attempt`) still waits for the worker that it is kept for.
+
+        The time begins when somebody else asks first: where nobody does, nothing is lost by waiting.
+        """
+        with self._lock:
+            return self._clock() < self._kept.setdefault((run, attempt), self._clock() + KEPT_S)
+
+    @property
+    def keeps_any(self) -> bool:
+        """Whether a run becomes free by the passing of time alone, or has just become so."""
+        with self._lock:
+            return any(until > self._clock() - JUST_S for until in self._kept.values())
 
     def saw(self, worker: str) -> None:
         """A worker spoke."""

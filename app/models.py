@@ -6,6 +6,7 @@ Times are aware UTC. Accuracies are shares (0..1), durations are seconds. A run'
 
 from __future__ import annotations
 
+import secrets
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -37,13 +38,13 @@ NAMING = {
 class Status(StrEnum):
     """Where a run stands. A worker's death takes `starting` and `running` back to `queued`."""
 
-    QUEUED = "queued"  # -> starting (claimed), cancelled
-    STARTING = "starting"  # -> running (the child said `started`), failed, cancelled, queued
+    QUEUED = "queued"  # -> starting (claimed), cancelled, paused
+    STARTING = "starting"  # -> running (the child said `started`), succeeded, failed, cancelled, paused, queued
     RUNNING = "running"  # -> succeeded, failed, cancelled, paused, queued
     PAUSED = "paused"  # -> queued (resume), cancelled
     SUCCEEDED = "succeeded"  # the end
-    FAILED = "failed"  # the end
-    CANCELLED = "cancelled"  # the end
+    FAILED = "failed"  # -> queued (retry)
+    CANCELLED = "cancelled"  # -> queued (retry)
 
 
 HELD = (Status.STARTING, Status.RUNNING)
@@ -108,9 +109,17 @@ class Run(Base):
     parent_id: Mapped[int | None]  # the run that this one was cloned from
 
     attempt: Mapped[int] = mapped_column(default=0)  # rises at each claim
+    # The checkpoints that belong together, and the curve with them: a new trail begins at launch and at a retry
+    # from scratch. Random, so that what an earlier database left on a worker's disk is never taken for ours.
+    trail: Mapped[str] = mapped_column(String(16), default=lambda: secrets.token_hex(8))
+    trail_from: Mapped[int] = mapped_column(default=1)  # the first attempt of the trail
+    kept_for: Mapped[str | None] = mapped_column(String(120))  # the worker with the newest checkpoint, while queued
+    strikes: Mapped[int] = mapped_column(default=0)  # deaths in a row without a new checkpoint
+    forced: Mapped[bool] = mapped_column(default=False)  # cancel was asked for twice: kill, do not wait
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
+    failure: Mapped[str | None] = mapped_column(String(32))  # the failure's name: trainer.failures, trainer.exits
     reason: Mapped[str | None] = mapped_column(Text)  # why it failed, in a sentence
     hint: Mapped[str | None] = mapped_column(Text)  # what to try
 
@@ -135,12 +144,17 @@ class Attempt(Base):
     claimed_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
-    outcome: Mapped[str | None] = mapped_column(String(16))  # succeeded, failed, cancelled, released, lost; null: held
+    # succeeded, failed, cancelled, paused, released, lost; null: held
+    outcome: Mapped[str | None] = mapped_column(String(16))
     exit_code: Mapped[int | None]
+    failure: Mapped[str | None] = mapped_column(String(32))
     reason: Mapped[str | None] = mapped_column(Text)
     next_seq: Mapped[int] = mapped_column(default=0)  # the first event that has not arrived yet
     log_size: Mapped[int] = mapped_column(default=0)  # bytes of log that have arrived
     resumed_from_epoch: Mapped[int] = mapped_column(default=0)
+    checkpoint_epoch: Mapped[int] = mapped_column(default=0)  # finished epochs in the newest checkpoint that it made
+    checkpoint_step: Mapped[int] = mapped_column(default=0)  # and steps of the epoch after these
+    trouble: Mapped[str | None] = mapped_column(Text)  # why its newest checkpoint could not be written
     started: Mapped[dict[str, Any] | None]  # what the child said of itself: versions, device, data, parameters
     evidence: Mapped[list[dict[str, Any]]] = mapped_column(default=list)  # what its first steps really did
 
@@ -168,6 +182,21 @@ class Epoch(Base):
     at: Mapped[datetime]
 
 
+class Artifact(Base):
+    """A file that a worker handed in: the newest of its name. Its content lies under its hash (files.artifact_path)."""
+
+    __tablename__ = "artifacts"
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    attempt: Mapped[int]
+    sha256: Mapped[str] = mapped_column(String(64))
+    bytes: Mapped[int]
+    epoch: Mapped[int]  # finished epochs in it
+    step: Mapped[int]  # and steps of the epoch after these
+    at: Mapped[datetime]
+
+
 class Event(Base):
     """What was told to the streams: the id is the stream's id and is never used again."""
 
@@ -182,7 +211,7 @@ class Event(Base):
     run_id: Mapped[int] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"))
     attempt: Mapped[int | None]
     seq: Mapped[int | None]  # the child's own count of what it said; null for what the app says
-    kind: Mapped[str] = mapped_column(String(16))  # status, started, epoch, checkpoint, failed, finished
+    kind: Mapped[str] = mapped_column(String(16))  # status, started, epoch, checkpoint, not_saved, failed, finished
     data: Mapped[dict[str, Any]]
     at: Mapped[datetime]
 
@@ -197,6 +226,7 @@ class Worker(Base):
     backends: Mapped[list[str]]
     first_seen_at: Mapped[datetime]
     seen_at: Mapped[datetime]
+    trouble: Mapped[str | None] = mapped_column(Text)  # why it takes no runs
 
 
 class Submission(Base):

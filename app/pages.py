@@ -1,4 +1,4 @@
-"""HTML: pages for people, forms that POST and answer 303. The same verbs as the API; works without JavaScript.
+"""HTML: pages for people. What their buttons do is button_pages.py; works without JavaScript.
 
 Must not know SQL, or what a knob means: rows come from runs.py and listing.py, figures from charts.py.
 """
@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.responses import HTMLResponse
 from sqlalchemy.orm import Session
 
 from app import advice, charts, files, listing, measured, runs, schemas, shown
@@ -19,6 +19,7 @@ from app.recipes import training_pictures
 from app.rendering import page
 from app.state import Here, State
 from trainer.presets import PRESETS
+from trainer.protocol import CHECKPOINT
 from trainer.recipe import Recipe
 
 HOME_RUNS = 10
@@ -75,7 +76,7 @@ def list_runs_page(
 @router.get("/runs/{run_id}")
 def show_run(run_id: int, request: Request, here: Here) -> HTMLResponse:
     with here.records.read() as session:
-        run = shown.whole(session, runs.find(session, run_id), here.hub.steps)
+        run = shown.whole(session, runs.find(session, run_id), here)
         rows = shown.curve(runs.epochs_of(session, run_id))
         after = listing.newest_event(session)
         evidence = _evidence(session, run, here)
@@ -103,7 +104,7 @@ def show_row(run_id: int, request: Request, here: Here) -> HTMLResponse:
 @router.get("/runs/{run_id}/summary")
 def show_summary(run_id: int, request: Request, here: Here) -> HTMLResponse:
     with here.records.read() as session:
-        run = shown.whole(session, runs.find(session, run_id), here.hub.steps)
+        run = shown.whole(session, runs.find(session, run_id), here)
     return page(request, "runs/_summary.html", _summary(run, here))
 
 
@@ -119,31 +120,23 @@ def show_epochs(run_id: int, request: Request, here: Here) -> HTMLResponse:
 @router.get("/runs/{run_id}/recipe")
 def show_recipe(run_id: int, request: Request, here: Here) -> HTMLResponse:
     with here.records.read() as session:
-        run = shown.whole(session, runs.find(session, run_id), here.hub.steps)
+        run = shown.whole(session, runs.find(session, run_id), here)
     return page(request, "runs/_recipe.html", {"run": run} | _recipe(run))
 
 
 @router.get("/runs/{run_id}/evidence")
 def show_evidence(run_id: int, request: Request, here: Here) -> HTMLResponse:
     with here.records.read() as session:
-        run = shown.whole(session, runs.find(session, run_id), here.hub.steps)
+        run = shown.whole(session, runs.find(session, run_id), here)
         context = _evidence(session, run, here)
     return page(request, "runs/_evidence.html", context)
 
 
-@router.post("/runs/{run_id}/cancel")
-def cancel_run_page(run_id: int, here: Here) -> RedirectResponse:
-    with here.records.write() as session:
-        runs.cancel(session, run_id, here.now())
-    return RedirectResponse(f"/runs/{run_id}", 303)
-
-
-@router.post("/runs/{run_id}/delete")
-def delete_run_page(run_id: int, here: Here) -> RedirectResponse:
-    with here.records.write() as session:
-        runs.remove(session, run_id)
-    files.remove_logs(here.settings.data_dir, run_id)
-    return RedirectResponse("/runs", 303)
+@router.get("/runs/{run_id}/attempts")
+def show_attempts(run_id: int, request: Request, here: Here) -> HTMLResponse:
+    with here.records.read() as session:
+        run = shown.whole(session, runs.find(session, run_id), here)
+    return page(request, "runs/_attempts.html", {"run": run, "has_ended": run.status in ENDED})
 
 
 def _now(session: Session, here: State) -> dict[str, Any]:
@@ -166,6 +159,7 @@ def _summary(run: schemas.RunWhole, here: State) -> dict[str, Any]:
         "has_ended": run.status in ENDED,
         "log_tail": log_tail,
         "is_alone": run.status == "queued" and not here.leases.anybody,
+        "has_checkpoint": run.kept_for or any(one.name == CHECKPOINT for one in run.artifacts),
     }
 
 

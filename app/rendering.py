@@ -15,24 +15,17 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from app.words import FAILURES, OUTCOMES, WORDS
+
 ROOT = Path(__file__).parent.parent
 MINUTE, HOUR = 60, 3600
-
-WORDS = {
-    "queued": "Queued",
-    "starting": "Starting",
-    "running": "Running",
-    "paused": "Paused",
-    "succeeded": "Succeeded",
-    "failed": "Failed",
-    "cancelled": "Cancelled",
-}
 
 
 def page(request: Request, template: str, context: dict[str, Any], status: int = 200) -> HTMLResponse:
     """A template as an answer. Every template knows the request's path and whether there is a login to leave."""
     state = request.app.state.pitwall
-    known = {"path": request.url.path, "has_login": bool(state.tokens.login), "words": WORDS}
+    known = {"path": request.url.path, "has_login": bool(state.tokens.login)}
+    known |= {"words": WORDS, "failures": FAILURES, "outcomes": OUTCOMES}
     return HTMLResponse(environment().get_template(template).render(known | context), status)
 
 
@@ -50,6 +43,7 @@ def environment() -> Environment:
         "duration": duration,
         "when": when,
         "figure": figure,
+        "capitalize_first": lambda text: text[:1].upper() + text[1:],
         "json_data": json_data,
         "compact_json": lambda value: json.dumps(value, separators=(",", ":")),
         "field_id": field_id,

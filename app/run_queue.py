@@ -1,30 +1,30 @@
-"""What workers do: claim, report, beat, finish; and the rescue of runs whose worker died. Fenced by attempt.
+"""Who works on a run: claim, beat, finish; and the rescue of runs whose worker died. Fenced by attempt.
 
-Each function works inside the caller's transaction. A worker that no longer holds its attempt gets Conflict (409).
-Must not know HTTP or the streams: what happened is left in the transaction (runs.tell).
+What a holder hands in is reports.py. Each function works inside the caller's transaction. A worker that no longer
+holds its attempt gets Conflict (409). Must not know HTTP or the streams: what happened is left in the transaction
+(runs.tell).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
 
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from app import progress
 from app.leases import Held
-from app.models import HELD, Attempt, Epoch, Run, Status, Worker
+from app.models import HELD, Artifact, Attempt, Run, Status, Worker
 from app.problems import Conflict
 from app.runs import brief, epochs_of, find, hits, tell
-from trainer.events import EpochEnded, Event, Evidence, Failed, Started, Step
+from trainer.protocol import CHECKPOINT, LOST, TRIED_AGAIN, Outcome
 
-MOST_EVIDENCE = 20  # measured steps kept of an attempt; a trainer says two
-LOST_ATTEMPTS = 3  # a run that took three workers down with it is not tried a fourth time
+MOST_STRIKES = 3  # a run that died three times in a row without a new checkpoint is not tried a fourth time
+LOOKED_AT = 100  # waiting runs that a claim looks at; more than are ever kept for other workers
+LOST_HINT = "Look at the log below and at the worker's machine: was it switched off, or out of memory?"
 
-Outcome = Literal["succeeded", "failed", "cancelled", "released"]
+IsKept = Callable[[int, int], bool]
 
 
 @dataclass(frozen=True)
@@ -36,28 +36,44 @@ class WhoClaims:
     backends: list[str]
 
 
-def enrol(session: Session, who: WhoClaims, now: datetime) -> None:
-    """Remember a worker for the list of workers."""
+def enrol(session: Session, who: WhoClaims, now: datetime, trouble: str = "") -> None:
+    """Remember a worker for the list of workers. `trouble`: why it takes no runs."""
     worker = session.get(Worker, who.worker)
     if worker is None:
         worker = Worker(name=who.worker, first_seen_at=now)
         session.add(worker)
     worker.device, worker.backends, worker.seen_at = who.device, who.backends, now
+    worker.trouble = trouble or None
 
 
-def claim(session: Session, who: WhoClaims, now: datetime) -> Run | None:
-    """Give the first fitting run of the queue to a worker, as a new attempt. Two workers never get the same one."""
-    first = (
-        select(Run.id)
+def claim(session: Session, who: WhoClaims, now: datetime, is_kept: IsKept = lambda run, attempt: False) -> Run | None:
+    """Give the first fitting run of the queue to a worker, as a new attempt. Two workers never get the same one.
+
+    `is_kept(run, attempt)`: whether a run that another worker has the newest checkpoint of still waits for it.
+    """
+    waiting = (
+        select(Run.id, Run.attempt, Run.kept_for)
         .where(Run.status == Status.QUEUED, Run.backend.in_(who.backends))
         .order_by(Run.priority.desc(), Run.id)
-        .limit(1)
-        .scalar_subquery()
     )
+    for run_id, attempt, kept_for in session.execute(waiting.limit(LOOKED_AT)):
+        if kept_for in (None, who.worker) or not is_kept(run_id, attempt):
+            break
+    else:
+        return None
     claimed = session.scalar(
         update(Run)
-        .where(Run.id == first, Run.status == Status.QUEUED)
-        .values(status=Status.STARTING, attempt=Run.attempt + 1, requested=None, reason=None, hint=None)
+        .where(Run.id == run_id, Run.status == Status.QUEUED)
+        .values(
+            status=Status.STARTING,
+            attempt=Run.attempt + 1,
+            requested=None,
+            forced=False,
+            kept_for=None,
+            failure=None,
+            reason=None,
+            hint=None,
+        )
         .returning(Run.id)
     )
     if claimed is None:
@@ -68,34 +84,16 @@ def claim(session: Session, who: WhoClaims, now: datetime) -> Run | None:
     return run
 
 
-def report(session: Session, run_id: int, number: int, first_seq: int, events: Sequence[Event], now: datetime) -> int:
-    """Store what the child said, each event once. Answers the sequence number that is expected next.
+def standing(session: Session, run_id: int, number: int) -> str | None:
+    """What the holder of an attempt should do: none, cancel, cancel_now, pause. Reads only.
 
-    Events that have arrived before are skipped; after a gap nothing is taken, and the answer says where to go on.
+    None: the attempt counts as lost, and only `hold` can take it up again. Raises Conflict as `hold` does.
     """
-    run, attempt = hold(session, run_id, number, now)
-    for seq, event in enumerate(events, first_seq):
-        if seq > attempt.next_seq:
-            break
-        if seq == attempt.next_seq:
-            attempt.next_seq = seq + 1
-            _take(session, run, attempt, seq, event, now)
-    return attempt.next_seq
-
-
-def grow_log(session: Session, run_id: int, number: int, size: int) -> None:
-    """Note how many bytes of the attempt's log have arrived, and tell who watches."""
-    attempt = session.get_one(Attempt, (run_id, number))
-    if size > attempt.log_size:
-        attempt.log_size = size
-        grown = {"run": run_id, "attempt": number, "size": size}
-        session.info.setdefault("told", []).append({"id": None, "run": run_id, "event": "log", "data": grown})
-
-
-def beat(session: Session, run_id: int, number: int, now: datetime) -> str:
-    """The worker lives. Answers what it should do: none, cancel, pause."""
-    run, _ = hold(session, run_id, number, now)
-    return run.requested or "none"
+    run, attempt = _find(session, run_id, number)
+    if _may_return(run, attempt):
+        return None
+    _check(run, attempt)
+    return "cancel_now" if run.requested == "cancel" and run.forced else run.requested or "none"
 
 
 def finish(
@@ -106,30 +104,41 @@ def finish(
     now: datetime,
     *,
     exit_code: int | None = None,
+    failure: str | None = None,
     reason: str | None = None,
+    hint: str | None = None,
 ) -> Run:
-    """The attempt is over. `released` hands the run back to the queue. Saying it again changes nothing."""
+    """The attempt is over. Saying it again changes nothing.
+
+    `released` hands the run back to the queue. So does a failure that is not the run's own (TRIED_AGAIN), until it
+    has come `MOST_STRIKES` times without a new checkpoint in between.
+    """
     done = session.get(Attempt, (run_id, number))
     if done is not None and done.outcome not in (None, "lost"):
         return find(session, run_id)
     run, attempt = hold(session, run_id, number, now)
     attempt.outcome, attempt.ended_at = outcome, now
     attempt.exit_code, attempt.reason = exit_code, reason
-    if outcome == "released" and run.requested != "cancel":
-        run.status = Status.QUEUED
+    if outcome == "failed":
+        # what the child said of itself comes first
+        run.failure, run.reason, run.hint = run.failure or failure, run.reason or reason, run.hint or hint
+        attempt.failure = run.failure
+    if outcome in {"released", "paused"}:
+        _give_back(session, run, now)
+    elif outcome == "failed" and run.failure in TRIED_AGAIN:
+        attempt.reason = run.reason
+        _strike(session, run, now)
     else:
-        run.status = Status.CANCELLED if outcome == "released" else Status(outcome)
-        run.ended_at = now
-        if outcome == "failed":
-            run.reason = run.reason or reason
-    run.requested = None
+        run.status, run.ended_at = Status(outcome), now
+        run.kept_for = keeper_of(session, run)
+    run.requested, run.forced = None, False
     session.flush()
     tell(session, run, "status", brief(run), now)
     return run
 
 
 def rescue(session: Session, lapsed: Sequence[Held], now: datetime) -> None:
-    """Send runs whose worker fell silent back to the queue; after `LOST_ATTEMPTS` lost attempts, fail them."""
+    """Send runs whose worker fell silent back to the queue; after `MOST_STRIKES` deaths in a row, fail them."""
     for run_id, number in lapsed:
         lost = session.execute(
             update(Attempt)
@@ -139,17 +148,71 @@ def rescue(session: Session, lapsed: Sequence[Held], now: datetime) -> None:
         run = session.get(Run, run_id)
         if not hits(lost) or run is None or run.attempt != number or run.status not in HELD:
             continue
-        if run.requested == "cancel":
-            run.status, run.ended_at = Status.CANCELLED, now
-        elif _times_lost(session, run_id) >= LOST_ATTEMPTS:
-            run.status, run.ended_at = Status.FAILED, now
-            run.reason = f"Its worker died {LOST_ATTEMPTS} times while it worked on this run."
-            run.hint = "Look at the log below and at the worker's memory before you launch it again."
-        else:
-            run.status = Status.QUEUED
-        run.requested = None
+        run.failure, run.reason, run.hint = LOST, "Its worker fell silent.", LOST_HINT
+        _strike(session, run, now)
+        run.requested, run.forced = None, False
         session.flush()
         tell(session, run, "status", brief(run), now)
+
+
+def _give_back(session: Session, run: Run, now: datetime) -> None:
+    """To where the people who asked meanwhile want it: cancelled, paused, or the queue."""
+    if run.requested == "cancel":
+        run.status, run.ended_at = Status.CANCELLED, now
+    else:
+        run.status = Status.PAUSED if run.requested == "pause" else Status.QUEUED
+    run.failure = run.reason = run.hint = None
+    run.kept_for = keeper_of(session, run)
+
+
+def _strike(session: Session, run: Run, now: datetime) -> None:
+    """A death that may not be the run's own fault."""
+    run.strikes += 1
+    if run.strikes < MOST_STRIKES or run.requested == "cancel":
+        _give_back(session, run, now)
+        return
+    run.status, run.ended_at, run.kept_for = Status.FAILED, now, keeper_of(session, run)
+    run.reason = (
+        f"{run.reason} That was death {run.strikes} in a row without a new checkpoint, so it is not tried again."
+    )
+
+
+def keeper_of(session: Session, run: Run) -> str | None:
+    """The worker whose disk has a newer checkpoint of the run than the app has; None where there is none."""
+    newest = session.execute(
+        select(Attempt.worker, Attempt.checkpoint_epoch, Attempt.checkpoint_step)
+        .where(Attempt.run_id == run.id, Attempt.number >= run.trail_from)
+        .order_by(Attempt.checkpoint_epoch.desc(), Attempt.checkpoint_step.desc(), Attempt.number.desc())
+        .limit(1)
+    ).first()
+    if newest is None or (newest.checkpoint_epoch, newest.checkpoint_step) <= _handed_in(session, run.id):
+        return None
+    return str(newest.worker)
+
+
+def _handed_in(session: Session, run_id: int) -> tuple[int, int]:
+    found = session.get(Artifact, (run_id, CHECKPOINT))
+    return (found.epoch, found.step) if found else (0, 0)
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Where an attempt may go on: what the app knows of the run's trail so far."""
+
+    known_epoch: int  # it has the rows of epochs 1 to this one
+    checkpoint: Artifact | None  # the newest that was handed in
+
+
+def resume_of(session: Session, run: Run) -> Resume | None:
+    """For the attempt that has just been claimed; None where it is the first of its trail."""
+    if run.attempt <= run.trail_from:
+        return None
+    known = 0
+    for row in epochs_of(session, run.id):
+        if row.epoch != known + 1:
+            break
+        known += 1
+    return Resume(known, session.get(Artifact, (run.id, CHECKPOINT)))
 
 
 def held(session: Session) -> list[Held]:
@@ -163,59 +226,29 @@ def hold(session: Session, run_id: int, number: int, now: datetime) -> tuple[Run
 
     A lapsed attempt whose run nobody else has claimed is taken up again under its old number.
     """
+    run, attempt = _find(session, run_id, number)
+    if _may_return(run, attempt):
+        attempt.outcome, attempt.ended_at, attempt.reason = None, None, None
+        run.status = Status.RUNNING if attempt.started_at else Status.STARTING
+        run.strikes = max(run.strikes - 1, 0)
+        session.flush()
+        tell(session, run, "status", brief(run), now)
+    _check(run, attempt)
+    return run, attempt
+
+
+def _find(session: Session, run_id: int, number: int) -> tuple[Run, Attempt]:
     attempt = session.get(Attempt, (run_id, number))
     run = session.get(Run, run_id)
     if attempt is None or run is None or run.attempt != number:
         raise Conflict(f"attempt {number} of run {run_id} is no longer yours: stop the child")
-    if attempt.outcome == "lost" and run.status == Status.QUEUED:
-        attempt.outcome, attempt.ended_at, attempt.reason = None, None, None
-        run.status = Status.RUNNING if attempt.started_at else Status.STARTING
-        session.flush()
-        tell(session, run, "status", brief(run), now)
-    if attempt.outcome is not None or run.status not in HELD:
-        raise Conflict(f"attempt {number} of run {run_id} is over: stop the child")
     return run, attempt
 
 
-def _take(session: Session, run: Run, attempt: Attempt, seq: int, event: Event, now: datetime) -> None:
-    if isinstance(event, Step):
-        step = progress.of_step(run, event, _recent(session, run.id))
-        session.info.setdefault("told", []).append({"id": None, "run": run.id, "event": "step", "data": step})
-        return
-    data: dict[str, Any] = event.model_dump(mode="json")
-    if isinstance(event, Started):
-        run.status, attempt.started_at = Status.RUNNING, now
-        run.started_at = run.started_at or now
-        attempt.started, attempt.resumed_from_epoch = data, event.resumed_from_epoch
-        tell(session, run, "status", brief(run), now)
-    elif isinstance(event, Evidence):
-        if len(attempt.evidence) < MOST_EVIDENCE:
-            attempt.evidence = [*attempt.evidence, data]
-    elif isinstance(event, Failed):
-        run.reason, run.hint = event.message, event.hint
-    elif isinstance(event, EpochEnded):
-        said = select(Epoch.id).where(
-            Epoch.run_id == run.id, Epoch.attempt == attempt.number, Epoch.epoch == event.epoch
-        )
-        if session.scalar(said) is not None:
-            return  # the first one counts: a second must not make the report fail for ever
-        columns = {key: value for key, value in data.items() if key in Epoch.__table__.columns}
-        session.add(Epoch(run_id=run.id, attempt=attempt.number, at=now, **columns))
-        session.flush()
-        progress.after_epoch(run, event)
-        if attempt.number > 1:
-            progress.after_rewrite(run, epochs_of(session, run.id))
-        data |= {"attempt": attempt.number, "elapsed_seconds": run.elapsed_seconds}
-    data |= {"run": run.id}
-    session.flush()
-    tell(session, run, event.event, data, now, seq=seq)
+def _may_return(run: Run, attempt: Attempt) -> bool:
+    return attempt.outcome == "lost" and run.status == Status.QUEUED and attempt.number >= run.trail_from
 
 
-def _recent(session: Session, run_id: int) -> Sequence[float]:
-    """Seconds that the latest epochs took, validation included."""
-    latest = select(Epoch.seconds + Epoch.val_seconds).where(Epoch.run_id == run_id).order_by(Epoch.id.desc())
-    return session.scalars(latest.limit(progress.RECENT_EPOCHS)).all()
-
-
-def _times_lost(session: Session, run_id: int) -> int:
-    return session.scalar(select(func.count()).where(Attempt.run_id == run_id, Attempt.outcome == "lost")) or 0
+def _check(run: Run, attempt: Attempt) -> None:
+    if attempt.outcome is not None or run.status not in HELD:
+        raise Conflict(f"attempt {attempt.number} of run {run.id} is over: stop the child")

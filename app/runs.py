@@ -1,4 +1,5 @@
-"""What people do to runs: launch, find, follow, cancel, edit, delete. Reading many at once is listing.py.
+"""What people do to runs: launch, find, follow, edit, delete. Stopping and going on again is run_verbs.py, reading many
+at once listing.py.
 
 Each function works inside the caller's transaction and never commits. Must not know HTTP, HTML or workers.
 """
@@ -10,10 +11,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from app.models import ENDED, HELD, Attempt, Epoch, Event, Run, Status, Submission
+from app.models import ENDED, HELD, Artifact, Attempt, Epoch, Event, Run, Status, Submission
 from app.problems import Conflict, InvalidRequest, NotFound
 from app.recipes import Resolved
 from trainer.recipe import Recipe, recipe_hash
@@ -86,10 +87,14 @@ def attempts_of(session: Session, run_id: int) -> Sequence[Attempt]:
 
 
 def epochs_of(session: Session, run_id: int) -> Sequence[Epoch]:
-    """The run's curve: for each epoch the row of the highest attempt, in order of epoch."""
+    """The run's curve: for each epoch the row of the highest attempt, in order of epoch.
+
+    A retry from scratch begins a new curve; the rows of the old one stay in the records.
+    """
+    since = select(Run.trail_from).where(Run.id == run_id).scalar_subquery()
     shown = (
         select(Epoch.epoch, func.max(Epoch.attempt).label("attempt"))
-        .where(Epoch.run_id == run_id)
+        .where(Epoch.run_id == run_id, Epoch.attempt >= since)
         .group_by(Epoch.epoch)
         .subquery()
     )
@@ -101,21 +106,24 @@ def epochs_of(session: Session, run_id: int) -> Sequence[Epoch]:
     ).all()
 
 
-def cancel(session: Session, run_id: int, now: datetime) -> Run:
-    """Stop a run: at once where nobody works on it, else by asking its worker. Cancelling twice is harmless."""
-    run = find(session, run_id)
-    waiting = session.execute(
-        update(Run)
-        .where(Run.id == run_id, Run.status.in_([Status.QUEUED, Status.PAUSED]))
-        .values(status=Status.CANCELLED, requested=None, ended_at=now)
-    )
-    held = session.execute(update(Run).where(Run.id == run_id, Run.status.in_(HELD)).values(requested="cancel"))
-    session.refresh(run)
-    if hits(waiting) or hits(held):
-        tell(session, run, "status", brief(run), now)
-    elif run.status != Status.CANCELLED:
-        raise Conflict(f"run {run_id} has already {run.status}: there is nothing to cancel")
-    return run
+def artifacts_of(session: Session, run_id: int) -> Sequence[Artifact]:
+    """The newest file of each name, by name."""
+    return session.scalars(select(Artifact).where(Artifact.run_id == run_id).order_by(Artifact.name)).all()
+
+
+def artifact(session: Session, run_id: int, name: str) -> Artifact:
+    """One of them, or NotFound."""
+    find(session, run_id)
+    found = session.get(Artifact, (run_id, name))
+    if found is None:
+        raise NotFound(f"run {run_id} has no file {name[:64]!r}")
+    return found
+
+
+def remove_artifact(session: Session, run_id: int, name: str) -> None:
+    """Forget a file; who calls frees its place."""
+    session.delete(artifact(session, run_id, name))
+    session.flush()
 
 
 def edit(session: Session, run_id: int, changes: dict[str, Any], now: datetime) -> Run:
@@ -167,6 +175,7 @@ def brief(run: Run) -> dict[str, Any]:
         "epochs": run.epochs,
         "best_val_accuracy": run.best_val_accuracy,
         "elapsed_seconds": run.elapsed_seconds,
+        "failure": run.failure,
         "reason": run.reason,
         "ended": run.status in ENDED,
     }

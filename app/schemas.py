@@ -11,8 +11,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from trainer.events import Event
-
 
 def _printable(text: str) -> str:
     if re.search(r"[\x00-\x08\x0b-\x1f\x7f]", text):
@@ -78,10 +76,14 @@ class AttemptShown(Shown):
     claimed_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
-    outcome: str | None = Field(description="succeeded, failed, cancelled, released, lost; null while it is held")
+    outcome: str | None = Field(description="succeeded, failed, cancelled, paused, released, lost; null: held")
     exit_code: int | None
+    failure: str | None = Field(description="The failure's name: diverged, out_of_memory, killed, hang, lost …")
     reason: str | None
     resumed_from_epoch: int
+    checkpoint_epoch: int = Field(description="Finished epochs in the newest checkpoint that it made")
+    checkpoint_step: int = Field(description="And finished steps of the epoch after these")
+    trouble: str | None = Field(description="Why its newest checkpoint could not be written")
     started: dict[str, Any] | None = Field(description="What the trainer said of itself: versions, device, data")
     evidence: list[dict[str, Any]] = Field(description="What the first step of some epochs really did, as measured")
 
@@ -104,9 +106,13 @@ class RunShown(Shown):
     group_id: int | None
     parent_id: int | None
     attempt: int
+    trail_from: int = Field(description="The first attempt of the present curve; a retry from scratch begins a new one")
+    kept_for: str | None = Field(description="The worker whose disk has the newest checkpoint")
+    forced: bool = Field(description="Cancel was asked for twice: the trainer is killed")
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
+    failure: str | None = Field(description="The failure's name: diverged, out_of_memory, killed, hang, lost …")
     reason: str | None
     hint: str | None
     last_epoch: int
@@ -118,12 +124,30 @@ class RunShown(Shown):
     spent_seconds: float
 
 
+class ArtifactShown(Shown):
+    name: str
+    bytes: int
+    sha256: str
+    attempt: int
+    epoch: int = Field(description="Finished epochs in it")
+    step: int = Field(description="And finished steps of the epoch after these")
+    at: datetime
+
+
 class RunWhole(RunShown):
     """One run with its attempts and, while it trains, where it stands."""
 
     attempts: list[AttemptShown]
+    artifacts: list[ArtifactShown]
     resumed_from_epoch: int = 0
     step: dict[str, Any] | None = None
+    is_silent: bool = Field(False, description="Its worker has not been heard of for some seconds")
+
+
+class RetryAsked(Asked):
+    """Where to begin: at the newest checkpoint, or from scratch."""
+
+    source: Literal["checkpoint", "scratch"] = Field("checkpoint", alias="from")
 
 
 class RunsLaunched(BaseModel):
@@ -186,6 +210,7 @@ class WorkerShown(BaseModel):
     present: bool
     seen_at: datetime
     run: int | None
+    trouble: str | None = Field(description="Why it takes no runs")
 
 
 class ProblemShown(BaseModel):
@@ -197,46 +222,6 @@ class ProblemShown(BaseModel):
     detail: str
     field: str | None = None
     errors: list[dict[str, str]] = []
-
-
-class ClaimAsked(Asked):
-    worker: Annotated[Name, Field(min_length=1, max_length=120)]
-    device: Annotated[Name, Field(min_length=1, max_length=120)]
-    backends: Annotated[list[Tag], Field(min_length=1, max_length=8)]
-    wait_s: float = Field(20, ge=0, le=25)
-
-
-class Claimed(BaseModel):
-    kind: Literal["run"] = "run"
-    run: int
-    attempt: int
-    recipe: dict[str, Any]
-    lease_s: float
-
-
-class ReportAsked(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    first_seq: int = Field(0, ge=0, lt=2**62)
-    events: Annotated[list[Event], Field(max_length=2000)] = []
-    log_offset: int = Field(0, ge=0, lt=2**62)
-    log: str = Field("", max_length=1024 * 1024)  # a limit makes pydantic look at the text, too
-
-
-class Reported(BaseModel):
-    next_seq: int
-    log_size: int
-
-
-class BeatAnswer(BaseModel):
-    lease_s: float
-    command: Literal["none", "pause", "cancel", "cancel_now"]
-
-
-class FinishAsked(Asked):
-    outcome: Literal["succeeded", "failed", "cancelled", "released"]
-    exit_code: int | None = None
-    reason: Annotated[str, Field(max_length=4000)] | None = None
 
 
 class LayerShown(Shown):

@@ -6,6 +6,7 @@ content type. Adds the security headers to every answer. Must not know what the 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import quote, urlsplit
@@ -18,7 +19,8 @@ from app.problems import Forbidden, Problem, TooLarge, Unauthorized, Unsupported
 from app.settings import Settings
 from app.tokens import COOKIE, Tokens
 
-MAX_BODY = 1024 * 1024  # bytes; artifacts, when they come, have their own limit
+MAX_BODY = 1024 * 1024  # bytes
+FILES = re.compile(r"/api/v1/worker/runs/\d+/attempts/\d+/artifacts/[^/]+")  # by PUT; these have a limit of their own
 SAFE = {"GET", "HEAD", "OPTIONS"}
 WITHOUT_LOGIN = ("/login", "/healthz", "/readyz")
 WORKER = "/api/v1/worker/"
@@ -55,14 +57,15 @@ class Gate:
             self._check(scope)
         except Problem as problem:
             app = self._answer(scope, problem)
-        await app(scope, _limited(receive), _with_headers(send, scope["path"]))
+        limited = receive if _is_file(scope) else _limited(receive)
+        await app(scope, limited, _with_headers(send, scope["path"]))
 
     def _check(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
         method, path = scope["method"], scope["path"]
         self._check_host(headers.getlist("host"))
         length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > MAX_BODY:
+        if not length.isdecimal() or (int(length) > MAX_BODY and not _is_file(scope)):
             raise TooLarge(TOO_LARGE)
         if method not in SAFE:
             self._check_origin(scope, headers)
@@ -70,7 +73,10 @@ class Gate:
         if method not in SAFE and path.startswith("/api/"):
             content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
             has_body = int(length) > 0 or "transfer-encoding" in headers
-            if (has_body or content_type) and content_type != "application/json":
+            if _is_file(scope):
+                if content_type != "application/octet-stream":
+                    raise UnsupportedType("a file is sent as application/octet-stream")
+            elif (has_body or content_type) and content_type != "application/json":
                 raise UnsupportedType("the API takes application/json only")
 
     def _check_host(self, hosts: list[str]) -> None:
@@ -114,6 +120,10 @@ def local_path(target: str) -> str:
         return "/"
     is_ours = target.startswith("/") and not target.startswith(("//", "/\\")) and not parts.netloc and not parts.scheme
     return target if is_ours else "/"
+
+
+def _is_file(scope: Scope) -> bool:
+    return scope["method"] == "PUT" and FILES.fullmatch(scope["path"]) is not None
 
 
 def _cookie(headers: Headers) -> str:

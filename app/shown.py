@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -11,16 +10,19 @@ from sqlalchemy.orm import Session
 from app import runs, schemas
 from app.leases import Leases
 from app.models import HELD, Attempt, Epoch, Run, Worker
+from app.state import State
 
 
-def whole(session: Session, run: Run, steps: Mapping[int, dict[str, Any]]) -> schemas.RunWhole:
-    """One run with its attempts and its latest step."""
+def whole(session: Session, run: Run, here: State) -> schemas.RunWhole:
+    """One run with its attempts and, while somebody works on it, its latest step and whether they are heard of."""
     attempts = [schemas.AttemptShown.model_validate(one) for one in runs.attempts_of(session, run.id)]
     return schemas.RunWhole(
         **schemas.RunShown.model_validate(run).model_dump(),
         attempts=attempts,
+        artifacts=[schemas.ArtifactShown.model_validate(one) for one in runs.artifacts_of(session, run.id)],
         resumed_from_epoch=attempts[-1].resumed_from_epoch if attempts else 0,
-        step=steps.get(run.id),
+        step=here.hub.steps.get(run.id),
+        is_silent=run.status in HELD and here.leases.is_silent(run.id, run.attempt),
     )
 
 
@@ -50,6 +52,7 @@ def workers(session: Session, leases: Leases) -> list[schemas.WorkerShown]:
             present=leases.present(worker.name),
             seen_at=worker.seen_at,
             run=busy.get(worker.name),
+            trouble=worker.trouble,
         )
         for worker in session.scalars(select(Worker).order_by(Worker.name))
     ]

@@ -22,6 +22,8 @@ from app import (
     answers,
     api,
     architecture_pages,
+    artifacts,
+    button_pages,
     health,
     launch_pages,
     login_pages,
@@ -57,6 +59,7 @@ def create_app(state: State) -> FastAPI:
     app.state.pitwall = state
     parts = (
         api,
+        artifacts,
         worker_api,
         streams,
         health,
@@ -64,11 +67,13 @@ def create_app(state: State) -> FastAPI:
         launch_pages,
         preview_pages,
         pages,
+        button_pages,
         architecture_pages,
         plotly_js,
     )
     for part in parts:
         app.include_router(part.router)
+    app.include_router(artifacts.workers)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_exception_handler(Problem, answers.of_problem)
     app.add_exception_handler(RequestValidationError, answers.of_validation)
@@ -89,6 +94,7 @@ async def _life(app: FastAPI) -> AsyncIterator[None]:
     state.hub.bind(asyncio.get_running_loop())
     with state.records.read() as session:
         state.leases.restore(run_queue.held(session))
+    await asyncio.to_thread(artifacts.sweep, state)
     sweeping = asyncio.create_task(_sweep(state))
     try:
         yield
@@ -100,9 +106,13 @@ async def _life(app: FastAPI) -> AsyncIterator[None]:
 
 
 async def _sweep(state: State) -> None:
-    """Rescue the runs of workers that fell silent."""
+    """Rescue the runs of workers that fell silent, and say which are about to be."""
     while True:
         await asyncio.sleep(SWEEP_S)
+        for run_id, attempt in state.leases.turned_silent():
+            state.hub.tell(
+                [{"id": None, "run": run_id, "event": "silent", "data": {"run": run_id, "attempt": attempt}}]
+            )
         if lapsed := state.leases.lapsed():
             try:
                 await asyncio.to_thread(_rescue, state, lapsed)

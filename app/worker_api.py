@@ -1,6 +1,7 @@
-"""The workers' four verbs over HTTP: claim, report, beat, finish. The gate has checked the worker token.
+"""The workers' verbs over HTTP: claim, report, beat, finish. The gate has checked the worker token.
 
-Must not know SQL or what events mean: verbs of run_queue.py, leases beside them.
+Files go their own way (artifacts.py). Must not know SQL or what events mean: verbs of run_queue.py and reports.py,
+leases beside them.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import time
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
-from app import files, run_queue, schemas
+from app import files, reports, run_queue, schemas, worker_schemas
 from app.leases import LEASE_S
 from app.models import Attempt
 from app.state import Here, State
@@ -23,9 +24,12 @@ router = APIRouter(prefix="/api/v1/worker", tags=["worker protocol"], responses=
 
 
 @router.post("/claim", responses={204: {"description": "Nothing to do: ask again"}})
-async def claim_run(asked: schemas.ClaimAsked, request: Request, here: Here) -> schemas.Claimed:
+async def claim_run(asked: worker_schemas.ClaimAsked, request: Request, here: Here) -> worker_schemas.Claimed:
     """Wait for a run that this worker can do, and take it: the answer's attempt fences all that follows."""
     who = run_queue.WhoClaims(asked.worker, asked.device, asked.backends)
+    if asked.trouble:
+        await run_in_threadpool(_note_trouble, here, who, asked.trouble)
+        return Response(status_code=204)  # type: ignore[return-value]  # no body to model
     here.leases.waits(who.worker, waits=True)
     try:
         claimed = await _wait_for_run(who, asked.wait_s, request, here)
@@ -37,37 +41,38 @@ async def claim_run(asked: schemas.ClaimAsked, request: Request, here: Here) -> 
 
 
 @router.post("/runs/{run_id}/attempts/{attempt}/report")
-def report_events(run_id: int, attempt: int, asked: schemas.ReportAsked, here: Here) -> schemas.Reported:
+def report_events(run_id: int, attempt: int, asked: worker_schemas.ReportAsked, here: Here) -> worker_schemas.Reported:
     """Store what the child said and wrote. Saying it twice is free; after a gap the answer says where to go on."""
     with here.records.write() as session:
-        next_seq = run_queue.report(session, run_id, attempt, asked.first_seq, asked.events, here.now())
+        next_seq = reports.report(session, run_id, attempt, asked.first_seq, asked.events, here.now())
         path = files.log_path(here.settings.data_dir, run_id, attempt)
         before = session.get_one(Attempt, (run_id, attempt)).log_size
         log_size = files.write_log(path, asked.log_offset, before, asked.log)
-        run_queue.grow_log(session, run_id, attempt, log_size)
-        answer = schemas.Reported(next_seq=next_seq, log_size=log_size)
+        reports.grow_log(session, run_id, attempt, log_size)
+        answer = worker_schemas.Reported(next_seq=next_seq, log_size=log_size)
     here.leases.grant(run_id, attempt)
     return answer
 
 
 @router.post("/runs/{run_id}/attempts/{attempt}/beat")
-def beat_run(run_id: int, attempt: int, here: Here) -> schemas.BeatAnswer:
+def beat_run(run_id: int, attempt: int, here: Here) -> worker_schemas.BeatAnswer:
     """Keep the lease, and hear what people want."""
-    with here.records.write() as session:
-        command = run_queue.beat(session, run_id, attempt, here.now())
+    with here.records.read() as session:  # a beat must not wait for the disk, or for who writes
+        command = run_queue.standing(session, run_id, attempt)
         worker = session.get_one(Attempt, (run_id, attempt)).worker
+    if command is None:
+        with here.records.write() as session:
+            run_queue.hold(session, run_id, attempt, here.now())
     here.leases.grant(run_id, attempt)
     here.leases.saw(worker)
-    return schemas.BeatAnswer(lease_s=LEASE_S, command=command)
+    return worker_schemas.BeatAnswer(lease_s=LEASE_S, command=command or "none")
 
 
 @router.post("/runs/{run_id}/attempts/{attempt}/finish")
-def finish_run(run_id: int, attempt: int, asked: schemas.FinishAsked, here: Here) -> schemas.RunShown:
+def finish_run(run_id: int, attempt: int, asked: worker_schemas.FinishAsked, here: Here) -> schemas.RunShown:
     """The attempt is over."""
     with here.records.write() as session:
-        run = run_queue.finish(
-            session, run_id, attempt, asked.outcome, here.now(), exit_code=asked.exit_code, reason=asked.reason
-        )
+        run = run_queue.finish(session, run_id, attempt, now=here.now(), **asked.model_dump())
         answer = schemas.RunShown.model_validate(run)
     here.leases.end(run_id, attempt)
     return answer
@@ -75,7 +80,7 @@ def finish_run(run_id: int, attempt: int, asked: schemas.FinishAsked, here: Here
 
 async def _wait_for_run(
     who: run_queue.WhoClaims, wait_s: float, request: Request, here: State
-) -> schemas.Claimed | None:
+) -> worker_schemas.Claimed | None:
     """The first run for this worker within `wait_s`; None when there is none, it hung up, or the app stops."""
     ends = time.monotonic() + wait_s
     with here.hub.waker() as waker:
@@ -89,14 +94,31 @@ async def _wait_for_run(
                     return None
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(waker.wait(), min(HANGS_UP_S, max(ends - time.monotonic(), 0)))
+                if here.leases.keeps_any:
+                    break  # a run that is kept for another worker becomes free without a word
     return None
 
 
-def _claim(here: State, who: run_queue.WhoClaims) -> schemas.Claimed | None:
+def _claim(here: State, who: run_queue.WhoClaims) -> worker_schemas.Claimed | None:
     with here.records.write() as session:
         run_queue.enrol(session, who, here.now())
-        run = run_queue.claim(session, who, here.now())
+        run = run_queue.claim(session, who, here.now(), here.leases.is_kept)
         if run is None:
             return None
-        here.leases.grant(run.id, run.attempt)
-        return schemas.Claimed(run=run.id, attempt=run.attempt, recipe=run.recipe, lease_s=LEASE_S)
+        resume = run_queue.resume_of(session, run)
+        claimed = worker_schemas.Claimed(
+            run=run.id,
+            attempt=run.attempt,
+            recipe=run.recipe,
+            lease_s=LEASE_S,
+            trail=run.trail,
+            resume=None if resume is None else worker_schemas.ResumeShown.model_validate(resume),
+        )
+    here.leases.grant(claimed.run, claimed.attempt)
+    return claimed
+
+
+def _note_trouble(here: State, who: run_queue.WhoClaims, trouble: str) -> None:
+    with here.records.write() as session:
+        run_queue.enrol(session, who, here.now(), trouble)
+    here.leases.saw(who.worker)

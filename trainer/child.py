@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -36,13 +36,20 @@ class Child:
         datasets: Path,
         environment: Mapping[str, str],
         command: tuple[str, ...] = TRAINER,
+        more: Sequence[str] = (),
+        hear: Callable[[dict[str, Any] | None], None] = lambda event: None,
     ) -> None:
-        """Start it. Its own process group, so that it and its data workers are stopped together; it dies with us."""
+        """Start it. Its own process group, so that it and its data workers are stopped together; it dies with us.
+
+        `more`: further arguments. `hear` gets each event as it is said, and None when the log grew.
+        """
         self.spool = Spool()
+        self._hear = hear
         self._asked_at: float | None = None
+        self._killed = False
         self._silent = threading.Event()  # its event stream has ended: it has, or is about to
         directory.mkdir(parents=True, exist_ok=True)
-        arguments = ["--dir", str(directory), "--datasets", str(datasets), "--parent", str(os.getpid()), "-"]
+        arguments = ["--dir", str(directory), "--datasets", str(datasets), "--parent", str(os.getpid()), *more, "-"]
         self._process = subprocess.Popen(
             [*command, *arguments],
             stdin=subprocess.PIPE,
@@ -83,7 +90,17 @@ class Child:
         elif now - self._asked_at > patience_s:
             self.kill()
 
+    @property
+    def was_killed_by_us(self) -> bool:
+        return self._killed
+
+    def ask_where_it_is(self) -> None:
+        """Have it write the stacks of all its threads to its log (faulthandler)."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._process.pid, signal.SIGUSR1)
+
     def kill(self) -> None:
+        self._killed |= self._process.poll() is None
         self._signal(signal.SIGKILL)
 
     def close(self) -> None:
@@ -104,7 +121,9 @@ class Child:
     def _read_events(self, stream: IO[bytes]) -> None:
         while line := stream.readline(MAX_LINE):
             if text := line.decode(errors="replace").strip():
-                self.spool.say(text)
+                event = self.spool.say(text)
+                if event is not None:
+                    self._hear(event)
         self._silent.set()
 
     def _read_log(self, stream: IO[bytes]) -> None:
@@ -112,3 +131,4 @@ class Child:
         while piece := os.read(stream.fileno(), PIECE):
             if text := decoder.decode(piece):
                 self.spool.write(text)
+                self._hear(None)

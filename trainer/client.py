@@ -1,19 +1,24 @@
-"""The worker's four verbs over HTTP. Must not know processes or what the events mean.
+"""The worker's verbs over HTTP. Must not know processes or what the events mean.
 
 An answer, or: `Unreachable` (try again later; nothing is lost), `NotYours` (stop the child), `Unreadable`.
 """
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 import httpx2
 
+from trainer.protocol import Command, Ending
 from trainer.spool import Batch
 
 WAIT_S = 20.0  # how long a claim may wait in the app for a run
 CALL_S = 10.0
+PIECE = 256 * 1024  # bytes of a file sent or received at once
 DENIED = {401, 403}
 UNREADABLE = {400, 413, 415, 422}
 
@@ -41,6 +46,9 @@ class Claim:
     run: int
     attempt: int
     recipe: dict[str, Any]
+    trail: str  # the checkpoints that belong together
+    known_epoch: int | None  # the app has the rows of epochs 1 to this; None: nothing was done under this trail yet
+    handed_in: dict[str, Any] | None  # epoch, step, sha256, bytes of the checkpoint that the app has
 
 
 class Client:
@@ -58,7 +66,22 @@ class Client:
         """Ask for a run; None when there was none for `wait_s` seconds."""
         body = {"worker": worker, "device": device, "backends": backends, "wait_s": wait_s}
         answer = self._post("claim", body, timeout=wait_s + CALL_S)
-        return Claim(answer["run"], answer["attempt"], answer["recipe"]) if answer else None
+        if not answer:
+            return None
+        resume = answer["resume"] or {"known_epoch": None, "checkpoint": None}
+        return Claim(
+            answer["run"],
+            answer["attempt"],
+            answer["recipe"],
+            answer["trail"],
+            resume["known_epoch"],
+            resume["checkpoint"],
+        )
+
+    def complain(self, worker: str, device: str, backends: list[str], trouble: str) -> None:
+        """Say why this worker asks for no run."""
+        body = {"worker": worker, "device": device, "backends": backends, "wait_s": 0, "trouble": trouble}
+        self._post("claim", body)
 
     def report(self, claim: Claim, batch: Batch) -> None:
         """Deliver what the child said. Delivering it twice is free."""
@@ -70,32 +93,75 @@ class Client:
         }
         self._post(f"{_path(claim)}/report", body)
 
-    def beat(self, claim: Claim) -> str:
-        """Keep the lease; answers the command: none, pause, cancel, cancel_now."""
-        return str(self._post(f"{_path(claim)}/beat", None)["command"])
+    def beat(self, claim: Claim) -> Command:
+        """Keep the lease; answers what to do."""
+        command: Command = self._post(f"{_path(claim)}/beat", None)["command"]
+        return command
 
-    def finish(self, claim: Claim, outcome: str, exit_code: int | None, reason: str | None) -> None:
-        """The attempt is over: succeeded, failed, cancelled, or released to the queue."""
-        self._post(f"{_path(claim)}/finish", {"outcome": outcome, "exit_code": exit_code, "reason": reason})
+    def finish(self, claim: Claim, ending: Ending) -> None:
+        """The attempt is over."""
+        self._post(f"{_path(claim)}/finish", vars(ending))
+
+    def put(self, claim: Claim, name: str, path: Path, epoch: int, step: int) -> None:
+        """Hand in a file. Raises OSError where it cannot be read."""
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            size = file.seek(0, 2)
+            file.seek(0)
+            headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
+            address = f"{_path(claim)}/artifacts/{name}"
+            params = {"sha256": digest, "epoch": epoch, "step": step}
+            self._send("PUT", address, content=_pieces(file), headers=headers, params=params)
+
+    def fetch_checkpoint(self, claim: Claim, path: Path) -> None:
+        """The checkpoint that the app has, whole, at `path`. Raises Unreadable where it came damaged."""
+        assert claim.handed_in is not None
+        digest, part = hashlib.sha256(), path.with_name(f".{path.name}.part")
+        try:
+            with self._http.stream("GET", f"{_path(claim)}/checkpoint") as answer, part.open("wb") as file:
+                if answer.is_error:
+                    answer.read()
+                    _check(answer, "checkpoint")
+                for piece in answer.iter_bytes(PIECE):
+                    digest.update(piece)
+                    file.write(piece)
+        except httpx2.TransportError as error:
+            raise Unreachable(f"{type(error).__name__}: {error}") from None
+        if digest.hexdigest() != claim.handed_in["sha256"]:
+            part.unlink()
+            raise Unreadable("the checkpoint changed on its way")
+        part.rename(path)
 
     def close(self) -> None:
         self._http.close()
 
     def _post(self, path: str, body: dict[str, Any] | None, timeout: float = CALL_S) -> Any:
+        return self._send("POST", path, json=body, timeout=timeout)
+
+    def _send(self, method: str, path: str, **more: Any) -> Any:
         try:
-            answer = self._http.post(path, json=body, timeout=timeout)
+            answer = self._http.request(method, path, **more)
         except httpx2.TransportError as error:
             raise Unreachable(f"{type(error).__name__}: {error}") from None
-        what = f"{answer.status_code} to {path}: {answer.text[:500]}"
-        if answer.status_code == httpx2.codes.CONFLICT:
-            raise NotYours(what)
-        if answer.status_code in UNREADABLE:
-            raise Unreadable(what)
-        if answer.status_code in DENIED:
-            raise Denied(what)
-        if answer.status_code >= httpx2.codes.BAD_REQUEST:
-            raise Unreachable(what)
+        _check(answer, path)
         return answer.json() if answer.content else None
+
+
+def _check(answer: httpx2.Response, path: str) -> None:
+    what = f"{answer.status_code} to {path}: {answer.text[:500]}"
+    if answer.status_code == httpx2.codes.CONFLICT:
+        raise NotYours(what)
+    if answer.status_code in UNREADABLE:
+        raise Unreadable(what)
+    if answer.status_code in DENIED:
+        raise Denied(what)
+    if answer.status_code >= httpx2.codes.BAD_REQUEST:
+        raise Unreachable(what)
+
+
+def _pieces(file: IO[bytes]) -> Iterator[bytes]:
+    while piece := file.read(PIECE):
+        yield piece
 
 
 def _path(claim: Claim) -> str:

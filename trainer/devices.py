@@ -12,6 +12,22 @@ def named(text: str) -> str:
     return text.strip()
 
 
+def answers(device: str) -> bool:
+    """Whether a device is there. A GPU that fell off its bus is listed no more, or cannot be asked its name."""
+    kind, _, index = device.partition(":")
+    if kind == "cpu":
+        return True
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+        pynvml.nvmlDeviceGetMemoryInfo(pynvml.nvmlDeviceGetHandleByIndex(int(index)))
+        pynvml.nvmlShutdown()
+    except Exception:  # whatever NVML says, it is no card to train on
+        return False
+    return True
+
+
 def devices(visible: str | None) -> list[str]:
     """What this machine offers: `gpu:0`, `gpu:1` … for each visible GPU, or `cpu` where there is none.
 

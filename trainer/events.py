@@ -34,7 +34,9 @@ class Started(Said):
     steps_per_epoch: int
     parameters: dict[str, int]  # total, trainable, non_trainable
     environment: dict[str, Any]  # versions, commit, device, driver, dataset fingerprint, backend, augment engine
-    resumed_from_epoch: int = 0
+    resumed_from_epoch: int = 0  # completed epochs of the checkpoint that the run goes on from
+    resumed_at_step: int = 0  # finished steps of the epoch after that
+    differs: list[str] = []  # from where the checkpoint was made, in words; empty and on a CPU: the result is bit-same
 
 
 class Step(Said):
@@ -100,7 +102,20 @@ class CheckpointSaved(Said):
     """Everything that the run needs to go on from here is on the disk."""
 
     event: Literal["checkpoint"] = "checkpoint"
+    epoch: int  # completed epochs
+    step: int = 0  # finished steps of the epoch after that
+    bytes: int = 0
+    seconds: float = 0.0  # from the first look at the device to the file in its place, most of it beside the training
+    waited_seconds: float = 0.0  # of which the training stood still
+
+
+class CheckpointFailed(Said):
+    """This checkpoint could not be written (a full disk). The run goes on, and the older checkpoint is kept."""
+
+    event: Literal["checkpoint_failed"] = "checkpoint_failed"
     epoch: int
+    step: int = 0
+    message: str
 
 
 class Finished(Said):
@@ -114,13 +129,14 @@ class Failed(Said):
     """The child knows why it cannot go on."""
 
     event: Literal["failed"] = "failed"
-    kind: str  # recipe, dataset_missing, dataset_damaged, out_of_memory, diverged, error
+    kind: str  # a word of trainer.failures
     message: str
     hint: str = ""
 
 
 Event = Annotated[
-    Started | Step | EpochEnded | Evidence | CheckpointSaved | Finished | Failed, Field(discriminator="event")
+    Started | Step | EpochEnded | Evidence | CheckpointSaved | CheckpointFailed | Finished | Failed,
+    Field(discriminator="event"),
 ]
 event_of: TypeAdapter[Event] = TypeAdapter(Event)
 

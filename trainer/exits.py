@@ -1,8 +1,10 @@
-"""How a child process ended, in words. Must not know runs or HTTP."""
+"""How a child process ended: its name and its words. Must not know runs or HTTP."""
 
 from __future__ import annotations
 
 import signal
+
+from trainer.protocol import HANG, KILLED, OUT_OF_HOST_MEMORY, Command, Ending
 
 STOPPED = 75  # the child stopped because it was asked to (EX_TEMPFAIL of sysexits.h)
 
@@ -25,3 +27,44 @@ def describe(exit_code: int) -> str:
         return f"The trainer was killed by signal {-exit_code}."
     why = WHY.get(name)
     return f"The trainer was killed by signal {-exit_code} ({name.name})" + (f": {why}." if why else ".")
+
+
+def ending(
+    exit_code: int,
+    *,
+    asked: Command,
+    is_stopping: bool,
+    was_killed: bool,
+    hang: str | None,
+    ran_out: bool,
+    batch_size: int | None,
+) -> Ending:
+    """What an ended child means for its run.
+
+    `asked`: by people; `is_stopping`: the worker itself ends; `was_killed`: by this worker; `hang`: why it was;
+    `ran_out`: the kernel killed somebody here for want of memory meanwhile; `batch_size`: of the recipe.
+    """
+    if exit_code == 0:
+        return Ending("succeeded", 0)
+    if asked in {"cancel", "cancel_now"}:
+        return Ending("cancelled", exit_code)
+    if hang is not None:
+        return Ending("failed", exit_code, HANG, hang, "The log ends with what each of its threads was doing.")
+    if exit_code == STOPPED or was_killed:  # killed: it did not stop in time, and goes on from its last checkpoint
+        words = "it was paused" if asked == "pause" else "its worker was stopped"
+        return Ending("paused" if asked == "pause" else "released", exit_code, reason=words)
+    if is_stopping and -exit_code in {signal.SIGTERM, signal.SIGINT}:
+        return Ending("released", exit_code, reason="its worker was stopped")  # it had no time to listen yet
+    if ran_out:
+        text = "This machine ran out of memory, and the kernel killed a process of the run."
+        return Ending("failed", exit_code, OUT_OF_HOST_MEMORY, text, smaller(batch_size))
+    if exit_code < 0:
+        return Ending("failed", exit_code, KILLED, describe(exit_code))
+    return Ending("failed", exit_code, reason=describe(exit_code))
+
+
+def smaller(batch_size: int | None) -> str:
+    """What to try where memory ran out."""
+    if batch_size is None or batch_size < 2:
+        return "Make the net narrower, or the data set smaller."
+    return f"Try a batch size of {batch_size // 2}."

@@ -44,8 +44,11 @@ class Spool:
         self._closed = False
         self._taken_at = 0.0
 
-    def say(self, line: str) -> None:
-        """A line of the child's event stream. What is no event goes to the log, where a person can see it."""
+    def say(self, line: str) -> dict[str, Any] | None:
+        """A line of the child's event stream. What is no event goes to the log, where a person can see it.
+
+        Answers the event.
+        """
         try:
             event = json.loads(line)
             json.dumps(event, allow_nan=False, ensure_ascii=False).encode()  # what cannot be sent is no event
@@ -53,7 +56,7 @@ class Spool:
             event = None
         if not isinstance(event, dict) or not isinstance(event.get("event"), str):
             self.write(line + "\n")
-            return
+            return None
         with self._changed:
             is_step = event["event"] == "step"
             if is_step and len(self._events) > self._in_flight and self._events[-1]["event"] == "step":
@@ -61,6 +64,7 @@ class Spool:
             else:
                 self._events.append(event)
             self._changed.notify_all()
+        return event
 
     def write(self, text: str) -> None:
         """A piece of the child's log. Past `MAX_LOG` the rest is left out, and the log says so."""

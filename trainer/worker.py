@@ -1,14 +1,15 @@
-"""The process that owns one device: claim a run, start the trainer, carry what it says to the app, finish.
+"""The process that owns one device: claim a run, work on it to its end (attempt.py), claim the next.
 
     python -m trainer.worker --server URL --token-file FILE --device cpu|gpu:N
 
 Light on purpose: never imports an ML framework. The app may be down for as long as it likes: a run goes on, and
-what it says is delivered later. SIGTERM stops the child, hands its run back to the queue and ends.
+what it says is delivered later. SIGTERM stops the child at a checkpoint, hands its run back to the queue and ends.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import os
 import platform
@@ -16,24 +17,20 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from trainer.child import TRAINER, Child
-from trainer.client import Claim, Client, Denied, NotYours, Unreachable, Unreadable
-from trainer.devices import devices, named
-from trainer.exits import STOPPED, describe
+from trainer.attempt import RETRY_S, AtWork
+from trainer.child import TRAINER
+from trainer.client import Claim, Client, Denied, Unreachable, Unreadable
+from trainer.devices import answers, devices, named
 from trainer.parent import die_with
-from trainer.spool import BATCH_EVENTS
+from trainer.protocol import DEVICE_LOST
+from trainer.workplace import drop_old
 
 logger = logging.getLogger("pitwall.worker")
 
-BEAT_S = 2.0
-POLL_S = 0.2  # how often the child is looked at
-PATIENCE_S = 10.0  # from asking the child to stop to killing it
-LAST_WORDS_S = 10.0  # how long a stopping worker tries to deliver
-RETRY_S = (0.2, 0.5, 1.0, 2.0)  # waits while the app is unreachable; the last one repeats
+DEVICE_S = 5.0  # how often a device that is gone is looked for
 QUIET_TRIES = 4  # some four seconds: the app may just be starting beside us
 BACKENDS = ["tensorflow"]
 
@@ -56,10 +53,12 @@ class Worker:
         self._stopping = threading.Event()
         self._waiting = False
         self._failures = 0
+        self._at_work: AtWork | None = None
 
     def run(self) -> None:
         """Work until told to stop."""
         logger.info("worker %s waits for runs", self.name)
+        drop_old(self._data_dir / "work")
         try:
             while not self._stopping.is_set():
                 self.once()
@@ -90,7 +89,9 @@ class Worker:
         return True
 
     def stop(self, number: int = 0, frame: FrameType | None = None) -> None:
-        """Signal handler: stop soon. Waiting for work is left at once, work is handed back."""
+        """Signal handler: stop soon. Waiting for work is left at once, work is handed back; a second time: now."""
+        if self._stopping.is_set() and self._at_work is not None:
+            self._at_work.hurry()
         self._stopping.set()
         if self._waiting:
             self._waiting = False
@@ -98,101 +99,26 @@ class Worker:
 
     def _work(self, claim: Claim) -> None:
         logger.info("run %d, attempt %d: claimed", claim.run, claim.attempt)
-        child = Child(
-            claim.recipe,
-            self._data_dir / "work" / str(claim.run),
-            self._data_dir / "datasets",
-            _environment(self.device),
-            self._trainer,
-        )
-        lost = threading.Event()
-        carrier = threading.Thread(target=self._carry, args=(claim, child, lost), name="carrier")
-        carrier.start()
+        environment = _environment(self.device)
+        self._at_work = AtWork(self._client, claim, self._data_dir, self._stopping, environment, self._trainer)
         try:
-            exit_code, cancelled = self._watch(claim, child, lost)
+            self._at_work.do()
+            if self._at_work.failure == DEVICE_LOST:
+                self._wait_for_the_device()
         finally:
-            child.close()
-            carrier.join()
-        if lost.is_set():
-            logger.warning("run %d, attempt %d: lost to somebody else", claim.run, claim.attempt)
-        elif not child.spool.done:
-            logger.error("run %d, attempt %d: not all was delivered; leaving it to its lease", claim.run, claim.attempt)
-        else:
-            outcome, reason = self._outcome(exit_code, cancelled)
-            taken = self._insist(lambda: self._client.finish(claim, outcome, exit_code, reason))
-            words = outcome if taken else f"{outcome}, which the app did not take"
-            logger.info("run %d, attempt %d: %s (exit code %d)", claim.run, claim.attempt, words, exit_code)
+            self._at_work = None
 
-    def _watch(self, claim: Claim, child: Child, lost: threading.Event) -> tuple[int, bool]:
-        """Beat and obey until the child has ended. Answers its exit code and whether it was cancelled."""
-        cancelled, beat_at = False, time.monotonic() + BEAT_S
-        while (exit_code := child.exit_code(POLL_S)) is None:
-            if time.monotonic() >= beat_at:
-                beat_at = time.monotonic() + BEAT_S
-                try:
-                    command = self._client.beat(claim)
-                    cancelled = cancelled or command.startswith("cancel")
-                    if command == "cancel_now":
-                        child.kill()
-                except NotYours:
-                    lost.set()
-                except (Unreachable, Unreadable):
-                    pass  # the run goes on without the app; the carrier says what is wrong
-            if lost.is_set():
-                child.kill()
-            elif cancelled or self._stopping.is_set():
-                child.stop(PATIENCE_S)
-        return exit_code, cancelled
-
-    def _outcome(self, exit_code: int, cancelled: bool) -> tuple[str, str | None]:
-        if exit_code == 0:
-            return "succeeded", None
-        if cancelled:
-            return "cancelled", None
-        if self._stopping.is_set() or exit_code == STOPPED:
-            return "released", "its worker was stopped"
-        return "failed", describe(exit_code)
-
-    def _carry(self, claim: Claim, child: Child, lost: threading.Event) -> None:
-        """The second thread: deliver the spool in order, for as long as it takes."""
-        at_most = BATCH_EVENTS
-        while not child.spool.done and not lost.is_set():
-            batch = child.spool.take(1.0, at_most)
-            if batch is None:
-                continue
-            counts = True
-            try:
-                if not self._insist(lambda batch=batch: self._client.report(claim, batch)):  # type: ignore[misc]
-                    lost.set()
-                    return
-            except Unreadable as problem:
-                if len(batch.events) > 1:
-                    at_most = 1  # find the one that cannot be read, and leave out no other
-                    continue
-                logger.error("run %d: the app cannot read a report, which is left out: %s", claim.run, problem)
-                counts = False
-            child.spool.delivered(batch, counts=counts)
-            at_most = BATCH_EVENTS if counts else at_most
-
-    def _insist(self, deliver: Callable[[], None]) -> bool:
-        """Try until the app has it. False when it is not ours any more, or a stopping worker ran out of time."""
-        ends: float | None = None
-        for attempt in range(sys.maxsize):
-            try:
-                deliver()
-            except NotYours:
-                return False
-            except Unreachable as problem:
-                if attempt == 0:
-                    logger.warning("the app cannot be reached (%s); keeping what the run says", problem)
-                if self._stopping.is_set():
-                    ends = ends or time.monotonic() + LAST_WORDS_S
-                    if time.monotonic() > ends:
-                        return False
-                time.sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
-            else:
-                return True
-        return False
+    def _wait_for_the_device(self) -> None:
+        """A card that fell off its bus comes back by a reset or a reboot, which are not ours to do: say so and wait."""
+        for turn in range(sys.maxsize):
+            if answers(self.device) or self._stopping.is_set():
+                return
+            trouble = f"{self.device} does not answer any more: reset it, or restart the machine"
+            if turn == 0:
+                logger.error("%s; taking no runs until then", trouble)
+            with contextlib.suppress(Unreachable, Unreadable):
+                self._client.complain(self.name, self.device, BACKENDS, trouble)
+            self._stopping.wait(DEVICE_S)
 
 
 def _environment(device: str) -> dict[str, str]:
@@ -213,7 +139,10 @@ def main() -> None:
     parser.add_argument("--token-file", type=Path, default=data_dir / "worker-token")
     parser.add_argument("--data-dir", type=Path, default=data_dir, help="folder of data sets and work")
     parser.add_argument("--device", type=_device, default=None, help="cpu, gpu:N, or auto: the first that is there")
-    parser.add_argument("--name", default=None)
+    parser.add_argument("--name", default=None, help="how the app lists it; must be its own (default: HOST/DEVICE)")
+    parser.add_argument(
+        "--checkpoint-every", type=float, default=60.0, metavar="SECONDS", help="at least so far apart (default: 60)"
+    )
     parser.add_argument("--parent", type=int, default=None, help="end when this process has ended")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", datefmt="%H:%M:%S")
@@ -222,7 +151,8 @@ def main() -> None:
         die_with(arguments.parent, signal.SIGTERM)
     device = arguments.device or devices(os.environ.get("CUDA_VISIBLE_DEVICES"))[0]
     client = Client(arguments.server, _token(arguments.token_file))
-    worker = Worker(client, device, arguments.data_dir, arguments.name)
+    every = ("--checkpoint-every", str(arguments.checkpoint_every))
+    worker = Worker(client, device, arguments.data_dir, arguments.name, (*TRAINER, *every))
     signal.signal(signal.SIGTERM, worker.stop)
     signal.signal(signal.SIGINT, worker.stop)
     worker.run()

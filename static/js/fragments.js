@@ -2,6 +2,7 @@
 // First paint and update are the same template. A part inside a run's row listens to that run only.
 
 import { ask } from "./ask.js";
+import { KINDS } from "./live.js";
 import { localTimes } from "./times.js";
 
 const TOGETHER_MS = 60; // events of one commit arrive together: ask once
@@ -9,7 +10,7 @@ const TOGETHER_MS = 60; // events of one commit arrive together: ask once
 export function keepFragments() {
   const waiting = new Map();
   document.addEventListener("pitwall:again", () => document.querySelectorAll("[data-fragment]").forEach(redraw));
-  for (const kind of ["status", "started", "epoch", "failed", "finished", "evidence", "deleted"]) {
+  for (const kind of KINDS) {
     document.addEventListener(`pitwall:${kind}`, ({ detail }) => {
       const run = String(detail.run ?? detail.id);
       for (const part of document.querySelectorAll(`[data-fragment][data-on~="${kind}"]`)) {

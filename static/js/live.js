@@ -1,7 +1,7 @@
 // One event stream per page, opened while the page is seen. What arrives becomes DOM events on the document:
 // `pitwall:epoch`, `pitwall:step`, `pitwall:status` … with the data as `detail`. Knows no page.
 
-const KINDS = ["status", "started", "epoch", "step", "log", "failed", "finished", "evidence", "deleted"];
+export const KINDS = ["status", "started", "epoch", "step", "log", "failed", "finished", "evidence", "deleted", "silent", "checkpoint", "not_saved", "artifact"];
 const PATIENCE_MS = 2000; // a short cut is not worth a word
 
 let source = null;

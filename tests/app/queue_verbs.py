@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from app import run_queue, runs
+from app import reports, run_queue, run_verbs, runs
 from app.models import Attempt, Event, Run
 from app.state import State
 from tests.app.cast import NOW, claim, events, launch
@@ -14,7 +14,7 @@ from tests.app.cast import NOW, claim, events, launch
 
 def say(state: State, held: tuple[int, int], *said: dict[str, Any], first: int = 0) -> int:
     with state.records.write() as session:
-        return run_queue.report(session, *held, first, events(*said), NOW)
+        return reports.report(session, *held, first, events(*said), NOW)
 
 
 def finish(state: State, held: tuple[int, int], outcome: Any = "succeeded", **more: Any) -> None:
@@ -24,7 +24,9 @@ def finish(state: State, held: tuple[int, int], outcome: Any = "succeeded", **mo
 
 def beat(state: State, held: tuple[int, int]) -> str:
     with state.records.write() as session:
-        return run_queue.beat(session, *held, NOW)
+        if run_queue.standing(session, *held) is None:
+            run_queue.hold(session, *held, NOW)
+        return run_queue.standing(session, *held) or "lost"
 
 
 def rescue(state: State, *held: tuple[int, int]) -> None:
@@ -34,7 +36,22 @@ def rescue(state: State, *held: tuple[int, int]) -> None:
 
 def cancel(state: State, run_id: int) -> None:
     with state.records.write() as session:
-        runs.cancel(session, run_id, NOW)
+        run_verbs.cancel(session, run_id, NOW)
+
+
+def pause(state: State, run_id: int) -> None:
+    with state.records.write() as session:
+        run_verbs.pause(session, run_id, NOW)
+
+
+def resume(state: State, run_id: int) -> None:
+    with state.records.write() as session:
+        run_verbs.resume(session, run_id, NOW)
+
+
+def retry(state: State, run_id: int, source: run_verbs.Source = "checkpoint") -> None:
+    with state.records.write() as session:
+        run_verbs.retry(session, run_id, source, NOW)
 
 
 def found(state: State, run_id: int) -> Run:

@@ -15,7 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, StatementError
 
 from app.database import VERSION_TABLE, Records, file_system, migrate, safe_sqlite
-from app.models import Base, Epoch, Run
+from app.models import Attempt, Base, Epoch, Run
 from app.problems import Refusal
 from app.state import State
 from tests.app.cast import NOW, launch
@@ -130,7 +130,7 @@ def test_a_run_takes_its_rows_with_it(state: State):
 
 def test_a_row_of_no_run_is_refused(state: State):
     with pytest.raises(IntegrityError), state.records.write() as session:
-        session.execute(text("INSERT INTO attempts SELECT 99, 1, 'w', 'd', '2026', 0,0,0,0,0,0,0,0,0,'[]'"))
+        session.add(Attempt(run_id=99, number=1, worker="w", device="d", claimed_at=NOW))
 
 
 @pytest.mark.parametrize(

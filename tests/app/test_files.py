@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.files import inside, log_path, read_log, remove_logs, write_log
+from app.files import inside, log_path, read_log, remove_all_of, write_log
 from app.problems import NotFound
 
 ESCAPES = [
@@ -186,7 +186,7 @@ def test_the_logs_of_a_run_are_removed_together(tmp_path: Path):
         write_log(log_path(tmp_path, 7, attempt), 0, 0, "x")
     write_log(log_path(tmp_path, 77, 1), 0, 0, "x")
 
-    remove_logs(tmp_path, 7)
-    remove_logs(tmp_path, 7)
+    remove_all_of(tmp_path, 7)
+    remove_all_of(tmp_path, 7)
 
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["77"]

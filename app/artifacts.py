@@ -1,0 +1,156 @@
+"""Files of a run: workers hand them in and fetch their checkpoint, people list, download and delete them.
+
+A file is received beside its place, checked against its SHA-256, flushed, and takes its place under its hash in the
+same moment as its row: whoever asks gets the old file or the new one, whole. Must not know SQL or what is in a file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from pathlib import Path as Place
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import FileResponse
+
+from app import files, reports, run_queue, runs, schemas
+from app.models import ENDED, Artifact
+from app.problems import Conflict, InvalidRequest, NotFound, TooLarge
+from app.state import Here, State
+from trainer.protocol import CHECKPOINT
+
+MOST_BYTES = 4 * 1024**3  # of one file; a checkpoint of the widest net takes 3.4 GB
+BINARY = "application/octet-stream"
+
+FileName = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+Count = Annotated[int, Query(ge=0, lt=2**31)]
+
+workers = APIRouter(
+    prefix="/api/v1/worker/runs/{run_id}/attempts/{attempt}",
+    tags=["worker protocol"],
+    responses={409: {"model": schemas.ProblemShown}},
+)
+router = APIRouter(prefix="/api/v1/runs/{run_id}/artifacts", tags=["runs"])
+
+
+@workers.put("/artifacts/{name}", openapi_extra={"requestBody": {"content": {BINARY: {}}}})
+async def put_artifact(
+    run_id: int,
+    attempt: int,
+    name: FileName,
+    request: Request,
+    here: Here,
+    sha256: Annotated[str, Query(pattern="^[0-9a-f]{64}$", description="Of the body")],
+    epoch: Count = 0,
+    step: Count = 0,
+) -> schemas.ArtifactShown:
+    """Hand in a file of the attempt that is held; it takes the place of the run's earlier one of that name."""
+    await run_in_threadpool(_check_held, here, run_id, attempt)
+    place = files.artifact_path(here.settings.data_dir, run_id, sha256)
+    part = place.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        size = await _receive(request, part, sha256)
+        artifact = Artifact(
+            run_id=run_id, name=name, attempt=attempt, sha256=sha256, bytes=size, epoch=epoch, step=step, at=here.now()
+        )
+        return await run_in_threadpool(_take, here, artifact, part, place)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@workers.get("/checkpoint", response_class=FileResponse)
+def get_checkpoint(run_id: int, attempt: int, here: Here) -> FileResponse:
+    """The run's newest checkpoint that was handed in, for the attempt that is held."""
+    _check_held(here, run_id, attempt)
+    return _file(here, run_id, CHECKPOINT)
+
+
+@router.get("")
+def list_artifacts(run_id: int, here: Here) -> list[schemas.ArtifactShown]:
+    """Files that the run's workers handed in: its newest checkpoint, the weights of its best epoch."""
+    with here.records.read() as session:
+        runs.find(session, run_id)
+        return [schemas.ArtifactShown.model_validate(one) for one in runs.artifacts_of(session, run_id)]
+
+
+@router.get("/{name}", response_class=FileResponse)
+def get_artifact(run_id: int, name: str, here: Here) -> FileResponse:
+    """One of them, as it is."""
+    return _file(here, run_id, name)
+
+
+@router.delete("/{name}", status_code=204)
+def delete_artifact(run_id: int, name: str, here: Here) -> None:
+    """Free its place on the disk. A run that may still go on from it must have ended first."""
+    discard(here, run_id, [name])
+
+
+def discard(here: State, run_id: int, names: list[str]) -> None:
+    """Delete files of a run that has ended."""
+    with here.records.write() as session:
+        run = runs.find(session, run_id)
+        if run.status not in ENDED:
+            raise Conflict(f"run {run_id} is {run.status}: it may go on from its files")
+        for name in names:
+            runs.remove_artifact(session, run_id, name)
+        kept = [one.sha256 for one in runs.artifacts_of(session, run_id)]
+    files.remove_artifacts(here.settings.data_dir, run_id, kept)
+
+
+def sweep(here: State) -> None:
+    """Free what a crash left half received, or without its row. At start: nothing is under way then."""
+    for folder in (here.settings.data_dir / "runs").glob("*/artifacts"):
+        if folder.parent.name.isdecimal():
+            run_id = int(folder.parent.name)
+            with here.records.read() as session:
+                kept = [one.sha256 for one in runs.artifacts_of(session, run_id)]
+            files.remove_artifacts(here.settings.data_dir, run_id, kept)
+
+
+def _check_held(here: State, run_id: int, attempt: int) -> None:
+    with here.records.read() as session:
+        run_queue.standing(session, run_id, attempt)
+
+
+async def _receive(request: Request, part: Place, sha256: str) -> int:
+    """The body into a file, flushed; answers its size. Raises InvalidRequest where it is not what was promised."""
+    part.parent.mkdir(parents=True, exist_ok=True)
+    digest, size = hashlib.sha256(), 0
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > MOST_BYTES:
+                raise TooLarge(f"the file is larger than {MOST_BYTES // 1024**3} GiB")
+            digest.update(chunk)
+            file.write(chunk)
+        file.flush()
+        await run_in_threadpool(os.fsync, file.fileno())
+    if digest.hexdigest() != sha256:
+        raise InvalidRequest([("sha256", "is not that of the body: it was cut or changed on its way, send it again")])
+    return size
+
+
+def _take(here: State, artifact: Artifact, part: Place, place: Place) -> schemas.ArtifactShown:
+    shown = schemas.ArtifactShown.model_validate(artifact)
+    with here.records.write() as session:
+        replaced = reports.hand_in(session, artifact, here.now())
+        part.rename(place)  # before the row is on the disk: a row without its file would be worse than the reverse
+        files.flush_folder(place.parent)
+    here.leases.grant(artifact.run_id, artifact.attempt)
+    if replaced:
+        files.artifact_path(here.settings.data_dir, artifact.run_id, replaced).unlink(missing_ok=True)
+    return shown
+
+
+def _file(here: State, run_id: int, name: str) -> FileResponse:
+    with here.records.read() as session:
+        found = runs.artifact(session, run_id, name)
+        path = files.artifact_path(here.settings.data_dir, run_id, found.sha256)
+        headers = {"Pitwall-SHA256": found.sha256, "Pitwall-Epoch": str(found.epoch), "Pitwall-Step": str(found.step)}
+    if not path.is_file():
+        raise NotFound(f"the file {name} of run {run_id} is listed, but not on the disk any more")
+    return FileResponse(path, media_type=BINARY, filename=f"run-{run_id}-{found.name}", headers=headers)

@@ -1,0 +1,157 @@
+"""`python -m app backup FILE`: the database as one whole file, copied while everything runs.
+
+The files that workers handed in lie beside it in `runs/` under their hashes, and the copy holds their index.
+Must not know HTTP, nor write a row; `copy` and `look` serve the restore, too.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shlex
+import time
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pysqlite3
+
+from app.database import BUSY_MS, VERSION_TABLE, _local_file
+from app.files import flush_folder
+from app.problems import Refusal
+from app.settings import Settings
+
+STEP_PAGES = 256  # 1 MiB of the usual pages
+SUFFIXES = ("", "-wal", "-shm", "-journal", ".lock")  # a database, what SQLite keeps beside it, and our lock
+STEP_PAUSE_S = 0.002  # between two steps, so that the disk and the processor are not ours alone
+
+
+@dataclass(frozen=True)
+class File:
+    """One line of the index: a file that a worker handed in. It lies at `runs/<run>/artifacts/<sha256>`."""
+
+    run: int
+    name: str
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What is in a database. `schema`: the migration that it stands at."""
+
+    schema: str
+    runs: int
+    epochs: int
+    files: list[File]
+
+    def __str__(self) -> str:
+        size = sum(file.bytes for file in self.files)
+        return f"{self.runs} runs, {self.epochs} epochs, {len(self.files)} artifacts of {megabytes(size)}"
+
+
+def back_up(settings: Settings, file: Path, *, force: bool = False) -> list[str]:
+    """Copy the database to `file`; answers what to tell. FILE is there whole, or not at all."""
+    database = _local_file(settings.url)
+    _check_place(file, database, force=force)
+    began = time.monotonic()
+    part = file.with_name(f".{file.name}.{secrets.token_hex(4)}.part")
+    try:
+        copy(database, part)
+        contents = look(part, database)
+        if not force and os.path.lexists(file):
+            raise Refusal(f"{file} has come into being meanwhile: choose another name")
+        part.rename(file)
+        flush_folder(file.parent)
+    except (pysqlite3.OperationalError, OSError) as error:
+        raise Refusal(f"{database} could not be copied into {file.parent}: {error}") from None
+    except pysqlite3.Error as error:
+        raise Refusal(f"{database} is damaged, so no backup was made; restore an earlier one ({error})") from None
+    finally:
+        remove(part)
+    took = time.monotonic() - began
+    artifacts = str(settings.data_dir.resolve() / "runs") + "/"
+    beside = str(file.parent.resolve() / "runs") + "/"
+    return [
+        f"{file}: {contents}; {megabytes(file.stat().st_size)} in {took:.1f} s, checked",
+        "The artifacts themselves and the logs are not in it. Copy them now, after the database:",
+        f"  rsync -a {shlex.quote(artifacts)} {shlex.quote(beside)}",
+    ]
+
+
+def copy(source: Path, target: Path) -> None:
+    """The database at `source` as of one moment, as a new plain file: nothing beside it, checked, on the disk.
+
+    Raises pysqlite3.Error where `source` cannot be read or is damaged, OSError.
+    """
+    os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
+    with closing(reader(source)) as here, closing(pysqlite3.connect(target, isolation_level=None)) as there:
+        # One open transaction over all steps: they see one moment however much is written meanwhile, where a copy
+        # without it would begin again at each write of another process. In WAL mode it holds up no writer.
+        here.execute("BEGIN")
+        here.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        there.execute("PRAGMA locking_mode=EXCLUSIVE")  # no shared memory: FILE may be on a network disk
+        there.execute("PRAGMA synchronous=OFF")  # flushed once, below
+        here.backup(there, pages=STEP_PAGES, progress=lambda *_: time.sleep(STEP_PAUSE_S))
+        there.execute("PRAGMA journal_mode=DELETE").fetchone()  # the copy came with the mark of WAL on it
+        there.execute("PRAGMA trusted_schema=OFF")
+        found = there.execute("PRAGMA integrity_check(1)").fetchone()[0]
+    if found != "ok":
+        raise pysqlite3.DatabaseError(found)
+    flush(target)
+
+
+def look(path: Path, known_as: Path) -> Contents:
+    """What a database holds. Raises Refusal where it is none of Pitwall's."""
+    with closing(reader(path)) as connection:
+
+        def column(query: str) -> list[Any]:
+            return [row[0] for row in connection.execute(query)]
+
+        tables = set(column("SELECT name FROM sqlite_master WHERE type = 'table'"))
+        schema = column(f"SELECT version_num FROM {VERSION_TABLE}") if VERSION_TABLE in tables else []
+        if not schema or not {"runs", "epochs"} <= tables:
+            raise Refusal(f"{known_as} is no database of Pitwall's: name a file that `python -m app backup` made")
+        files = []
+        if "artifacts" in tables:  # since schema 0003
+            rows = connection.execute("SELECT run_id, name, sha256, bytes FROM artifacts ORDER BY 1, 2")
+            files = [File(*row) for row in rows]
+        (runs,), (epochs,) = column("SELECT count(*) FROM runs"), column("SELECT count(*) FROM epochs")
+    return Contents(schema[0], runs, epochs, files)
+
+
+def reader(path: Path) -> Any:
+    """A connection that changes nothing. Raises pysqlite3.Error where there is no such file."""
+    name = f"{path.resolve().as_uri()}?mode=ro"
+    return pysqlite3.connect(name, uri=True, isolation_level=None, timeout=BUSY_MS / 1000)
+
+
+def flush(path: Path) -> None:
+    """Have a file's content on the disk."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def remove(path: Path) -> None:
+    """A database that is not needed, and what SQLite or we keep beside one."""
+    for suffix in SUFFIXES:
+        with suppress(FileNotFoundError):
+            path.with_name(path.name + suffix).unlink()
+
+
+def megabytes(size: int) -> str:
+    return f"{size / 1e6:.1f} MB"
+
+
+def _check_place(file: Path, database: Path, *, force: bool) -> None:
+    if not database.is_file():
+        raise Refusal(f"there is no database at {database}: set PITWALL_DATA_DIR to the folder that holds it")
+    if not file.parent.is_dir():
+        raise Refusal(f"{file.parent} is no folder: make it first")
+    if file.resolve() in {database.with_name(database.name + suffix) for suffix in SUFFIXES}:
+        raise Refusal(f"{file} belongs to the database itself: choose another name")
+    if os.path.lexists(file) and not file.is_file():
+        raise Refusal(f"{file} is no plain file: choose another name")
+    if os.path.lexists(file) and not force:
+        raise Refusal(f"{file} is there already: choose another name, or replace it with --force")

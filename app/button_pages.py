@@ -1,0 +1,64 @@
+"""What the buttons of a run's page do: each a form that POSTs, then 303. The same verbs as the API.
+
+Must not know SQL or how a run is drawn (pages.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+from fastapi import APIRouter
+from fastapi.responses import RedirectResponse
+
+from app import artifacts, files, run_verbs, runs
+from app.models import Run
+from app.state import Here, State
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.post("/runs/{run_id}/cancel")
+def press_cancel(run_id: int, here: Here) -> RedirectResponse:
+    return _done(here, run_id, run_verbs.cancel)
+
+
+@router.post("/runs/{run_id}/pause")
+def press_pause(run_id: int, here: Here) -> RedirectResponse:
+    return _done(here, run_id, run_verbs.pause)
+
+
+@router.post("/runs/{run_id}/resume")
+def press_resume(run_id: int, here: Here) -> RedirectResponse:
+    return _done(here, run_id, run_verbs.resume)
+
+
+@router.post("/runs/{run_id}/retry/{source}")
+def press_retry(run_id: int, source: Literal["checkpoint", "scratch"], here: Here) -> RedirectResponse:
+    answer = _done(here, run_id, run_verbs.retry, source)
+    if source == "scratch":
+        files.remove_artifacts(here.settings.data_dir, run_id)
+    return answer
+
+
+@router.post("/runs/{run_id}/discard")
+def press_discard(run_id: int, here: Here) -> RedirectResponse:
+    """Delete the files of a run that has ended; its curve and log stay."""
+    with here.records.read() as session:
+        names = [one.name for one in runs.artifacts_of(session, run_id)]
+    artifacts.discard(here, run_id, names)
+    return RedirectResponse(f"/runs/{run_id}", 303)
+
+
+@router.post("/runs/{run_id}/delete")
+def press_delete(run_id: int, here: Here) -> RedirectResponse:
+    with here.records.write() as session:
+        runs.remove(session, run_id)
+    files.remove_all_of(here.settings.data_dir, run_id)
+    return RedirectResponse("/runs", 303)
+
+
+def _done(here: State, run_id: int, verb: Callable[..., Run], *more: Any) -> RedirectResponse:
+    with here.records.write() as session:
+        verb(session, run_id, *more, here.now())
+    return RedirectResponse(f"/runs/{run_id}", 303)

@@ -1,0 +1,115 @@
+"""What the holder of an attempt hands in: events, log, files. Each thing once, and only while it holds the run.
+
+Each function works inside the caller's transaction and raises Conflict (409) as run_queue.hold does. Must not know
+HTTP or the streams: what happened is left in the transaction (runs.tell).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from app import progress
+from app.models import Artifact, Attempt, Epoch, Run, Status
+from app.run_queue import hold
+from app.runs import brief, epochs_of, tell
+from trainer.events import CheckpointFailed, CheckpointSaved, EpochEnded, Event, Evidence, Failed, Started, Step
+
+MOST_EVIDENCE = 20  # measured steps kept of an attempt; a trainer says two
+
+
+def report(session: Session, run_id: int, number: int, first_seq: int, events: Sequence[Event], now: datetime) -> int:
+    """Store what the child said, each event once. Answers the sequence number that is expected next.
+
+    Events that have arrived before are skipped; after a gap nothing is taken, and the answer says where to go on.
+    """
+    run, attempt = hold(session, run_id, number, now)
+    for seq, event in enumerate(events, first_seq):
+        if seq > attempt.next_seq:
+            break
+        if seq == attempt.next_seq:
+            attempt.next_seq = seq + 1
+            _take(session, run, attempt, seq, event, now)
+    return attempt.next_seq
+
+
+def grow_log(session: Session, run_id: int, number: int, size: int) -> None:
+    """Note how many bytes of the attempt's log have arrived, and tell who watches."""
+    attempt = session.get_one(Attempt, (run_id, number))
+    if size > attempt.log_size:
+        attempt.log_size = size
+        grown = {"run": run_id, "attempt": number, "size": size}
+        session.info.setdefault("told", []).append({"id": None, "run": run_id, "event": "log", "data": grown})
+
+
+def hand_in(session: Session, artifact: Artifact, now: datetime) -> str | None:
+    """A file has arrived, in the place of the one of its name. Answers the hash that no name leads to any more."""
+    run, _ = hold(session, artifact.run_id, artifact.attempt, now)
+    before = session.get(Artifact, (run.id, artifact.name))
+    old = before.sha256 if before else None
+    session.merge(artifact)
+    session.flush()
+    tell(session, run, "artifact", {"run": run.id, "name": artifact.name, "epoch": artifact.epoch}, now)
+    named = select(func.count()).where(Artifact.run_id == run.id, Artifact.sha256 == old)
+    return old if old is not None and not session.scalar(named) else None
+
+
+def _take(session: Session, run: Run, attempt: Attempt, seq: int, event: Event, now: datetime) -> None:
+    if isinstance(event, Step):
+        step = progress.of_step(run, event, _recent(session, run.id))
+        session.info.setdefault("told", []).append({"id": None, "run": run.id, "event": "step", "data": step})
+        return
+    data: dict[str, Any] = event.model_dump(mode="json")
+    if isinstance(event, Started):
+        run.status, attempt.started_at = Status.RUNNING, now
+        run.started_at = run.started_at or now
+        attempt.started, attempt.resumed_from_epoch = data, event.resumed_from_epoch
+        tell(session, run, "status", brief(run), now)
+    elif isinstance(event, CheckpointSaved):
+        if (event.epoch, event.step) > _furthest(session, run):
+            run.strikes = 0  # whatever killed it, it gets on
+        attempt.checkpoint_epoch, attempt.checkpoint_step, attempt.trouble = event.epoch, event.step, None
+    elif isinstance(event, CheckpointFailed):
+        attempt.trouble = event.message
+    elif isinstance(event, Evidence):
+        if len(attempt.evidence) < MOST_EVIDENCE:
+            attempt.evidence = [*attempt.evidence, data]
+    elif isinstance(event, Failed):
+        run.failure, run.reason, run.hint = event.kind, event.message, event.hint
+    elif isinstance(event, EpochEnded):
+        said = select(Epoch.id).where(
+            Epoch.run_id == run.id, Epoch.attempt == attempt.number, Epoch.epoch == event.epoch
+        )
+        if session.scalar(said) is not None:
+            return  # the first one counts: a second must not make the report fail for ever
+        columns = {key: value for key, value in data.items() if key in Epoch.__table__.columns}
+        session.add(Epoch(run_id=run.id, attempt=attempt.number, at=now, **columns))
+        session.flush()
+        progress.after_epoch(run, event)
+        if attempt.number > 1:
+            progress.after_rewrite(run, epochs_of(session, run.id))
+        data |= {"attempt": attempt.number, "elapsed_seconds": run.elapsed_seconds}
+    data |= {"run": run.id}
+    session.flush()
+    tell(session, run, event.event, data, now, seq=seq)
+
+
+def _recent(session: Session, run_id: int) -> Sequence[float]:
+    """Seconds that the latest epochs took, validation included."""
+    latest = select(Epoch.seconds + Epoch.val_seconds).where(Epoch.run_id == run_id).order_by(Epoch.id.desc())
+    return session.scalars(latest.limit(progress.RECENT_EPOCHS)).all()
+
+
+def _furthest(session: Session, run: Run) -> tuple[int, int]:
+    """(epoch, step) of the newest checkpoint of the run's trail."""
+    newest = (
+        select(Attempt.checkpoint_epoch, Attempt.checkpoint_step)
+        .where(Attempt.run_id == run.id, Attempt.number >= run.trail_from)
+        .order_by(Attempt.checkpoint_epoch.desc(), Attempt.checkpoint_step.desc())
+    )
+    epoch, step = session.execute(newest.limit(1)).one()
+    return epoch, step

@@ -1,0 +1,104 @@
+"""How people stop a run and let it go on: cancel, pause, resume, retry. Conditional UPDATEs that check what they hit.
+
+A run that a worker holds is only asked: its worker hears it with the next beat (run_queue.standing) and answers with
+`finish`. Each function works inside the caller's transaction. Must not know HTTP, HTML or workers.
+"""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import delete, update
+from sqlalchemy.orm import Session
+
+from app.models import HELD, Artifact, Run, Status
+from app.problems import Conflict
+from app.runs import brief, find, hits, tell
+
+Source = Literal["checkpoint", "scratch"]
+
+# What is forgotten of the old curve when a run begins again.
+NO_CURVE: dict[str, Any] = {
+    "last_epoch": 0,
+    "last_val_accuracy": None,
+    "best_val_accuracy": None,
+    "best_epoch": None,
+    "time_to_target": None,
+    "elapsed_seconds": 0.0,
+}
+
+
+def cancel(session: Session, run_id: int, now: datetime) -> Run:
+    """Stop a run for good: at once where nobody works on it, else by asking its worker. Asked twice: by force."""
+    again = _turned(session, run_id, HELD, {"forced": True}, Run.requested == "cancel")
+    asked = not again and _turned(session, run_id, HELD, {"requested": "cancel"})
+    ended = {"status": Status.CANCELLED, "requested": None, "ended_at": now}
+    stopped = _turned(session, run_id, (Status.QUEUED, Status.PAUSED), ended)
+    run = find(session, run_id)
+    if again or asked or stopped:
+        tell(session, run, "status", brief(run), now)
+    elif run.status != Status.CANCELLED:
+        raise Conflict(f"run {run_id} has already {run.status}: there is nothing to cancel")
+    return run
+
+
+def pause(session: Session, run_id: int, now: datetime) -> Run:
+    """Free the device and keep the place: at once where the run waits, else at its next step, with a checkpoint."""
+    asked = _turned(session, run_id, HELD, {"requested": "pause"}, Run.requested.is_(None))
+    stopped = _turned(session, run_id, (Status.QUEUED,), {"status": Status.PAUSED})
+    run = find(session, run_id)
+    if asked or stopped:
+        tell(session, run, "status", brief(run), now)
+    elif run.status != Status.PAUSED and run.requested != "pause":
+        raise Conflict(f"run {run_id} {_stands(run)}: only a run that waits or trains can be paused")
+    return run
+
+
+def resume(session: Session, run_id: int, now: datetime) -> Run:
+    """Back to the queue, to its old place; a pause that its worker has not answered yet is taken back."""
+    again = _turned(session, run_id, (Status.PAUSED,), {"status": Status.QUEUED})
+    taken_back = _turned(session, run_id, HELD, {"requested": None}, Run.requested == "pause")
+    run = find(session, run_id)
+    if not again and not taken_back:
+        raise Conflict(f"run {run_id} {_stands(run)}: only a paused run can be resumed")
+    tell(session, run, "status", brief(run), now)
+    return run
+
+
+def retry(session: Session, run_id: int, source: Source, now: datetime) -> Run:
+    """Queue a failed or cancelled run again, from its last checkpoint if it has one, or from scratch.
+
+    From scratch begins a new trail: no old checkpoint is used, and the curve begins anew.
+    """
+    values: dict[str, Any] = {
+        "status": Status.QUEUED, "requested": None, "forced": False, "strikes": 0,
+        "ended_at": None, "failure": None, "reason": None, "hint": None,
+    }  # fmt: skip
+    if source == "scratch":
+        values |= {"trail": secrets.token_hex(8), "trail_from": Run.attempt + 1, "kept_for": None} | NO_CURVE
+    hit = _turned(session, run_id, (Status.FAILED, Status.CANCELLED), values)
+    run = find(session, run_id)
+    if not hit:
+        raise Conflict(f"run {run_id} {_stands(run)}: only a failed or cancelled run can be retried; clone it instead")
+    if source == "scratch":
+        session.execute(delete(Artifact).where(Artifact.run_id == run_id))
+    tell(session, run, "status", brief(run), now)
+    return run
+
+
+def _turned(
+    session: Session, run_id: int, stands: tuple[Status, ...], values: dict[str, Any], *conditions: Any
+) -> bool:
+    """Change the run if it stands so. Raises NotFound where there is none."""
+    run = find(session, run_id)
+    done = session.execute(update(Run).where(Run.id == run_id, Run.status.in_(stands), *conditions).values(**values))
+    session.refresh(run)
+    return hits(done)
+
+
+def _stands(run: Run) -> str:
+    if run.status in HELD:
+        return f"is being {run.requested}led" if run.requested == "cancel" else f"is {run.status}"
+    return f"has {run.status}" if run.status in {Status.SUCCEEDED, Status.FAILED} else f"is {run.status}"

@@ -1,0 +1,70 @@
+"""JSON of the worker protocol, in and out; schemas.py is for people and scripts. Must not know what becomes of it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.schemas import Asked, Name, Shown, Tag
+from trainer.events import Event
+from trainer.protocol import Command, Outcome
+
+
+class ClaimAsked(Asked):
+    worker: Annotated[Name, Field(min_length=1, max_length=120)]
+    device: Annotated[Name, Field(min_length=1, max_length=120)]
+    backends: Annotated[list[Tag], Field(min_length=1, max_length=8)]
+    wait_s: float = Field(20, ge=0, le=25)
+    trouble: Annotated[str, Field(max_length=500)] = Field("", description="Why it takes no run now: it is given none")
+
+
+class CheckpointShown(Shown):
+    epoch: int
+    step: int
+    sha256: str
+    bytes: int
+
+
+class ResumeShown(Shown):
+    """Where an attempt may go on. `checkpoint`: the newest that was handed in; the worker may have a newer one."""
+
+    known_epoch: int = Field(description="The rows of epochs 1 to this one are here")
+    checkpoint: CheckpointShown | None
+
+
+class Claimed(BaseModel):
+    kind: Literal["run"] = "run"
+    run: int
+    attempt: int
+    recipe: dict[str, Any]
+    lease_s: float
+    trail: str = Field(description="Names the checkpoints that belong together; renewed by a retry from scratch")
+    resume: ResumeShown | None = Field(description="null: the first attempt of its trail")
+
+
+class ReportAsked(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    first_seq: int = Field(0, ge=0, lt=2**62)
+    events: Annotated[list[Event], Field(max_length=2000)] = []
+    log_offset: int = Field(0, ge=0, lt=2**62)
+    log: str = Field("", max_length=1024 * 1024)  # a limit makes pydantic look at the text, too
+
+
+class Reported(BaseModel):
+    next_seq: int
+    log_size: int
+
+
+class BeatAnswer(BaseModel):
+    lease_s: float
+    command: Command
+
+
+class FinishAsked(Asked):
+    outcome: Outcome
+    exit_code: int | None = None
+    failure: Annotated[str, Field(max_length=32, pattern="^[a-z_]+$")] | None = None
+    reason: Annotated[str, Field(max_length=4000)] | None = None
+    hint: Annotated[str, Field(max_length=1000)] | None = None

@@ -1,0 +1,220 @@
+"""One attempt, from its claim to its finish: the child, and the threads that carry what it says.
+
+    heart     beats every two seconds, whatever else goes on; hears what people want
+    carrier   delivers the spool in order, for as long as it takes
+    upload    hands checkpoints in (uploads.py)
+
+Must not know how runs are claimed or what the events mean.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from trainer.child import TRAINER, Child
+from trainer.client import Claim, Client, NotYours, Unreachable, Unreadable
+from trainer.exits import ending
+from trainer.memory import oom_kills
+from trainer.protocol import TRIED_AGAIN, Command, Ending
+from trainer.spool import BATCH_EVENTS
+from trainer.uploads import Uploads
+from trainer.watchdog import Watchdog
+from trainer.workplace import Workplace
+
+logger = logging.getLogger("pitwall.worker")
+
+BEAT_S = 2.0
+POLL_S = 0.2  # how often the child is looked at
+PATIENCE_S = 10.0  # from asking the child to stop to killing it
+STACKS_S = 1.0  # for a hung child to write where it hangs
+DRAIN_S = 25.0  # from being told to stop to leaving the rest to the lease
+RETRY_S = (0.2, 0.5, 1.0, 2.0)  # waits while the app is unreachable; the last one repeats
+
+
+class AtWork:
+    """A claimed run in the hands of this worker."""
+
+    def __init__(
+        self,
+        client: Client,
+        claim: Claim,
+        data_dir: Path,
+        stopping: threading.Event,
+        environment: Mapping[str, str],
+        trainer: tuple[str, ...] = TRAINER,
+    ) -> None:
+        """`stopping`: set when the worker shall end; the run is then handed back. `environment`: of the child."""
+        self._client, self._claim, self._stopping = client, claim, stopping
+        self._data_dir, self._environment, self._trainer = data_dir, environment, trainer
+        self._workplace = Workplace(data_dir / "work", claim.run, claim.trail, claim.attempt)
+        self._uploads = Uploads(client, claim, self._workplace)
+        self._lost, self._over = threading.Event(), threading.Event()
+        self._asked: Command = "none"
+        self._at_once = False
+        self._ends_at: float | None = None
+        self.failure: str | None = None  # as the child named it
+
+    def hurry(self) -> None:
+        """Told to stop a second time: wait for nothing."""
+        self._at_once = True
+
+    def do(self) -> None:
+        """Work on it to its end, or until it is lost to somebody else."""
+        claim, heart = self._claim, threading.Thread(target=self._beat, name="heart", daemon=True)
+        heart.start()
+        try:
+            self._prepare()
+            told, is_delivered = self._train()
+            if self._lost.is_set():
+                logger.warning("run %d, attempt %d: lost to somebody else", claim.run, claim.attempt)
+            elif not is_delivered:
+                logger.error("run %d, attempt %d: not all was delivered; left to its lease", claim.run, claim.attempt)
+            else:
+                self._finish(told)
+        finally:
+            self._over.set()
+            heart.join()
+
+    def _prepare(self) -> None:
+        """The folder, with the newest checkpoint that can be had: of this disk, or of the app."""
+        self._workplace.open()
+        handed_in = self._claim.handed_in
+        if handed_in and (handed_in["epoch"], handed_in["step"]) > self._workplace.stands_at:
+            name = f"checkpoint-{handed_in['epoch']:05d}-{handed_in['step']:06d}.safetensors"
+            try:
+                self._client.fetch_checkpoint(self._claim, self._workplace.folder / name)
+            except (NotYours, Unreachable, Unreadable, OSError) as problem:
+                logger.warning("run %d: the app's checkpoint cannot be had: %s", self._claim.run, problem)
+        self._workplace.drop_earlier()
+
+    def _train(self) -> tuple[Ending, bool]:
+        """The child from its start to its end: how it ended, and whether all that it said was delivered."""
+        dog, kills = Watchdog(), oom_kills()
+
+        def hear(event: dict[str, object] | None) -> None:
+            if event is None:
+                dog.wrote()
+                return
+            dog.hear(event)
+            if event["event"] == "failed":
+                self.failure = str(event.get("kind"))
+
+        known = self._claim.known_epoch
+        child = Child(
+            self._claim.recipe,
+            self._workplace.folder,
+            self._data_dir / "datasets",
+            self._environment,
+            self._trainer,
+            ("--known", str(known)) if known is not None else (),
+            hear,
+        )
+        carrier = threading.Thread(target=self._carry, args=(child,), name="carrier")
+        carrier.start()
+        try:
+            exit_code, hang = self._watch(child, dog)
+            was_killed = child.was_killed_by_us
+        finally:
+            child.close()
+            carrier.join()
+        told = ending(
+            exit_code,
+            asked=self._asked,
+            is_stopping=self._stopping.is_set(),
+            was_killed=was_killed,
+            hang=hang,
+            ran_out=oom_kills() > kills,
+            batch_size=self._claim.recipe.get("batch_size"),
+        )
+        return told, child.spool.done
+
+    def _watch(self, child: Child, dog: Watchdog) -> tuple[int, str | None]:
+        """Obey until the child has ended. Answers its exit code and, where it hung, why it was killed."""
+        hang, dumped_at = None, 0.0
+        while (exit_code := child.exit_code(POLL_S)) is None:
+            if self._lost.is_set() or self._asked == "cancel_now" or self._at_once:
+                child.kill()
+            elif self._asked != "none" or self._stopping.is_set():
+                self._left()  # the time begins
+                child.stop(PATIENCE_S)
+            elif hang is not None:
+                if time.monotonic() - dumped_at > STACKS_S:
+                    child.kill()
+            elif (hang := dog.overdue()) is not None:
+                logger.error("run %d, attempt %d: %s", self._claim.run, self._claim.attempt, hang)
+                child.ask_where_it_is()
+                dumped_at = time.monotonic()
+            else:
+                self._uploads.perhaps()
+        return exit_code, hang
+
+    def _finish(self, told: Ending) -> None:
+        claim, name = self._claim, self.failure or told.failure
+        has_all = not self._at_once and self._uploads.finish(self._left())
+        taken = self._insist(lambda: self._client.finish(claim, told))
+        words = told.outcome if taken else f"{told.outcome}, which the app did not take"
+        logger.info("run %d, attempt %d: %s (exit code %s)", claim.run, claim.attempt, words, told.exit_code)
+        goes_on = told.outcome in {"released", "paused"} or (told.outcome == "failed" and name in TRIED_AGAIN)
+        if taken and has_all and not goes_on:
+            self._workplace.drop()
+
+    def _left(self) -> float | None:
+        """Seconds that a worker which was told to stop may still take; None: it was not."""
+        if not self._stopping.is_set():
+            return None
+        self._ends_at = self._ends_at or time.monotonic() + DRAIN_S
+        return 0.0 if self._at_once else max(self._ends_at - time.monotonic(), 0.0)
+
+    def _beat(self) -> None:
+        while not self._over.wait(BEAT_S):
+            try:
+                asked = self._client.beat(self._claim)
+                if self._asked != "cancel_now" and asked != "none":
+                    self._asked = asked
+            except NotYours:
+                self._lost.set()
+                return
+            except (Unreachable, Unreadable):
+                pass  # the run goes on without the app; the carrier says what is wrong
+
+    def _carry(self, child: Child) -> None:
+        at_most = BATCH_EVENTS
+        while not child.spool.done and not self._lost.is_set():
+            batch = child.spool.take(1.0, at_most)
+            if batch is None:
+                continue
+            counts = True
+            try:
+                if not self._insist(lambda batch=batch: self._client.report(self._claim, batch)):  # type: ignore[misc]
+                    return
+            except Unreadable as problem:
+                if len(batch.events) > 1:
+                    at_most = 1  # find the one that cannot be read, and leave out no other
+                    continue
+                logger.error("run %d: the app cannot read a report, which is left out: %s", self._claim.run, problem)
+                counts = False
+            child.spool.delivered(batch, counts=counts)
+            at_most = BATCH_EVENTS if counts else at_most
+
+    def _insist(self, deliver: Callable[[], None]) -> bool:
+        """Try until the app has it. False when it is not ours any more, or a stopping worker ran out of time."""
+        for attempt in range(sys.maxsize):
+            try:
+                deliver()
+            except NotYours:
+                self._lost.set()
+                return False
+            except Unreachable as problem:
+                if attempt == 0:
+                    logger.warning("the app cannot be reached (%s); keeping what the run says", problem)
+                if self._left() == 0:
+                    return False
+                time.sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
+            else:
+                return True
+        return False

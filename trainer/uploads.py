@@ -1,0 +1,67 @@
+"""Hands a run's newest checkpoint to the app: now and then while it trains, and once more at its end.
+
+Beside everything else, in a thread: a slow network must hold up neither the training nor what it says. What cannot
+be handed in stays on this disk, and the next time is soon. Must not know processes or what is in a checkpoint.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from threading import Lock, Thread
+
+from trainer.checkpoint import position
+from trainer.client import Claim, Client, NotYours, Unreachable, Unreadable
+from trainer.protocol import BEST, CHECKPOINT
+from trainer.workplace import Workplace
+
+logger = logging.getLogger("pitwall.worker")
+
+EVERY_S = 300.0  # at most so often while a run trains
+
+
+class Uploads:
+    """Of one attempt. `perhaps` often, `finish` once."""
+
+    def __init__(self, client: Client, claim: Claim, workplace: Workplace) -> None:
+        self._client, self._claim, self._workplace = client, claim, workplace
+        handed_in = claim.handed_in or {"epoch": 0, "step": 0}
+        self._done = (int(handed_in["epoch"]), int(handed_in["step"]))
+        self._next_at = time.monotonic() + EVERY_S
+        self._thread: Thread | None = None
+        self._lock = Lock()
+
+    def perhaps(self) -> None:
+        """Begin an upload if one is due and none is under way."""
+        if time.monotonic() < self._next_at or (self._thread and self._thread.is_alive()):
+            return
+        self._next_at = time.monotonic() + EVERY_S
+        self._thread = Thread(target=self._hand_in, name="upload", daemon=True)
+        self._thread.start()
+
+    def finish(self, within_s: float | None) -> bool:
+        """Hand in what is newer than before, in at most so many seconds. Whether the app has all of it now."""
+        last = Thread(target=self._hand_in, name="upload", daemon=True)
+        last.start()
+        last.join(within_s)
+        with_all = not last.is_alive() and self._done >= self._workplace.stands_at
+        if not with_all:
+            logger.warning("run %d: its newest checkpoint stays on this disk for now", self._claim.run)
+        return with_all
+
+    def _hand_in(self) -> None:
+        with self._lock:
+            newest = self._workplace.newest()
+            if newest is None or position(newest) <= self._done:
+                return
+            at = position(newest)
+            best = self._workplace.folder / BEST
+            try:
+                if best.exists():
+                    self._client.put(self._claim, BEST, best, *at)
+                self._client.put(self._claim, CHECKPOINT, newest, *at)
+                self._done = at
+            except FileNotFoundError:
+                self._next_at = 0.0  # the child has just replaced it by a newer one
+            except (NotYours, Unreachable, Unreadable, OSError) as problem:
+                logger.warning("run %d: a checkpoint could not be handed in: %s", self._claim.run, problem)

@@ -1,0 +1,69 @@
+"""Whether a run still gets on: how long it may go without a step before it counts as hung.
+
+Hears the child's events and judges by its own clock. A child's heartbeat would prove nothing: a thread of its own
+repeats where the run stands, however long a step hangs. Must not know processes or HTTP.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from statistics import median
+from threading import Lock
+from typing import Any
+
+AT_LEAST_S = 60.0
+USUAL_STEPS = 10  # times the usual step, on top of that
+COMPILING_S = 15 * 60.0  # also for the first step after it, in which a device tunes its kernels
+LOADING_S = 30 * 60.0  # since the last line of the log: a download says how far it is
+REMEMBERED = 50  # steps whose seconds make the usual one
+
+
+class Watchdog:
+    """`hear` each event, `wrote` when the log grew; `overdue` answers what is wrong, in words. Safe from any thread."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = Lock()
+        self._phase, self._stand, self._has_stepped = "loading", (0, 0), False
+        self._moved_at = clock()
+        self._seconds: deque[float] = deque(maxlen=REMEMBERED)
+
+    def hear(self, event: dict[str, Any]) -> None:
+        """Take in what the child said."""
+        with self._lock:
+            now = self._clock()
+            if event.get("event") != "step":
+                self._moved_at = now  # an epoch, a checkpoint: it gets on
+                return
+            phase, stand = str(event.get("phase")), (event.get("epoch", 0), event.get("step", 0))
+            if phase != self._phase:
+                self._phase, self._stand, self._moved_at = phase, stand, now
+            elif stand != self._stand:
+                steps = stand[1] - self._stand[1] if stand[0] == self._stand[0] else 0
+                if steps > 0 and self._has_stepped:
+                    self._seconds.append((now - self._moved_at) / steps)
+                self._has_stepped |= phase == "training" and stand[1] > 0
+                self._stand, self._moved_at = stand, now
+
+    def wrote(self) -> None:
+        """A line of the log counts while data is loaded."""
+        with self._lock:
+            if self._phase == "loading":
+                self._moved_at = self._clock()
+
+    def overdue(self) -> str | None:
+        """Why the child counts as hung, or None."""
+        with self._lock:
+            silent, limit = self._clock() - self._moved_at, self._limit()
+            if silent <= limit:
+                return None
+            return f"No progress for {silent:.0f} s while {self._phase} (the limit there was {limit:.0f} s)."
+
+    def _limit(self) -> float:
+        if self._phase == "loading":
+            return LOADING_S
+        if self._phase == "compiling" or not self._has_stepped:
+            return COMPILING_S
+        return AT_LEAST_S + USUAL_STEPS * (median(self._seconds) if self._seconds else 0.0)
