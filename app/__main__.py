@@ -1,4 +1,4 @@
-"""python -m app up | serve | migrate | token: the one place where the parts are put together."""
+"""python -m app up | serve | migrate | token | backup | restore: the one place where the parts are put together."""
 
 from __future__ import annotations
 
@@ -7,17 +7,21 @@ import logging
 import signal
 import socket
 import sys
+from datetime import UTC, datetime
+from pathlib import Path
 from types import FrameType
 
 import uvicorn
 from pydantic import ValidationError
 
 from app import quickstart
+from app.backup import back_up
 from app.database import Records
 from app.leases import Leases
 from app.live import Hub
 from app.previews import Previews
 from app.problems import Refusal
+from app.restore import restore
 from app.settings import Settings
 from app.state import State
 from app.tokens import Tokens, made
@@ -77,7 +81,8 @@ def serve(settings: Settings) -> None:
         records.close()
 
 
-def main() -> None:
+def asked() -> argparse.Namespace:
+    """What the command line says."""
     parser = argparse.ArgumentParser(prog="python -m app", description="Pitwall: launch and watch training runs.")
     verbs = parser.add_subparsers(dest="verb", required=True)
     verbs.add_parser("up", help="serve, and start a worker for each GPU (or one for the CPU)")
@@ -85,7 +90,17 @@ def main() -> None:
     serving.add_argument("--parent", type=int, default=None, help="end when this process has ended")
     verbs.add_parser("migrate", help="bring the database up to this version, then stop")
     verbs.add_parser("token", help="print the login token, making it if there is none")
-    arguments = parser.parse_args()
+    backing = verbs.add_parser("backup", help="copy the database into FILE, while everything runs")
+    backing.add_argument("file", type=Path, metavar="FILE")
+    backing.add_argument("--force", action="store_true", help="replace FILE where it is there already")
+    restoring = verbs.add_parser("restore", help="put the database back from a backup, while nothing runs")
+    restoring.add_argument("file", type=Path, metavar="FILE")
+    restoring.add_argument("--verify", action="store_true", help="read the artifacts, too, and check their SHA-256")
+    return parser.parse_args()
+
+
+def main() -> None:
+    arguments = asked()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
@@ -104,6 +119,11 @@ def main() -> None:
             Records(settings.url).close()
         case "token":
             print(settings.token.get_secret_value() or made(settings.login_token_file))
+        case "backup":
+            print(*back_up(settings, arguments.file, force=arguments.force), sep="\n")
+        case "restore":
+            now = datetime.now(UTC)
+            print(*restore(settings, arguments.file, Records, now, verify=arguments.verify), sep="\n")
 
 
 if __name__ == "__main__":

@@ -153,4 +153,4 @@ def _file(here: State, run_id: int, name: str) -> FileResponse:
         headers = {"Pitwall-SHA256": found.sha256, "Pitwall-Epoch": str(found.epoch), "Pitwall-Step": str(found.step)}
     if not path.is_file():
         raise NotFound(f"the file {name} of run {run_id} is listed, but not on the disk any more")
-    return FileResponse(path, media_type=BINARY, filename=f"run-{run_id}-{found.name}", headers=headers)
+    return FileResponse(path, media_type=BINARY, filename=f"run-{run_id}-{name}", headers=headers)

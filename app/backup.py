@@ -10,7 +10,7 @@ import os
 import secrets
 import shlex
 import time
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,23 +18,13 @@ from typing import Any
 import pysqlite3
 
 from app.database import BUSY_MS, VERSION_TABLE, _local_file
+from app.file_index import File, megabytes
 from app.files import flush_folder
 from app.problems import Refusal
 from app.settings import Settings
 
 STEP_PAGES = 256  # 1 MiB of the usual pages
-SUFFIXES = ("", "-wal", "-shm", "-journal", ".lock")  # a database, what SQLite keeps beside it, and our lock
 STEP_PAUSE_S = 0.002  # between two steps, so that the disk and the processor are not ours alone
-
-
-@dataclass(frozen=True)
-class File:
-    """One line of the index: a file that a worker handed in. It lies at `runs/<run>/artifacts/<sha256>`."""
-
-    run: int
-    name: str
-    sha256: str
-    bytes: int
 
 
 @dataclass(frozen=True)
@@ -71,12 +61,11 @@ def back_up(settings: Settings, file: Path, *, force: bool = False) -> list[str]
     finally:
         remove(part)
     took = time.monotonic() - began
-    artifacts = str(settings.data_dir.resolve() / "runs") + "/"
-    beside = str(file.parent.resolve() / "runs") + "/"
+    runs, copied = (f"{shlex.quote(str(folder.resolve() / 'runs'))}/" for folder in (settings.data_dir, file.parent))
     return [
         f"{file}: {contents}; {megabytes(file.stat().st_size)} in {took:.1f} s, checked",
         "The artifacts themselves and the logs are not in it. Copy them now, after the database:",
-        f"  rsync -a {shlex.quote(artifacts)} {shlex.quote(beside)}",
+        f"  rsync -a {runs} {copied}",
     ]
 
 
@@ -110,7 +99,7 @@ def look(path: Path, known_as: Path) -> Contents:
             return [row[0] for row in connection.execute(query)]
 
         tables = set(column("SELECT name FROM sqlite_master WHERE type = 'table'"))
-        schema = column(f"SELECT version_num FROM {VERSION_TABLE}") if VERSION_TABLE in tables else []
+        schema = column(f"SELECT version_num FROM {VERSION_TABLE}") if VERSION_TABLE in tables else []  # noqa: S608
         if not schema or not {"runs", "epochs"} <= tables:
             raise Refusal(f"{known_as} is no database of Pitwall's: name a file that `python -m app backup` made")
         files = []
@@ -133,15 +122,15 @@ def flush(path: Path) -> None:
         os.fsync(file.fileno())
 
 
+def beside(path: Path) -> list[Path]:
+    """What SQLite may keep beside a database. It takes what it finds there for the database's own."""
+    return [path.with_name(path.name + suffix) for suffix in ("-wal", "-journal", "-shm")]
+
+
 def remove(path: Path) -> None:
     """A database that is not needed, and what SQLite or we keep beside one."""
-    for suffix in SUFFIXES:
-        with suppress(FileNotFoundError):
-            path.with_name(path.name + suffix).unlink()
-
-
-def megabytes(size: int) -> str:
-    return f"{size / 1e6:.1f} MB"
+    for one in (path, *beside(path), path.with_name(path.name + ".lock")):
+        one.unlink(missing_ok=True)
 
 
 def _check_place(file: Path, database: Path, *, force: bool) -> None:
@@ -149,8 +138,10 @@ def _check_place(file: Path, database: Path, *, force: bool) -> None:
         raise Refusal(f"there is no database at {database}: set PITWALL_DATA_DIR to the folder that holds it")
     if not file.parent.is_dir():
         raise Refusal(f"{file.parent} is no folder: make it first")
-    if file.resolve() in {database.with_name(database.name + suffix) for suffix in SUFFIXES}:
+    if file.resolve() in {database, *beside(database), database.with_name(database.name + ".lock")}:
         raise Refusal(f"{file} belongs to the database itself: choose another name")
+    if stray := next((path for path in beside(file) if os.path.lexists(path)), None):
+        raise Refusal(f"{stray} lies there, of another database: choose another name")  # SQLite would mix the two
     if os.path.lexists(file) and not file.is_file():
         raise Refusal(f"{file} is no plain file: choose another name")
     if os.path.lexists(file) and not force:

@@ -19,12 +19,11 @@ Must not know HTTP.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import time
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
@@ -32,19 +31,18 @@ import pysqlite3
 from alembic.script import ScriptDirectory
 from sqlalchemy import select, text, update
 
-from app import run_queue
-from app.backup import SUFFIXES, Contents, File, copy, flush, look, megabytes, reader, remove
+from app import file_index, run_queue
+from app.backup import beside, copy, flush, look, reader, remove
 from app.database import MIGRATIONS, Records, _local_file, _lock
-from app.files import artifact_path, flush_folder
+from app.files import flush_folder
 from app.models import Run, Status
-from app.problems import NotFound, Refusal
+from app.problems import Refusal
 from app.settings import Settings
 
 # How far the numbers jump. More than a time after the backup can have used, where that cannot be looked up any more.
 MORE_ATTEMPTS = 100
 MORE_IDS = {"runs": 1000, "events": 1_000_000}  # a run of a hundred epochs says some two hundred events
 WAITS_S = 3.0  # for another program that has the old database open
-MOST_NAMED = 20  # files in one answer
 TAKEN_BACK = "the records were restored from a backup"
 
 
@@ -56,11 +54,11 @@ def restore(
     Raises Refusal, and has then changed nothing.
     """
     began = time.monotonic()
-    database = _local_file(settings.url)
-    if file.resolve() in {database.with_name(database.name + suffix) for suffix in SUFFIXES}:
-        raise Refusal(f"{file} belongs to the database itself: name a backup of it")
     if not file.is_file():
         raise Refusal(f"there is no file {file}: name one that `python -m app backup` made")
+    database = _local_file(settings.url)
+    if file.resolve() in {database, *beside(database)}:
+        raise Refusal(f"{file} belongs to the database itself: name a backup of it")
     try:
         lock = _lock(database)
     except Refusal:
@@ -69,9 +67,17 @@ def restore(
         new = database.with_name(database.name + ".restoring")
         remove(new)  # of a restore that was killed
         try:
-            _make(new, file, opened, *_used(database), now)
+            _take(file, new)
+            records = opened(f"sqlite:///{new}")  # which migrates it
+            try:
+                _fence(records, *_used(database), now)
+            finally:
+                records.close()
+            _make_plain(new)
+            flush(new)
             kept = _keep(database, now)
-            _belongs(new, database)
+            for path in (new, Path(lock.name)):
+                _give(path, database if database.exists() else database.parent)
             _replace(database, new)
         except (pysqlite3.Error, OSError) as error:
             raise Refusal(f"{file} was not restored, {database} is as it was: {error}") from None
@@ -81,18 +87,11 @@ def restore(
     told = [f"restored from {file}: {contents}; in {time.monotonic() - began:.1f} s"]
     if kept:
         told.append(f"the database before is kept as {kept}")
-    return told + _tell_files(settings.data_dir, contents, verify=verify)
+    return told + file_index.compare(contents.files, settings.data_dir, verify=verify)
 
 
-def _make(
-    new: Path,
-    file: Path,
-    opened: Callable[[str], Records],
-    attempts: dict[int, int],
-    ids: dict[str, int],
-    now: datetime,
-) -> None:
-    """The new database, ready to be served. Raises Refusal where `file` cannot become one."""
+def _take(file: Path, new: Path) -> None:
+    """A copy of the backup. Raises Refusal where it cannot become the database."""
     try:
         copy(file, new)
         schema = look(new, file).schema
@@ -102,23 +101,17 @@ def _make(
         raise Refusal(f"{file} is no whole database: restore an earlier backup ({error})") from None
     if schema not in {script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()}:
         raise Refusal(f"{file} was written by a newer Pitwall (schema {schema}): install that version, then restore")
-    records = opened(f"sqlite:///{new}")
-    try:
-        _fence(records, attempts, ids, now)
-    finally:
-        records.close()
-    _plain(new)
-    flush(new)
 
 
 def _fence(records: Records, attempts: dict[int, int], ids: dict[str, int], now: datetime) -> None:
     """Let no number be given to two things: those of the time after the backup may still be in somebody's hands.
 
     A worker of that time may hold attempt 3 of a run that is at attempt 2 here: the next claim would be number 3,
-    too, and both would write it. So all runs that can be claimed again go on from a number that nobody has had, and
-    the worker's 3 is refused. Held runs go back to the queue: their holders are asked for nothing, and their
-    checkpoints are still used, since these belong to the trail and not to the attempt.
-    Ids of runs go on where no bookmark, log folder or stream of that time points to.
+    too, and both would write it. So every run that can be claimed goes on from a number that nobody has had, and
+    the worker's 3 is refused. Held runs go back to the queue, where no claim waits for a holder that may be gone;
+    their checkpoints are still used, since these belong to the trail and not to the attempt.
+    Ids of runs and events go on where no bookmark, log folder or stream of that time points to.
+    `attempts` and `ids`: the highest that the database before has given out, as far as it can be read.
     """
     with records.write() as session:
         for table, more in MORE_IDS.items():  # first: what follows makes events
@@ -132,7 +125,7 @@ def _fence(records: Records, attempts: dict[int, int], ids: dict[str, int], now:
             run_queue.finish(session, run_id, attempt, "released", now, reason=TAKEN_BACK)
         raised = [
             {"id": run_id, "attempt": max(attempt, attempts.get(run_id, 0)) + MORE_ATTEMPTS}
-            for run_id, attempt, status in session.execute(select(Run.id, Run.attempt, Run.status)).tuples()
+            for run_id, attempt, status in session.execute(select(Run.id, Run.attempt, Run.status))
             # an ended one stays as it is, and its last log with it, unless it was tried again after the backup
             if status in (Status.QUEUED, Status.PAUSED)
             or (status != Status.SUCCEEDED and attempts.get(run_id, 0) > attempt)
@@ -153,19 +146,63 @@ def _used(database: Path) -> tuple[dict[int, int], dict[str, int]]:
 
 def _keep(database: Path, now: datetime) -> Path | None:
     """A copy of the database as it is, under the name that is answered; None where there is none."""
-    if database.exists():
-        _fold(database)
     kept = database.with_name(f"{database.name}.before-restore-{now:%Y%m%dT%H%M%SZ}")
     if kept.exists():
         raise Refusal(f"{kept} is there already: wait a second, then restore again")
-    part = database.with_name(database.name + ".restoring")  # the new database has this name: see below
-    for suffix in ("-wal", "-journal", ""):
-        source = database.with_name(database.name + suffix)
+    for old in database.parent.glob(f".{database.name}.before-restore-*.part"):  # of a restore that was killed
+        old.unlink()
+    if database.exists():
+        _fold(database)
+    for source in (*beside(database), database):
         if source.exists():
-            target = kept.with_name(kept.name + suffix)
+            target = kept.with_name(kept.name + source.name.removeprefix(database.name))
             part = target.with_name(f".{target.name}.part")
-            shutil.copy2(source, part)
-            flush(part)
-            part.rename(target)
+            try:
+                shutil.copyfile(source, part)
+                _give(part, source)
+                flush(part)
+                part.rename(target)
+            finally:
+                part.unlink(missing_ok=True)
     flush_folder(database.parent)
     return kept if kept.exists() else None
+
+
+def _fold(database: Path) -> None:
+    """Make the old database one file. One that is too damaged for that stays as it is."""
+    try:
+        _make_plain(database)
+    except pysqlite3.OperationalError as error:
+        raise Refusal(
+            f"{database} is in use, perhaps by a backup: wait until it is done, "
+            f"or move it and its -wal away, then restore ({error})"
+        ) from None
+    except pysqlite3.DatabaseError:
+        return
+
+
+def _make_plain(database: Path) -> None:
+    """Take the WAL in and leave WAL mode: nothing lies beside the file then. Fails where others have it open."""
+    with closing(pysqlite3.connect(database, isolation_level=None, timeout=WAITS_S)) as connection:
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # rolls back what a killed writer began
+        mode = connection.execute("PRAGMA journal_mode=DELETE").fetchone()[0]
+    if mode != "delete":
+        raise pysqlite3.OperationalError(f"it stays in mode {mode}")
+
+
+def _replace(database: Path, new: Path) -> None:
+    """The moment: steps 5 and 6."""
+    for path in beside(database):
+        path.unlink(missing_ok=True)
+    flush_folder(database.parent)
+    new.rename(database)
+    flush_folder(database.parent)
+
+
+def _give(path: Path, like: Path) -> None:
+    """Mode and owner of another file: a restore by root must not shut out the user that Pitwall runs as."""
+    stat = like.stat()
+    if like.is_file():
+        path.chmod(stat.st_mode & 0o777)
+    if os.geteuid() == 0:
+        os.chown(path, stat.st_uid, stat.st_gid)

@@ -172,9 +172,7 @@ def _strike(session: Session, run: Run, now: datetime) -> None:
         _give_back(session, run, now)
         return
     run.status, run.ended_at, run.kept_for = Status.FAILED, now, keeper_of(session, run)
-    run.reason = (
-        f"{run.reason} That was death {run.strikes} in a row without a new checkpoint, so it is not tried again."
-    )
+    run.reason = f"{run.reason} That was the third time in a row without a new checkpoint: it is not tried again."
 
 
 def keeper_of(session: Session, run: Run) -> str | None:

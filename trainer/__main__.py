@@ -1,12 +1,15 @@
 """`python -m trainer RECIPE.json`: one run as a process. JSON events on stdout, people's log on stderr.
 
-Exit code 0: finished; 75: stopped on request; 2: the recipe is wrong; 1: failed, the last event says why.
+With --dir it goes on from the newest checkpoint there. SIGTERM stops it at the next step, with a checkpoint; SIGUSR1
+writes what each thread is doing to the log. Exit code 0: finished; 75: stopped on request; 2: the recipe is wrong;
+1: failed, the last event says why.
 Must not import a framework before stdout is safe, and knows nothing of the app.
 """
 
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import json
 import logging
 import os
@@ -34,6 +37,7 @@ log = logging.getLogger("trainer")
 
 def main() -> int:
     events = _private_stdout()
+    faulthandler.register(signal.SIGUSR1, file=sys.stderr, all_threads=True)
     arguments = _arguments()
     if arguments.parent is not None:
         die_with(arguments.parent)
@@ -45,9 +49,6 @@ def main() -> int:
         log.error("%s", mistake)
         say(Failed(kind=mistake.kind, message=str(mistake)))
         return BAD_RECIPE
-    if arguments.dir is not None:
-        arguments.dir.mkdir(parents=True, exist_ok=True)
-        (arguments.dir / "recipe.json").write_text(recipe.model_dump_json(indent=2) + "\n")
     os.environ["KERAS_BACKEND"] = recipe.backend
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"  # errors only: its notes about CPU features are no news
     return _run(recipe, say, arguments, _stop_flag())
@@ -57,7 +58,16 @@ def _run(recipe: Recipe, say: Callable[[Said], None], arguments: argparse.Namesp
     from trainer.train import train
 
     try:
-        train(recipe, say, arguments.datasets, stop, arguments.processes)
+        train(
+            recipe,
+            say,
+            arguments.datasets,
+            stop,
+            arguments.processes,
+            folder=arguments.dir,
+            every_s=arguments.checkpoint_every,
+            known=arguments.known,
+        )
     except Stopped:
         log.info("stopped on request")
         return STOPPED
@@ -68,9 +78,6 @@ def _run(recipe: Recipe, say: Callable[[Said], None], arguments: argparse.Namesp
         log.error("%s. %s", problem, problem.hint)
         say(Failed(kind=problem.kind, message=str(problem), hint=problem.hint))
         return BAD_RECIPE if problem.kind == "recipe" else FAILED
-    except MemoryError:
-        say(Failed(kind="out_of_memory", message="the host has no memory left", hint="Halve the batch size."))
-        return FAILED
     except Exception as error:
         log.exception("the run failed")
         say(Failed(kind="error", message=f"{type(error).__name__}: {error}"))
@@ -102,9 +109,14 @@ def _for_people(event: Said) -> str:
     match event:
         case Started():
             device = event.environment.get("device")
+            stands = f"after epoch {event.resumed_from_epoch}"
+            if event.resumed_at_step:
+                stands += f" and {event.resumed_at_step} steps"
+            goes_on = f"\ncontinuing {stands}" if event.resumed_from_epoch or event.resumed_at_step else ""
             return (
                 f"{event.train_images:,} training and {event.val_images:,} validation pictures, "
                 f"{len(event.classes)} classes, {event.parameters['total']:,} parameters, on {device}"
+                f"{goes_on}"
             )
         case EpochEnded():
             return (
@@ -129,13 +141,31 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m trainer", description="Train one recipe.")
     parser.add_argument("recipe", nargs="?", help="a JSON file, perhaps partial; - or nothing: stdin")
     parser.add_argument("--preset", choices=list(PRESETS), help="lay the recipe over this one")
-    parser.add_argument("--dir", type=Path, help="where the run may write")
+    parser.add_argument("--dir", type=Path, help="where the run keeps its checkpoints, and goes on from the newest")
+    parser.add_argument(
+        "--checkpoint-every", type=_seconds, default=60.0, metavar="SECONDS", help="at most so often, at epochs' ends"
+    )
+    parser.add_argument(
+        "--known", type=_epochs, metavar="K", help="say again the rows after epoch K that the checkpoint remembers"
+    )
     parser.add_argument("--datasets", type=Path, default=Path("data/datasets"))
     parser.add_argument(
         "--processes", type=int, metavar="N", help="that prepare pictures; 0: a thread (default: by cores)"
     )
     parser.add_argument("--parent", type=int, metavar="PID", help="die when this process does")
     return parser.parse_args()
+
+
+def _seconds(text: str) -> float:
+    if not (seconds := float(text)) >= 0:
+        raise argparse.ArgumentTypeError("must be at least 0")
+    return seconds
+
+
+def _epochs(text: str) -> int:
+    if (epochs := int(text)) < 0:
+        raise argparse.ArgumentTypeError("must be at least 0")
+    return epochs
 
 
 def _recipe(arguments: argparse.Namespace) -> Recipe:

@@ -20,6 +20,7 @@ PACKAGES = {
     "imgaug": "imgaug",
     "opencv": "opencv-python-headless",
 }
+FACTS = ("python", "pitwall", *PACKAGES, "commit", "device", "driver", "cpu", "cpus", "os")
 HERE = Path(__file__).parent
 
 
@@ -36,6 +37,19 @@ def environment(device: str) -> dict[str, Any]:
         "cpus": len(os.sched_getaffinity(0)),
         "os": platform.platform(),
     }
+
+
+def differences(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What may make another result of the same recipe, in words: a line for each fact that is not as it was."""
+    return [
+        f"{name}: {_shown(now.get(name))}, was {_shown(then.get(name))}"
+        for name in FACTS
+        if now.get(name) != then.get(name)
+    ]
+
+
+def _shown(value: Any) -> str:
+    return "unknown" if value is None else str(value)
 
 
 def _version(package: str) -> str | None:

@@ -4,10 +4,15 @@
     ├── RecipeMistake        the knobs contradict each other or the data
     ├── DatasetMissing       no such pictures here, and none could be fetched
     ├── DatasetDamaged       pictures are there but cannot be read
-    ├── Diverged             the loss is no longer a number
+    ├── DatasetChanged       they are not those that the run began with
+    ├── Diverged             the loss is no longer a number, or far too large
     ├── OutOfMemory          the device has no room for the step
-    └── InputBroken          who prepares the pictures was killed
+    ├── OutOfHostMemory      the machine has no room
+    ├── DeviceLost           the device does not answer any more
+    ├── InputBroken          who prepares the pictures was killed
+    └── FolderUnusable       the run cannot work in the folder that it was given
     Stopped                  not a failure: somebody asked for it
+    CheckpointDamaged        not a failure: an older checkpoint is used
 
 Must not know who raises them or what becomes of them.
 """
@@ -39,6 +44,10 @@ class DatasetDamaged(CannotTrain):
     kind = "dataset_damaged"
 
 
+class DatasetChanged(CannotTrain):
+    kind = "dataset_changed"
+
+
 class Diverged(CannotTrain):
     kind = "diverged"
 
@@ -47,9 +56,25 @@ class OutOfMemory(CannotTrain):
     kind = "out_of_memory"
 
 
+class OutOfHostMemory(CannotTrain):
+    kind = "out_of_host_memory"
+
+
+class DeviceLost(CannotTrain):
+    kind = "device_lost"
+
+
 class InputBroken(CannotTrain):
     kind = "input_broken"
 
 
+class FolderUnusable(CannotTrain):
+    """Its kind is the general one: what is wrong is in the words."""
+
+
 class Stopped(Exception):
     """The run was asked to stop and stands at a step boundary."""
+
+
+class CheckpointDamaged(Exception):
+    """The file is not, or no longer, a whole checkpoint."""

@@ -94,6 +94,12 @@ class Recipe(Part):
     seed: int = knob(0, "Seed", "Decides initial weights, order and augmentation.", ge=0, le=2**32 - 1)
     precision: Literal["float32"] = knob("float32", "Precision", "Number format of the computation.")
     backend: Literal["tensorflow"] = knob("tensorflow", "Backend", "Framework below Keras.")
+    diverges_at: float | None = knob(
+        1000.0,
+        "Diverged above",
+        "Give up when the mean loss of an epoch is above this. Empty: only when it is no number any more.",
+        gt=0,
+    )
     target_accuracy: float = knob(
         0.94, "Target accuracy", "Validation accuracy whose first reaching is timed, as a share.", gt=0, le=1
     )

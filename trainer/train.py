@@ -1,15 +1,16 @@
-"""The experiment on one screen: data, net, engine, epochs. Read it top to bottom.
+"""The experiment on one screen: data, net, engine, epochs. Read it top to bottom; epoch.py has what an epoch does.
 
-Speaks through `say` and nothing else. Must not know processes, signals, files of events, or the app.
+Speaks through `say` and nothing else. Must not know processes, signals, formats of files, or the app.
 """
 
 from __future__ import annotations
 
 import logging
-import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
@@ -18,24 +19,25 @@ from numpy.typing import NDArray
 
 from trainer import datasets
 from trainer.augment.crew import Crew, fitting
-from trainer.augment.feed import Feed
-from trainer.augment.selections import labels_of, selections
+from trainer.augment.selections import selections
 from trainer.check import check
-from trainer.engine.interface import Engine, Sums
-from trainer.environment import environment
+from trainer.checkpoint import Checkpoint, Facts, Place
+from trainer.divergence import refuse, refuse_broken, refuse_no_number
+from trainer.engine import faults
+from trainer.engine.interface import Engine
+from trainer.environment import differences, environment
+from trainer.epoch import Experiment, evaluate, evaluation_slices, train_steps
 from trainer.events import EpochEnded, Finished, Said, Started
-from trainer.failures import Diverged, InputBroken, RecipeMistake, Stopped
+from trainer.failures import CannotTrain, InputBroken, RecipeMistake, Stopped
+from trainer.keeper import Keeper
 from trainer.progress import Progress
 from trainer.recipe import Recipe
+from trainer.resume import refuse_another_recipe, refuse_other_pictures
 from trainer.schedules import learning_rates, steps_per_epoch
-from trainer.witness import witness
 
 log = logging.getLogger(__name__)
 
-EVALUATION_BATCH = 500  # pictures; divides CIFAR's 10,000, and a wide net's activations still fit a small card
-
-
-WITNESSED = (1, 2)  # epochs whose first step is measured: the first, and one in which new draws must be seen
+CHECKPOINT_EVERY_S = 60.0
 
 
 def train(
@@ -44,14 +46,26 @@ def train(
     root: Path,
     stop: Callable[[], bool],
     processes: int | None = None,
+    *,
+    folder: Path | None = None,
+    every_s: float = CHECKPOINT_EVERY_S,
+    known: int | None = None,
 ) -> None:
-    """Run the recipe from its first step to its last, on the data sets under `root`.
+    """Run the recipe to its last step, on the data sets under `root`, going on from what is in `folder`.
 
     `processes` prepare pictures (0: a thread; None: as many as suit the cores); the result does not depend on it.
-    Raises Stopped once `stop()` is true (asked between two steps), and CannotTrain's kinds.
+    `every_s`: between two checkpoints. `known`: whoever listens has the rows of so many epochs; the later ones that
+    the checkpoint remembers are said again. Raises Stopped once `stop()` is true (asked between two steps, when a
+    checkpoint has been made), and CannotTrain's kinds.
     """
-    with Progress(say) as progress:
+    with _failures_named(recipe), Progress(say) as progress, Keeper(folder, every_s, say) as keeper:
+        saved = keeper.newest()
+        if saved:
+            refuse_another_recipe(recipe, saved.facts, folder)
+        keeper.note("recipe.json", recipe.model_dump_json(indent=2) + "\n")
         data = datasets.load(recipe.dataset, root, log.info)
+        if saved:
+            refuse_other_pictures(data.fingerprint, saved.facts)
         steps = _steps(recipe, len(data.train_images))
         for warning in check(recipe, len(data.train_images)):
             log.info("note: %s", warning.text)
@@ -60,104 +74,71 @@ def train(
             raise Stopped
         if processes is None:
             processes = fitting(len(os.sched_getaffinity(0)))
-        try:
-            with Crew(recipe, data.train_images, processes) as crew:
-                _epochs(recipe, data, rates, steps, crew, progress, say, stop)
-        except BrokenProcessPool:
-            hint = "The machine may have run out of memory: look at its log, or prepare with fewer processes."
-            raise InputBroken("a process that prepares pictures was killed", hint) from None
+        with Crew(recipe, data.train_images, processes) as crew:
+            engine = _engine(recipe, len(data.classes), rates, crew)
+            if stop():  # the framework's import alone takes seconds
+                raise Stopped
+            run = Experiment(recipe, data, rates, steps, engine, crew, progress, say, stop)
+            compile_seconds = 0.0 if saved and saved.facts.place.epoch == recipe.epochs else _compiled(run)
+            facts = _started(run, saved, known)
+            del saved  # as large as the net
+            _epochs(run, keeper, facts, compile_seconds)
     say(Finished(epochs=recipe.epochs))
 
 
-def _epochs(
-    recipe: Recipe,
-    data: datasets.Data,
-    rates: NDArray[np.float32],
-    steps: int,
-    crew: Crew,
-    progress: Progress,
-    say: Callable[[Said], None],
-    stop: Callable[[], bool],
-) -> None:
-    images, labels, classes = data.train_images, data.train_labels, len(data.classes)
-    engine = _engine(recipe, classes, rates, crew)
-    if stop():  # the framework's import alone takes seconds
-        raise Stopped
+def _epochs(run: Experiment, keeper: Keeper, facts: Facts, compile_seconds: float) -> None:
+    recipe, engine = run.recipe, run.engine
 
-    progress.phase("compiling")
-    began = perf_counter()
-    sizes = [len(selection) for selection in selections(recipe, len(images), 1)]
-    engine.compile(sizes, [len(data.val_images[at]) for at in _slices(len(data.val_images))])
-    crew.warm_up()
-    compile_seconds = perf_counter() - began
+    def all_of_it() -> Checkpoint:
+        return Checkpoint(replace(facts, place=run.place), engine.state())
 
-    say(
-        Started(
-            train_images=len(images),
-            val_images=len(data.val_images),
-            classes=list(data.classes),
-            steps_per_epoch=steps,
-            parameters=engine.parameters(),
-            environment={
-                **environment(engine.device()),
-                "dataset_fingerprint": data.fingerprint,
-                "backend": recipe.backend,
-                "augment_engine": recipe.augment_engine,
-                "augment_processes": crew.processes,
-                "precision": recipe.precision,
-            },
-        )
-    )
+    def all_of_it_if_sound() -> Checkpoint:
+        made = all_of_it()
+        refuse_broken(recipe, made.tensors)  # no loss has told yet
+        return made
 
-    for epoch in range(1, recipe.epochs + 1):
-        progress.phase("training", epoch, steps)
-        batches = selections(recipe, len(images), epoch)
-        ahead_seconds = 0.0
-        if epoch == 1 and recipe.augment_when == "once":
+    keeper.begin()
+    while run.place.epoch < recipe.epochs:
+        epoch = run.place.epoch + 1
+        try:
+            trained = train_steps(run)
+            refuse(recipe, trained.loss, trained.penalty, f"the loss of epoch {epoch}")
             began = perf_counter()
-            crew.change_once(stop)
-            ahead_seconds = perf_counter() - began  # a part of the first epoch: it is what training cost
-        evidence = None
-        if epoch in WITNESSED:
-            first_labels = labels_of(batches[0], labels, classes)
-            evidence, expected = witness(crew, engine, rates, epoch, steps, batches[0], first_labels)
-
-        began = perf_counter()
-        with Feed(lambda one: crew.prepare(epoch, one), batches, ahead=crew.ahead) as feed:  # noqa: B023  # used here
-            watch = _Watch(progress, rates[(epoch - 1) * steps :])
-            for selection, batch in feed:
-                if stop():
-                    raise Stopped
-                engine.step(batch, labels_of(selection, labels, classes))
-                watch.stepped(engine, len(batch))
-                if evidence is not None:
-                    evidence.is_what_the_step_saw &= np.array_equal(batch, expected)
-                    say(evidence)
-                    evidence = None
-            trained = engine.epoch_end()
-        seconds = perf_counter() - began + ahead_seconds
-        if not math.isfinite(trained.loss + trained.penalty):
-            hint = "Lower the schedule's highest learning rate."
-            raise Diverged(f"the loss of epoch {epoch} is not a number any more", hint)
-
-        progress.phase("evaluating", epoch, steps)
-        began = perf_counter()
-        validated = _evaluated(engine, crew, data, stop)
-        say(
-            EpochEnded(
-                epoch=epoch,
-                train_loss=trained.loss,
-                train_accuracy=trained.accuracy,
-                val_loss=validated.loss,
-                val_accuracy=validated.accuracy,
-                learning_rate=float(rates[epoch * steps - 1]),
-                penalty=trained.penalty if recipe.optimizer.weight_decay.kind == "l2" else None,
-                seconds=seconds,
-                input_seconds=feed.waited + ahead_seconds,
-                val_seconds=perf_counter() - began,
-                compile_seconds=compile_seconds if epoch == 1 else 0.0,
-            )
+            validated = evaluate(run)
+        except Stopped:
+            keeper.stopped(all_of_it_if_sound)
+            raise
+        refuse_no_number(recipe, validated.loss, f"the validation loss of epoch {epoch}")
+        row = EpochEnded(
+            epoch=epoch,
+            train_loss=trained.loss,
+            train_accuracy=trained.accuracy,
+            val_loss=validated.loss,
+            val_accuracy=validated.accuracy,
+            learning_rate=float(run.rates[epoch * run.steps - 1]),
+            penalty=trained.penalty if recipe.optimizer.weight_decay.kind == "l2" else None,
+            seconds=run.place.seconds,
+            input_seconds=run.place.input_seconds,
+            val_seconds=perf_counter() - began,
+            compile_seconds=compile_seconds,
         )
+        compile_seconds = 0.0
+        engine.epoch_end()
+        run.say(row)
+        run.place = _after(run.place, row, validated.accuracy)
+        if run.place.best_epoch == epoch:
+            keeper.improved(lambda: Checkpoint(replace(facts, place=run.place), engine.weights()))
+        keeper.epoch_ended(all_of_it, is_last=epoch == recipe.epochs)
+
+
+def _after(place: Place, row: EpochEnded, accuracy: float) -> Place:
+    is_best = not place.best_epoch or accuracy > place.best_accuracy
+    return Place(
+        epoch=row.epoch,
+        best_epoch=row.epoch if is_best else place.best_epoch,
+        best_accuracy=accuracy if is_best else place.best_accuracy,
+        history=[*place.history, row.model_dump(mode="json")],
+    )
 
 
 def _steps(recipe: Recipe, images: int) -> int:
@@ -181,37 +162,59 @@ def _engine(recipe: Recipe, classes: int, rates: NDArray[np.float32], crew: Crew
     return TensorFlowEngine(recipe, classes, rates, filters)
 
 
-def _evaluated(engine: Engine, crew: Crew, data: datasets.Data, stop: Callable[[], bool]) -> Sums:
-    for at in _slices(len(data.val_images)):
-        if stop():
-            raise Stopped
-        engine.evaluate(crew.pipeline.evaluation(data.val_images[at]), data.val_labels[at])
-    return engine.evaluation_end()
+def _compiled(run: Experiment) -> float:
+    """The programs and the crew are made ready; answers the seconds."""
+    run.progress.phase("compiling")
+    began = perf_counter()
+    sizes = [len(selection) for selection in selections(run.recipe, len(run.data.train_images), 1)]
+    validation = run.data.val_images
+    run.engine.compile(sizes, [len(validation[at]) for at in evaluation_slices(len(validation))])
+    run.crew.warm_up()
+    return perf_counter() - began
 
 
-def _slices(images: int) -> list[slice]:
-    return [slice(first, first + EVALUATION_BATCH) for first in range(0, images, EVALUATION_BATCH)]
+def _started(run: Experiment, saved: Checkpoint | None, known: int | None) -> Facts:
+    """Go to where the checkpoint stands, and say so. Answers what every checkpoint of this attempt will hold."""
+    recipe, data, engine = run.recipe, run.data, run.engine
+    if saved:
+        engine.restore(saved.tensors)
+        run.place = saved.facts.place
+    surroundings = {
+        **environment(engine.device()),
+        "dataset_fingerprint": data.fingerprint,
+        "backend": recipe.backend,
+        "augment_engine": recipe.augment_engine,
+        "augment_processes": run.crew.processes,
+        "precision": recipe.precision,
+    }
+    run.say(
+        Started(
+            train_images=len(data.train_images),
+            val_images=len(data.val_images),
+            classes=list(data.classes),
+            steps_per_epoch=run.steps,
+            parameters=engine.parameters(),
+            environment=surroundings,
+            resumed_from_epoch=run.place.epoch,
+            resumed_at_step=run.place.step,
+            differs=differences(saved.facts.environment, surroundings) if saved else [],
+        )
+    )
+    for row in run.place.history[known:] if known is not None else []:
+        run.say(EpochEnded.model_validate(row))
+    return Facts(run.place, recipe.model_dump(mode="json"), data.fingerprint, surroundings)
 
 
-class _Watch:
-    """Reads the device's sums at most once a second: each reading makes it wait."""
-
-    def __init__(self, progress: Progress, rates: NDArray[np.float32]) -> None:
-        self._progress, self._rates = progress, rates
-        self._steps = self._images = 0
-        self._began = self._read = perf_counter()
-
-    def stepped(self, engine: Engine, images: int) -> None:
-        self._steps += 1
-        self._images += images
-        now = perf_counter()
-        known: dict[str, float] = {
-            "step": self._steps,
-            "learning_rate": float(self._rates[self._steps - 1]),
-            "images_per_second": self._images / (now - self._began),
-        }
-        if now - self._read >= 1.0:
-            sums = engine.progress()
-            known |= {"train_loss": sums.loss, "train_accuracy": sums.accuracy}
-            self._read = perf_counter()
-        self._progress.update(**known)
+@contextmanager
+def _failures_named(recipe: Recipe) -> Iterator[None]:
+    try:
+        yield
+    except (Stopped, CannotTrain):
+        raise
+    except BrokenProcessPool:
+        hint = "The machine may have run out of memory: look at its log, or prepare with fewer processes."
+        raise InputBroken("a process that prepares pictures was killed", hint) from None
+    except Exception as error:
+        if failure := faults.named(type(error).__name__, str(error), recipe.batch_size):
+            raise failure from error
+        raise

@@ -14,7 +14,6 @@ import time
 from pathlib import Path
 
 from trainer.checkpoint import listing, position
-from trainer.protocol import BEST
 
 KEPT_S = 14 * 24 * 3600  # a trail that nobody touched for so long is given up
 
@@ -33,8 +32,8 @@ class Workplace:
         os.utime(self._trail)
         for path in sorted((path for one in earlier for path in listing(one)), key=position)[-2:]:
             _link(path, self.folder / path.name)
-            if (path.parent / BEST).exists():
-                _link(path.parent / BEST, self.folder / BEST)
+            for best in path.parent.glob("best*.safetensors"):
+                _link(best, self.folder / best.name)
 
     def newest(self) -> Path | None:
         """The newest checkpoint here."""

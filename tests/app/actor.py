@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 STOPPED = 75
@@ -29,6 +30,33 @@ def train(epochs: int, pause_s: float) -> None:
     say("finished", epochs=epochs)
 
 
+stopped: list[bool] = []
+
+
+def folder() -> Path:
+    return Path(sys.argv[sys.argv.index("--dir") + 1])
+
+
+def checkpoints() -> list[Path]:
+    return sorted(folder().glob("checkpoint-*"))
+
+
+def keep_checkpoints(epochs: int) -> None:
+    """Train from the newest checkpoint on, one checkpoint an epoch, until told to stop."""
+    first = int(checkpoints()[-1].name.split("-")[1]) if checkpoints() else 0
+    print(f"goes on after {first}, known {sys.argv[sys.argv.index('--known') + 1] if '--known' in sys.argv else '-'}",
+          file=sys.stderr, flush=True)  # fmt: skip
+    for number in range(first + 1, epochs + 1):
+        epoch(number)
+        (folder() / f"checkpoint-{number:05d}-000000.safetensors").write_bytes(b"after epoch %d" % number)
+        (folder() / "best.safetensors").write_bytes(b"best until epoch %d" % number)
+        say("checkpoint", epoch=number)
+        time.sleep(0.05)
+        if stopped:
+            sys.exit(STOPPED)
+    say("finished", epochs=epochs)
+
+
 def main(part: str) -> int:
     recipe = json.load(sys.stdin)
     environment: dict[str, Any] = {"pid": os.getpid(), "device": os.environ.get("CUDA_VISIBLE_DEVICES")}
@@ -48,6 +76,22 @@ def main(part: str) -> int:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             say("step", phase="training", epoch=1, step=1, steps_per_epoch=2)
             time.sleep(60)
+        case "careful":
+            signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
+            keep_checkpoints(recipe["epochs"])
+        case "mortal":  # dies once it has a checkpoint, and is careful when it goes on
+            if checkpoints():
+                keep_checkpoints(recipe["epochs"])
+            else:
+                keep_checkpoints(2)
+                os.kill(os.getpid(), signal.SIGKILL)
+        case "hang":
+            say("step", phase="training", epoch=1, step=1, steps_per_epoch=9)
+            say("step", phase="training", epoch=1, step=2, steps_per_epoch=9)
+            time.sleep(60)
+        case "no device":
+            say("failed", kind="device_lost", message="The GPU does not answer any more.")
+            return 1
         case "crash":
             print("Traceback: the last words", file=sys.stderr)
             return 3

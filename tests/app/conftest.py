@@ -9,7 +9,7 @@ import httpx2
 import pytest
 from fastapi.testclient import TestClient
 
-import trainer.worker
+import trainer.attempt
 from app.web import create_app
 from tests.app.cast import HERE, Site, settings_in, site_in, state_of
 from tests.app.login import TOKEN
@@ -39,6 +39,7 @@ def http(site: Site) -> Iterator[httpx2.Client]:
 @pytest.fixture
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker behaves the same, sooner."""
-    monkeypatch.setattr(trainer.worker, "BEAT_S", 0.1)
-    monkeypatch.setattr(trainer.worker, "PATIENCE_S", 0.4)
-    monkeypatch.setattr(trainer.worker, "LAST_WORDS_S", 1.0)
+    monkeypatch.setattr(trainer.attempt, "BEAT_S", 0.1)
+    monkeypatch.setattr(trainer.attempt, "PATIENCE_S", 0.4)
+    monkeypatch.setattr(trainer.attempt, "STACKS_S", 0.2)
+    monkeypatch.setattr(trainer.attempt, "DRAIN_S", 2.0)

@@ -112,7 +112,7 @@ def test_a_run_that_took_three_workers_down_is_failed(state: State):
 
     run = found(state, run_id)
     assert run.status == "failed"
-    assert "3 times" in (run.reason or "")
+    assert "third time" in (run.reason or "")
     assert run.hint
     assert claim(state) is None
     with pytest.raises(Conflict):

@@ -13,6 +13,7 @@ import pytest
 
 from tests.app.cast import Site, launch, until
 from trainer.client import Client, Denied, NotYours, Unreachable, Unreadable
+from trainer.protocol import Ending
 from trainer.spool import Batch
 from trainer.worker import Worker
 
@@ -29,7 +30,7 @@ def test_the_client_tells_its_troubles_apart(site: Site):
     assert claim is not None
     assert (claim.run, claim.attempt, claim.recipe["epochs"]) == (run_id, 1, 4)
 
-    client.finish(claim, "succeeded", 0, None)
+    client.finish(claim, Ending("succeeded", 0))
 
     with pytest.raises(NotYours):
         client.beat(claim)

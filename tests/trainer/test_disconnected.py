@@ -154,7 +154,7 @@ def test_a_decoupled_decay_that_touches_no_weight_is_found(tmp_path: Path, monke
     def forgetful(engine: Any, *sizes: Any) -> None:
         engine.decayed = []
         really(engine, *sizes)
-        engine.decayed = [weight for weight in engine.weights if len(weight.shape) == 4]
+        engine.decayed = [weight for weight in engine.trained if len(weight.shape) == 4]
 
     monkeypatch.setattr(TensorFlowEngine, "compile", forgetful)
     found = codes(tmp_path, optimizer={"weight_decay": {"kind": "decoupled", "value": 0.01}})

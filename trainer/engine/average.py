@@ -16,12 +16,12 @@ class Average:
     """Begins as the weights are. `update` after each step, `swap_in` before an evaluation, `swap_out` after it."""
 
     def __init__(self, weights: Sequence[Any], decay: float, every: int) -> None:
-        self._weights = list(weights)
-        self.variables = [tf.Variable(weight.value, trainable=False) for weight in self._weights]
+        self.weights = list(weights)
+        self.variables = [tf.Variable(weight.value, trainable=False) for weight in self.weights]
         self._kept = tf.constant(decay**every, tf.float32)
         self._every = every
         self.steps = tf.Variable(0, dtype=tf.int64, trainable=False)
-        self._is_in = False
+        self.is_in = False
         self._update = tf.function(self._toward)
         self._exchange = tf.function(self._exchanged)
 
@@ -29,23 +29,23 @@ class Average:
         self._update()
 
     def swap_in(self) -> None:
-        if not self._is_in:
+        if not self.is_in:
             self._exchange()
-            self._is_in = True
+            self.is_in = True
 
     def swap_out(self) -> None:
-        if self._is_in:
+        if self.is_in:
             self._exchange()
-            self._is_in = False
+            self.is_in = False
 
     def _toward(self) -> None:
         self.steps.assign_add(1)
         if self.steps % self._every == 0:
-            for average, weight in zip(self.variables, self._weights, strict=True):
+            for average, weight in zip(self.variables, self.weights, strict=True):
                 average.assign(average * self._kept + weight.value * (1.0 - self._kept))
 
     def _exchanged(self) -> None:
-        for average, weight in zip(self.variables, self._weights, strict=True):
+        for average, weight in zip(self.variables, self.weights, strict=True):
             value = tf.identity(weight.value)
             weight.assign(average)
             average.assign(value)

@@ -5,8 +5,9 @@ Must not know any ML framework, events, clocks or files.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +41,10 @@ class Witnessed:
 
 
 class Engine(Protocol):
-    """One net in training. Every call but `step` waits for the device."""
+    """One net in training. Every call but `step` and `evaluate` waits for the device.
+
+    Errors are the framework's own; faults.py names them.
+    """
 
     def parameters(self) -> dict[str, int]:
         """Number of weights: total, trainable, non_trainable."""
@@ -52,7 +56,7 @@ class Engine(Protocol):
         """Build the programs for these numbers of pictures; nothing learned, nothing counted."""
 
     def step(self, images: Images, labels: Labels) -> None:
-        """One optimiser step on one batch, perhaps still under way on return. Raises OutOfMemory."""
+        """One optimiser step on one batch, perhaps still under way on return."""
 
     def witness(self, images: Images, labels: Labels, step: int, moving_step: int) -> Witnessed:
         """Do step number `step` (from 0) on this batch with and without weight decay, look, and undo it.
@@ -67,10 +71,19 @@ class Engine(Protocol):
         """The same, then empties them."""
 
     def evaluate(self, images: Images, labels: Labels) -> None:
-        """Add one batch to the evaluation sums, each picture counting the same. Raises OutOfMemory."""
+        """Add one batch to the evaluation sums, each picture counting the same."""
 
     def evaluation_end(self) -> Sums:
         """The evaluation sums, then empties them."""
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Copies of all that changes while training, by name: weights, momenta, counters, averages, sums."""
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Be exactly as the engine was whose state this is; after compile(). Raises CannotTrain where it is no such."""
+
+    def weights(self) -> dict[str, NDArray[Any]]:
+        """Copies of the weights and statistics that an evaluation uses, by layer: `Conv1/kernel`."""
 
     def synchronize(self) -> None:
         """Return when the device has finished all that it was given."""

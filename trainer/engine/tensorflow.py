@@ -6,7 +6,7 @@ Importing this imports TensorFlow (seconds). Must not know events, clocks, data 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,8 +19,8 @@ from trainer.augment.selections import Labels
 from trainer.engine.average import Average
 from trainer.engine.interface import Images, Sums, Witnessed
 from trainer.engine.rate_table import RateTable
+from trainer.engine.tensorflow_state import put_back, taken, variables, weights
 from trainer.engine.tensorflow_sums import count, emptied, means, new_sums
-from trainer.failures import OutOfMemory
 from trainer.models.net import build
 from trainer.models.resnet9 import resnet9
 from trainer.recipe import Recipe
@@ -51,17 +51,19 @@ class TensorFlowEngine:
             momentum=recipe.optimizer.momentum,
             nesterov=recipe.optimizer.nesterov,
         )
-        self.weights = self.model.trainable_variables
-        self.optimizer.build(self.weights)
+        self.trained = self.model.trainable_variables
+        self.optimizer.build(self.trained)
         self.knobs, self.loss = recipe.optimizer, recipe.loss
         self.decay = recipe.optimizer.weight_decay
-        self.decayed = [weight for weight in self.weights if self.decay.on == "all" or _is_convolution_kernel(weight)]
+        self.decayed = [weight for weight in self.trained if self.decay.on == "all" or _is_convolution_kernel(weight)]
         # a variable, so that a step can be done without decay by the very program that is trained with
         self._strength = tf.Variable(self.decay.value, dtype=tf.float32, trainable=False)
         self.average = Average(self.model.weights, recipe.ema.decay, recipe.ema.every) if recipe.ema else None
         self.classes = classes
         self._smallest = recipe.model.ghost_batch or 1
         self._training, self._evaluation = new_sums(), new_sums()
+        others = {"decay": self._strength, "sums/training": self._training, "sums/evaluation": self._evaluation}
+        self._named = variables(self.model, self.optimizer, self.average, others)
         self._seen: Any = None  # of the latest step: label entropy, smallest and largest input
         # The number of pictures stays open, so that a smaller last batch is not traced anew. XLA pays on a
         # GPU; on a CPU its convolutions are slower than TensorFlow's own.
@@ -98,16 +100,15 @@ class TensorFlowEngine:
         self.synchronize()
 
     def step(self, images: Images, labels: Labels) -> None:
-        with _room_on_the_device():
-            self._seen = self._step(tf.convert_to_tensor(images), self._shares(labels))
-            if self.average:
-                self.average.update()
+        self._seen = self._step(tf.convert_to_tensor(images), self._shares(labels))
+        if self.average:
+            self.average.update()
 
     def witness(self, images: Images, labels: Labels, step: int, moving_step: int) -> Witnessed:
         """See the interface. With no momentum stored, a step moves a weight by the rate times its gradient (times
         1 + momentum with Nesterov): a movement is read as the gradient that made it, decay as the difference.
         """
-        watched = self.decayed if self.decay.value else self.weights
+        watched = self.decayed if self.decay.value else self.trained
         with self._undone():
             self.optimizer.iterations.assign(step)
             rate = float(self.optimizer.learning_rate)
@@ -144,13 +145,23 @@ class TensorFlowEngine:
     def evaluate(self, images: Images, labels: Labels) -> None:
         if self.average:
             self.average.swap_in()
-        with _room_on_the_device():
-            self._evaluate(tf.convert_to_tensor(images), self._shares(labels))
+        self._evaluate(tf.convert_to_tensor(images), self._shares(labels))
 
     def evaluation_end(self) -> Sums:
         if self.average:
             self.average.swap_out()
         return emptied(self._evaluation)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        if self.average:
+            self.average.swap_out()
+        return taken(self._named)
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        put_back(self._named, state)
+
+    def weights(self) -> dict[str, NDArray[Any]]:
+        return weights(self._named, self.average)
 
     def synchronize(self) -> None:
         # Reading a variable that every step writes waits for all of them.
@@ -164,17 +175,17 @@ class TensorFlowEngine:
             logits = self.model(images, training=True)
             losses = tf.nn.softmax_cross_entropy_with_logits(targets, logits)
             loss = tf.reduce_sum(losses) if self.loss.reduction == "sum" else tf.reduce_mean(losses)
-        gradients = tape.gradient(loss, self.weights)
+        gradients = tape.gradient(loss, self.trained)
         penalty = self._penalty()
         pulled = [
             self._rate_factor(weight) * gradient + self._pull(weight)
-            for gradient, weight in zip(gradients, self.weights, strict=True)
+            for gradient, weight in zip(gradients, self.trained, strict=True)
         ]
         if self.decay.kind == "decoupled" and self.decay.value:
             rate = self.optimizer.learning_rate
             for weight in self.decayed:
                 weight.assign(weight - rate * self._strength * weight)
-        self.optimizer.apply(pulled, self.weights)
+        self.optimizer.apply(pulled, self.trained)
         count(self._training, losses, penalty, logits, shares)
         entropy = tf.reduce_mean(-tf.reduce_sum(tf.math.xlogy(targets, targets), axis=-1))
         return tf.stack([entropy, tf.reduce_min(images), tf.reduce_max(images)])
@@ -211,20 +222,12 @@ class TensorFlowEngine:
     @contextmanager
     def _undone(self) -> Iterator[None]:
         """Whatever is done inside, every variable has its old value afterwards."""
-        kept = [(variable, tf.identity(tf.convert_to_tensor(variable))) for variable in self._all_variables()]
+        kept = [(variable, tf.identity(tf.convert_to_tensor(variable))) for variable in self._named.values()]
         try:
             yield
         finally:
             for variable, value in kept:
                 variable.assign(value)
-
-    def _all_variables(self) -> list[Any]:
-        """Weights, running statistics, dropout's counters, momenta, the step counter, averages and sums."""
-        averages = [*self.average.variables, self.average.steps] if self.average else []
-        return [
-            *self.model.variables, *self.optimizer.variables, *averages,
-            self._strength, self._training, self._evaluation,
-        ]  # fmt: skip
 
 
 def _is_convolution_kernel(weight: Any) -> bool:
@@ -233,12 +236,3 @@ def _is_convolution_kernel(weight: Any) -> bool:
 
 def _norm(parts: Sequence[NDArray[np.float64]]) -> float:
     return math.sqrt(sum(float((part**2).sum()) for part in parts))
-
-
-@contextmanager
-def _room_on_the_device() -> Iterator[None]:
-    try:
-        yield
-    except (tf.errors.ResourceExhaustedError, MemoryError) as error:
-        hint = "Halve the batch size, or make the net narrower."
-        raise OutOfMemory("the device has no memory left for a batch of this size", hint) from error

@@ -1,0 +1,74 @@
+"""The index of the files that workers handed in, as a backup holds it, and whether the disk agrees.
+
+Must not know SQL or HTTP, and changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.files import artifact_path
+from app.problems import NotFound
+
+MOST_NAMED = 20  # files in one answer
+
+
+@dataclass(frozen=True)
+class File:
+    """One line of the index. The file lies at `runs/<run>/artifacts/<sha256>` and never changes there."""
+
+    run: int
+    name: str
+    sha256: str
+    bytes: int
+
+
+def compare(index: list[File], data_dir: Path, *, verify: bool) -> list[str]:
+    """What the index names and the disk lacks, and the reverse, in lines. `verify`: read the files, too."""
+    wrong = [line for file in index if (line := _fault(data_dir, file, verify=verify))]
+    lines: list[str] = []
+    if wrong:
+        lines.append(f"{len(wrong)} of {len(index)} artifacts are not as they were; copy them back:")
+        lines += wrong[:MOST_NAMED]
+        if len(wrong) > MOST_NAMED:
+            lines.append(f"  and {len(wrong) - MOST_NAMED} more")
+    elif index:
+        checked = "their SHA-256 is right" if verify else "their sizes are right; --verify reads them, too"
+        lines.append(f"all {len(index)} artifacts are there, {checked}")
+    if later := _unnamed(index, data_dir):
+        lines.append(
+            f"{len(later)} files of {megabytes(sum(later))} in {data_dir / 'runs'} are not named by this backup: "
+            "the next start removes them; copy the folder first if you may go back"
+        )
+    return lines
+
+
+def megabytes(size: int) -> str:
+    return f"{size / 1e6:.1f} MB"
+
+
+def _fault(data_dir: Path, file: File, *, verify: bool) -> str:
+    """What is wrong with a file of the index; empty where nothing is."""
+    try:
+        path = artifact_path(data_dir, file.run, file.sha256)
+        size = path.stat().st_size
+    except (NotFound, FileNotFoundError):
+        wrong = "is missing"
+    else:
+        wrong = "" if size == file.bytes else f"has {size} bytes instead of {file.bytes}"
+        if verify and not wrong:
+            with path.open("rb") as opened:
+                wrong = "" if hashlib.file_digest(opened, "sha256").hexdigest() == file.sha256 else "is damaged"
+    return f"  runs/{file.run}/artifacts/{file.sha256} ({file.name} of run {file.run}) {wrong}" if wrong else ""
+
+
+def _unnamed(index: list[File], data_dir: Path) -> list[int]:
+    """Sizes of the files that the index does not name."""
+    named = {(str(file.run), file.sha256) for file in index}
+    return [
+        path.stat().st_size
+        for path in (data_dir / "runs").glob("*/artifacts/*")
+        if (path.parent.parent.name, path.name) not in named
+    ]

@@ -1,0 +1,336 @@
+"""A restore puts the old records in place and gives no number to a second thing: what lived after it is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+import httpx2
+import pysqlite3
+import pytest
+from sqlalchemy import text
+
+from app.backup import back_up
+from app.database import Records
+from app.files import artifact_path
+from app.models import Artifact, Status
+from app.problems import Refusal
+from app.restore import restore
+from app.settings import Settings
+from app.state import State
+from tests.app.cast import NOW, SMALL, Hand, Site, claim, epoch, launch, settings_in, started, state_of
+from tests.app.queue_verbs import attempt_of, beat, cancel, finish, found, held_run, pause, retry, say
+from tests.app.test_backup import made_by_schema, rows
+from trainer.protocol import CHECKPOINT
+
+KEPT = "pitwall.db.before-restore-20260301T120000Z"
+
+
+def taken_back(settings: Settings, file: Path, *, hours: int = 0, verify: bool = False) -> list[str]:
+    return restore(settings, file, Records, NOW + timedelta(hours=hours), verify=verify)
+
+
+def names(database: Path) -> list[str]:
+    return [str(name) for (name,) in rows(database, "SELECT name FROM runs ORDER BY id")]
+
+
+def hand_in(state: State, run_id: int, content: bytes, name: str = CHECKPOINT) -> Path:
+    """A file of a run, as its worker would have handed it in."""
+    sha256 = hashlib.sha256(content).hexdigest()
+    path = artifact_path(state.settings.data_dir, run_id, sha256)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    with state.records.write() as session:
+        size = len(content)
+        session.merge(Artifact(run_id=run_id, name=name, attempt=1, sha256=sha256, bytes=size, epoch=1, step=0, at=NOW))
+    return path
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    (tmp_path / "elsewhere").mkdir()
+    return tmp_path / "elsewhere" / "copy.db"
+
+
+def test_the_records_are_as_they_were_and_those_before_are_kept(state: State, copy: Path, tmp_path: Path):
+    launch(state, name="before")
+    back_up(state.settings, copy)
+    launch(state, name="after")
+    state.records.close()
+
+    told = taken_back(state.settings, copy)
+
+    assert told[0].startswith(f"restored from {copy}: 1 runs, 0 epochs, 0 artifacts")
+    assert told[1:] == [f"the database before is kept as {tmp_path / KEPT}"]
+    assert names(tmp_path / "pitwall.db") == ["before"]
+    assert names(tmp_path / KEPT) == ["before", "after"]
+    assert sorted(path.name for path in tmp_path.glob("*pitwall.db*")) == ["pitwall.db", KEPT, "pitwall.db.lock"]
+
+
+def test_after_a_restore_old_workers_are_refused_and_their_runs_are_done_anew(
+    site: Site, http: httpx2.Client, copy: Path
+):
+    held, fresh = (Hand(http, site.state, name) for name in ("held", "fresh"))
+    http.post("/api/v1/runs", json={"recipe": SMALL, "repeats": 2})
+    assert held.claim()
+    held.say(started(), epoch(1))
+    back_up(site.state.settings, copy)
+    held.say(epoch(2))
+    assert fresh.claim()  # an attempt that the backup does not know
+    fresh.say(started(), epoch(1))
+    lost_run = http.post("/api/v1/runs", json={"recipe": SMALL}).json()["runs"][0]["id"]
+    newest_event = rows(site.state.records.path, "SELECT max(id) FROM events")[0][0]
+
+    site.stop()
+    taken_back(site.state.settings, copy)
+    site.start()
+
+    for old in (held, fresh):
+        old.http = httpx2.Client(base_url=site.url)
+        answers = [old.post("beat"), old.post("report", first_seq=0, events=[]), old.post("finish", outcome="failed")]
+        address = f"/api/v1/worker/runs/{old.run}/attempts/{old.attempt}/artifacts/{CHECKPOINT}?sha256={'0' * 64}"
+        answers.append(old.http.put(address, content=b"late", headers=old._headers))
+        assert [answer.status_code for answer in answers] == [409] * 4
+    old = http.get(f"/api/v1/runs/{held.run}").json()
+    assert (old["status"], old["last_epoch"], old["attempt"]) == ("queued", 1, 101)
+    assert (old["attempts"][0]["outcome"], old["strikes"]) == ("released", 0)
+    for former in (held, fresh):
+        new = Hand(http, site.state, "new")
+        assert new.claim()
+        assert (new.run, new.attempt) == (former.run, former.attempt + 101)
+        new.say(started(), epoch(1), epoch(2))
+        assert former.post("beat").status_code == 409
+    assert http.get(f"/api/v1/runs/{lost_run}").status_code == 404
+    assert http.post("/api/v1/runs", json={"recipe": SMALL}).json()["runs"][0]["id"] == lost_run + 1000
+    oldest_of_new = "SELECT min(id) FROM events WHERE id > (SELECT max(id) FROM events WHERE id <= ?)"
+    with closing(pysqlite3.connect(site.state.records.path)) as connection:
+        assert connection.execute(oldest_of_new, (newest_event,)).fetchone()[0] > newest_event + 1000
+    for old in (held, fresh):
+        old.http.close()
+
+
+def test_what_was_asked_of_a_held_run_is_done_by_the_restore(state: State, copy: Path):
+    cancelled, paused, held = (held_run(state) for _ in range(3))
+    cancel(state, cancelled[0])
+    pause(state, paused[0])
+    back_up(state.settings, copy)
+    state.records.close()
+    taken_back(state.settings, copy)
+
+    again = state_of(state.settings)
+    stand = [found(again, run_id) for run_id, _ in (cancelled, paused, held)]
+    assert [run.status for run in stand] == [Status.CANCELLED, Status.PAUSED, Status.QUEUED]
+    assert [run.requested for run in stand] == [None] * 3
+    assert [run.attempt for run in stand] == [1, 101, 101]
+    assert attempt_of(again, held[0]).reason == "the records were restored from a backup"
+    again.records.close()
+
+
+def test_no_attempt_is_handed_out_twice_however_often_a_backup_is_restored(state: State, copy: Path):
+    launch(state)
+    back_up(state.settings, copy)
+    given = []
+    for hours in range(4):
+        held = claim(state)
+        assert held
+        given.append(held)
+        state.records.close()
+        taken_back(state.settings, copy, hours=hours)
+        state = state_of(state.settings)
+    state.records.close()
+
+    assert given == [(1, 1), (1, 102), (1, 203), (1, 304)]
+
+
+def test_an_ended_run_keeps_its_attempt_unless_it_was_tried_again_after_the_backup(state: State, copy: Path):
+    kept, again = held_run(state), held_run(state)
+    for held in (kept, again):
+        finish(state, held, "failed", failure="error", reason="it broke")
+    back_up(state.settings, copy)
+    retry(state, again[0])
+    assert claim(state) == (again[0], 2)
+    state.records.close()
+    taken_back(state.settings, copy)
+
+    state = state_of(state.settings)
+    assert [found(state, run_id).attempt for run_id, _ in (kept, again)] == [1, 102]
+    assert {found(state, run_id).status for run_id, _ in (kept, again)} == {Status.FAILED}
+    retry(state, again[0])
+    assert claim(state) == (again[0], 103)
+    state.records.close()
+
+
+@pytest.mark.parametrize("broken", ["its head", "its middle"])
+def test_a_database_that_cannot_be_read_is_replaced_and_kept_with_its_wal(
+    broken: str, state: State, copy: Path, tmp_path: Path
+):
+    held = held_run(state)
+    back_up(state.settings, copy)
+    launch(state, name="in the WAL alone")
+    dead = settings_in(tmp_path / "dead")
+    dead.data_dir.mkdir()
+    for path in tmp_path.glob("pitwall.db*"):
+        shutil.copy(path, dead.data_dir)
+    database = dead.data_dir / "pitwall.db"
+    with database.open("r+b") as file:
+        file.seek(0 if broken == "its head" else 1024)
+        file.write(b"\xff" * 3000)
+    wal = database.with_name("pitwall.db-wal").read_bytes()
+    assert wal
+
+    told = taken_back(dead, copy)
+
+    assert f"the database before is kept as {dead.data_dir / KEPT}" in told
+    assert names(database) == names(copy)
+    if broken == "its head":
+        assert (dead.data_dir / f"{KEPT}-wal").read_bytes() == wal
+        assert (dead.data_dir / KEPT).read_bytes()[:3000] == b"\xff" * 3000
+    again = state_of(dead)
+    assert claim(again) == (held[0], 102)
+    again.records.close()
+
+
+def test_a_wal_without_its_database_is_never_taken_for_the_new_one_s(state: State, copy: Path, tmp_path: Path):
+    launch(state, name="before")
+    back_up(state.settings, copy)
+    launch(state, name="after")
+    bare = settings_in(tmp_path / "bare")
+    bare.data_dir.mkdir()
+    shutil.copy(tmp_path / "pitwall.db-wal", bare.data_dir)
+
+    taken_back(bare, copy)
+
+    assert names(bare.data_dir / "pitwall.db") == ["before"]
+    assert (bare.data_dir / f"{KEPT}-wal").exists()
+
+
+def test_an_older_backup_is_brought_up_to_this_version(settings: Settings, tmp_path: Path, copy: Path):
+    made_by_schema(settings.url, "0002")
+    back_up(settings, copy)
+    new = settings_in(tmp_path / "new")
+
+    taken_back(new, copy)
+
+    assert rows(new.data_dir / "pitwall.db", "SELECT count(*) FROM artifacts") == [(0,)]
+    assert not (new.data_dir / KEPT).exists()
+    state = state_of(new)
+    assert launch(state) == 1001
+    state.records.close()
+
+
+def test_files_that_the_index_names_and_the_disk_lacks_are_told(state: State, copy: Path, tmp_path: Path):
+    run_id = launch(state)
+    good, short, gone, bent = (
+        hand_in(state, run_id, bytes(10) + name, name.decode()) for name in (b"a", b"b", b"c", b"d")
+    )
+    back_up(state.settings, copy)
+    state.records.close()
+    short.write_bytes(b"12")
+    gone.unlink()
+    bent.write_bytes(b"another eleven"[:11])
+    (good.parent / "unnamed").write_bytes(bytes(2_000_000))
+
+    quick = "\n".join(taken_back(state.settings, copy))
+    whole = "\n".join(taken_back(state.settings, copy, hours=1, verify=True))
+
+    assert "2 of 4 artifacts are not as they were" in quick and "3 of 4" in whole
+    for told in (quick, whole):
+        assert f"  runs/1/artifacts/{short.name} (b of run 1) has 2 bytes instead of 11\n" in told
+        assert f"  runs/1/artifacts/{gone.name} (c of run 1) is missing" in told
+        assert f"1 files of 2.0 MB in {tmp_path / 'runs'} are not named by this backup: the next start removes" in told
+    assert "d of run 1" not in quick and f"  runs/1/artifacts/{bent.name} (d of run 1) is damaged" in whole
+
+
+def _garbage(file: Path, settings: Settings) -> None:
+    file.write_bytes(b"This is a letter, and a long one. " * 500)
+
+
+def _other_database(file: Path, settings: Settings) -> None:
+    with closing(pysqlite3.connect(file)) as other:
+        other.execute("CREATE TABLE runs (id)")
+
+
+def _newer(file: Path, settings: Settings) -> None:
+    back_up(settings, file)
+    with closing(pysqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("UPDATE pitwall_version SET version_num = '9999'")
+
+
+def _cut(file: Path, settings: Settings) -> None:
+    back_up(settings, file)
+    with file.open("r+b") as opened:
+        opened.truncate(file.stat().st_size // 2)
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (lambda file, settings: None, "there is no file .*copy.db: name one that"),
+        (lambda file, settings: file.touch(), "copy.db is no database of Pitwall's: name a file that"),
+        (_garbage, r"copy.db is no whole database: restore an earlier backup \(file is not a database\)"),
+        (_other_database, "copy.db is no database of Pitwall's"),
+        (_newer, r"copy.db was written by a newer Pitwall \(schema 9999\): install that version, then restore"),
+        (_cut, "copy.db is no whole database: restore an earlier backup"),
+    ],
+)
+def test_what_is_no_backup_is_refused_and_nothing_changes(
+    make: Callable[[Path, Settings], None], why: str, state: State, copy: Path, tmp_path: Path
+):
+    launch(state, name="mine")
+    make(copy, state.settings)
+    state.records.close()
+    before = {path.name: path.read_bytes() for path in tmp_path.glob("*.db*")}
+
+    with pytest.raises(Refusal, match=why):
+        taken_back(state.settings, copy)
+
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("*.db*")} == before
+
+
+def test_while_a_server_or_another_program_has_the_database_nothing_is_restored(
+    state: State, copy: Path, monkeypatch: pytest.MonkeyPatch
+):
+    launch(state, name="mine")
+    back_up(state.settings, copy)
+    with pytest.raises(Refusal, match=r"a Pitwall serves .*pitwall.db: stop it, then restore"):
+        taken_back(state.settings, copy)
+    with state.records.read() as session:
+        assert session.scalar(text("SELECT name FROM runs")) == "mine"
+
+    monkeypatch.setattr("app.restore.WAITS_S", 0.1)
+    with closing(pysqlite3.connect(state.records.path)) as other:
+        assert other.execute("SELECT name FROM runs").fetchone() == ("mine",)  # and stays connected, as a shell would
+        state.records.close()
+        with pytest.raises(Refusal, match=r"pitwall.db is in use, perhaps by a backup"):
+            taken_back(state.settings, copy)
+
+    taken_back(state.settings, copy)
+    assert names(state.records.path) == ["mine"]
+
+
+def test_the_database_is_no_backup_of_itself(state: State):
+    state.records.close()
+
+    with pytest.raises(Refusal, match="belongs to the database itself"):
+        taken_back(state.settings, state.records.path)
+
+
+def test_a_restore_is_undone_by_restoring_what_was_kept(state: State, copy: Path, tmp_path: Path):
+    back_up(state.settings, copy)
+    held = held_run(state)
+    say(state, held, started(), epoch(1))
+    state.records.close()
+    taken_back(state.settings, copy)
+
+    taken_back(state.settings, tmp_path / KEPT, hours=1)
+
+    again = state_of(state.settings)
+    run = found(again, held[0])
+    assert (run.status, run.last_epoch, run.attempt) == (Status.QUEUED, 1, 101)
+    taken = claim(again)
+    assert taken and beat(again, taken) == "none"
+    again.records.close()

@@ -1,0 +1,170 @@
+"""The file of a checkpoint: everything that a run needs to go on, or only the weights of its best epoch.
+
+safetensors: arrays by name and text, nothing that could be run. The text holds the facts (JSON) and a SHA-256 over
+facts and arrays, so a file that is whole is known to be. It appears under its name only when it is on the disk.
+Must not know any ML framework, recipes, or when a checkpoint is made; light until a file is read or written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trainer.failures import CheckpointDamaged
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+log = logging.getLogger(__name__)
+
+FORMAT = "pitwall-checkpoint-1"
+NAME = re.compile(r"checkpoint-(\d{5,})-(\d{6,})\.safetensors")
+UNFINISHED = ".part"  # ends the name of a file that is being written
+PIECE = 4 * 2**20  # bytes per write: a disk that fills up is noticed on the way
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run stands, beside what lives on the device."""
+
+    epoch: int = 0  # completed
+    step: int = 0  # finished steps of the epoch after that
+    seconds: float = 0.0  # what these steps took, over all attempts
+    input_seconds: float = 0.0  # of which the device waited for pictures
+    best_epoch: int = 0  # 0: none yet
+    best_accuracy: float = 0.0  # of the validation, a share
+    history: list[dict[str, Any]] = field(default_factory=list)  # the `epoch` event of each completed epoch
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of the arrays. All of it is plain JSON."""
+
+    place: Place
+    recipe: dict[str, Any]  # complete
+    dataset_fingerprint: str
+    environment: dict[str, Any]  # in which it was made
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    facts: Facts
+    tensors: Mapping[str, NDArray[Any]]
+
+
+def path_in(folder: Path, place: Place) -> Path:
+    return folder / f"checkpoint-{place.epoch:05d}-{place.step:06d}.safetensors"
+
+
+def position(path: Path) -> tuple[int, int]:
+    """(completed epochs, finished steps of the next one), from the name. Raises ValueError for another file's name."""
+    if (found := NAME.fullmatch(path.name)) is None:
+        raise ValueError(f"{path.name} is not the name of a checkpoint")
+    return int(found[1]), int(found[2])
+
+
+def listing(folder: Path) -> list[Path]:
+    """The checkpoints of a folder (which need not exist), newest first, whole or not."""
+    found = [path for path in folder.glob("checkpoint-*.safetensors") if NAME.fullmatch(path.name)]
+    return sorted(found, key=position, reverse=True)
+
+
+def newest(folder: Path, *, drop_damaged: bool = False) -> Checkpoint | None:
+    """The newest whole checkpoint of a folder; damaged ones are passed over, with a word in the log.
+
+    `drop_damaged` removes those that are surely damaged; one that the disk would not give may be whole.
+    """
+    for path in listing(folder):
+        try:
+            return read(path)
+        except CheckpointDamaged as problem:
+            log.warning("%s; trying an older one", problem)
+            if drop_damaged and not isinstance(problem.__cause__, OSError):
+                forget(path)
+    return None
+
+
+def write(path: Path, checkpoint: Checkpoint) -> int:
+    """Bring it to the disk and then to its name; answers its size in bytes. Raises OSError, and leaves no rest then.
+
+    A reader finds the old file or the whole new one, whatever happens meanwhile to this process or the machine.
+    """
+    from safetensors.numpy import save
+
+    facts = json.dumps(asdict(checkpoint.facts), separators=(",", ":"))
+    text = {"format": FORMAT, "facts": facts, "sha256": _digest(facts, checkpoint.tensors)}
+    content = memoryview(save(dict(checkpoint.tensors), text))
+    temporary = path.with_name(f"{path.name}.{os.getpid()}{UNFINISHED}")
+    file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    try:
+        try:
+            written = 0
+            while written < len(content):
+                written += os.write(file, content[written : written + PIECE])
+            os.fsync(file)
+        finally:
+            os.close(file)
+        temporary.rename(path)
+        settle(path.parent)
+    except OSError:
+        forget(temporary)
+        raise
+    return len(content)
+
+
+def read(path: Path) -> Checkpoint:
+    """Raises CheckpointDamaged where the file cannot be read or is not exactly what was written."""
+    import pydantic
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        content = path.read_bytes()
+        tensors = load(content)
+        text = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
+        facts, digest = text["facts"], text["sha256"]
+        is_whole = text["format"] == FORMAT and digest == _digest(facts, tensors)
+    except (OSError, SafetensorError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise CheckpointDamaged(f"{path} cannot be read as a checkpoint ({error})") from error
+    if not is_whole:
+        raise CheckpointDamaged(f"{path} is damaged: it is not what was written")
+    try:
+        return Checkpoint(pydantic.TypeAdapter(Facts).validate_json(facts), tensors)
+    except pydantic.ValidationError as error:
+        raise CheckpointDamaged(f"{path} holds no facts that this version can read") from error
+
+
+def settle(folder: Path) -> None:
+    """Return when the names in the folder are on the disk."""
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def forget(path: Path) -> None:
+    """Remove a file that nobody needs; where that fails, it stays and harms nobody."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as problem:
+        log.warning("%s is left behind: %s", path, problem)
+
+
+def _digest(facts: str, tensors: Mapping[str, NDArray[np.generic]]) -> str:
+    import numpy as np
+
+    digest = hashlib.sha256(facts.encode())
+    for name in sorted(tensors):
+        array = np.ascontiguousarray(tensors[name])
+        digest.update(f"\n{name} {array.dtype.str} {tensors[name].shape}\n".encode())
+        digest.update(array.reshape(-1).view(np.uint8))
+    return digest.hexdigest()

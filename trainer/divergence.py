@@ -1,0 +1,49 @@
+"""Whether a run has diverged: its loss is no number any more, or far beyond what learning ever sees.
+
+Must not know the engine or how the loss was measured.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.failures import Diverged
+from trainer.recipe import Recipe
+from trainer.recipe_schedule import Piecewise
+
+
+def refuse_no_number(recipe: Recipe, value: float, what: str) -> None:
+    """Raises Diverged where `value`, which is called `what`, is not finite."""
+    if not math.isfinite(value):
+        raise Diverged(f"{what} is not a number any more", _hint(recipe))
+
+
+def refuse(recipe: Recipe, loss: float, penalty: float, what: str) -> None:
+    """Raises Diverged where a mean loss, with its penalty, is no number, or above the recipe's limit without it."""
+    refuse_no_number(recipe, loss + penalty, what)
+    if recipe.diverges_at is not None and loss > recipe.diverges_at:
+        raise Diverged(f"{what} is {loss:.3g}, above the limit of {recipe.diverges_at:g} (diverges_at)", _hint(recipe))
+
+
+def refuse_broken(recipe: Recipe, state: Mapping[str, NDArray[Any]]) -> None:
+    """Raises Diverged where any of the arrays holds something that is no number: the loss shows it a step later."""
+    for name, array in state.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            refuse_no_number(recipe, math.nan, f"a value of {name}")
+
+
+def _hint(recipe: Recipe) -> str:
+    schedule = recipe.schedule
+    if isinstance(schedule, Piecewise):
+        return (
+            f"Try a highest learning rate of {max(rate for _, rate in schedule.knots) / 2:g}, half of the schedule's."
+        )
+    for name in ("max_lr", "lr"):
+        if rate := getattr(schedule, name, None):
+            return f"Try half the learning rate: schedule.{name} {rate / 2:g} instead of {rate:g}."
+    return "Lower the schedule's highest learning rate."

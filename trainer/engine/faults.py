@@ -1,0 +1,58 @@
+"""What a framework's error means for the person who launched the run, from its type's name and its text.
+
+A pure function, so that a lost card can be tested without one. Must not import any ML framework.
+"""
+
+from __future__ import annotations
+
+from trainer.exits import smaller
+from trainer.failures import CannotTrain, DeviceLost, OutOfHostMemory, OutOfMemory
+
+# As CUDA, cuBLAS, cuDNN, XLA and TensorFlow's allocators say it.
+NO_ROOM = (
+    "CUDA_ERROR_OUT_OF_MEMORY",
+    "OOM when allocating",
+    "Out of memory while trying to allocate",
+    "Out of memory allocating",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
+ON_THE_HOST = ("by allocator cpu", "device:CPU:")
+# After each of these the process can do nothing more with the card; a new process may.
+LOST = (
+    "CUDA_ERROR_ILLEGAL_ADDRESS",
+    "CUDA_ERROR_ECC_UNCORRECTABLE",
+    "CUDA_ERROR_NVLINK_UNCORRECTABLE",
+    "CUDA_ERROR_HARDWARE_STACK_ERROR",
+    "CUDA_ERROR_ILLEGAL_INSTRUCTION",
+    "CUDA_ERROR_MISALIGNED_ADDRESS",
+    "CUDA_ERROR_LAUNCH_FAILED",
+    "CUDA_ERROR_LAUNCH_TIMEOUT",
+    "CUDA_ERROR_CONTEXT_IS_DESTROYED",
+    "CUDA_ERROR_DEINITIALIZED",
+    "CUDA_ERROR_NO_DEVICE",
+    "CUDA_ERROR_INVALID_DEVICE",
+    "CUDA_ERROR_DEVICE_UNAVAILABLE",
+    "CUDA_ERROR_SYSTEM_NOT_READY",
+    "GPU is lost",
+    "device lost",
+    "fallen off the bus",
+)
+
+
+def named(type_name: str, text: str, batch_size: int) -> CannotTrain | None:
+    """The failure with a name that an error of this type and text is; None: it has none."""
+    low = text.lower()
+    if type_name == "MemoryError":
+        return OutOfHostMemory("this machine has no memory left", smaller(batch_size))
+    if any(words.lower() in low for words in LOST):
+        reason = next(words for words in LOST if words.lower() in low)
+        hint = (
+            "The run can go on from its last checkpoint. If it happens again, look at the machine's log and its card."
+        )
+        return DeviceLost(f"the device does not answer any more ({reason})", hint)
+    if type_name == "ResourceExhaustedError" or any(words.lower() in low for words in NO_ROOM):
+        if any(words.lower() in low for words in ON_THE_HOST):
+            return OutOfHostMemory("this machine has no memory left for a batch of this size", smaller(batch_size))
+        return OutOfMemory("the device has no memory left for a batch of this size", smaller(batch_size))
+    return None

@@ -1,0 +1,150 @@
+"""One epoch, from wherever it stands to its end: the steps that are left, then its evaluation.
+
+What happened so far is in `Experiment.place` and on the device, at every step boundary, so a run can be stopped at
+any of them. Must not know files, processes or who listens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from time import perf_counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.augment.crew import Crew
+from trainer.augment.feed import Feed
+from trainer.augment.selections import labels_of, selections
+from trainer.checkpoint import Place
+from trainer.datasets import Data
+from trainer.divergence import refuse_no_number
+from trainer.engine.interface import Engine, Sums
+from trainer.events import Evidence, Said
+from trainer.failures import Stopped
+from trainer.progress import Progress
+from trainer.recipe import Recipe
+from trainer.witness import witness
+
+EVALUATION_BATCH = 500  # pictures; divides CIFAR's 10,000, and a wide net's activations still fit a small card
+WITNESSED = (1, 2)  # epochs whose first step is measured: the first, and one in which new draws must be seen
+LOOK_S = 1.0  # seconds between two looks at the device's sums: each makes it wait
+
+
+@dataclass
+class Experiment:
+    """All that an epoch is made with, and where it stands."""
+
+    recipe: Recipe
+    data: Data
+    rates: NDArray[np.float32]  # of the whole run
+    steps: int  # of an epoch
+    engine: Engine
+    crew: Crew
+    progress: Progress
+    say: Callable[[Said], None]
+    stop: Callable[[], bool]
+    place: Place = field(default_factory=Place)
+    is_changed_once: bool = False  # all pictures, where the recipe has that done ahead of the loop
+
+
+def train_steps(run: Experiment) -> Sums:
+    """Take the steps that the epoch under way still has. Its sums stay on the device until the epoch is over.
+
+    Raises Stopped at a step boundary, and Diverged.
+    """
+    epoch, first = run.place.epoch + 1, run.place.step
+    run.progress.phase("training", epoch, run.steps)
+    batches = selections(run.recipe, len(run.data.train_images), epoch)
+    if first < run.steps:
+        _change_once(run, epoch)
+    evidence, expected = _witnessed(run, epoch) if epoch in WITNESSED and not first else (None, None)
+
+    before, began = run.place, perf_counter()
+    with Feed(lambda one: run.crew.prepare(epoch, one), batches[first:], ahead=run.crew.ahead) as feed:
+
+        def stands(step: int) -> Place:
+            seconds = before.seconds + perf_counter() - began
+            return replace(before, step=step, seconds=seconds, input_seconds=before.input_seconds + feed.waited)
+
+        step, watch = first, _Watch(run)
+        for selection, batch in feed:
+            if run.stop():
+                run.engine.synchronize()
+                run.place = stands(step)
+                raise Stopped
+            run.engine.step(batch, labels_of(selection, run.data.train_labels, len(run.data.classes)))
+            step += 1
+            watch.stepped(step, len(batch))
+            if evidence is not None:
+                evidence.is_what_the_step_saw &= np.array_equal(batch, expected)
+                run.say(evidence)
+                evidence = None
+        trained = run.engine.progress()
+        run.place = stands(step)
+    return trained
+
+
+def evaluate(run: Experiment) -> Sums:
+    """The validation of the epoch whose steps are done. Raises Stopped; the epoch is then as it was trained."""
+    slices = evaluation_slices(len(run.data.val_images))
+    run.progress.phase("evaluating", run.place.epoch + 1, len(slices))
+    for done, at in enumerate(slices):
+        if run.stop():
+            run.engine.evaluation_end()
+            raise Stopped
+        run.engine.evaluate(run.crew.pipeline.evaluation(run.data.val_images[at]), run.data.val_labels[at])
+        run.progress.update(step=done + 1)
+    return run.engine.evaluation_end()
+
+
+def evaluation_slices(images: int) -> list[slice]:
+    return [slice(first, first + EVALUATION_BATCH) for first in range(0, images, EVALUATION_BATCH)]
+
+
+def _change_once(run: Experiment, epoch: int) -> None:
+    """Where pictures are changed ahead of the loop: a part of the first epoch, for it is what training cost.
+
+    Again in each attempt, since they are in memory only.
+    """
+    if run.recipe.augment_when == "once" and not run.is_changed_once:
+        run.progress.phase("loading", epoch)
+        began = perf_counter()
+        run.crew.change_once(run.stop)
+        run.is_changed_once = True
+        seconds = perf_counter() - began
+        run.place = replace(
+            run.place, seconds=run.place.seconds + seconds, input_seconds=run.place.input_seconds + seconds
+        )
+        run.progress.phase("training", epoch, run.steps)
+
+
+def _witnessed(run: Experiment, epoch: int) -> tuple[Evidence, NDArray[np.float32]]:
+    selection = selections(run.recipe, len(run.data.train_images), epoch)[0]
+    labels = labels_of(selection, run.data.train_labels, len(run.data.classes))
+    return witness(run.crew, run.engine, run.rates, epoch, run.steps, selection, labels)
+
+
+class _Watch:
+    """Says how the epoch goes on, and looks at the device's sums now and then."""
+
+    def __init__(self, run: Experiment) -> None:
+        self._run, self._images = run, 0
+        self._began = self._looked = perf_counter()
+
+    def stepped(self, step: int, images: int) -> None:
+        """Raises Diverged when the loss so far is no number."""
+        self._images += images
+        now, run = perf_counter(), self._run
+        known: dict[str, float] = {
+            "step": step,
+            "learning_rate": float(run.rates[run.place.epoch * run.steps + step - 1]),
+            "images_per_second": self._images / (now - self._began),
+        }
+        if now - self._looked >= LOOK_S:
+            sums = run.engine.progress()
+            what = f"the loss of epoch {run.place.epoch + 1}, after {step} of {run.steps} steps,"
+            refuse_no_number(run.recipe, sums.loss + sums.penalty, what)
+            known |= {"train_loss": sums.loss, "train_accuracy": sums.accuracy}
+            self._looked = perf_counter()
+        run.progress.update(**known)

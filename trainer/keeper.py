@@ -1,0 +1,178 @@
+"""Keeps a run's checkpoints: when one is made, and which ones stay. Written beside the training, in one thread.
+
+    checkpoint-<epoch>-<step>.safetensors    all that the run needs to go on; the newest two stay
+    best.safetensors                         the weights of the best epoch so far, as its evaluation used them
+
+What is not written yet is lost with the process, and nothing else is: the older checkpoint stays until the next one
+is on the disk. Must not know the engine, recipes or the net; without a folder it keeps nothing.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+from trainer import checkpoint
+from trainer.checkpoint import UNFINISHED, Checkpoint, listing, path_in
+from trainer.events import CheckpointFailed, CheckpointSaved, Said
+from trainer.failures import CheckpointDamaged, FolderUnusable
+
+log = logging.getLogger(__name__)
+
+BEST = "best.safetensors"
+NEXT_BEST = "best.next.safetensors"  # waits for the checkpoint of its epoch, so as never to be the newer one
+STAY = 2  # the last one, and one before it in case the disk spoils the last
+
+Make = Callable[[], Checkpoint]  # looks at the device: the training waits meanwhile
+
+
+class Keeper:
+    """Of one folder, for as long as the context lasts. Use from the training's thread."""
+
+    def __init__(
+        self,
+        folder: Path | None,
+        every_s: float,
+        say: Callable[[Said], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`every_s`: seconds between two checkpoints at least. Raises FolderUnusable."""
+        self._folder, self._every_s, self._say, self._clock = folder, every_s, say, clock
+        self._made_at = clock()
+        self._on_disk = (0, 0)  # where the run stood at its last good checkpoint; it begins at (0, 0)
+        self._best: Checkpoint | None = None  # not on the disk yet
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="keeper")
+        self._under_way: Future[Checkpoint | None] | None = None
+        self._lock = None if folder is None else _taken(folder)
+
+    def __enter__(self) -> Keeper:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self._writer.shutdown(wait=True)
+        if self._lock is not None:
+            os.close(self._lock)
+        if kind is None:
+            self._collect()
+
+    def newest(self) -> Checkpoint | None:
+        """Where to go on from; None: at the beginning. Clears away what a killed process left half done."""
+        if self._folder is None:
+            return None
+        for path in self._folder.glob(f"*{UNFINISHED}"):
+            checkpoint.forget(path)
+        found = checkpoint.newest(self._folder, drop_damaged=True)
+        if found is not None:
+            self._on_disk = (found.facts.place.epoch, found.facts.place.step)
+        self._settle_best(found)
+        return found
+
+    def note(self, name: str, text: str) -> None:
+        """A file for people, whose loss would be no harm."""
+        if self._folder is not None:
+            try:
+                (self._folder / name).write_text(text)
+            except OSError as problem:
+                log.warning("%s could not be written: %s", name, problem.strerror)
+
+    def begin(self) -> None:
+        """The training begins: from now on the seconds count."""
+        self._made_at = self._clock()
+
+    def improved(self, make: Make) -> None:
+        """The epoch that just ended is the best so far. Its weights wait in memory for the next checkpoint."""
+        if self._folder is not None:
+            self._best = make()
+
+    def epoch_ended(self, make: Make, *, is_last: bool) -> None:
+        """Make a checkpoint if one is due; after the last epoch in any case, and return when it is on the disk."""
+        if self._folder is None or (not is_last and self._clock() - self._made_at < self._every_s):
+            return
+        if is_last or self._under_way is None or self._under_way.done():
+            self._make(make)
+        if is_last:
+            self._collect()
+
+    def stopped(self, make: Make) -> None:
+        """Make one at once, if anything has happened since the last, and return when it is on the disk."""
+        if self._folder is not None:
+            self._make(make)
+            self._collect()
+
+    def _make(self, make: Make) -> None:
+        self._collect()
+        began = self._clock()
+        made = make()
+        place = made.facts.place
+        if (place.epoch, place.step) == self._on_disk:
+            return
+        self._made_at = self._clock()
+        self._under_way = self._writer.submit(self._write, made, self._best, began, self._made_at - began)
+
+    def _collect(self) -> None:
+        """Wait for what is being written. Raises what went wrong, other than with the disk."""
+        if self._under_way is not None and self._under_way.result() is self._best:
+            self._best = None  # and no better one has come meanwhile
+        self._under_way = None
+
+    def _write(self, made: Checkpoint, best: Checkpoint | None, began: float, waited: float) -> Checkpoint | None:
+        """In the thread. Answers the best weights that are on the disk now, of those that waited."""
+        assert self._folder is not None
+        place = made.facts.place
+        try:
+            if best is not None:
+                checkpoint.write(self._folder / NEXT_BEST, best)
+            size = checkpoint.write(path_in(self._folder, place), made)
+            if best is not None:
+                (self._folder / NEXT_BEST).rename(self._folder / BEST)
+        except OSError as problem:
+            text = f"The checkpoint could not be written: {problem.strerror or problem}."
+            text += " The one before is kept." if self._on_disk != (0, 0) else ""
+            log.warning("%s", text)
+            self._say(CheckpointFailed(epoch=place.epoch, step=place.step, message=text))
+            return None
+        self._on_disk = (place.epoch, place.step)
+        for path in listing(self._folder)[STAY:]:
+            checkpoint.forget(path)
+        seconds = self._clock() - began
+        self._say(
+            CheckpointSaved(epoch=place.epoch, step=place.step, bytes=size, seconds=seconds, waited_seconds=waited)
+        )
+        return best
+
+    def _settle_best(self, found: Checkpoint | None) -> None:
+        """Weights that still wait for their checkpoint have it, or belong to epochs that are trained again."""
+        assert self._folder is not None
+        waiting = self._folder / NEXT_BEST
+        with suppress(CheckpointDamaged, OSError):
+            epoch = checkpoint.read(waiting).facts.place.epoch
+            if found is not None and epoch == found.facts.place.best_epoch:
+                waiting.rename(self._folder / BEST)
+        checkpoint.forget(waiting)
+
+
+def _taken(folder: Path) -> int:
+    """The folder, made and locked until the descriptor is closed or the process ends. Raises FolderUnusable."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as problem:
+        raise FolderUnusable(f"the folder {folder} cannot be used: {problem.strerror}", "Choose another.") from problem
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(opened)
+        hint = "Wait until it has ended, or choose another folder."
+        raise FolderUnusable(f"another trainer is at work in {folder}", hint) from None
+    except OSError:
+        pass  # a file system without locks
+    return opened
