@@ -25,6 +25,7 @@ from pydantic import ValidationError
 from trainer.events import EpochEnded, Failed, Finished, Said, Started, line
 from trainer.exits import STOPPED
 from trainer.failures import CannotTrain, RecipeMistake, Stopped
+from trainer.keeper import EVERY_S
 from trainer.knobs import merge, mistakes
 from trainer.parent import die_with
 from trainer.presets import PRESETS
@@ -143,7 +144,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--preset", choices=list(PRESETS), help="lay the recipe over this one")
     parser.add_argument("--dir", type=Path, help="where the run keeps its checkpoints, and goes on from the newest")
     parser.add_argument(
-        "--checkpoint-every", type=_seconds, default=60.0, metavar="SECONDS", help="at most so often, at epochs' ends"
+        "--checkpoint-every",
+        type=_seconds,
+        default=EVERY_S,
+        metavar="SECONDS",
+        help="at most so often, when an epoch ends",
     )
     parser.add_argument(
         "--known", type=_epochs, metavar="K", help="say again the rows after epoch K that the checkpoint remembers"

@@ -166,5 +166,5 @@ def _digest(facts: str, tensors: Mapping[str, NDArray[np.generic]]) -> str:
     for name in sorted(tensors):
         array = np.ascontiguousarray(tensors[name])
         digest.update(f"\n{name} {array.dtype.str} {tensors[name].shape}\n".encode())
-        digest.update(array.reshape(-1).view(np.uint8))
+        digest.update(array.reshape(-1).view(np.uint8).data)
     return digest.hexdigest()

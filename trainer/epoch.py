@@ -58,7 +58,7 @@ def train_steps(run: Experiment) -> Sums:
     batches = selections(run.recipe, len(run.data.train_images), epoch)
     if first < run.steps:
         _change_once(run, epoch)
-    evidence, expected = _witnessed(run, epoch) if epoch in WITNESSED and not first else (None, None)
+    witnessed = _witnessed(run, epoch) if epoch in WITNESSED and not first else None
 
     before, began = run.place, perf_counter()
     with Feed(lambda one: run.crew.prepare(epoch, one), batches[first:], ahead=run.crew.ahead) as feed:
@@ -76,10 +76,11 @@ def train_steps(run: Experiment) -> Sums:
             run.engine.step(batch, labels_of(selection, run.data.train_labels, len(run.data.classes)))
             step += 1
             watch.stepped(step, len(batch))
-            if evidence is not None:
+            if witnessed is not None:
+                evidence, expected = witnessed
                 evidence.is_what_the_step_saw &= np.array_equal(batch, expected)
                 run.say(evidence)
-                evidence = None
+                witnessed = None
         trained = run.engine.progress()
         run.place = stands(step)
     return trained

@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 BEST = "best.safetensors"
 NEXT_BEST = "best.next.safetensors"  # waits for the checkpoint of its epoch, so as never to be the newer one
+EVERY_S = 60.0  # seconds; epochs that take longer make one each
 STAY = 2  # the last one, and one before it in case the disk spoils the last
 
 Make = Callable[[], Checkpoint]  # looks at the device: the training waits meanwhile

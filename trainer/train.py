@@ -29,15 +29,13 @@ from trainer.environment import differences, environment
 from trainer.epoch import Experiment, evaluate, evaluation_slices, train_steps
 from trainer.events import EpochEnded, Finished, Said, Started
 from trainer.failures import CannotTrain, InputBroken, RecipeMistake, Stopped
-from trainer.keeper import Keeper
+from trainer.keeper import EVERY_S, Keeper
 from trainer.progress import Progress
 from trainer.recipe import Recipe
 from trainer.resume import refuse_another_recipe, refuse_other_pictures
 from trainer.schedules import learning_rates, steps_per_epoch
 
 log = logging.getLogger(__name__)
-
-CHECKPOINT_EVERY_S = 60.0
 
 
 def train(
@@ -48,7 +46,7 @@ def train(
     processes: int | None = None,
     *,
     folder: Path | None = None,
-    every_s: float = CHECKPOINT_EVERY_S,
+    every_s: float = EVERY_S,
     known: int | None = None,
 ) -> None:
     """Run the recipe to its last step, on the data sets under `root`, going on from what is in `folder`.
@@ -90,11 +88,8 @@ def _epochs(run: Experiment, keeper: Keeper, facts: Facts, compile_seconds: floa
     recipe, engine = run.recipe, run.engine
 
     def all_of_it() -> Checkpoint:
-        return Checkpoint(replace(facts, place=run.place), engine.state())
-
-    def all_of_it_if_sound() -> Checkpoint:
-        made = all_of_it()
-        refuse_broken(recipe, made.tensors)  # no loss has told yet
+        made = Checkpoint(replace(facts, place=run.place), engine.state())
+        refuse_broken(recipe, made.tensors)  # broken weights show in a loss one step later, in averages later still
         return made
 
     keeper.begin()
@@ -106,7 +101,7 @@ def _epochs(run: Experiment, keeper: Keeper, facts: Facts, compile_seconds: floa
             began = perf_counter()
             validated = evaluate(run)
         except Stopped:
-            keeper.stopped(all_of_it_if_sound)
+            keeper.stopped(all_of_it)
             raise
         refuse_no_number(recipe, validated.loss, f"the validation loss of epoch {epoch}")
         row = EpochEnded(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from app.run_queue import MOST_EVIDENCE
+from app.reports import MOST_EVIDENCE
 from app.state import State
 from tests.app.cast import SMALL, Hand, claim, launch, started, trained
 from tests.app.queue_verbs import attempt_of, finish, held_run, kinds, rescue, say

@@ -46,7 +46,7 @@ def test_worker_s_reports_are_checked_too(client: TestClient, state: State):
     ]
     for body in bad:
         assert hand.post("report", **body).status_code == 422, body
-    assert hand.post("finish", outcome="paused").status_code == 422
+    assert hand.post("finish", outcome="lost").status_code == 422
     assert hand.post("finish", outcome="failed", reason="x" * 4001).status_code == 422
     assert client.get(f"/api/v1/runs/{hand.run}").json()["status"] == "starting"
 

@@ -21,11 +21,12 @@ WEB = {"app", "sqlalchemy", "fastapi", "starlette", "uvicorn", "alembic", "jinja
 LIGHT = {
     "trainer.recipe", "trainer.knobs", "trainer.presets", "trainer.schedules", "trainer.datasets", "trainer.events",
     "trainer.augment.draws", "trainer.augment.operations", "trainer.worker", "trainer.client", "trainer.spool",
-    "trainer.child", "trainer.devices", "trainer.exits", "trainer.parent", "trainer.failures",
+    "trainer.child", "trainer.attempt", "trainer.uploads", "trainer.workplace", "trainer.watchdog", "trainer.memory",
+    "trainer.checkpoint", "trainer.devices", "trainer.exits", "trainer.parent", "trainer.failures",
     "trainer.models.layers", "trainer.models.resnet9", "trainer.gallery", "trainer.check", "trainer.check_rates",
     "trainer.check_knobs", "trainer.evidence", "trainer.preset", "trainer.presets_seed", "trainer.presets_trials",
     "trainer.presets_page", "trainer.recipe_warning", "trainer.recipe_model", "trainer.recipe_optimizer",
-    "trainer.recipe_schedule", "trainer.augment.selections", "trainer.augment.normalisation",
+    "trainer.recipe_schedule", "trainer.protocol", "trainer.augment.selections", "trainer.augment.normalisation",
 }  # fmt: skip
 
 # Who may read the environment, and why.
@@ -38,7 +39,9 @@ ENVIRONMENT = {
 # Who may write rows. Reading is further below.
 WRITERS = {
     "app/runs.py": "what people do",
-    "app/run_queue.py": "what workers do",
+    "app/run_verbs.py": "how people stop a run and let it go on",
+    "app/run_queue.py": "who works on a run",
+    "app/reports.py": "what they hand in",
     "app/board.py": "ranking",
 }
 
@@ -141,7 +144,11 @@ FORBIDDEN = {
     "app/schemas.py": {"app", "sqlalchemy", "fastapi"},
     "app/database.py": {"app.models", "app.runs", "fastapi"},
     "app/runs.py": {"fastapi", "starlette", "app.run_queue", "app.api", "app.pages", "app.live", "app.state"},
-    "app/run_queue.py": {"fastapi", "starlette", "app.api", "app.pages", "app.live", "app.state"},
+    "app/run_queue.py": {"fastapi", "starlette", "app.api", "app.pages", "app.live", "app.state", "app.reports"},
+    "app/reports.py": {"fastapi", "starlette", "app.api", "app.pages", "app.live", "app.state", "app.artifacts"},
+    "app/run_verbs.py": {"fastapi", "starlette", "app.run_queue", "app.api", "app.pages", "app.live", "app.state"},
+    "app/words.py": {"app", "fastapi"},
+    "app/worker_schemas.py": {"sqlalchemy", "fastapi", "app.models", "app.state"},
     "app/recipes.py": {"sqlalchemy", "fastapi", "app.models", "app.database"},
     "app/forms.py": {"sqlalchemy", "fastapi", "jinja2", "app"},
     "app/charts.py": {"sqlalchemy", "fastapi", "app.models", "app.database"},
@@ -161,6 +168,11 @@ FORBIDDEN = {
     "trainer/spool.py": {"httpx2", "subprocess", "trainer.child", "trainer.client"},
     "trainer/client.py": {"subprocess", "trainer.child", "trainer.worker"},
     "trainer/child.py": {"httpx2", "trainer.client"},
+    "trainer/protocol.py": {"trainer", "httpx2"},
+    "trainer/watchdog.py": {"httpx2", "subprocess", "trainer"},
+    "trainer/workplace.py": {"httpx2", "subprocess", "trainer.client", "trainer.child"},
+    "trainer/checkpoint.py": {"trainer.engine", "trainer.recipe", "trainer.keeper", "trainer.train"},
+    "trainer/keeper.py": {"trainer.engine", "trainer.recipe", "trainer.train"},
 }
 
 
@@ -180,7 +192,7 @@ def test_only_the_routes_know_http():
     }
     allowed = {"answers", "api", "health", "launch_pages", "live", "pages", "plotly_js", "rendering"}
     allowed |= {"security", "state", "streams", "web", "worker_api", "board_pages", "compare_pages", "artifacts"}
-    allowed |= {"architecture_pages", "form_posts", "login_pages", "preview_pages"}
+    allowed |= {"architecture_pages", "button_pages", "form_posts", "login_pages", "preview_pages"}
     assert knowing <= {f"app/{name}.py" for name in allowed}
 
 

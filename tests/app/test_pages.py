@@ -89,7 +89,8 @@ def test_a_failed_run_says_why_and_what_to_try_and_shows_its_last_words(client: 
     page = text_of(client.get(f"/runs/{hand.run}").text)
 
     for words in (
-        "failed after epoch 1",
+        "Diverged after epoch 1.",
+        "Failed: diverged",
         "The loss is not a number.",
         "Lower max_lr.",
         "step 7: loss nan",
@@ -107,7 +108,7 @@ def test_a_lost_run_says_that_its_worker_fell_silent(client: TestClient, state: 
     with state.records.write() as session:
         run_queue.rescue(session, [(hand.run, hand.attempt)], NOW)
 
-    assert "Its worker fell silent." in client.get(f"/runs/{hand.run}").text
+    assert "Lost: its worker fell silent." in client.get(f"/runs/{hand.run}").text
 
 
 def test_what_differs_from_the_preset_is_marked(client: TestClient):
@@ -123,7 +124,7 @@ def test_fragments_are_the_parts_of_their_pages(client: TestClient, state: State
     run_id = trained(client, state)
     page = client.get(f"/runs/{run_id}").text
 
-    for name in ("summary", "epochs", "recipe"):
+    for name in ("summary", "epochs", "recipe", "attempts"):
         fragment = client.get(f"/runs/{run_id}/{name}").text
         assert "<html" not in fragment
         assert fragment.strip() in page

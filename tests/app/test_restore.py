@@ -9,7 +9,6 @@ from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
-import httpx2
 import pysqlite3
 import pytest
 from sqlalchemy import text
@@ -17,13 +16,13 @@ from sqlalchemy import text
 from app.backup import back_up
 from app.database import Records
 from app.files import artifact_path
-from app.models import Artifact, Status
+from app.models import Artifact
 from app.problems import Refusal
 from app.restore import restore
 from app.settings import Settings
 from app.state import State
-from tests.app.cast import NOW, SMALL, Hand, Site, claim, epoch, launch, settings_in, started, state_of
-from tests.app.queue_verbs import attempt_of, beat, cancel, finish, found, held_run, pause, retry, say
+from tests.app.cast import NOW, claim, launch, settings_in, state_of
+from tests.app.queue_verbs import held_run
 from tests.app.test_backup import made_by_schema, rows
 from trainer.protocol import CHECKPOINT
 
@@ -71,105 +70,14 @@ def test_the_records_are_as_they_were_and_those_before_are_kept(state: State, co
     assert sorted(path.name for path in tmp_path.glob("*pitwall.db*")) == ["pitwall.db", KEPT, "pitwall.db.lock"]
 
 
-def test_after_a_restore_old_workers_are_refused_and_their_runs_are_done_anew(
-    site: Site, http: httpx2.Client, copy: Path
-):
-    held, fresh = (Hand(http, site.state, name) for name in ("held", "fresh"))
-    http.post("/api/v1/runs", json={"recipe": SMALL, "repeats": 2})
-    assert held.claim()
-    held.say(started(), epoch(1))
-    back_up(site.state.settings, copy)
-    held.say(epoch(2))
-    assert fresh.claim()  # an attempt that the backup does not know
-    fresh.say(started(), epoch(1))
-    lost_run = http.post("/api/v1/runs", json={"recipe": SMALL}).json()["runs"][0]["id"]
-    newest_event = rows(site.state.records.path, "SELECT max(id) FROM events")[0][0]
-
-    site.stop()
-    taken_back(site.state.settings, copy)
-    site.start()
-
-    for old in (held, fresh):
-        old.http = httpx2.Client(base_url=site.url)
-        answers = [old.post("beat"), old.post("report", first_seq=0, events=[]), old.post("finish", outcome="failed")]
-        address = f"/api/v1/worker/runs/{old.run}/attempts/{old.attempt}/artifacts/{CHECKPOINT}?sha256={'0' * 64}"
-        answers.append(old.http.put(address, content=b"late", headers=old._headers))
-        assert [answer.status_code for answer in answers] == [409] * 4
-    old = http.get(f"/api/v1/runs/{held.run}").json()
-    assert (old["status"], old["last_epoch"], old["attempt"]) == ("queued", 1, 101)
-    assert (old["attempts"][0]["outcome"], old["strikes"]) == ("released", 0)
-    for former in (held, fresh):
-        new = Hand(http, site.state, "new")
-        assert new.claim()
-        assert (new.run, new.attempt) == (former.run, former.attempt + 101)
-        new.say(started(), epoch(1), epoch(2))
-        assert former.post("beat").status_code == 409
-    assert http.get(f"/api/v1/runs/{lost_run}").status_code == 404
-    assert http.post("/api/v1/runs", json={"recipe": SMALL}).json()["runs"][0]["id"] == lost_run + 1000
-    oldest_of_new = "SELECT min(id) FROM events WHERE id > (SELECT max(id) FROM events WHERE id <= ?)"
-    with closing(pysqlite3.connect(site.state.records.path)) as connection:
-        assert connection.execute(oldest_of_new, (newest_event,)).fetchone()[0] > newest_event + 1000
-    for old in (held, fresh):
-        old.http.close()
-
-
-def test_what_was_asked_of_a_held_run_is_done_by_the_restore(state: State, copy: Path):
-    cancelled, paused, held = (held_run(state) for _ in range(3))
-    cancel(state, cancelled[0])
-    pause(state, paused[0])
-    back_up(state.settings, copy)
-    state.records.close()
-    taken_back(state.settings, copy)
-
-    again = state_of(state.settings)
-    stand = [found(again, run_id) for run_id, _ in (cancelled, paused, held)]
-    assert [run.status for run in stand] == [Status.CANCELLED, Status.PAUSED, Status.QUEUED]
-    assert [run.requested for run in stand] == [None] * 3
-    assert [run.attempt for run in stand] == [1, 101, 101]
-    assert attempt_of(again, held[0]).reason == "the records were restored from a backup"
-    again.records.close()
-
-
-def test_no_attempt_is_handed_out_twice_however_often_a_backup_is_restored(state: State, copy: Path):
-    launch(state)
-    back_up(state.settings, copy)
-    given = []
-    for hours in range(4):
-        held = claim(state)
-        assert held
-        given.append(held)
-        state.records.close()
-        taken_back(state.settings, copy, hours=hours)
-        state = state_of(state.settings)
-    state.records.close()
-
-    assert given == [(1, 1), (1, 102), (1, 203), (1, 304)]
-
-
-def test_an_ended_run_keeps_its_attempt_unless_it_was_tried_again_after_the_backup(state: State, copy: Path):
-    kept, again = held_run(state), held_run(state)
-    for held in (kept, again):
-        finish(state, held, "failed", failure="error", reason="it broke")
-    back_up(state.settings, copy)
-    retry(state, again[0])
-    assert claim(state) == (again[0], 2)
-    state.records.close()
-    taken_back(state.settings, copy)
-
-    state = state_of(state.settings)
-    assert [found(state, run_id).attempt for run_id, _ in (kept, again)] == [1, 102]
-    assert {found(state, run_id).status for run_id, _ in (kept, again)} == {Status.FAILED}
-    retry(state, again[0])
-    assert claim(state) == (again[0], 103)
-    state.records.close()
-
-
 @pytest.mark.parametrize("broken", ["its head", "its middle"])
-def test_a_database_that_cannot_be_read_is_replaced_and_kept_with_its_wal(
+def test_a_database_that_cannot_be_read_is_replaced_and_kept_as_it_is(
     broken: str, state: State, copy: Path, tmp_path: Path
 ):
     held = held_run(state)
     back_up(state.settings, copy)
+    with closing(pysqlite3.connect(state.records.path)) as other:
+        assert other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone() == (0, 0, 0)
     launch(state, name="in the WAL alone")
     dead = settings_in(tmp_path / "dead")
     dead.data_dir.mkdir()
@@ -179,16 +87,12 @@ def test_a_database_that_cannot_be_read_is_replaced_and_kept_with_its_wal(
     with database.open("r+b") as file:
         file.seek(0 if broken == "its head" else 1024)
         file.write(b"\xff" * 3000)
-    wal = database.with_name("pitwall.db-wal").read_bytes()
-    assert wal
-
     told = taken_back(dead, copy)
 
     assert f"the database before is kept as {dead.data_dir / KEPT}" in told
     assert names(database) == names(copy)
-    if broken == "its head":
-        assert (dead.data_dir / f"{KEPT}-wal").read_bytes() == wal
-        assert (dead.data_dir / KEPT).read_bytes()[:3000] == b"\xff" * 3000
+    kept = b"".join(path.read_bytes() for path in dead.data_dir.glob(f"{KEPT}*"))
+    assert b"in the WAL alone" in kept and b"\xff" * 3000 in kept
     again = state_of(dead)
     assert claim(again) == (held[0], 102)
     again.records.close()
@@ -317,20 +221,3 @@ def test_the_database_is_no_backup_of_itself(state: State):
 
     with pytest.raises(Refusal, match="belongs to the database itself"):
         taken_back(state.settings, state.records.path)
-
-
-def test_a_restore_is_undone_by_restoring_what_was_kept(state: State, copy: Path, tmp_path: Path):
-    back_up(state.settings, copy)
-    held = held_run(state)
-    say(state, held, started(), epoch(1))
-    state.records.close()
-    taken_back(state.settings, copy)
-
-    taken_back(state.settings, tmp_path / KEPT, hours=1)
-
-    again = state_of(state.settings)
-    run = found(again, held[0])
-    assert (run.status, run.last_epoch, run.attempt) == (Status.QUEUED, 1, 101)
-    taken = claim(again)
-    assert taken and beat(again, taken) == "none"
-    again.records.close()

@@ -97,6 +97,7 @@ class TensorFlowEngine:
                 for size in sorted(set(sizes)) if self.on_gpu else [min(sizes[0], small)]:
                     images = np.zeros((size, *self.model.input_shape[1:]), np.float32)
                     run(images, np.arange(size, dtype=np.int64) % self.classes)
+            self.evaluation_end()  # averages that were swapped in are out again
         self.synchronize()
 
     def step(self, images: Images, labels: Labels) -> None:

@@ -1,0 +1,60 @@
+"""The real trainer with lighter arithmetic: `python -m tests.chaos.light_trainer` takes what `python -m trainer` takes.
+
+Only two things are replaced: the engine (light_engine.py), so that TensorFlow is not imported, and imgaug's wrapper
+around operations that are plain NumPy anyway, so that imgaug is not. Data, draws, order, feed, epochs, checkpoints,
+events, signals and exit codes are the real ones. It starts in about a second, so it can be killed by the hundred;
+the scenario `real` does the same to the real one.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before NumPy: the products are tiny, and a thread pool costs a start
+
+import numpy as np
+from numpy.typing import NDArray
+
+import trainer.__main__
+import trainer.augment.crew
+import trainer.augment.host
+import trainer.train
+from tests.chaos.light_engine import LightEngine
+from trainer.augment.crew import Crew
+from trainer.engine.interface import Engine
+from trainer.recipe import Recipe
+
+
+class Whole:
+    """As imgaug's Lambda: one function for the whole batch."""
+
+    def __init__(self, func_images: Callable[..., Any], seed: int) -> None:
+        self._change = func_images
+
+    def augment_images(self, pictures: NDArray[Any]) -> NDArray[Any]:
+        changed: NDArray[Any] = self._change(pictures, None, None, None)
+        return changed
+
+
+class Light:
+    """What of imgaug the recipes here need: pad_crop, crop, pad and cutout."""
+
+    Lambda = Whole
+
+
+def light_imgaug() -> tuple[Any, Any]:
+    return Light, None
+
+
+def light_engine(recipe: Recipe, classes: int, rates: NDArray[np.float32], _crew: Crew) -> Engine:
+    return LightEngine(recipe, classes, rates)
+
+
+if __name__ == "__main__":
+    trainer.train._engine = light_engine
+    trainer.augment.host.imgaug = light_imgaug
+    trainer.augment.crew.imgaug = light_imgaug
+    sys.exit(trainer.__main__.main())
