@@ -16,7 +16,7 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
-from app import rendering
+from app import rendering, storage
 from app.problems import InvalidRequest, NotFound, Problem, Unauthorized
 from app.security import HEADERS, login_url
 
@@ -25,6 +25,13 @@ logger = logging.getLogger(__name__)
 
 def render(request: Request, problem: Problem) -> Response:
     """JSON under /api, a page elsewhere; a page that needs a login sends its reader there."""
+    answer = _rendered(request, problem)
+    if problem.retry_after_s is not None:
+        answer.headers["Retry-After"] = str(problem.retry_after_s)
+    return answer
+
+
+def _rendered(request: Request, problem: Problem) -> Response:
     if request.url.path.startswith("/api/") or request.url.path in {"/healthz", "/readyz", "/metrics"}:
         return _json(problem)
     if isinstance(problem, Unauthorized) and request.method in {"GET", "HEAD"}:
@@ -57,6 +64,15 @@ async def of_http(request: Request, error: Exception) -> Response:
     answer = render(request, problem)
     answer.headers.update(error.headers or {})
     return answer
+
+
+async def of_disk(request: Request, error: Exception) -> Response:
+    """A full or failing disk, wherever a file was written; any other OSError is our own mistake."""
+    assert isinstance(error, OSError)
+    trouble = storage.trouble_of(error, request.app.state.pitwall.settings.data_dir)
+    if trouble is None:
+        raise error
+    return render(request, trouble)
 
 
 async def of_bug(request: Request, error: Exception) -> Response:

@@ -17,9 +17,10 @@ from typing import Any
 
 import pysqlite3
 
-from app.database import BUSY_MS, VERSION_TABLE, _local_file
-from app.file_index import File, megabytes
+from app.database import BUSY_MS, VERSION_TABLE
+from app.file_index import File, in_bytes
 from app.files import flush_folder
+from app.guards import local_file
 from app.problems import Refusal
 from app.settings import Settings
 
@@ -38,12 +39,12 @@ class Contents:
 
     def __str__(self) -> str:
         size = sum(file.bytes for file in self.files)
-        return f"{self.runs} runs, {self.epochs} epochs, {len(self.files)} artifacts of {megabytes(size)}"
+        return f"runs: {self.runs}, epochs: {self.epochs}, artifacts: {len(self.files)} ({in_bytes(size)})"
 
 
 def back_up(settings: Settings, file: Path, *, force: bool = False) -> list[str]:
     """Copy the database to `file`; answers what to tell. FILE is there whole, or not at all."""
-    database = _local_file(settings.url)
+    database = local_file(settings.url)
     _check_place(file, database, force=force)
     began = time.monotonic()
     part = file.with_name(f".{file.name}.{secrets.token_hex(4)}.part")
@@ -63,8 +64,8 @@ def back_up(settings: Settings, file: Path, *, force: bool = False) -> list[str]
     took = time.monotonic() - began
     runs, copied = (f"{shlex.quote(str(folder.resolve() / 'runs'))}/" for folder in (settings.data_dir, file.parent))
     return [
-        f"{file}: {contents}; {megabytes(file.stat().st_size)} in {took:.1f} s, checked",
-        "The artifacts themselves and the logs are not in it. Copy them now, after the database:",
+        f"{file}: {in_bytes(file.stat().st_size)} in {took:.1f} s, checked; {contents}",
+        "Artifacts and logs lie in files of their own. Copy these, too, and after the database:",
         f"  rsync -a {runs} {copied}",
     ]
 

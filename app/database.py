@@ -1,65 +1,48 @@
-"""The one door to the SQLite file: engine, pragmas, sessions, the guards at start-up. One request = one transaction.
+"""The one door to the SQLite file: engine, pragmas, sessions. One request = one transaction.
 
 Must not know what is stored (models.py only through Base's metadata in migrations) or who asks.
 """
 
 from __future__ import annotations
 
-import fcntl
 import logging
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Lock
-from typing import IO, Any
+from typing import Any, TypeVar
 
 import pysqlite3
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.orm import Session
 
-from app.problems import Refusal
+from app import guards, storage
+from app.problems import Refusal, Trouble
+from app.together import Together
+from app.turns import Turns
 
 logger = logging.getLogger(__name__)
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 VERSION_TABLE = "pitwall_version"  # not Alembic's default name: other tools share it and fail on ours
-BUSY_MS = 10_000
+PATIENCE_S = 5.0  # how long a write waits for its turn and for other programs; reads wait for nobody
+BUSY_MS = int(PATIENCE_S * 1000)
 LOCAL_JOURNAL = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",  # an answered write survives a power cut; NORMAL may roll it back
-    f"PRAGMA busy_timeout={BUSY_MS}",
     "PRAGMA foreign_keys=ON",
     "PRAGMA journal_size_limit=67108864",  # 64 MiB
     "PRAGMA trusted_schema=OFF",
 )
-# File systems, as the kernel names them, whose locks do not hold between hosts or containers.
-NETWORK_FILE_SYSTEMS = {
-    "nfs",
-    "nfs4",
-    "cifs",
-    "smb3",
-    "smbfs",
-    "9p",
-    "fuse.sshfs",
-    "virtiofs",
-    "ceph",
-    "glusterfs",
-}
+_local_file, _lock = guards.local_file, guards.lock  # for backup.py and restore.py
 
+T = TypeVar("T")
 Told = dict[str, Any]  # one event for the streams: id, run, event, data
-
-
-def safe_sqlite(version: tuple[int, ...]) -> bool:
-    """Whether this SQLite is free of the WAL-reset race: 3.51.3 and later, 3.50.7+ and 3.44.6+ of their branches.
-
-    Source: sqlite.org/wal.html#walresetbug. Every 3.7.0 to 3.51.2 can corrupt a WAL database when two
-    connections race on a reset.
-    """
-    return version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45)
 
 
 class Records:
@@ -70,112 +53,146 @@ class Records:
 
         `tell` gets what each committed write recorded in `session.info["told"]`, in the order of commits.
         """
-        self.path = _local_file(url)
+        self.path = guards.local_file(url)
         self.tell = tell
-        self._writing = Lock()  # SQLite has one writer; waiting here is fair, waiting in its busy loop is not
-        self._lock_file = _lock(self.path)
+        self.trouble: str | None = None  # a sentence: what the latest write ran into; None once one has gone well
+        self._turns = Turns()  # SQLite has one writer; waiting here is fair, waiting in its busy loop is not
+        self._ends = time.monotonic() + PATIENCE_S  # until when whoever's turn it is waits for other programs
+        self._lock_file = guards.lock(self.path)
         self._engine = create_engine(url, module=pysqlite3, pool_size=20, max_overflow=40)
         event.listen(self._engine, "connect", _prepare)
-        event.listen(self._engine, "begin", _begin)
+        event.listen(self._engine, "begin", self._begin)
         self._writer = self._engine.execution_options(pitwall_writes=True)
         try:
-            migrate(self._writer)
-        except BaseException:
-            self.close()
+            with storage.named(self.path.parent):
+                migrate(self._writer)
+        except BaseException as error:
+            self._close_file()
+            if isinstance(error, Trouble):
+                raise Refusal(f"{self.path} cannot be opened: {error.detail}") from error
             raise
+        self._together = Together(self._alone, self._try_again)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """A transaction that sees one moment of the records and changes nothing."""
-        with Session(self._engine) as session, session.begin():
+        """A transaction that sees one moment of the records and changes nothing. No writer keeps it waiting."""
+        with storage.named(self.path.parent), Session(self._engine) as session, session.begin():
             yield session
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """A transaction that may write: committed on leaving, rolled back on an exception, told once it is on disk."""
-        with self._writing:
-            with Session(self._writer, expire_on_commit=False) as session:
+        """A transaction that may write: committed on leaving, rolled back on an exception, told once it is on disk.
+
+        Raises Busy after waiting for `PATIENCE_S`, StorageFull or DiskFails where the disk does not take it.
+        """
+        told: list[Told] = []
+        try:
+            with (
+                self._alone(time.monotonic() + PATIENCE_S, told) as connection,
+                Session(connection, expire_on_commit=False, join_transaction_mode="rollback_only") as session,
+            ):
                 with session.begin():
                     yield session
-                told = session.info.get("told", [])
-            if told:
-                self.tell(told)
+                told += session.info.get("told", [])
+        except Trouble as trouble:
+            self.trouble = trouble.detail
+            raise
+
+    def together(self, work: Callable[[Session], T]) -> T:
+        """A small write that shares its transaction, and so its wait for the disk, with others of the same moment.
+
+        Answers what `work` answers, once it is on the disk and told. What `work` raises undoes its own writes alone.
+        """
+        return self.submit(work).result()
+
+    def submit(self, work: Callable[[Session], T]) -> Future[T]:
+        """The same without waiting: `await asyncio.wrap_future(records.submit(work))` takes no thread.
+
+        `work` is done in another thread. Raises Busy at once in a flood.
+        """
+
+        def named(session: Session) -> T:
+            with storage.named(self.path.parent):
+                return work(session)
+
+        future: Future[T] = self._together.submit(named, PATIENCE_S)
+        future.add_done_callback(self._notice)
+        return future
 
     def close(self) -> None:
+        """What waits is written first."""
+        self._together.close()
+        self._close_file()
+
+    @contextmanager
+    def _alone(self, ends: float, told: list[Told]) -> Iterator[Connection]:
+        """A transaction of whoever's turn it is. What is in `told` by its end is passed on once it is on the disk."""
+        with self._turns.turn(ends), storage.named(self.path.parent):
+            self._ends = ends
+            with self._writer.begin() as connection:
+                yield connection
+            if told:
+                self.tell(told)
+            self.trouble = None
+
+    def _notice(self, future: Future[Any]) -> None:
+        error = None if future.cancelled() else future.exception()
+        if isinstance(error, Trouble):
+            self.trouble = error.detail
+
+    def _try_again(self) -> None:
+        """Where nobody writes, trouble must not be shown for longer than it lasts."""
+        if self.trouble is None:
+            return
+        try:
+            with self._alone(time.monotonic(), []) as connection:
+                version = connection.exec_driver_sql("PRAGMA user_version").scalar()
+                connection.exec_driver_sql(f"PRAGMA user_version={version}")  # writes a page, changes nothing
+        except Trouble:
+            return
+        except Exception:
+            logger.exception("could not try whether writing works again")
+
+    def _begin(self, connection: Connection) -> None:
+        """BEGIN IMMEDIATE for writers: a reader that turns writer gets SQLITE_BUSY at once, whatever the timeout."""
+        writes = connection.get_execution_options().get("pitwall_writes", False)
+        driver: Any = connection.connection.driver_connection
+        patience = max(self._ends - time.monotonic(), 0.001) if writes else PATIENCE_S
+        driver.execute(f"PRAGMA busy_timeout={int(patience * 1000)}").close()
+        driver.execute("BEGIN IMMEDIATE" if writes else "BEGIN").close()
+
+    def _close_file(self) -> None:
         self._engine.dispose()
         self._lock_file.close()
 
 
 def migrate(engine: Engine) -> None:
-    """Bring the tables to this version, in one transaction. A newer schema than ours is refused."""
+    """Bring the tables to this version, in one transaction. A newer schema than ours is refused.
+
+    Tables that are up to date are not written to: a server starts while its database is locked or its disk is full.
+    """
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
+    scripts = ScriptDirectory.from_config(config)
+    with engine.execution_options(pitwall_writes=False).begin() as connection:
+        if _version(connection, scripts) == scripts.get_current_head():
+            return
     with engine.begin() as connection:
-        known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
-        current = context.get_current_revision()
-        if current is not None and current not in known:
-            raise Refusal(
-                f"the database was written by a newer Pitwall (schema {current}): "
-                "install that version or restore a backup"
-            )
+        _version(connection, scripts)
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 
 
-def _local_file(url: str) -> Path:
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
-        raise Refusal("PITWALL_DATABASE_URL must name an SQLite file, such as sqlite:////srv/pitwall/pitwall.db")
-    if not safe_sqlite(pysqlite3.sqlite_version_info):
+def _version(connection: Connection, scripts: ScriptDirectory) -> str | None:
+    current = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
+    if current is not None and current not in {script.revision for script in scripts.walk_revisions()}:
         raise Refusal(
-            f"SQLite {pysqlite3.sqlite_version} can corrupt a WAL database (fixed in 3.51.3): "
-            "reinstall requirements-web.txt, whose pysqlite3 brings its own"
+            f"the database was written by a newer Pitwall (schema {current}): install that version or restore a backup"
         )
-    path = Path(parsed.database).resolve()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    kind = file_system(path.parent)
-    if kind in NETWORK_FILE_SYSTEMS:
-        raise Refusal(
-            f"{path.parent} is on {kind}, where SQLite's locks do not hold: set PITWALL_DATA_DIR to a local disk"
-        )
-    return path
-
-
-def file_system(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> str:
-    """The kernel's name for the file system that holds `folder` (`ext4`, `nfs4` …); empty where it is not known."""
-    best = ("", "")
-    try:
-        lines = mounts.read_text().splitlines()
-    except OSError:
-        return ""
-    for line in lines:
-        point, kind = line.split()[1:3]
-        if folder.is_relative_to(point.replace("\\040", " ")) and len(point) >= len(best[0]):
-            best = (point, kind)
-    return best[1]
-
-
-def _lock(path: Path) -> IO[str]:
-    """Hold a lock beside the database for as long as this process lives: one server, one file."""
-    file = path.with_name(path.name + ".lock").open("w")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        raise Refusal(
-            f"another Pitwall serves {path}: stop it, or give this one its own PITWALL_DATA_DIR and PITWALL_PORT"
-        ) from None
-    return file
+    return current
 
 
 def _prepare(connection: Any, record: Any) -> None:
     connection.isolation_level = None  # the driver's own transactions begin too late; see _begin
-    for pragma in LOCAL_JOURNAL:
+    for pragma in (f"PRAGMA busy_timeout={int(PATIENCE_S * 1000)}", *LOCAL_JOURNAL):
         connection.execute(pragma).close()
-
-
-def _begin(connection: Any) -> None:
-    """BEGIN IMMEDIATE for writers: a reader that turns writer fails at once with SQLITE_BUSY, whatever the timeout."""
-    writes = connection.get_execution_options().get("pitwall_writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

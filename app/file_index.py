@@ -11,6 +11,7 @@ from pathlib import Path
 
 from app.files import artifact_path
 from app.problems import NotFound
+from app.storage import size
 
 MOST_NAMED = 20  # files in one answer
 
@@ -30,34 +31,35 @@ def compare(index: list[File], data_dir: Path, *, verify: bool) -> list[str]:
     wrong = [line for file in index if (line := _fault(data_dir, file, verify=verify))]
     lines: list[str] = []
     if wrong:
-        lines.append(f"{len(wrong)} of {len(index)} artifacts are not as they were; copy them back:")
+        lines.append(f"artifacts that are not as they were, {len(wrong)} of {len(index)}; copy them back:")
         lines += wrong[:MOST_NAMED]
         if len(wrong) > MOST_NAMED:
             lines.append(f"  and {len(wrong) - MOST_NAMED} more")
     elif index:
         checked = "their SHA-256 is right" if verify else "their sizes are right; --verify reads them, too"
-        lines.append(f"all {len(index)} artifacts are there, {checked}")
+        lines.append(f"artifacts that are there: all {len(index)}; {checked}")
     if later := _unnamed(index, data_dir):
         lines.append(
-            f"{len(later)} files of {megabytes(sum(later))} in {data_dir / 'runs'} are not named by this backup: "
-            "the next start removes them; copy the folder first if you may go back"
+            f"artifacts in {data_dir / 'runs'} that the backup does not name: {len(later)} ({in_bytes(sum(later))}); "
+            "the next start removes them, so copy the folder first if you may go back"
         )
     return lines
 
 
-def megabytes(size: int) -> str:
-    return f"{size / 1e6:.1f} MB"
+def in_bytes(number: int) -> str:
+    """For a terminal, whatever letters it knows."""
+    return size(number).replace("\u202f", " ")
 
 
 def _fault(data_dir: Path, file: File, *, verify: bool) -> str:
     """What is wrong with a file of the index; empty where nothing is."""
     try:
         path = artifact_path(data_dir, file.run, file.sha256)
-        size = path.stat().st_size
+        found = path.stat().st_size
     except (NotFound, FileNotFoundError):
         wrong = "is missing"
     else:
-        wrong = "" if size == file.bytes else f"has {size} bytes instead of {file.bytes}"
+        wrong = "" if found == file.bytes else f"has {found} bytes instead of {file.bytes}"
         if verify and not wrong:
             with path.open("rb") as opened:
                 wrong = "" if hashlib.file_digest(opened, "sha256").hexdigest() == file.sha256 else "is damaged"

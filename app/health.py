@@ -13,7 +13,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from sqlalchemy import text
 
-from app import listing, shown
+from app import listing, shown, storage
 from app.state import Here, State
 
 router = APIRouter(tags=["health"])
@@ -27,7 +27,7 @@ async def is_alive() -> dict[str, str]:
 
 @router.get("/readyz")
 def is_ready(here: Here) -> dict[str, str]:
-    """The records answer, too."""
+    """The records answer, too. Whether they can be written just now is a figure."""
     with here.records.read() as session:
         session.execute(text("SELECT 1"))
     return {"status": "ok"}
@@ -58,3 +58,8 @@ class _Figures(Collector):
         present = sum(worker.present for worker in workers)
         yield GaugeMetricFamily("pitwall_workers_present", "Workers that are there", present)
         yield GaugeMetricFamily("pitwall_streams_open", "Open event streams", self._here.hub.open_streams)
+        writable = float(self._here.records.trouble is None)
+        yield GaugeMetricFamily("pitwall_records_writable", "1: the latest write went well", writable)
+        disk = storage.disk(self._here.settings.data_dir)
+        yield GaugeMetricFamily("pitwall_disk_free_bytes", "Bytes left on the data folder's disk", disk.free)
+        yield GaugeMetricFamily("pitwall_disk_total_bytes", "Bytes of the data folder's disk", disk.total)

@@ -9,6 +9,10 @@
       Unauthorized      401   a token is needed
       TooLarge          413
       UnsupportedType   415
+      Trouble           503   nobody's mistake: writing does not work just now, asking again later may
+        Busy            503   the records are locked, or too many wait for them
+        DiskFails       503   the disk answers with errors, or takes no writing
+        StorageFull     507   the disk, or the quota on it, is full
     Refusal             not an answer: the server will not start, and says what to do
 
 Must not know HTTP libraries: these are sentences with a number.
@@ -22,6 +26,7 @@ class Problem(Exception):
 
     status = 400
     title = "Bad request"
+    retry_after_s: int | None = None  # when asking again makes sense; none: not without a change
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
@@ -72,6 +77,36 @@ class TooLarge(Problem):
 class UnsupportedType(Problem):
     status = 415
     title = "Wrong content type"
+
+
+class Trouble(Problem):
+    """What was recorded stays right; what was asked for has not been done."""
+
+    status = 503
+    title = "Not just now"
+    retry_after_s = 5
+
+
+class Busy(Trouble):
+    title = "The records are busy"
+    retry_after_s = 2
+
+    def __init__(
+        self,
+        detail: str = "the database is locked by another program, or its disk is very slow: what was recorded stays "
+        "right; ask again in a few seconds, and if it stays so, close what else has the database's file open",
+    ) -> None:
+        super().__init__(detail)
+
+
+class DiskFails(Trouble):
+    title = "The disk answers with errors"
+
+
+class StorageFull(Trouble):
+    status = 507
+    title = "Storage is full"
+    retry_after_s = 30
 
 
 class Refusal(SystemExit):

@@ -15,6 +15,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from app import storage
 from app.words import FAILURES, OUTCOMES, WORDS
 
 ROOT = Path(__file__).parent.parent
@@ -22,9 +23,14 @@ MINUTE, HOUR = 60, 3600
 
 
 def page(request: Request, template: str, context: dict[str, Any], status: int = 200) -> HTMLResponse:
-    """A template as an answer. Every template knows the request's path and whether there is a login to leave."""
+    """A template as an answer.
+
+    Every template knows the request's path, whether there is a login to leave, and what is wrong with the disk or the
+    records, if anything (`notice`).
+    """
     state = request.app.state.pitwall
     known = {"path": request.url.path, "has_login": bool(state.tokens.login)}
+    known["notice"] = storage.notice(state.settings.data_dir, state.records.trouble)
     known |= {"words": WORDS, "failures": FAILURES, "outcomes": OUTCOMES}
     return HTMLResponse(environment().get_template(template).render(known | context), status)
 
@@ -47,6 +53,7 @@ def environment() -> Environment:
         "json_data": json_data,
         "compact_json": lambda value: json.dumps(value, separators=(",", ":")),
         "field_id": field_id,
+        "size": storage.size,
         "pretty_json": lambda value: json.dumps(value, indent=2),
     }
     made.globals["static"] = static

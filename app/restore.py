@@ -31,12 +31,12 @@ import pysqlite3
 from alembic.script import ScriptDirectory
 from sqlalchemy import select, text, update
 
-from app import file_index, run_queue
+from app import file_index, guards, run_queue
 from app.backup import beside, copy, flush, look, reader, remove
-from app.database import MIGRATIONS, Records, _local_file, _lock
+from app.database import MIGRATIONS, Records
 from app.files import flush_folder
 from app.models import Run, Status
-from app.problems import Refusal
+from app.problems import Problem, Refusal
 from app.settings import Settings
 
 # How far the numbers jump. More than a time after the backup can have used, where that cannot be looked up any more.
@@ -56,11 +56,11 @@ def restore(
     began = time.monotonic()
     if not file.is_file():
         raise Refusal(f"there is no file {file}: name one that `python -m app backup` made")
-    database = _local_file(settings.url)
+    database = guards.local_file(settings.url)
     if file.resolve() in {database, *beside(database)}:
         raise Refusal(f"{file} belongs to the database itself: name a backup of it")
     try:
-        lock = _lock(database)
+        lock = guards.lock(database)
     except Refusal:
         raise Refusal(f"a Pitwall serves {database}: stop it, then restore") from None
     with lock:
@@ -79,12 +79,12 @@ def restore(
             for path in (new, Path(lock.name)):
                 _give(path, database if database.exists() else database.parent)
             _replace(database, new)
-        except (pysqlite3.Error, OSError) as error:
+        except (pysqlite3.Error, OSError, Problem) as error:
             raise Refusal(f"{file} was not restored, {database} is as it was: {error}") from None
         finally:
             remove(new)
         contents = look(database, database)
-    told = [f"restored from {file}: {contents}; in {time.monotonic() - began:.1f} s"]
+    told = [f"restored from {file} in {time.monotonic() - began:.1f} s; {contents}"]
     if kept:
         told.append(f"the database before is kept as {kept}")
     return told + file_index.compare(contents.files, settings.data_dir, verify=verify)

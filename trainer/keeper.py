@@ -61,7 +61,8 @@ class Keeper:
     ) -> None:
         self._writer.shutdown(wait=True)
         if self._lock is not None:
-            os.close(self._lock)
+            with suppress(OSError):
+                os.close(self._lock)
         if kind is None:
             self._collect()
 
@@ -142,8 +143,11 @@ class Keeper:
             self._say(CheckpointFailed(epoch=place.epoch, step=place.step, message=text))
             return None
         self._on_disk = (place.epoch, place.step)
-        for path in listing(self._folder)[STAY:]:
-            checkpoint.forget(path)
+        try:
+            for path in listing(self._folder)[STAY:]:
+                checkpoint.forget(path)
+        except OSError as problem:
+            log.warning("older checkpoints stay for now: %s", problem.strerror)
         seconds = self._clock() - began
         self._say(
             CheckpointSaved(epoch=place.epoch, step=place.step, bytes=size, seconds=seconds, waited_seconds=waited)

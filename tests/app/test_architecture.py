@@ -43,10 +43,12 @@ WRITERS = {
     "app/run_queue.py": "who works on a run",
     "app/reports.py": "what they hand in",
     "app/board.py": "ranking",
+    "app/restore.py": "fences off those who lived after the backup",
 }
 
 # Who may read rows besides the writers, and why there.
 READERS = {
+    "app/backup.py": "what is in a copy, by the driver itself: other versions' tables, too",
     "app/database.py": "the door itself",
     "app/health.py": "SELECT 1",
     "app/listing.py": "many runs at once: filter, sort, page",
@@ -156,6 +158,9 @@ FORBIDDEN = {
     "app/preview_panel.py": {"sqlalchemy", "fastapi", "starlette", "jinja2", "app.models", "app.preview_pages"},
     "app/advice.py": {"fastapi", "starlette", "jinja2", "app.models", "app.state", "app.pages", "app.preview_panel"},
     "app/measured.py": {"sqlalchemy", "fastapi", "starlette", "app.models", "app.database", "trainer.evidence"},
+    "app/backup.py": {"sqlalchemy", "fastapi", "starlette", "app.models", "app.restore"},
+    "app/restore.py": {"fastapi", "starlette", "app.api", "app.pages", "app.live", "app.state"},
+    "app/file_index.py": {"sqlalchemy", "fastapi", "starlette", "app.models", "app.database"},
     "app/preview_schemas.py": {"sqlalchemy", "fastapi", "app.models", "app.state"},
     "app/form_posts.py": {"app.launch_pages", "app.preview_pages", "app.database", "sqlalchemy"},
     "app/rendering.py": {"sqlalchemy", "app.models", "app.database"},

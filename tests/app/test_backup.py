@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import resource
 import shutil
 import stat
@@ -110,7 +111,7 @@ def test_a_backup_is_a_plain_file_for_its_owner_alone(state: State, tmp_path: Pa
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     assert rows(copy, "PRAGMA journal_mode") == [("delete",)]
     assert not list(tmp_path.glob("*copy.db?*"))
-    assert told[0].startswith(f"{copy}: 1 runs, 0 epochs, 0 artifacts of 0.0 MB; 0.")
+    assert re.fullmatch(rf"{copy}: \d+ kB in \d\.\d s, checked; runs: 1, epochs: 0, artifacts: 0 \(0 bytes\)", told[0])
 
 
 def test_what_a_killed_server_left_in_its_wal_is_in_the_backup(state: State, settings: Settings, tmp_path: Path):
@@ -139,7 +140,7 @@ def test_the_index_of_artifacts_is_in_the_backup_and_told_with_where_the_files_a
 
     told = back_up(state.settings, folder / "copy.db")
 
-    assert "2 artifacts of 3.5 MB" in told[0]
+    assert "artifacts: 2 (3.5 MB)" in told[0]
     assert told[2] == f"  rsync -a {tmp_path}/runs/ '{folder}/runs'/"
     assert rows(folder / "copy.db", "SELECT count(*) FROM artifacts") == [(2,)]
 
@@ -149,7 +150,7 @@ def test_a_database_from_before_there_were_artifacts_is_copied_too(settings: Set
 
     told = back_up(settings, tmp_path / "copy.db")
 
-    assert "0 artifacts" in told[0]
+    assert "artifacts: 0" in told[0]
     assert rows(tmp_path / "copy.db", "SELECT version_num FROM pitwall_version") == [("0002",)]
 
 

@@ -71,9 +71,10 @@ class Site:
         self.wait_until_up(process)
         return process
 
-    def work(self) -> subprocess.Popen[bytes]:
-        """One CPU worker."""
-        return self.start("trainer.worker", "--server", self.url, "--device", "cpu")
+    def work(self, *more: str) -> subprocess.Popen[bytes]:
+        """One CPU worker that keeps each epoch."""
+        arguments = ("--server", self.url, "--device", "cpu", "--checkpoint-every", "0")
+        return self.start("trainer.worker", *arguments, *more)
 
     def wait_until_up(self, process: subprocess.Popen[bytes]) -> None:
         def answers() -> bool:

@@ -1,0 +1,140 @@
+"""The disk under the data folder: how much is free, whether that is little, and what an error of it means in words.
+
+Functions of a path or an error alone. Must not know the records, HTTP or who asks.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.problems import Busy, DiskFails, StorageFull, Trouble
+
+LOW_BYTES = 2**30  # a few checkpoints of a large net
+LOW_SHARE = 0.02
+FULL_BYTES = 16 * 2**20  # what SQLite's log and a few reports need
+PROBE_BYTES = 2**16
+DEEPEST = 10  # causes of causes that are looked at
+
+# Results of SQLite, without their upper bits (sqlite.org/rescode.html).
+LOCKED, IO_ERROR, FULL = {5, 6}, 10, 13
+FAILING = {8, IO_ERROR, 14}  # 8: takes no writing, 14: cannot be opened
+FULL_ERRORS = {errno.ENOSPC, errno.EDQUOT}
+FAILING_ERRORS = {errno.EIO, errno.EROFS}
+
+
+@dataclass(frozen=True)
+class Disk:
+    """Bytes that an ordinary program may still write, and all that there are."""
+
+    free: int
+    total: int
+
+    @property
+    def is_full(self) -> bool:
+        return self.free < FULL_BYTES
+
+    @property
+    def is_low(self) -> bool:
+        """Little is left, or nothing."""
+        return self.free < max(LOW_BYTES, LOW_SHARE * self.total)
+
+
+@dataclass(frozen=True)
+class Notice:
+    """What every page says above all else."""
+
+    title: str
+    sentence: str
+    is_bad: bool  # it does not work, rather than: it soon may not
+
+
+def disk(folder: Path) -> Disk:
+    """The disk that holds `folder`. Asks the kernel: no file is looked at."""
+    found = os.statvfs(folder)
+    return Disk(found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize)
+
+
+def size(number: int) -> str:
+    """Bytes in words, three digits: 72.1 GB, 252 GB, 904 kB."""
+    amount, unit = float(number), "bytes"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if amount < 999.5:
+            break
+        amount, unit = amount / 1000, larger
+    digits = 0 if unit == "bytes" or amount >= 99.95 else 1
+    return f"{amount:.{digits}f}\u202f{unit}"
+
+
+def notice(folder: Path, trouble: str | None) -> Notice | None:
+    """What pages say of the disk and of writing; None where all is well. `trouble`: what the latest write ran into."""
+    if trouble is not None:
+        return Notice("Nothing can be recorded just now.", trouble[:1].upper() + trouble[1:] + ".", is_bad=True)
+    now = disk(folder)
+    if not now.is_low:
+        return None
+    return Notice(
+        "Storage is nearly full.",
+        f"Only {size(now.free)} of {size(now.total)} are free on the disk of {folder}. Once that is used up, nothing "
+        "more is recorded: delete runs that you no longer need, or make room there.",
+        is_bad=now.is_full,
+    )
+
+
+@contextmanager
+def named(folder: Path) -> Iterator[None]:
+    """What the disk of `folder`, or SQLite on it, answers inside leaves as a Trouble that says what to do."""
+    try:
+        yield
+    except Exception as error:
+        trouble = trouble_of(error, folder)
+        if trouble is None or trouble is error:
+            raise
+        raise trouble from error
+
+
+def trouble_of(error: BaseException, folder: Path) -> Trouble | None:
+    """What an error, or what it came from, means for the disk of `folder`; None where it has nothing to do with it."""
+    cause: BaseException | None = error
+    for _ in range(DEEPEST):
+        if cause is None:
+            break
+        if isinstance(cause, Trouble):
+            return cause
+        if (trouble := _trouble(cause, folder)) is not None:
+            return trouble
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
+def _trouble(error: BaseException, folder: Path) -> Trouble | None:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # as the driver raises it; SQLAlchemy's own has it as its cause
+    number = error.errno if isinstance(error, OSError) else None
+    if code in LOCKED:
+        return Busy()
+    # SQLite says "I/O error" for a quota, too
+    if code == FULL or number in FULL_ERRORS or (code == IO_ERROR and _takes_no_more(folder)):
+        return StorageFull(
+            f"the disk of {folder} is full ({size(disk(folder).free)} free), or a quota on it is used up: nothing new "
+            "can be recorded; what was recorded stays right; make room on that disk, and writing goes on by itself"
+        )
+    if code in FAILING or number in FAILING_ERRORS:
+        return DiskFails(
+            f"the disk of {folder} answers with errors ({error}): what was recorded before stays as it is; "
+            "look at the system's log (dmesg) for that disk, and take a backup of the folder to another one"
+        )
+    return None
+
+
+def _takes_no_more(folder: Path) -> bool:
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            os.posix_fallocate(file.fileno(), 0, PROBE_BYTES)
+    except OSError as error:
+        return error.errno in FULL_ERRORS
+    return False

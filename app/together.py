@@ -1,0 +1,133 @@
+"""Many small writes in one transaction: who has one hands it in, one thread commits whatever waits.
+
+SQLite has one writer, and each commit waits for the disk. Those who write at the same moment share that wait; each in
+a savepoint of its own, so that one that fails is undone alone. Must not know what is written.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from threading import Condition, Thread
+from typing import Any
+
+from sqlalchemy import Connection
+from sqlalchemy.orm import Session
+
+from app.problems import Busy, Trouble
+
+MOST_TOGETHER = 64  # writes of one transaction: the next ones wait for so many
+MOST_WAITING = 1000  # more than that is no load but a flood
+IDLE_S = 1.0
+LOOK_S = 0.25  # while the file is locked: how often those who have waited for too long are let go
+
+Work = Callable[[Session], Any]
+Alone = Callable[[float, list[Any]], AbstractContextManager[Connection]]
+
+
+@dataclass(eq=False)
+class _Job:
+    work: Work
+    ends: float  # monotonic seconds
+    done: Future[Any] = field(default_factory=Future)
+    error: BaseException | None = None
+    value: Any = None
+
+
+class Together:
+    """The thread and what waits for it.
+
+    `alone(ends, told)` opens a transaction, which is committed and then told on leaving; Busy where it is not its turn
+    until `ends`. `idle` is called each second in which nobody hands anything in.
+    """
+
+    def __init__(self, alone: Alone, idle: Callable[[], None]) -> None:
+        self._alone = alone
+        self._idle = idle
+        self._waiting: deque[_Job] = deque()
+        self._changed = Condition()
+        self._closed = False
+        self._thread = Thread(target=self._work, name="records", daemon=True)
+        self._thread.start()
+
+    def submit(self, work: Work, seconds: float) -> Future[Any]:
+        """The future is done when the write is on the disk and told, or has failed; with Busy after so many seconds."""
+        job = _Job(work, time.monotonic() + seconds)
+        with self._changed:
+            if self._closed or len(self._waiting) >= MOST_WAITING:
+                raise Busy()
+            self._waiting.append(job)
+            self._changed.notify()
+        return job.done
+
+    def close(self) -> None:
+        """What waits is still written, unless the file is locked."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                if not self._waiting and not self._closed:
+                    self._changed.wait(IDLE_S)
+                if not self._waiting and self._closed:
+                    return
+                is_idle = not self._waiting
+            if is_idle:
+                self._idle()
+            else:
+                self._write()
+
+    def _write(self) -> None:
+        batch: list[_Job] = []
+        told: list[Any] = []
+        try:
+            with self._alone(time.monotonic() + LOOK_S, told) as connection:
+                batch += self._first(MOST_TOGETHER)
+                for job in batch:
+                    _do(job, connection, told)
+        except BaseException as error:
+            batch = batch or (self._late() if isinstance(error, Busy) else self._first(MOST_TOGETHER))
+            for job in batch:  # nothing of them is on the disk
+                job.error = type(error)(error.detail) if isinstance(error, Trouble) else error
+        for job in batch:
+            _wake(job)
+
+    def _first(self, most: int) -> list[_Job]:
+        with self._changed:
+            return [self._waiting.popleft() for _ in range(min(len(self._waiting), most))]
+
+    def _late(self) -> list[_Job]:
+        """Those who have waited for too long; at the end, all."""
+        now = time.monotonic()
+        with self._changed:
+            late = [job for job in self._waiting if self._closed or job.ends <= now]
+            self._waiting = deque(job for job in self._waiting if not self._closed and job.ends > now)
+        return late
+
+
+def _do(job: _Job, connection: Connection, told: list[Any]) -> None:
+    try:
+        with Session(connection, expire_on_commit=False, join_transaction_mode="create_savepoint") as session:
+            with session.begin():
+                job.value = job.work(session)
+            told += session.info.get("told", [])
+    except BaseException as error:
+        if not connection.connection.driver_connection.in_transaction:  # type: ignore[union-attr]
+            raise  # the disk is full: SQLite has undone the whole of it
+        job.error = error
+
+
+def _wake(job: _Job) -> None:
+    if not job.done.set_running_or_notify_cancel():
+        return
+    if job.error is not None:
+        job.done.set_exception(job.error)
+    else:
+        job.done.set_result(job.value)

@@ -1,0 +1,117 @@
+"""One at a time, in the order of coming; and no crowd behind something that is stuck."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from app.problems import Busy
+from app.turns import MOST_WAITING, STUCK_S, Turns
+from tests.app.cast import until
+
+
+def soon(seconds: float = 5.0) -> float:
+    return time.monotonic() + seconds
+
+
+def take(turns: Turns, ends: float) -> float:
+    """Seconds until the turn came, or until it was refused."""
+    began = time.monotonic()
+    try:
+        with turns.turn(ends):
+            pass
+    except Busy:
+        return -(time.monotonic() - began)
+    return time.monotonic() - began
+
+
+def test_turns_are_taken_one_at_a_time_in_the_order_of_coming():
+    turns, order, inside = Turns(), [], []
+
+    def take_number(number: int) -> None:
+        with turns.turn(soon()):
+            inside.append(number)
+            assert inside == [number]
+            order.append(number)
+            inside.remove(number)
+
+    threads = []
+    with turns.turn(soon()):
+        for number in range(20):
+            threads.append(threading.Thread(target=take_number, args=(number,)))
+            threads[-1].start()
+            until(lambda count=number + 1: len(turns._queue) == count)
+            if number + 1 == MOST_WAITING:
+                break
+    for thread in threads:
+        thread.join()
+
+    assert order == list(range(MOST_WAITING))
+
+
+def test_who_has_just_had_a_turn_does_not_overtake_those_who_wait():
+    turns, order = Turns(), []
+
+    def greedy() -> None:
+        for _ in range(5):
+            with turns.turn(soon()):
+                order.append("greedy")
+                time.sleep(0.02)
+
+    first = threading.Thread(target=greedy)
+    first.start()
+    until(lambda: order)
+    with turns.turn(soon()):
+        order.append("other")
+    first.join()
+
+    assert order.index("other") <= 2
+
+
+def test_behind_a_turn_that_is_stuck_a_few_wait_and_the_others_are_refused_at_once():
+    turns = Turns()
+    with ThreadPoolExecutor(60) as pool:
+        with turns.turn(soon()):
+            early = [pool.submit(take, turns, soon(1.5)) for _ in range(40)]
+            until(lambda: len(turns._queue) == MOST_WAITING)
+            late = [pool.submit(take, turns, soon(1.5)) for _ in range(10)]
+            assert all(-0.1 < future.result() < 0 for future in late)
+            waited = sorted(-future.result() for future in early)
+
+        surplus, others = waited[:-MOST_WAITING], waited[-MOST_WAITING:]
+        assert max(surplus) < STUCK_S + 0.3
+        assert min(others) > 1.4 and max(others) < 2
+    assert take(turns, soon()) >= 0
+
+
+def test_without_anything_stuck_any_number_may_wait():
+    turns = Turns()
+    with ThreadPoolExecutor(60) as pool:
+        with turns.turn(soon()):
+            futures = [pool.submit(take, turns, soon()) for _ in range(60)]
+            until(lambda: len(turns._queue) == 60)
+        assert all(future.result() >= 0 for future in futures)
+
+
+def test_turns_that_come_to_nothing_one_after_the_other_count_as_one_that_is_stuck():
+    turns = Turns()
+    ends = soon(STUCK_S * 2)
+    while time.monotonic() < ends:
+        with pytest.raises(Busy), turns.turn(soon()):
+            time.sleep(STUCK_S / 3)
+            raise Busy
+
+    assert turns._is_stuck()
+    assert take(turns, soon()) >= 0
+    assert not turns._is_stuck()
+
+
+def test_an_error_in_a_turn_passes_it_on():
+    turns = Turns()
+    with pytest.raises(ValueError), turns.turn(soon()):
+        raise ValueError
+
+    assert take(turns, soon()) >= 0

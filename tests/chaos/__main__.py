@@ -1,0 +1,171 @@
+"""`python -m tests.chaos [--long]`: everything that can go wrong, done on purpose, and a table of what held.
+
+Each scenario is a process of its own, several at once; they mostly wait. Exit code 1 where anything did not hold.
+`--seed` repeats the randomness (not the timing); `--only storm,verbs` plays some; `--keep` leaves the folders.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from secrets import randbelow
+from types import FrameType
+from typing import NoReturn
+
+from tests.chaos import clearing
+from tests.chaos.playing import SCENARIOS, Scenario, play
+from tests.chaos.stage import Row, read_rows
+from tests.chaos.world import MARK
+from tests.e2e.processes import ROOT
+
+ENDS_S = 20.0  # for a scenario that is called off to clear up
+HOUR_S = 3600.0
+LEFTOVERS = "Left behind: processes, mounts, network namespaces, control groups"
+
+
+@dataclass
+class Playing:
+    """A scenario under way."""
+
+    scenario: Scenario
+    folder: Path
+    process: subprocess.Popen[bytes]
+    started_at: float
+
+    @property
+    def rows(self) -> Path:
+        return self.folder / "rows.jsonl"
+
+    def end(self) -> None:
+        """Call it off; by force where it does not clear up by itself."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        try:
+            self.process.wait(ENDS_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+class Show:
+    """All scenarios, so many at once, in their order."""
+
+    def __init__(self, arguments: argparse.Namespace, root: Path) -> None:
+        self._arguments, self._root = arguments, root
+        self._under_way: list[Playing] = []
+        self._done: dict[str, list[Row]] = {}
+        self.failed: list[str] = []
+
+    def run(self, scenarios: list[Scenario]) -> list[Row]:
+        waiting = list(scenarios)
+        try:
+            while waiting or self._under_way:
+                free = self._arguments.at_once - sum(one.scenario.weight for one in self._under_way)
+                for scenario in [one for one in waiting if one.weight <= free][:1]:
+                    waiting.remove(scenario)
+                    self._under_way.append(self._begin(scenario))
+                for one in list(self._under_way):
+                    self._look(one)
+                time.sleep(0.1)
+        finally:
+            for one in self._under_way:
+                one.end()
+        return [row for scenario in scenarios for row in self._done[scenario.name]]
+
+    def _begin(self, scenario: Scenario) -> Playing:
+        folder = self._root / scenario.name
+        folder.mkdir()
+        asked = self._arguments
+        more = ["--long", "--minutes", str(asked.minutes)] if asked.long else []
+        command = [sys.executable, "-m", "tests.chaos", "--play", scenario.name, "--folder", str(folder)]
+        with (folder / "story.txt").open("wb") as story:
+            process = subprocess.Popen(
+                [*command, "--seed", str(asked.seed), *more],
+                cwd=ROOT,
+                env=os.environ | {MARK: str(folder)},
+                stdout=story,
+                stderr=story,
+                start_new_session=True,  # Ctrl-C reaches us alone
+            )
+        return Playing(scenario, folder, process, time.monotonic())
+
+    def _look(self, one: Playing) -> None:
+        passed = time.monotonic() - one.started_at
+        limit = max(one.scenario.limit_s, 1.5 * 60 * self._arguments.minutes if self._arguments.long else 0)
+        code = one.process.poll()
+        if code is None and passed < limit:
+            return
+        if code is None:
+            one.end()
+        self._under_way.remove(one)
+        rows = list(read_rows(one.rows))
+        if code is None:
+            rows.append(Row(one.scenario.name, f"not done after {limit:.0f} s", "an end", holds=False))
+        elif code:
+            rows.append(Row(one.scenario.name, f"ended with exit code {code}", "played to its end", holds=False))
+        self._done[one.scenario.name] = rows
+        told = "held" if not any(row.holds is False for row in rows) else "FAILED"
+        print(f"{one.scenario.name:12} {told:7} {passed:6.1f} s", file=sys.stderr, flush=True)
+        if told == "FAILED":
+            self.failed.append(one.scenario.name)
+            print((one.folder / "story.txt").read_text(errors="replace")[-8000:], file=sys.stderr, flush=True)
+
+
+def main() -> int:
+    arguments = asked()
+    if arguments.play:
+        return play(arguments.play, arguments.folder, arguments.seed, arguments.long, arguments.minutes)
+    signal.signal(signal.SIGTERM, _interrupt)
+    chosen = arguments.only.split(",") if arguments.only else None
+    scenarios = [
+        one for one in SCENARIOS if (arguments.long or one.is_short) and (chosen is None or one.name in chosen)
+    ]
+    root = Path(tempfile.mkdtemp(prefix="pitwall-chaos-"))
+    print(f"seed {arguments.seed}, in {root}", file=sys.stderr, flush=True)
+    began, show = time.monotonic(), Show(arguments, root)
+    try:
+        rows = show.run(scenarios)
+    finally:
+        left = clearing.clear(root)
+        if not arguments.keep and not show.failed:
+            shutil.rmtree(root, ignore_errors=True)
+    rows.append(Row(LEFTOVERS, ", ".join(left) or "none", "none", holds=not left))
+    print("\n| what | survived | must |\n|---|---|---|")
+    print("\n".join(row.line() for row in rows))
+    failed = [row for row in rows if row.holds is False]
+    print(f"\n{len(rows) - len(failed)} of {len(rows)} held, in {time.monotonic() - began:.0f} s, seed {arguments.seed}")
+    if failed:
+        print(f"What happened is in {root} and above.")
+    return 1 if failed else 0
+
+
+def asked() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--long", action="store_true", help="an hour of it")
+    parser.add_argument("--minutes", type=float, default=60.0, help="how long the long one's storms last (default: 60)")
+    parser.add_argument("--seed", type=int, default=randbelow(10**6), help="of what is drawn (default: a new one)")
+    parser.add_argument("--only", default="", metavar="NAMES", help=", ".join(one.name for one in SCENARIOS))
+    parser.add_argument("--at-once", type=int, default=8, metavar="N", help="scenarios at once (default: 8)")
+    parser.add_argument("--keep", action="store_true", help="keep what was made, for a look at it")
+    parser.add_argument("--play", default="", help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

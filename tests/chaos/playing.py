@@ -1,0 +1,76 @@
+"""Which scenarios there are, and how one is played: in a process of its own, its rows written as they come.
+
+Must not know what a scenario does.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from tests.chaos.stage import Row, Stage, write_row
+
+Play = Callable[[Stage], Iterator[Row]]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """`module:function`, how long it may take at most, and how much of the machine it needs."""
+
+    name: str
+    where: str
+    limit_s: float
+    weight: int = 1  # of the places that there are at once
+    is_patient: bool = False  # computes a lot and has time: leaves the cores to those that measure seconds
+    is_short: bool = True  # part of the short show
+
+
+SCENARIOS = [
+    Scenario("storm", "storm:storm", 160, is_patient=True),
+    Scenario("real", "real:real", 170, is_patient=True),
+    Scenario("outages", "outages:outages", 120),
+    Scenario("zombies", "zombies:zombies", 100),
+    Scenario("verbs", "verbs:verbs", 150),
+    Scenario("failures", "failures:failures", 100),
+    Scenario("memory", "failures:memory", 60),
+    Scenario("hang", "failures:hang", 200, is_short=False),
+    Scenario("model", "model:model", 170, is_patient=True),
+]
+
+
+def play(name: str, folder: Path, seed: int, is_long: bool, minutes: float) -> int:
+    """One scenario, to its end or to where it broke."""
+    scenario = next(one for one in SCENARIOS if one.name == name)
+    signal.signal(signal.SIGTERM, _end)
+    if scenario.is_patient:
+        os.nice(5)
+    module, _, function = scenario.where.partition(":")
+    stage, rows = Stage(name, folder, seed, is_long, minutes / 60), folder / "rows.jsonl"
+    try:
+        scene: Play = getattr(importlib.import_module(f"tests.chaos.{module}"), function)
+        for row in scene(stage):
+            write_row(rows, row)
+            print(f"{time.strftime('%H:%M:%S')} {row.line()}", flush=True)
+            if row.holds is False:
+                print(stage.tails(), flush=True)
+    except Exception as error:
+        traceback.print_exc(file=sys.stdout)
+        print(stage.tails(), flush=True)
+        words = f"broken off: {type(error).__name__}: {error}".splitlines()[0][:300].replace("|", "/")
+        write_row(rows, Row(name, words, "played to its end", holds=False))
+    finally:
+        stage.close()
+    return 0
+
+
+def _end(number: int, frame: FrameType | None) -> NoReturn:
+    sys.exit(1)
