@@ -28,12 +28,13 @@ def of_recipe(session: Session, recipe: Recipe, preset: str | None, datasets_dir
 
 
 def evidence_of(run: schemas.RunWhole) -> list[Evidence]:
-    """What was measured of the latest attempt."""
-    return [Evidence.model_validate(one) for one in run.attempts[-1].evidence] if run.attempts else []
+    """What was measured of the present curve: by the latest attempt that saw its first epochs."""
+    measured = [one.evidence for one in run.attempts if one.number >= run.trail_from and one.evidence]
+    return [Evidence.model_validate(one) for one in measured[-1]] if measured else []
 
 
 def of_run(run: schemas.RunWhole) -> list[RecipeWarning]:
-    """What the measured steps of the latest attempt contradict in the recipe."""
+    """What the measured steps contradict in the recipe."""
     started = run.attempts[-1].started if run.attempts else None
     if not started:
         return []

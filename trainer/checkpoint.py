@@ -97,11 +97,14 @@ def write(path: Path, checkpoint: Checkpoint) -> int:
 
     A reader finds the old file or the whole new one, whatever happens meanwhile to this process or the machine.
     """
+    import numpy as np
     from safetensors.numpy import save
 
+    # the library writes an array's memory as it lies there, so in another order it would be another array
+    tensors = {name: np.require(array, requirements="C") for name, array in checkpoint.tensors.items()}
     facts = json.dumps(asdict(checkpoint.facts), separators=(",", ":"))
-    text = {"format": FORMAT, "facts": facts, "sha256": _digest(facts, checkpoint.tensors)}
-    content = memoryview(save(dict(checkpoint.tensors), text))
+    text = {"format": FORMAT, "facts": facts, "sha256": _digest(facts, tensors)}
+    content = memoryview(save(tensors, text))
     temporary = path.with_name(f"{path.name}.{os.getpid()}{UNFINISHED}")
     file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
     try:
@@ -164,7 +167,7 @@ def _digest(facts: str, tensors: Mapping[str, NDArray[np.generic]]) -> str:
 
     digest = hashlib.sha256(facts.encode())
     for name in sorted(tensors):
-        array = np.ascontiguousarray(tensors[name])
-        digest.update(f"\n{name} {array.dtype.str} {tensors[name].shape}\n".encode())
+        array = tensors[name]
+        digest.update(f"\n{name} {array.dtype.str} {array.shape}\n".encode())
         digest.update(array.reshape(-1).view(np.uint8).data)
     return digest.hexdigest()

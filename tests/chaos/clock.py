@@ -23,8 +23,7 @@ def clock(stage: Stage) -> Iterator[Row]:
     wanted = reference(recipe | {"model": {"width": 2}}, stage.folder / "alone")
     world = stage.world(app=("tests.chaos.jumping_app", "serve"), CHAOS_CLOCK=str(file))
     world.serve()
-    world.work("ada")
-    doomed = world.work("bob")
+    workers = {name: world.work(name) for name in ("ada", "bob")}
     ids = [world.launch(recipe) for _ in range(RUNS)]
     last = world.launch(recipe | {"epochs": 500})
     world.wait_epochs(ids[0], 1)
@@ -37,11 +36,7 @@ def clock(stage: Stage) -> Iterator[Row]:
               f"{len(lost)} of {RUNS}", "none", not lost)  # fmt: skip
 
     world.wait_epochs(last, 1)
-    by = world.run(last)["attempts"][-1]["worker"]
-    if by == "bob":
-        doomed.kill()
-    else:
-        world.close_worker("ada")
+    workers[world.run(last)["attempts"][-1]["worker"]].kill()
     seconds = eventually(lambda: world.run(last)["attempts"][0]["outcome"] == "lost", 30)
     yield Row("… a day back, a worker is killed: its lease lapses", "never" if seconds is None else
               f"after {seconds:.1f} s", "≤ 12 s", seconds is not None and seconds <= 12)  # fmt: skip

@@ -35,15 +35,22 @@ class Scenario:
 
 
 SCENARIOS = [
-    Scenario("storm", "storm:storm", 160, is_patient=True),
-    Scenario("real", "real:real", 170, is_patient=True),
+    Scenario("real", "real:real", 175, is_patient=True),
+    Scenario("storm", "storm:storm", 175, is_patient=True),
+    Scenario("streams", "streams:streams", 100),
+    Scenario("network", "network:network", 150),
     Scenario("outages", "outages:outages", 120),
-    Scenario("zombies", "zombies:zombies", 100),
+    Scenario("zombies", "zombies:zombies", 120),
     Scenario("verbs", "verbs:verbs", 150),
+    Scenario("model", "model:model", 175, is_patient=True),
     Scenario("failures", "failures:failures", 100),
+    Scenario("app-disk", "disk:app_disk", 100),
+    Scenario("worker-disk", "disk:work_disk", 100),
+    Scenario("clock", "clock:clock", 100),
+    Scenario("lock", "lock:lock", 120),
+    Scenario("submissions", "submissions:submissions", 120),
     Scenario("memory", "failures:memory", 60),
     Scenario("hang", "failures:hang", 200, is_short=False),
-    Scenario("model", "model:model", 170, is_patient=True),
 ]
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import time
 from collections.abc import Iterator
-from typing import Any
 
-from tests.chaos.records import Records, Reference, reference
+from tests.chaos.records import Records, reference
 from tests.chaos.stage import Row, Stage
 from tests.chaos.world import ENDED, World
 from tests.e2e.processes import until
 
-EPOCHS = 5
+SHORT_EPOCHS, LONG_EPOCHS = 4, 8
+EPOCH_S = 0.8  # about, of 30 steps on two busy cores
 WHOLE = ("trainer",)
 
 
@@ -18,28 +20,50 @@ def real(stage: Stage) -> Iterator[Row]:
     kills = [2]
     if stage.is_long:
         kills = [(1, 3, 5)[number % 3] for number in range(max(int(20 * stage.share), 3))]
-    wanted = reference(_recipe(0), stage.folder / "alone", WHOLE)
+    recipe = {
+        "dataset": {"name": "digits"}, "model": {"width": 4, "dropout": 0.1}, "batch_size": 50,
+        "epochs": LONG_EPOCHS if stage.is_long else SHORT_EPOCHS,
+        "schedule": {"kind": "triangular", "base_lr": 0.001, "max_lr": 0.05, "step_epochs": 2},
+    }  # fmt: skip
     world = stage.world()
     world.serve()
-    done, same = 0, []
+    wanted = reference(recipe, stage.folder / "alone", WHOLE)
+    worker = world.work("ada", module="trainer.worker")
     for count in kills:
-        words = _killed(stage, world, count)
-        done += count
-        same.append(words)
+        worker = _killed(stage, world, worker, world.launch(recipe), count)
     world.close()
     records = Records(world.data_dir)
-    unlike = [words for run in records.runs if (words := records.unlike(run, wanted))]
-    broken = records.broken() + [words for words in same if words]
-    print("\n".join(unlike + broken), flush=True)
-    told = ", ".join(sorted({str(count) for count in kills}))
-    yield Row(f"The real trainer (Keras), {len(kills)} runs, each killed {told} times (child or worker): numbers and "
-              f"weights bit-same, after {records.resumed()} resumes",
-              f"{len(kills) - len(unlike)} of {len(kills)}" + (f"; {(unlike + broken)[0]}" if unlike + broken else ""),
-              "all", not unlike and not broken)  # fmt: skip
+    broken = [words for run in records.runs if (words := records.unlike(run, wanted))]
+    alike = len(kills) - len(broken)
+    broken += records.broken()
+    print("\n".join(broken), flush=True)
+    times = ", ".join(str(count) for count in sorted(set(kills)))
+    what = f"The real trainer (Keras on CPU), runs killed {times} times each (child, worker in turn): bit-same, "
+    yield Row(f"{what}after {records.resumed()} resumes", f"{alike} of {len(kills)}" + "".join(broken[:1]), "all",
+              not broken)  # fmt: skip
 
 
-def _recipe(seed: int) -> dict[str, Any]:
-    return {
-        "dataset": {"name": "digits"}, "model": {"width": 4, "dropout": 0.1}, "epochs": EPOCHS, "batch_size": 50,
-        "schedule": {"kind": "triangular", "base_lr": 0.001, "max_lr": 0.05, "step_epochs": 2}, "seed": seed,
-    }  # fmt: skip
+def _killed(
+    stage: Stage, world: World, worker: subprocess.Popen[bytes], run_id: int, count: int
+) -> subprocess.Popen[bytes]:
+    """Kill so often, each time somewhere after a new checkpoint; answers the worker that is there at the end."""
+    reached = 0
+    for number in range(count):
+        until(lambda reached=reached: _saved(world, run_id) > reached, 120, "a new checkpoint", every=0.1)  # type: ignore[misc]
+        time.sleep(stage.random.uniform(0, EPOCH_S))
+        reached = _saved(world, run_id)
+        child = world.child_of(worker)
+        if child is None:
+            break  # it was faster
+        if number % 2:
+            worker.kill()
+            worker.wait()
+            worker = world.work("ada", module="trainer.worker")
+        else:
+            child.kill()
+    world.wait_for(run_id, *ENDED, seconds=150)
+    return worker
+
+
+def _saved(world: World, run_id: int) -> int:
+    return max((attempt["checkpoint_epoch"] for attempt in world.run(run_id)["attempts"]), default=0)

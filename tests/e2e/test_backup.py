@@ -198,7 +198,6 @@ def test_a_restore_that_is_killed_at_any_file_operation_leaves_the_old_records_o
 ):
     backup, trials = killed.with_name("copy.db"), tmp_path / "trials"
     kills = killed_at_each("restore", killed, backup, trials)
-    print("KILLS", kills)
 
     left = {}
     for folder in sorted(trials.iterdir()):

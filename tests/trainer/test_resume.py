@@ -1,0 +1,208 @@
+"""A run that was stopped or killed, however often, ends as one that was left alone: to the last bit, on a CPU."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.trainer.conftest import REPOSITORY
+from trainer import epoch as epoch_module
+from trainer.checkpoint import listing, position, read
+from trainer.events import CheckpointSaved, EpochEnded, Evidence, Finished, Said, Started, Step
+from trainer.failures import Stopped
+from trainer.keeper import BEST
+from trainer.recipe import Recipe
+from trainer.train import train
+
+pytestmark = pytest.mark.keras
+
+# Everything that has a state of its own or draws at random: dropout, batch norm, augmentation, mixup, averages.
+EVERYTHING: dict[str, Any] = {
+    "dataset": {"train_limit": 120, "val_limit": 40},
+    "model": {"width": 4, "dropout": 0.3},
+    "schedule": {"kind": "triangular", "base_lr": 0.001, "max_lr": 0.05, "step_epochs": 2},
+    "augment": [{"op": "pad_crop"}, {"op": "flip"}, {"op": "cutout"}],
+    "mixup": {"pairing": "permute"},
+    "ema": {"decay": 0.9, "every": 2},
+    "batch_size": 16,
+    "epochs": 4,
+}
+STEPS, SLICES = 8, 3  # of an epoch: training, and validation in batches of 16
+ASKED = 2 + STEPS + SLICES  # how often `stop` is asked until the first epoch is over: twice while everything is built
+# The rest: pictures changed once, whitening, ghost batches, pairs of a double batch, decay apart from the gradient.
+ONCE: dict[str, Any] = {
+    "dataset": {"train_limit": 120, "val_limit": 40},
+    "model": {"width": 4, "whiten": True, "ghost_batch": 8, "activation": "celu"},
+    "optimizer": {"weight_decay": {"kind": "decoupled"}, "bias_rate": 4},
+    "schedule": {"kind": "constant", "lr": 0.01},
+    "mixup": {"pairing": "disjoint"},
+    "augment_when": "once",
+    "batch_size": 16,
+    "epochs": 2,
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def frameworks() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TensorFlow's own, at import
+        import tensorflow
+
+        assert tensorflow.__version__
+    kept, epoch_module.EVALUATION_BATCH = epoch_module.EVALUATION_BATCH, 16
+    yield
+    epoch_module.EVALUATION_BATCH = kept
+
+
+@dataclass
+class Told:
+    """All that a run said, over its attempts; a row that is said again replaces the one before it."""
+
+    rows: dict[int, dict[str, Any]] = field(default_factory=dict)
+    started: list[tuple[int, int]] = field(default_factory=list)
+    attempts: list[list[Said]] = field(default_factory=list)
+
+    def hear(self, said: Sequence[Said]) -> None:
+        self.attempts.append([event for event in said if not isinstance(event, Step)])
+        for event in said:
+            if isinstance(event, Started):
+                self.started.append((event.resumed_from_epoch, event.resumed_at_step))
+                assert event.differs == []
+            elif isinstance(event, EpochEnded):
+                self.rows[event.epoch] = without_times(event.model_dump(mode="json"))
+
+
+def without_times(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if not key.endswith("seconds")}
+
+
+def in_attempts(knobs: dict[str, Any], folder: Path, stops: Sequence[int], every_s: float = 0, **more: Any) -> Told:
+    """Train, asked to stop at the n-th asking of each attempt in turn, and let run at last."""
+    told = Told()
+    for stop in [*stops, None]:
+        asked, said = itertools.count(), list[Said]()
+
+        def stopping(stop: int | None = stop, asked: Iterator[int] = asked) -> bool:
+            return stop is not None and next(asked) >= stop
+
+        try:
+            train(Recipe.model_validate(knobs), said.append, folder, stopping, 0, folder=folder, every_s=every_s, **more)
+        except Stopped:
+            assert stop is not None
+        told.hear(said)
+        if isinstance(said[-1], Finished):
+            break
+    return told
+
+
+def ending(folder: Path) -> dict[str, bytes]:
+    """Everything that the last checkpoint and the best weights hold, byte by byte."""
+    last = listing(folder)[0]
+    assert position(last)[1] == 0
+    return {
+        f"{path.name} {name}": array.tobytes() for path in (last, folder / BEST) for name, array in read(path).tensors.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def left_alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[Told, dict[str, bytes]]:
+    folder = tmp_path_factory.mktemp("left_alone")
+    told = in_attempts(EVERYTHING, folder, [])
+    return told, ending(folder)
+
+
+def is_as_left_alone(told: Told, folder: Path, left_alone: tuple[Told, dict[str, bytes]]) -> None:
+    alone, bits = left_alone
+    assert told.rows == alone.rows
+    assert sorted(alone.rows) == [1, 2, 3, 4]
+    ended = ending(folder)
+    assert [name for name in bits if ended.get(name) != bits[name]] == []
+    assert ended.keys() == bits.keys()
+
+
+@pytest.mark.parametrize("times", [1, 3, 5])
+def test_stopped_at_random_steps_it_ends_with_the_same_bits(tmp_path: Path, times: int, left_alone):
+    draw = random.Random(times)
+    stops = [draw.randrange(3, 4 * (STEPS + SLICES) // times + 2) for _ in range(times)]
+    told = in_attempts(EVERYTHING, tmp_path, stops, every_s=draw.choice([0, 60]))
+    assert len(told.started) == times + 1
+    assert len(set(told.started)) == times + 1
+    is_as_left_alone(told, tmp_path, left_alone)
+
+
+@pytest.mark.parametrize(
+    ("stop", "stands"),
+    [
+        (2, None),  # before the first step: there is nothing to keep
+        (3, (0, 1)),
+        (2 + STEPS, (0, STEPS)),  # all steps done, no picture validated
+        (2 + STEPS + 2, (0, STEPS)),  # in the middle of the validation, averages in place of the weights
+        (ASKED, (1, 0)),  # before the first step of the second epoch
+        (ASKED + 5, (1, 5)),
+    ],
+)
+def test_wherever_it_is_stopped_it_goes_on_from_there(tmp_path: Path, stop: int, stands: Any, left_alone):
+    told = in_attempts(EVERYTHING, tmp_path, [stop], every_s=3600)
+    saved = [(event.epoch, event.step) for event in told.attempts[0] if isinstance(event, CheckpointSaved)]
+    assert saved == ([stands] if stands else [])
+    assert told.started == [(0, 0), stands or (0, 0)]
+    measured = [event.epoch for event in told.attempts[1] if isinstance(event, Evidence)]
+    assert measured == [epoch for epoch in (1, 2) if (epoch - 1, 0) >= (stands or (0, 0))]
+    is_as_left_alone(told, tmp_path, left_alone)
+
+
+def test_pictures_that_are_changed_once_are_changed_again_in_each_attempt(tmp_path: Path):
+    alone = in_attempts(ONCE, tmp_path / "alone", [])
+    told = in_attempts(ONCE, tmp_path / "stopped", [4, 3])
+    assert told.rows == alone.rows
+    assert ending(tmp_path / "stopped") == ending(tmp_path / "alone")
+    rows = [event for said in told.attempts for event in said if isinstance(event, EpochEnded)]
+    assert [row.compile_seconds > 0 for row in rows] == [True, False]
+    for row in rows:
+        assert 0 < row.input_seconds < row.seconds
+
+
+def test_time_spent_before_a_stop_counts(tmp_path: Path):
+    in_attempts(EVERYTHING, tmp_path, [2 + STEPS])
+    path = listing(tmp_path)[-1]
+    assert position(path) == (0, STEPS)
+    place = read(path).facts.place
+    told = in_attempts(EVERYTHING, tmp_path, [])
+    first = next(event for event in told.attempts[0] if isinstance(event, EpochEnded))
+    assert first.epoch == 1
+    assert place.seconds <= first.seconds < place.seconds + 1  # no step was left: only the look at the sums
+    assert place.seconds > place.input_seconds > 0
+
+
+def test_a_run_that_is_over_says_so_again_and_trains_nothing(tmp_path: Path, left_alone):
+    in_attempts(EVERYTHING, tmp_path, [])
+    before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir() if path.name != "recipe.json"}
+    told = in_attempts(EVERYTHING, tmp_path, [], known=2)
+    assert [type(event) for event in told.attempts[0]] == [Started, EpochEnded, EpochEnded, Finished]
+    assert told.started == [(4, 0)]
+    assert told.rows == {epoch: left_alone[0].rows[epoch] for epoch in (3, 4)}
+    assert {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir() if path.name != "recipe.json"} == before
+
+
+@pytest.mark.parametrize(("known", "again"), [(None, []), (0, [1, 2]), (1, [2]), (2, []), (7, [])])
+def test_rows_that_whoever_listens_does_not_have_are_said_again(tmp_path: Path, known: int | None, again: list[int]):
+    first = in_attempts({**EVERYTHING, "epochs": 3}, tmp_path, [ASKED + STEPS + SLICES + 1])
+    rows = [event for event in first.attempts[0] if isinstance(event, EpochEnded)]
+    assert [row.epoch for row in rows] == [1, 2]
+    for path in listing(tmp_path)[:1]:
+        assert position(path) == (2, 1)
+    told = first.attempts[1:] and first.attempts[1] or []
+    assert [event.epoch for event in told if isinstance(event, EpochEnded)] == [3]
