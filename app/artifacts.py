@@ -16,7 +16,7 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
 
-from app import files, reports, run_queue, runs, schemas
+from app import files, reports, run_queue, runs, schemas, storage
 from app.models import ENDED, Artifact
 from app.problems import Conflict, InvalidRequest, NotFound, TooLarge
 from app.state import Here, State
@@ -52,7 +52,8 @@ async def put_artifact(
     place = files.artifact_path(here.settings.data_dir, run_id, sha256)
     part = place.with_name(f".{secrets.token_hex(8)}.part")
     try:
-        size = await _receive(request, part, sha256)
+        with storage.named(here.settings.data_dir):
+            size = await _receive(request, part, sha256)
         artifact = Artifact(
             run_id=run_id, name=name, attempt=attempt, sha256=sha256, bytes=size, epoch=epoch, step=step, at=here.now()
         )

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 from sqlalchemy.orm import Session
 
-from app import advice, charts, files, listing, measured, runs, schemas, shown
+from app import advice, charts, files, listing, measured, runs, schemas, shown, storage
 from app.models import ENDED, HELD
 from app.plotly_js import ADDRESS as PLOTLY
 from app.recipes import training_pictures
@@ -144,6 +144,7 @@ def _now(session: Session, here: State) -> dict[str, Any]:
         "active": [schemas.RunShown.model_validate(run) for run in listing.active(session, 5 * HOME_RUNS)],
         "ended": [schemas.RunShown.model_validate(run) for run in listing.ended(session, HOME_RUNS)],
         "workers": shown.workers(session, here.leases),
+        "disk": storage.disk(here.settings.data_dir),
         "steps": here.hub.steps,
     }
 

@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import itertools
-import json
 import random
-import signal
-import subprocess
-import sys
-import time
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from tests.trainer.conftest import REPOSITORY
 from trainer import epoch as epoch_module
-from trainer.checkpoint import listing, position, read
+from trainer.checkpoint import listing, path_in, position, read, write
 from trainer.events import CheckpointSaved, EpochEnded, Evidence, Finished, Said, Started, Step
-from trainer.failures import Stopped
+from trainer.failures import CannotTrain, Stopped
 from trainer.keeper import BEST
 from trainer.recipe import Recipe
 from trainer.train import train
@@ -89,20 +82,26 @@ def without_times(row: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in row.items() if not key.endswith("seconds")}
 
 
-def in_attempts(knobs: dict[str, Any], folder: Path, stops: Sequence[int], every_s: float = 0, **more: Any) -> Told:
-    """Train, asked to stop at the n-th asking of each attempt in turn, and let run at last."""
+def attempt(knobs: dict[str, Any], folder: Path, stop: int | None, every_s: float = 0, **more: Any) -> list[Said]:
+    """Train until stop() is asked for the `stop`-th time (from 0), or to the end."""
+    asked, said = itertools.count(), list[Said]()
+
+    def stopping() -> bool:
+        return stop is not None and next(asked) >= stop
+
+    recipe = Recipe.model_validate(knobs)
+    try:
+        train(recipe, said.append, folder, stopping, 0, folder=folder, every_s=every_s, **more)
+    except Stopped:
+        assert stop is not None
+    return said
+
+
+def in_attempts(knobs: dict[str, Any], folder: Path, stops: Sequence[int], every_s: float = 0) -> Told:
+    """Stopped once for each of `stops`, and let run at last."""
     told = Told()
     for stop in [*stops, None]:
-        asked, said = itertools.count(), list[Said]()
-
-        def stopping(stop: int | None = stop, asked: Iterator[int] = asked) -> bool:
-            return stop is not None and next(asked) >= stop
-
-        try:
-            train(Recipe.model_validate(knobs), said.append, folder, stopping, 0, folder=folder, every_s=every_s, **more)
-        except Stopped:
-            assert stop is not None
-        told.hear(said)
+        told.hear(said := attempt(knobs, folder, stop, every_s))
         if isinstance(said[-1], Finished):
             break
     return told
@@ -113,7 +112,9 @@ def ending(folder: Path) -> dict[str, bytes]:
     last = listing(folder)[0]
     assert position(last)[1] == 0
     return {
-        f"{path.name} {name}": array.tobytes() for path in (last, folder / BEST) for name, array in read(path).tensors.items()
+        f"{path.name} {name}": array.tobytes()
+        for path in (last, folder / BEST)
+        for name, array in read(path).tensors.items()
     }
 
 
@@ -190,19 +191,48 @@ def test_time_spent_before_a_stop_counts(tmp_path: Path):
 def test_a_run_that_is_over_says_so_again_and_trains_nothing(tmp_path: Path, left_alone):
     in_attempts(EVERYTHING, tmp_path, [])
     before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir() if path.name != "recipe.json"}
-    told = in_attempts(EVERYTHING, tmp_path, [], known=2)
-    assert [type(event) for event in told.attempts[0]] == [Started, EpochEnded, EpochEnded, Finished]
-    assert told.started == [(4, 0)]
-    assert told.rows == {epoch: left_alone[0].rows[epoch] for epoch in (3, 4)}
+    said = [event for event in attempt(EVERYTHING, tmp_path, None, known=2) if not isinstance(event, Step)]
+    assert [type(event) for event in said] == [Started, EpochEnded, EpochEnded, Finished]
+    again = Told()
+    again.hear(said)
+    assert again.started == [(4, 0)]
+    assert again.rows == {epoch: left_alone[0].rows[epoch] for epoch in (3, 4)}
     assert {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir() if path.name != "recipe.json"} == before
 
 
+@pytest.fixture(scope="module")
+def in_the_third(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[EpochEnded]]:
+    """A run that was stopped in its third epoch, and the rows that it has said."""
+    folder = tmp_path_factory.mktemp("in_the_third")
+    said = attempt(EVERYTHING, folder, 2 + 2 * (STEPS + SLICES) + 1)
+    assert position(listing(folder)[0]) == (2, 1)
+    return folder, [event for event in said if isinstance(event, EpochEnded)]
+
+
 @pytest.mark.parametrize(("known", "again"), [(None, []), (0, [1, 2]), (1, [2]), (2, []), (7, [])])
-def test_rows_that_whoever_listens_does_not_have_are_said_again(tmp_path: Path, known: int | None, again: list[int]):
-    first = in_attempts({**EVERYTHING, "epochs": 3}, tmp_path, [ASKED + STEPS + SLICES + 1])
-    rows = [event for event in first.attempts[0] if isinstance(event, EpochEnded)]
-    assert [row.epoch for row in rows] == [1, 2]
-    for path in listing(tmp_path)[:1]:
-        assert position(path) == (2, 1)
-    told = first.attempts[1:] and first.attempts[1] or []
-    assert [event.epoch for event in told if isinstance(event, EpochEnded)] == [3]
+def test_rows_that_whoever_listens_does_not_have_are_said_again(in_the_third, known: int | None, again: list[int]):
+    folder, rows = in_the_third
+    said = [event for event in attempt(EVERYTHING, folder, 2, known=known) if not isinstance(event, Step)]
+    assert isinstance(said[0], Started)
+    assert said[1:] == [rows[epoch - 1] for epoch in again]
+
+
+def test_what_is_not_as_it_was_where_the_checkpoint_was_made_is_said(in_the_third, tmp_path: Path):
+    whole = read(listing(in_the_third[0])[0])
+    elsewhere = {**whole.facts.environment, "tensorflow": "2.1.0", "cpus": 4096, "driver": "550.1"}
+    write(path_in(tmp_path, whole.facts.place), replace(whole, facts=replace(whole.facts, environment=elsewhere)))
+    [started] = [event for event in attempt(EVERYTHING, tmp_path, 2) if isinstance(event, Started)]
+    now = started.environment
+    assert started.differs == [
+        f"tensorflow: {now['tensorflow']}, was 2.1.0",
+        f"driver: {now['driver'] or 'unknown'}, was 550.1",
+        f"cpus: {now['cpus']}, was 4096",
+    ]
+
+
+def test_arrays_of_another_net_are_refused(in_the_third, tmp_path: Path):
+    whole = read(listing(in_the_third[0])[0])
+    tensors = {name: array for name, array in whole.tensors.items() if name != "net/Conv1/kernel"}
+    write(path_in(tmp_path, whole.facts.place), replace(whole, tensors=tensors))
+    with pytest.raises(CannotTrain, match="1 of its arrays do not fit, such as net/Conv1/kernel"):
+        attempt(EVERYTHING, tmp_path, None)
