@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import time
 from pathlib import Path as Place
 from typing import Annotated
 
@@ -23,6 +24,7 @@ from app.state import Here, State
 from trainer.protocol import CHECKPOINT
 
 MOST_BYTES = 4 * 1024**3  # of one file; a checkpoint of the widest net takes 3.4 GB
+NAMELESS_S = 14 * 24 * 3600  # how long a file stays that no row leads to
 BINARY = "application/octet-stream"
 
 FileName = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
@@ -102,13 +104,17 @@ def discard(here: State, run_id: int, names: list[str]) -> None:
 
 
 def sweep(here: State) -> None:
-    """Free what a crash left half received, or without its row. At start: nothing is under way then."""
-    for folder in (here.settings.data_dir / "runs").glob("*/artifacts"):
-        if folder.parent.name.isdecimal():
-            run_id = int(folder.parent.name)
-            with here.records.read() as session:
-                kept = [one.sha256 for one in runs.artifacts_of(session, run_id)]
-            files.remove_artifacts(here.settings.data_dir, run_id, kept)
+    """Free what a crash left half received, and after a while what has no row. At start: nothing is under way then.
+
+    Not at once: after the restore of an older backup, newer files have none, and the restore may be undone.
+    """
+    for path in (here.settings.data_dir / "runs").glob("*/artifacts/*"):
+        if not path.parent.parent.name.isdecimal():
+            continue
+        with here.records.read() as session:
+            named = {one.sha256 for one in runs.artifacts_of(session, int(path.parent.parent.name))}
+        if path.name.endswith(".part") or (path.name not in named and time.time() - path.stat().st_mtime > NAMELESS_S):
+            path.unlink(missing_ok=True)
 
 
 def _check_held(here: State, run_id: int, attempt: int) -> None:

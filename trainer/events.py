@@ -112,7 +112,7 @@ class CheckpointSaved(Said):
 class CheckpointFailed(Said):
     """This checkpoint could not be written (a full disk). The run goes on, and the older checkpoint is kept."""
 
-    event: Literal["checkpoint_failed"] = "checkpoint_failed"
+    event: Literal["not_saved"] = "not_saved"
     epoch: int
     step: int = 0
     message: str

@@ -10,8 +10,9 @@ import logging
 import time
 from threading import Lock, Thread
 
-from trainer.checkpoint import position
+from trainer.checkpoint import place_of, position
 from trainer.client import Claim, Client, NotYours, Unreachable, Unreadable
+from trainer.failures import CheckpointDamaged
 from trainer.protocol import BEST, CHECKPOINT
 from trainer.workplace import Workplace
 
@@ -27,6 +28,7 @@ class Uploads:
         self._client, self._claim, self._workplace = client, claim, workplace
         handed_in = claim.handed_in or {"epoch": 0, "step": 0}
         self._done = (int(handed_in["epoch"]), int(handed_in["step"]))
+        self._best_epoch = 0  # of the weights that were handed in
         self._next_at = time.monotonic() + EVERY_S
         self._thread: Thread | None = None
         self._lock = Lock()
@@ -55,13 +57,24 @@ class Uploads:
             if newest is None or position(newest) <= self._done:
                 return
             at = position(newest)
-            best = self._workplace.folder / BEST
             try:
-                if best.exists():
-                    self._client.put(self._claim, BEST, best, *at)
+                self._hand_in_best()
                 self._client.put(self._claim, CHECKPOINT, newest, *at)
                 self._done = at
             except FileNotFoundError:
                 self._next_at = 0.0  # the child has just replaced it by a newer one
             except (NotYours, Unreachable, Unreadable, OSError) as problem:
                 logger.warning("run %d: a checkpoint could not be handed in: %s", self._claim.run, problem)
+
+    def _hand_in_best(self) -> None:
+        best = self._workplace.folder / BEST
+        if not best.exists():
+            return
+        try:
+            epoch = place_of(best).best_epoch
+        except CheckpointDamaged as problem:
+            logger.warning("run %d: %s", self._claim.run, problem)
+            return
+        if epoch != self._best_epoch:
+            self._client.put(self._claim, BEST, best, epoch, 0)
+            self._best_epoch = epoch

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -127,14 +129,20 @@ def test_a_deleted_run_and_a_retry_from_scratch_free_their_files(client: TestCli
     assert not (state.settings.data_dir / "runs" / str(hand.run)).exists()
 
 
-def test_what_a_crash_left_half_received_is_freed_at_the_next_start(state: State, hand: Hand):
+def test_what_a_crash_left_half_received_is_freed_at_the_next_start_and_what_has_no_row_later(state: State, hand: Hand):
     assert put(hand, b"whole") == 200
     folder = state.settings.data_dir / "runs" / str(hand.run) / "artifacts"
     (folder / ".half.part").write_bytes(b"ha")
-    (folder / ("0" * 64)).write_bytes(b"without its row")
+    nameless = folder / ("0" * 64)
+    nameless.write_bytes(b"without its row")
 
     artifacts.sweep(state)
+    assert [path.read_bytes() for path in kept(state, hand.run)] == [b"without its row", b"whole"]
 
+    long_ago = time.time() - artifacts.NAMELESS_S - 60
+    for path in kept(state, hand.run):
+        os.utime(path, (long_ago, long_ago))
+    artifacts.sweep(state)
     assert [path.read_bytes() for path in kept(state, hand.run)] == [b"whole"]
 
 

@@ -90,7 +90,7 @@ class Show:
             process = subprocess.Popen(
                 [*command, "--seed", str(asked.seed), *more],
                 cwd=ROOT,
-                env=os.environ | {MARK: str(folder)},
+                env=_environment() | {MARK: str(folder)},
                 stdout=story,
                 stderr=story,
                 start_new_session=True,  # Ctrl-C reaches us alone
@@ -113,7 +113,9 @@ class Show:
             rows.append(Row(one.scenario.name, f"ended with exit code {code}", "played to its end", holds=False))
         self._done[one.scenario.name] = rows
         told = "held" if not any(row.holds is False for row in rows) else "FAILED"
-        print(f"{one.scenario.name:12} {told:7} {passed:6.1f} s", file=sys.stderr, flush=True)
+        used = (one.folder / "cpu.txt").read_text() if (one.folder / "cpu.txt").exists() else "?"
+        line = f"{one.scenario.name:12} {told:7} {passed:6.1f} s, {used:>3} s of processors"
+        print(line, file=sys.stderr, flush=True)
         if told == "FAILED":
             self.failed.append(one.scenario.name)
             print((one.folder / "story.txt").read_text(errors="replace")[-8000:], file=sys.stderr, flush=True)
@@ -158,6 +160,14 @@ def asked() -> argparse.Namespace:
     parser.add_argument("--play", default="", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args()
+
+
+def _environment() -> dict[str, str]:
+    """Of a scenario. Where Python keeps no bytecode, it does here: processes start by the hundred."""
+    kept = dict(os.environ)
+    if kept.pop("PYTHONDONTWRITEBYTECODE", ""):
+        kept["PYTHONPYCACHEPREFIX"] = str(ROOT / ".venv" / "bytecode")
+    return kept
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:

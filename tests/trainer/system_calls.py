@@ -91,9 +91,9 @@ def faults(folder: Path, error: str) -> Outcomes:
                 continue
             again = writer.go()
         kind, wrong = said.get("event"), ""
-        if kind == "checkpoint_failed" and stands_at not in {BEFORE, WRITTEN}:
+        if kind == "not_saved" and stands_at not in {BEFORE, WRITTEN}:
             wrong = f"epoch {stands_at} was left"
-        elif kind == "checkpoint_failed" and not re.search("No space left|Input/output", said["message"]):
+        elif kind == "not_saved" and not re.search("No space left|Input/output", said["message"]):
             wrong = f"it was said that {said['message']}"
         elif kind == "checkpoint" and stands_at != WRITTEN:
             wrong = f"it was said to be saved, and epoch {stands_at} was there"
@@ -102,7 +102,7 @@ def faults(folder: Path, error: str) -> Outcomes:
         elif again.get("event") != "checkpoint":
             wrong = "the next one was not written either"
         _judge(outcomes, place, call, nth, {AFTERWARDS}, wrong)
-        outcomes.refused += kind == "checkpoint_failed"
+        outcomes.refused += kind == "not_saved"
     return outcomes
 
 

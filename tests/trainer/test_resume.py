@@ -41,7 +41,7 @@ ONCE: dict[str, Any] = {
     "model": {"width": 4, "whiten": True, "ghost_batch": 8, "activation": "celu"},
     "optimizer": {"weight_decay": {"kind": "decoupled"}, "bias_rate": 4},
     "schedule": {"kind": "constant", "lr": 0.01},
-    "mixup": {"pairing": "disjoint"},
+    "mixup": {"pairing": "disjoint", "when": "after"},
     "augment_when": "once",
     "batch_size": 16,
     "epochs": 2,
@@ -177,12 +177,10 @@ def test_pictures_that_are_changed_once_are_changed_again_in_each_attempt(tmp_pa
 
 
 def test_time_spent_before_a_stop_counts(tmp_path: Path):
-    in_attempts(EVERYTHING, tmp_path, [2 + STEPS])
-    path = listing(tmp_path)[-1]
-    assert position(path) == (0, STEPS)
-    place = read(path).facts.place
-    told = in_attempts(EVERYTHING, tmp_path, [])
-    first = next(event for event in told.attempts[0] if isinstance(event, EpochEnded))
+    attempt(EVERYTHING, tmp_path, 2 + STEPS)
+    place = read(listing(tmp_path)[0]).facts.place
+    assert (place.epoch, place.step) == (0, STEPS)
+    [first] = [event for event in attempt(EVERYTHING, tmp_path, ASKED - STEPS) if isinstance(event, EpochEnded)]
     assert first.epoch == 1
     assert place.seconds <= first.seconds < place.seconds + 1  # no step was left: only the look at the sums
     assert place.seconds > place.input_seconds > 0
