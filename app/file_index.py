@@ -41,7 +41,7 @@ def compare(index: list[File], data_dir: Path, *, verify: bool) -> list[str]:
     if later := _unnamed(index, data_dir):
         lines.append(
             f"artifacts in {data_dir / 'runs'} that the backup does not name: {len(later)} ({in_bytes(sum(later))}); "
-            "the next start removes them, so copy the folder first if you may go back"
+            "they stay for two weeks"
         )
     return lines
 

@@ -93,8 +93,8 @@ class Busy(Trouble):
 
     def __init__(
         self,
-        detail: str = "the database is locked by another program, or its disk is very slow: what was recorded stays "
-        "right; ask again in a few seconds, and if it stays so, close what else has the database's file open",
+        detail: str = "the database is locked by another program, or its disk is very slow. What was recorded stays "
+        "right. Ask again in a few seconds; if it stays so, close what else has the database's file open",
     ) -> None:
         super().__init__(detail)
 

@@ -120,13 +120,13 @@ def _trouble(error: BaseException, folder: Path) -> Trouble | None:
     # SQLite says "I/O error" for a quota, too
     if code == FULL or number in FULL_ERRORS or (code == IO_ERROR and _takes_no_more(folder)):
         return StorageFull(
-            f"the disk of {folder} is full ({size(disk(folder).free)} free), or a quota on it is used up: nothing new "
-            "can be recorded; what was recorded stays right; make room on that disk, and writing goes on by itself"
+            f"the disk of {folder} is full ({size(disk(folder).free)} free), or a quota on it is used up. What was "
+            "recorded stays right. Make room on that disk, and recording goes on by itself, without a restart"
         )
     if code in FAILING or number in FAILING_ERRORS:
         return DiskFails(
-            f"the disk of {folder} answers with errors ({error}): what was recorded before stays as it is; "
-            "look at the system's log (dmesg) for that disk, and take a backup of the folder to another one"
+            f"the disk of {folder} answers with errors ({error}). Look at the system's log (dmesg) for that disk, and "
+            "back the folder up to another one"
         )
     return None
 
