@@ -11,7 +11,7 @@ DEV := requirements-dev.txt
 READY := .venv/run-$(if $(GPU),gpu,cpu).done
 LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q
 
-.PHONY: help setup run test test-all test-presets test-compose bench pictures lint format lock clean
+.PHONY: help setup run test test-all test-presets test-compose chaos chaos-long bench pictures lint format lock clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,14 +25,21 @@ test: .venv/dev.done ## every check that a change must pass: lint, types, unit, 
 	$(MAKE) --no-print-directory lint
 	$(BIN)/python tests/chromium.py
 	$(BIN)/python -m pytest -m "not compose and not presets"
+	$(MAKE) --no-print-directory chaos
 
-test-all: test test-presets test-compose ## everything, every preset and the composed system included
+test-all: test test-presets test-compose chaos-long ## everything: every preset, the composed system, an hour of chaos
 
 test-presets: .venv/dev.done ## train every preset for two small epochs
 	$(BIN)/python -m pytest -m presets tests/trainer
 
 test-compose: .venv/dev.done ## build the images and drive the composed system (skips where no engine can run)
 	$(BIN)/python -m pytest -m compose tests/e2e
+
+chaos: .venv/dev.done ## everything that can go wrong, done on purpose to real processes (3 minutes)
+	$(BIN)/python -m tests.chaos
+
+chaos-long: .venv/dev.done ## an hour of it, with outages of up to ten minutes
+	$(BIN)/python -m tests.chaos --long
 
 bench: .venv/dev.done ## measure and print tables; nothing passes or fails
 	$(BIN)/python tests/chromium.py

@@ -69,7 +69,8 @@ class Records:
         except BaseException as error:
             self._close_file()
             if isinstance(error, Trouble):
-                raise Refusal(f"{self.path} cannot be opened: {error.detail}") from error
+                what = error.detail.partition(". ")[0]
+                raise Refusal(f"{self.path} cannot be opened: {what}; start again once that is mended") from error
             raise
         self._together = Together(self._alone, self._try_again)
 

@@ -124,8 +124,8 @@ async def follow(
         last = after
         if after is not None:
             if await run_in_threadpool(_is_unknown, records, after):
+                last = await run_in_threadpool(_newest, records)  # before the word: what comes after it is sent
                 yield ServerSentEvent(event="reload", data={})
-                last = await run_in_threadpool(_newest, records)
             while rows := await run_in_threadpool(_stored, records, run_id, last or 0):
                 for row in rows:
                     yield _sent(row)

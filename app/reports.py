@@ -11,14 +11,17 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import func, select
+from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 
 from app import progress
 from app.models import Artifact, Attempt, Epoch, Run, Status
 from app.run_queue import hold
-from app.runs import brief, epochs_of, tell
+from app.runs import brief, epochs_of, hits, tell
 from trainer.events import CheckpointFailed, CheckpointSaved, EpochEnded, Event, Evidence, Failed, Started, Step
 
+NEW_EPOCH = insert(Epoch.__table__).on_conflict_do_nothing()  # type: ignore[arg-type]  # see runs.NEW_EVENT
+COLUMNS = {column.name for column in Epoch.__table__.columns}
 MOST_EVIDENCE = 20  # measured steps kept of an attempt; a trainer says two
 
 
@@ -81,20 +84,15 @@ def _take(session: Session, run: Run, attempt: Attempt, seq: int, event: Event, 
     elif isinstance(event, Failed):
         run.failure, run.reason, run.hint = event.kind, event.message, event.hint
     elif isinstance(event, EpochEnded):
-        said = select(Epoch.id).where(
-            Epoch.run_id == run.id, Epoch.attempt == attempt.number, Epoch.epoch == event.epoch
-        )
-        if session.scalar(said) is not None:
+        columns = {key: value for key, value in data.items() if key in COLUMNS}
+        row = {"run_id": run.id, "attempt": attempt.number, "at": now, **columns}
+        if not hits(session.connection().execute(NEW_EPOCH, row)):
             return  # the first one counts: a second must not make the report fail for ever
-        columns = {key: value for key, value in data.items() if key in Epoch.__table__.columns}
-        session.add(Epoch(run_id=run.id, attempt=attempt.number, at=now, **columns))
-        session.flush()
         progress.after_epoch(run, event)
         if attempt.number > 1:
             progress.after_rewrite(run, epochs_of(session, run.id))
         data |= {"attempt": attempt.number, "elapsed_seconds": run.elapsed_seconds}
     data |= {"run": run.id}
-    session.flush()
     tell(session, run, event.event, data, now, seq=seq)
 
 

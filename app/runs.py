@@ -11,13 +11,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from app.models import ENDED, HELD, Artifact, Attempt, Epoch, Event, Run, Status, Submission
 from app.problems import Conflict, InvalidRequest, NotFound
 from app.recipes import Resolved
 from trainer.recipe import Recipe, recipe_hash
+
+# Rows that are written most often, by a statement that is made once: an object for each would take twice as long.
+NEW_EVENT = insert(Event.__table__).returning(Event.__table__.c.id)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -191,10 +194,9 @@ def tell(
     seq: int | None = None,
 ) -> None:
     """Record an event and hand it to the streams once this transaction is on the disk."""
-    event = Event(run_id=run.id, attempt=run.attempt or None, seq=seq, kind=kind, data=data, at=now)
-    session.add(event)
-    session.flush()
-    session.info.setdefault("told", []).append({"id": event.id, "run": run.id, "event": kind, "data": data})
+    values = {"run_id": run.id, "attempt": run.attempt or None, "seq": seq, "kind": kind, "data": data, "at": now}
+    event_id = session.connection().execute(NEW_EVENT, values).scalar_one()
+    session.info.setdefault("told", []).append({"id": event_id, "run": run.id, "event": kind, "data": data})
 
 
 def hits(result: Any) -> bool:

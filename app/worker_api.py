@@ -12,6 +12,7 @@ import time
 
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
+from sqlalchemy.orm import Session
 
 from app import files, reports, run_queue, schemas, worker_schemas
 from app.leases import LEASE_S
@@ -41,15 +42,20 @@ async def claim_run(asked: worker_schemas.ClaimAsked, request: Request, here: He
 
 
 @router.post("/runs/{run_id}/attempts/{attempt}/report")
-def report_events(run_id: int, attempt: int, asked: worker_schemas.ReportAsked, here: Here) -> worker_schemas.Reported:
+async def report_events(
+    run_id: int, attempt: int, asked: worker_schemas.ReportAsked, here: Here
+) -> worker_schemas.Reported:
     """Store what the child said and wrote. Saying it twice is free; after a gap the answer says where to go on."""
-    with here.records.write() as session:
+
+    def store(session: Session) -> worker_schemas.Reported:
         next_seq = reports.report(session, run_id, attempt, asked.first_seq, asked.events, here.now())
         path = files.log_path(here.settings.data_dir, run_id, attempt)
         before = session.get_one(Attempt, (run_id, attempt)).log_size
         log_size = files.write_log(path, asked.log_offset, before, asked.log)
         reports.grow_log(session, run_id, attempt, log_size)
-        answer = worker_schemas.Reported(next_seq=next_seq, log_size=log_size)
+        return worker_schemas.Reported(next_seq=next_seq, log_size=log_size)
+
+    answer = await asyncio.wrap_future(here.records.submit(store))  # many at once share a wait for the disk
     here.leases.grant(run_id, attempt)
     return answer
 

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import latency, memory, overhead, pipeline, previews, quickstart, reports
+from benchmarks import checkpoints, latency, memory, overhead, pipeline, previews, quickstart, reports
 from benchmarks.figures import Figure
 
 PARTS: dict[str, Callable[[Path], list[Figure]]] = {
@@ -18,6 +18,7 @@ PARTS: dict[str, Callable[[Path], list[Figure]]] = {
     "overhead": overhead.measure,
     "previews": previews.measure,
     "pipeline": pipeline.measure,
+    "checkpoints": checkpoints.measure,
     "reports": reports.measure,
 }
 

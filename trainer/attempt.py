@@ -155,7 +155,7 @@ class AtWork:
 
     def _finish(self, told: Ending) -> None:
         claim, name = self._claim, self.failure or told.failure
-        has_all = not self._at_once and self._uploads.finish(self._left())
+        has_all = not self._at_once and self._uploads.finish(self._left)
         taken = self._insist(lambda: self._client.finish(claim, told))
         words = told.outcome if taken else f"{told.outcome}, which the app did not take"
         logger.info("run %d, attempt %d: %s (exit code %s)", claim.run, claim.attempt, words, told.exit_code)

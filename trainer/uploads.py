@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from threading import Lock, Thread
 
 from trainer.checkpoint import place_of, position
@@ -19,6 +20,8 @@ from trainer.workplace import Workplace
 logger = logging.getLogger("pitwall.worker")
 
 EVERY_S = 300.0  # at most so often while a run trains
+AGAIN_S = 0.5  # between two tries at its end
+INSIST_S = 15 * 60.0  # then it ends without: the app is there, but has no room
 
 
 class Uploads:
@@ -30,6 +33,7 @@ class Uploads:
         self._done = (int(handed_in["epoch"]), int(handed_in["step"]))
         self._best_epoch = 0  # of the weights that were handed in
         self._next_at = time.monotonic() + EVERY_S
+        self._is_told = False  # that it does not work just now
         self._thread: Thread | None = None
         self._lock = Lock()
 
@@ -41,30 +45,44 @@ class Uploads:
         self._thread = Thread(target=self._hand_in, name="upload", daemon=True)
         self._thread.start()
 
-    def finish(self, within_s: float | None) -> bool:
-        """Hand in what is newer than before, in at most so many seconds. Whether the app has all of it now."""
-        last = Thread(target=self._hand_in, name="upload", daemon=True)
+    def finish(self, left_s: Callable[[], float | None]) -> bool:
+        """Hand in what is newer than before, again and again while the app is away: there is no later chance.
+
+        `left_s()`: seconds that it may still take; None: `INSIST_S`. Answers whether the app has all of it now.
+        """
+        last = Thread(target=self._insist, name="upload", daemon=True)
         last.start()
-        last.join(within_s)
+        while last.is_alive() and left_s() != 0:
+            last.join(AGAIN_S)
         with_all = not last.is_alive() and self._done >= self._workplace.stands_at
         if not with_all:
             logger.warning("run %d: its newest checkpoint stays on this disk for now", self._claim.run)
         return with_all
 
-    def _hand_in(self) -> None:
+    def _insist(self) -> None:
+        ends = time.monotonic() + INSIST_S
+        while not self._hand_in() and time.monotonic() < ends:
+            time.sleep(AGAIN_S)
+
+    def _hand_in(self) -> bool:
+        """Whether another try is of no use: it is done, or cannot be."""
         with self._lock:
             newest = self._workplace.newest()
             if newest is None or position(newest) <= self._done:
-                return
+                return True
             at = position(newest)
             try:
                 self._hand_in_best()
                 self._client.put(self._claim, CHECKPOINT, newest, *at)
-                self._done = at
+                self._done, self._is_told = at, False
             except FileNotFoundError:
                 self._next_at = 0.0  # the child has just replaced it by a newer one
             except (NotYours, Unreachable, Unreadable, OSError) as problem:
-                logger.warning("run %d: a checkpoint could not be handed in: %s", self._claim.run, problem)
+                if not self._is_told:
+                    logger.warning("run %d: a checkpoint could not be handed in: %s", self._claim.run, problem)
+                self._is_told = True
+                return not isinstance(problem, Unreachable)
+            return True
 
     def _hand_in_best(self) -> None:
         best = self._workplace.folder / BEST

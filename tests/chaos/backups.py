@@ -43,6 +43,6 @@ class Backups:
             return False
         copy = pysqlite3.connect(file)
         try:
-            return copy.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+            return bool(copy.execute("PRAGMA integrity_check").fetchone() == ("ok",))
         finally:
             copy.close()

@@ -57,7 +57,7 @@ def memory(stage: Stage) -> Iterator[Row]:
     world = stage.world()
     world.serve()
     try:
-        enter = ("sh", "-c", f"echo $$ > {group}/cgroup.procs && exec \"$@\"", "sh")
+        enter = ("sh", "-c", f'echo $$ > {group}/cgroup.procs && exec "$@"', "sh")
         world.work("ada", before=enter)
         run = world.wait_for(world.launch(light(epochs=100, seed=HUNGRY)), *ENDED)
         named = (run["status"], run["failure"]) == ("failed", "out_of_host_memory")

@@ -152,8 +152,9 @@ def _inputs(images: Images) -> NDArray[np.float64]:
 
 
 def _soft(logits: NDArray[Any]) -> NDArray[np.float64]:
-    raised: NDArray[np.float64] = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return raised / raised.sum(axis=1, keepdims=True)
+    raised = np.exp(logits - logits.max(axis=1, keepdims=True))
+    shares: NDArray[np.float64] = raised / raised.sum(axis=1, keepdims=True)
+    return shares
 
 
 def _means(sums: NDArray[Any]) -> Sums:

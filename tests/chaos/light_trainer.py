@@ -54,7 +54,7 @@ def light_engine(recipe: Recipe, classes: int, rates: NDArray[np.float32], _crew
 
 
 if __name__ == "__main__":
-    trainer.train._engine = light_engine
-    trainer.augment.host.imgaug = light_imgaug
-    trainer.augment.crew.imgaug = light_imgaug
+    vars(trainer.train)["_engine"] = light_engine
+    for module in (trainer.augment.host, trainer.augment.crew):
+        vars(module)["imgaug"] = light_imgaug
     sys.exit(trainer.__main__.main())

@@ -1,4 +1,4 @@
-"""The real worker whose children are light_trainer.py: `python -m tests.chaos.light_worker`, with the real arguments."""
+"""`python -m tests.chaos.light_worker`: the real worker, with its arguments, whose children are light_trainer.py."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ import trainer.worker
 LIGHT_TRAINER = (sys.executable, "-m", "tests.chaos.light_trainer", "--processes", "0")
 
 if __name__ == "__main__":
-    trainer.worker.TRAINER = LIGHT_TRAINER
+    vars(trainer.worker)["TRAINER"] = LIGHT_TRAINER
     trainer.worker.main()

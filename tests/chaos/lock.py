@@ -36,7 +36,7 @@ def lock(stage: Stage) -> Iterator[Row]:
     time.sleep(0.5)
     read, wrote = Counter[int](), list[Answer]()
     with ThreadPoolExecutor(CLIENTS) as pool:
-        posted = [pool.submit(_post, world, number) for number in range(CLIENTS)]
+        posted = [pool.submit(_post, world, number, seconds * 0.7 * number / CLIENTS) for number in range(CLIENTS)]
         while holder.poll() is None:
             for path in ("/", f"/runs/{run_id}", f"/api/v1/runs/{run_id}"):
                 read[world.send("GET", path).status] += 1
@@ -45,8 +45,9 @@ def lock(stage: Stage) -> Iterator[Row]:
     statuses = Counter(answer.status for answer in wrote)
     unsaid = [one.status for one in wrote if one.status == 503 and "retry-after" not in map(str.lower, one.headers)]
     holds = set(read) == {200} and set(statuses) <= {201, 503} and not unsaid and not world.bugs()
-    yield Row(f"The database locked by another process for {seconds} s", f"reads {dict(read)}, writes "
-              f"{dict(statuses)}, {world.bugs()} × 500", "reads 200, writes wait or 503 with Retry-After", holds)  # fmt: skip
+    figure = f"reads {dict(read)}, writes {dict(statuses)}, {world.bugs()} × 500"
+    must = "reads 200, writes wait or 503 with Retry-After"
+    yield Row(f"The database locked by another process for {seconds} s", figure, must, holds)
     again = [_post(world, number).status for number in range(CLIENTS)]
     run = world.wait_for(run_id, *ENDED, seconds=90)
     world.close()
@@ -54,10 +55,13 @@ def lock(stage: Stage) -> Iterator[Row]:
     broken, words = records.broken(), records.unlike(records.runs[run_id - 1], wanted)
     count = len(records.runs) - 1
     holds = not broken and words is None and run["attempt"] == 1 and count == CLIENTS and set(again) == {201}
-    figure = "; ".join([f"attempt {run['attempt']}, {words or 'bit-same'}, {count} of {CLIENTS} launches once", *broken])
+    figure = "; ".join(
+        [f"attempt {run['attempt']}, {words or 'bit-same'}, {count} of {CLIENTS} launches once", *broken]
+    )
     yield Row("… then the run, and the launches sent again", figure, "nothing lost or doubled", holds)
 
 
-def _post(world: World, number: int) -> Answer:
+def _post(world: World, number: int, after_s: float = 0) -> Answer:
+    time.sleep(after_s)
     body = {"recipe": light(1, 2), "priority": -1}
     return world.send("POST", "/api/v1/runs", body, headers={"Idempotency-Key": f"locked {number}"}, timeout=60)

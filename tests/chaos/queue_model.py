@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,47 +23,26 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import func, select
 
-from app import run_queue, runs
+from app import runs
 from app.models import Attempt, Epoch, Run
 from app.problems import Conflict, NotFound
 from tests.app import queue_verbs
 from tests.app.cast import claim, epoch, launch, settings_in, started, state_of
+from tests.chaos.known_run import AGAIN, HELD, Known
 
-HELD, ENDED = {"starting", "running"}, {"succeeded", "failed", "cancelled"}
-AGAIN = {"killed", "hang", "device_lost"}
 STEPS_A_STORY = 100
-
-
-@dataclass
-class Known:
-    """What the model knows of one run."""
-
-    status: str = "queued"
-    asked: str | None = None
-    forced: bool = False
-    attempt: int = 0
-    is_lost: bool = False  # its latest attempt fell silent, and nobody has claimed it since
-    has_started: bool = False
-    strikes: int = 0
-    said: int = 0  # events of the latest attempt that arrived
-    rows: dict[int, int] = field(default_factory=dict)  # epoch -> attempt, of the shown curve
-    furthest: int = 0  # epoch of the newest checkpoint of the trail
-    trail_from: int = 1
-
-    def is_ended(self) -> bool:
-        return self.status in ENDED
 
 
 class Queue(RuleBasedStateMachine):
     """Every rule does the same to the records and to the model."""
 
+    root: Path
     steps_done = 0
     refused = 0
 
     @initialize()
     def begin(self) -> None:
-        shared = Path("/dev/shm")
-        self.folder = Path(tempfile.mkdtemp(dir=shared if shared.is_dir() else None, prefix="pitwall-model-"))
+        self.folder = Path(tempfile.mkdtemp(dir=Queue.root))
         self.state = state_of(settings_in(self.folder))
         self.known: dict[int, Known] = {}
         self.zombies: list[tuple[int, int]] = []
@@ -173,23 +151,14 @@ class Queue(RuleBasedStateMachine):
 
     def _holder(self, number: int) -> tuple[int, Known] | None:
         """Somebody who holds a run, or whose run fell silent and was not claimed since."""
-        holders = [(i, one) for i, one in sorted(self.known.items()) if one.status in HELD or self._may_return(one)]
+        holders = [(i, one) for i, one in sorted(self.known.items()) if one.status in HELD or one.may_return]
         return holders[number % len(holders)] if holders else None
-
-    @staticmethod
-    def _may_return(one: Known) -> bool:
-        return one.is_lost and one.status == "queued"
-
-    def _taken_up(self, one: Known) -> None:
-        if self._may_return(one):
-            one.status, one.is_lost = "running" if one.has_started else "starting", False
-            one.strikes = max(one.strikes - 1, 0)
 
     @rule(number=st.integers(0, 5))
     def beat(self, number: int) -> None:
         if found := self._holder(number):
             run_id, one = found
-            self._taken_up(one)
+            one.take_up()
             asked = "cancel_now" if one.asked == "cancel" and one.forced else one.asked or "none"
             assert queue_verbs.beat(self.state, (run_id, one.attempt)) == asked
 
@@ -197,7 +166,7 @@ class Queue(RuleBasedStateMachine):
     def train(self, number: int, further: int) -> None:
         if found := self._holder(number):
             run_id, one = found
-            self._taken_up(one)
+            one.take_up()
             held = (run_id, one.attempt)
             if not one.has_started:
                 one.said = queue_verbs.say(self.state, held, started(resumed_from_epoch=one.furthest), first=one.said)
@@ -212,7 +181,7 @@ class Queue(RuleBasedStateMachine):
         found = self._holder(number)
         if found and found[1].has_started and found[1].rows:
             run_id, one = found
-            self._taken_up(one)
+            one.take_up()
             mine = [number for number, attempt in one.rows.items() if attempt == one.attempt]
             if not mine:
                 return
@@ -225,7 +194,7 @@ class Queue(RuleBasedStateMachine):
     def deliver_again(self, number: int, again: int) -> None:
         if (found := self._holder(number)) and found[1].said:
             run_id, one = found
-            self._taken_up(one)
+            one.take_up()
             first = max(one.said - 1 - again, 0)
             count = one.said - first
             told = [epoch(99) for _ in range(count)]  # other words under old numbers: none of them is taken
@@ -240,12 +209,12 @@ class Queue(RuleBasedStateMachine):
         if not (found := self._holder(number)):
             return
         run_id, one = found
-        self._taken_up(one)
+        one.take_up()
         queue_verbs.finish(self.state, (run_id, one.attempt), outcome, failure=failure, reason="It ended.")
         if outcome == "failed" and failure in AGAIN:
-            self._struck(one)
+            one.strike()
         elif outcome in {"released", "paused"}:
-            self._given_back(one)
+            one.give_back()
         else:
             one.status = outcome
         one.asked, one.forced, one.is_lost = None, False, False
@@ -257,20 +226,9 @@ class Queue(RuleBasedStateMachine):
             return
         run_id, one = held[number % len(held)]
         queue_verbs.rescue(self.state, (run_id, one.attempt))
-        self._struck(one)
+        one.strike()
         one.is_lost = one.status == "queued"
         one.asked, one.forced = None, False
-
-    def _struck(self, one: Known) -> None:
-        one.strikes += 1
-        if one.strikes >= run_queue.MOST_STRIKES and one.asked != "cancel":
-            one.status = "failed"
-        else:
-            self._given_back(one)
-
-    @staticmethod
-    def _given_back(one: Known) -> None:
-        one.status = {"cancel": "cancelled", "pause": "paused", None: "queued"}[one.asked]
 
     @precondition(lambda self: self.zombies)
     @rule(number=st.integers(0, 50), verb=st.sampled_from(["say", "beat", "finish"]))
@@ -317,13 +275,16 @@ def _delete(state: Any, run_id: int) -> None:
 def drive(steps: int) -> dict[str, int]:
     """Draw at least so many steps; answers how many were done, and how many verbs were refused as they must be."""
     Queue.steps_done = Queue.refused = 0
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
-        Queue,
-        settings=settings(
-            max_examples=max(steps // STEPS_A_STORY, 1),
-            stateful_step_count=STEPS_A_STORY,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(prefix="pitwall-model-", dir=memory if memory.is_dir() else None) as root:
+        Queue.root = Path(root)
+        run_state_machine_as_test(
+            Queue,
+            settings=settings(
+                max_examples=max(steps // STEPS_A_STORY, 1),
+                stateful_step_count=STEPS_A_STORY,
+                deadline=None,
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
     return {"steps": Queue.steps_done, "refused": Queue.refused}

@@ -20,7 +20,7 @@ import numpy as np
 import pysqlite3
 from numpy.typing import NDArray
 
-from app.files import artifact_path
+from app.files import artifact_path, log_path
 from tests.e2e.processes import ROOT
 from trainer import checkpoint
 from trainer.protocol import CHECKPOINT
@@ -86,6 +86,11 @@ class Records:
             of_run[attempt["run_id"]].append(attempt)
         for run in self.runs:
             found += [f"run {run['id']} {words}" for words in _broken(run, of_run[run["id"]], self.curve(run))]
+        for one in self.attempts:
+            log = log_path(self.data_dir, one["run_id"], one["number"])
+            size = log.stat().st_size if log.exists() else 0
+            if one["outcome"] == "succeeded" and size != one["log_size"]:
+                found.append(f"run {one['run_id']}: its log has {size} bytes, and should have {one['log_size']}")
         for (run_id, number), seqs in self._seqs().items():
             if any(late <= early for early, late in pairwise(seqs)):
                 found.append(f"run {run_id}, attempt {number}: its events are not in order, or doubled: {seqs}")

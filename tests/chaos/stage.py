@@ -23,7 +23,8 @@ class Row:
 
     def line(self) -> str:
         mark = {True: "", False: "**FAILED:** ", None: "*skipped:* "}[self.holds]
-        return f"| {self.what} | {mark}{self.figure} | {self.must} |"
+        cells = (self.what, mark + self.figure, self.must)
+        return f"| {' | '.join(' '.join(cell.split()).replace('|', '/') for cell in cells)} |"
 
 
 @dataclass

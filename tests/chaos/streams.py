@@ -12,7 +12,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 
 from tests.chaos.stage import Row, Stage
-from tests.chaos.world import World, eventually, light
+from tests.chaos.world import World, light
 from tests.e2e.processes import until
 
 STREAMS = 1000
@@ -84,7 +84,9 @@ class Load:
 
     def lost(self) -> list[object]:
         stored: dict[int, set[int]] = {}
-        lost: list[object] = [run for run in self.launched if self.world.send("GET", f"/api/v1/runs/{run}").status != 200]
+        lost: list[object] = [
+            run for run in self.launched if self.world.send("GET", f"/api/v1/runs/{run}").status != 200
+        ]
         for run, epoch in self.reported:
             if run not in stored:
                 stored[run] = set(self.world.epochs(run))

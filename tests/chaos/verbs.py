@@ -11,12 +11,13 @@ from tests.chaos.records import Records, reference
 from tests.chaos.stage import Row, Stage
 from tests.chaos.world import ENDED, World, eventually, light
 
+EPOCHS = 14  # of half a second: what is asked for is heard within two seconds
 MARKS = 20  # short waits are asked for so many times: the worst counts
 
 
 def verbs(stage: Stage) -> Iterator[Row]:
     """One worker, all of it."""
-    recipe = light(epochs=6, step_ms=60, seed=6)
+    recipe = light(EPOCHS, step_ms=60, seed=6)
     wanted = reference(recipe | {"model": {"width": 2}}, stage.folder / "alone")
     world = stage.world()
     world.serve()
@@ -106,7 +107,7 @@ def _drain(world: World, recipe: dict, worker: object, same: list[int]) -> Row:
 
 def _retry(world: World, recipe: dict, same: list[int]) -> Iterator[Row]:
     run_id = world.launch(recipe)
-    for source, lowest, highest in (("checkpoint", 2, 6), ("scratch", 0, 0)):
+    for source, lowest, highest in (("checkpoint", 2, EPOCHS), ("scratch", 0, 0)):
         world.wait_epochs(run_id, 2)
         world.verb(run_id, "cancel")
         world.wait_for(run_id, "cancelled")

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trainer.checkpoint import Checkpoint, Facts, Place, listing, newest, path_in, read, write
 from trainer.events import CheckpointFailed, CheckpointSaved, Said
@@ -126,7 +127,7 @@ def sequence(folder: Path) -> list[str]:
         assert writer.go().get("event") == "checkpoint"
         lines = writer.trace()
     opened: dict[str, str] = {}
-    done = []
+    done: list[str] = []
     for line in lines:
         if not (found := re.match(r"\d+\s+(\w+)\((.*)\)\s+= (\d+)", line)):
             continue
@@ -146,7 +147,7 @@ def sequence(folder: Path) -> list[str]:
 def made_at(epoch: int, *, only_weights: bool = False) -> Checkpoint:
     """A checkpoint that is told from all others by its numbers. Several pieces long; the best epoch is its own."""
     values = np.random.default_rng(epoch).random(300_000 if only_weights else 2_200_000, dtype=np.float32)
-    tensors = {"net/kernel": values, "optimizer/iteration": np.asarray(np.int64(epoch))}
+    tensors: dict[str, NDArray[Any]] = {"net/kernel": values, "optimizer/iteration": np.asarray(np.int64(epoch))}
     return Checkpoint(Facts(Place(epoch=epoch, best_epoch=epoch), {}, "f" * 64, {}), tensors)
 
 

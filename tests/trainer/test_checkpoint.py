@@ -8,11 +8,13 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from trainer.checkpoint import Checkpoint, Facts, Place, listing, newest, path_in, position, read, write
@@ -25,7 +27,7 @@ FACTS = Facts(
     "0f" * 32,
     {"device": "cpu", "driver": None, "cpu": "Prozessor ®"},
 )
-TENSORS = {
+TENSORS: dict[str, NDArray[Any]] = {
     "net/Conv1/kernel": np.random.default_rng(0).normal(size=(3, 3, 3, 8)).astype(np.float32),
     "net/dropout1/seed_generator_state": np.array([7, 2**40], np.int64),
     "optimizer/iteration": np.asarray(np.int64(41)),

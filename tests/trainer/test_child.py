@@ -93,7 +93,7 @@ def test_the_quickstart_learns_the_digits_in_under_a_minute(quickstart):
 def test_stdout_is_json_lines_whatever_libraries_write(quickstart):
     done, _, _ = quickstart
     kinds = [event["event"] for event in events(done)]
-    assert set(kinds) == {"step", "started", "evidence", "epoch", "finished"}
+    assert set(kinds) == {"step", "started", "evidence", "epoch", "checkpoint", "finished"}
     assert kinds[-1] == "finished"
     assert kinds.count("epoch") == 16
     assert "chatter of a C library" in done.stderr

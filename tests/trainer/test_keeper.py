@@ -101,15 +101,18 @@ def test_a_slow_disk_holds_up_no_epoch_but_the_last(tmp_path: Path):
 
 
 def test_without_a_folder_nothing_is_kept_and_nobody_looks_at_the_device():
+    said: list[Said] = []
+
     def never() -> Checkpoint:
         raise AssertionError
 
-    with Keeper(None, 0, lambda _: never()) as keeper:
+    with Keeper(None, 0, said.append) as keeper:
         assert keeper.newest() is None
         keeper.improved(never)
         keeper.epoch_ended(never, is_last=True)
         keeper.stopped(never)
         keeper.note("recipe.json", "{}")
+    assert said == []
 
 
 def test_a_damaged_one_is_passed_over_and_makes_room(tmp_path: Path):

@@ -100,6 +100,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"model": {"bn_epsilon": 0}}, "model.bn_epsilon", "must be above 0"),
     ({"loss": {"label_smoothing": 1}}, "loss.label_smoothing", "must be below 1"),
     ({"ema": {"decay": 1}}, "ema.decay", "must be below 1"),
+    ({"diverges_at": 0}, "diverges_at", "must be above 0"),
     ({"optimizer": {"bias_rate": 0}}, "optimizer.bias_rate", "must be above 0"),
 ]
 
@@ -212,6 +213,7 @@ def test_knobs_added_since_do_nothing_by_default():
         ("ema",): None,
         ("mixup",): None,
         ("augment_when",): "each_epoch",
+        ("diverges_at",): 1000.0,
     }
 
 

@@ -8,8 +8,10 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from trainer.checkpoint import newest
 from trainer.events import EpochEnded, Evidence, Finished, Said, Started, Step
 from trainer.failures import Diverged, RecipeMistake, Stopped
 from trainer.recipe import Recipe
@@ -64,16 +66,39 @@ def test_a_request_to_stop_is_heard_between_two_steps(tmp_path: Path):
     assert not [thread for thread in threading.enumerate() if thread.name in {"feed", "progress"}]
 
 
-def test_a_run_whose_loss_is_no_number_says_that_it_diverged(tmp_path: Path):
-    hot = {
-        **SMALL,
-        "schedule": {"kind": "constant", "lr": 100},
-        "optimizer": {"weight_decay": {"value": 1, "on": "all"}},
-        "epochs": 50,
-    }
+HOT: dict[str, Any] = {
+    **SMALL,
+    "schedule": {"kind": "constant", "lr": 100},
+    "optimizer": {"weight_decay": {"value": 1, "on": "all"}},
+    "epochs": 50,
+}
+
+
+@pytest.mark.parametrize("limit", [None, 1000.0])
+def test_a_run_whose_loss_is_no_number_says_that_it_diverged(tmp_path: Path, limit: float | None):
+    recipe = Recipe.model_validate({**HOT, "diverges_at": limit})
     with pytest.raises(Diverged, match="epoch") as caught:
-        train(Recipe.model_validate(hot), lambda _: None, tmp_path, lambda: False)
-    assert "learning rate" in caught.value.hint
+        train(recipe, lambda _: None, tmp_path, lambda: False, folder=tmp_path, every_s=0)
+    assert "schedule.lr 50 instead of 100" in caught.value.hint
+    kept = newest(tmp_path)
+    if kept is not None:  # some epochs went well
+        assert all(np.isfinite(array).all() for array in kept.tensors.values())
+
+
+def test_a_loss_that_is_no_number_is_noticed_within_the_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("trainer.epoch.LOOK_S", 0.0)
+    recipe = Recipe.model_validate({**HOT, "batch_size": 2, "dataset": {"train_limit": 600, "val_limit": 30}})
+    with pytest.raises(Diverged, match=r"the loss of epoch 1, after \d+ of 300 steps, is not a number"):
+        train(recipe, lambda _: None, tmp_path, lambda: False)
+
+
+def test_broken_weights_are_not_kept_when_it_is_asked_to_stop(tmp_path: Path):
+    """Found by looking at them: the loss of the steps so far may still be a number."""
+    recipe = Recipe.model_validate({**HOT, "batch_size": 2, "dataset": {"train_limit": 600, "val_limit": 30}})
+    asked = itertools.count()
+    with pytest.raises(Diverged):
+        train(recipe, lambda _: None, tmp_path, lambda: next(asked) > 200, folder=tmp_path)
+    assert newest(tmp_path) is None
 
 
 def test_batches_larger_than_the_data_cannot_all_be_dropped(tmp_path: Path):

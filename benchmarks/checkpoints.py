@@ -1,0 +1,80 @@
+"""What a checkpoint of the full net costs the training: how long it stands still, and what is done beside it."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.figures import Figure, median, percentile
+from trainer.checkpoint import Checkpoint, Facts, Place, listing, read
+from trainer.divergence import refuse_broken
+from trainer.events import CheckpointSaved, Said
+from trainer.keeper import Keeper
+from trainer.recipe import Recipe
+
+ROUNDS = 25
+HICCUP_S = 0.0005  # shorter gaps are the loop itself
+BAR = "≤ 200 ms, 2 % of a 10-second epoch"
+
+
+def measure(folder: Path) -> list[Figure]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TensorFlow's own, at import
+        from trainer.engine.tensorflow import TensorFlowEngine
+
+    recipe = Recipe()
+    engine = TensorFlowEngine(recipe, 10, np.full(100, 0.01, np.float32))
+    engine.step(np.zeros((8, 32, 32, 3), np.float32), np.arange(8))
+    facts = Facts(Place(), recipe.model_dump(mode="json"), "0" * 64, {})
+
+    looks, stands, whole, used = list[float](), list[float](), list[float](), list[float]()
+    said: list[Said] = []
+    with Keeper(folder, 0, said.append) as keeper:
+        for epoch in range(1, ROUNDS + 1):
+
+            def everything(epoch: int = epoch) -> Checkpoint:
+                made = Checkpoint(replace(facts, place=Place(epoch=epoch)), engine.state())
+                refuse_broken(recipe, made.tensors)
+                return made
+
+            said.clear()
+            began, cpu = time.perf_counter(), time.process_time()
+            keeper.improved(lambda: Checkpoint(facts, engine.weights()))
+            keeper.epoch_ended(everything, is_last=False)
+            looks.append(time.perf_counter() - began)
+            missed, own = _missed_until(lambda: bool(said))
+            stands.append(looks[-1] + missed)
+            used.append(time.process_time() - cpu - own)
+            [event] = said
+            assert isinstance(event, CheckpointSaved)
+            whole.append(event.seconds)
+    size = listing(folder)[0].stat().st_size / 1e6
+    began = time.perf_counter()
+    read(listing(folder)[0])
+    reading = time.perf_counter() - began
+    return [
+        Figure(f"checkpoint of {size:.0f} MB and best weights: look at the device", _milliseconds(looks), "–"),
+        Figure("the same, with all that the writing takes from training", _milliseconds(stands), BAR),
+        Figure("the same, processor time of all threads", _milliseconds(used), "–"),
+        Figure("the same, until it is on the disk", _milliseconds(whole), "–"),
+        Figure("reading and checking it", f"{1000 * reading:.0f} ms", "–"),
+    ]
+
+
+def _missed_until(is_done: Callable[[], bool]) -> tuple[float, float]:
+    """A thread that wants to go on, as the training's does: seconds that it could not, and its processor time."""
+    missed, used, looked = 0.0, time.thread_time(), time.perf_counter()
+    while not is_done():
+        now = time.perf_counter()
+        missed += max(now - looked - HICCUP_S, 0)
+        looked = now
+    return missed, time.thread_time() - used
+
+
+def _milliseconds(seconds: list[float]) -> str:
+    return f"median {1000 * median(seconds):.0f} ms, 95 % below {1000 * percentile(seconds, 0.95):.0f} ms"

@@ -1,0 +1,51 @@
+"""What the model of the queue knows of one run. Must not know the records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from app.run_queue import MOST_STRIKES
+
+HELD, ENDED = {"starting", "running"}, {"succeeded", "failed", "cancelled"}
+AGAIN = {"killed", "hang", "device_lost"}
+
+
+@dataclass
+class Known:
+    """What the model knows of one run."""
+
+    status: str = "queued"
+    asked: str | None = None
+    forced: bool = False
+    attempt: int = 0
+    is_lost: bool = False  # its latest attempt fell silent, and nobody has claimed it since
+    has_started: bool = False
+    strikes: int = 0
+    said: int = 0  # events of the latest attempt that arrived
+    rows: dict[int, int] = field(default_factory=dict)  # epoch -> attempt, of the shown curve
+    furthest: int = 0  # epoch of the newest checkpoint of the trail
+    trail_from: int = 1
+
+    def is_ended(self) -> bool:
+        return self.status in ENDED
+
+    @property
+    def may_return(self) -> bool:
+        return self.is_lost and self.status == "queued"
+
+    def take_up(self) -> None:
+        """Its holder speaks, perhaps after it counted as lost."""
+        if self.may_return:
+            self.status, self.is_lost = "running" if self.has_started else "starting", False
+            self.strikes = max(self.strikes - 1, 0)
+
+    def strike(self) -> None:
+        """A death that may not be its own fault."""
+        self.strikes += 1
+        if self.strikes >= MOST_STRIKES and self.asked != "cancel":
+            self.status = "failed"
+        else:
+            self.give_back()
+
+    def give_back(self) -> None:
+        self.status = {"cancel": "cancelled", "pause": "paused", None: "queued"}[self.asked]
