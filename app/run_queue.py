@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
 from app.leases import Held
@@ -23,6 +23,13 @@ from trainer.protocol import CHECKPOINT, LOST, TRIED_AGAIN, Outcome
 MOST_STRIKES = 3  # a run that died three times in a row without a new checkpoint is not tried a fourth time
 LOOKED_AT = 100  # waiting runs that a claim looks at; more than are ever kept for other workers
 LOST_HINT = "Look at the log below and at the worker's machine: was it switched off, or out of memory?"
+
+# Made once: every report and every beat asks for it.
+OF_NUMBER = (
+    select(Run, Attempt)
+    .join(Attempt, Attempt.run_id == Run.id)
+    .where(Run.id == bindparam("run_id"), Attempt.number == bindparam("number"))
+)
 
 IsKept = Callable[[int, int], bool]
 
@@ -236,11 +243,10 @@ def hold(session: Session, run_id: int, number: int, now: datetime) -> tuple[Run
 
 
 def _find(session: Session, run_id: int, number: int) -> tuple[Run, Attempt]:
-    attempt = session.get(Attempt, (run_id, number))
-    run = session.get(Run, run_id)
-    if attempt is None or run is None or run.attempt != number:
+    found = session.execute(OF_NUMBER, {"run_id": run_id, "number": number}).first()
+    if found is None or found.Run.attempt != number:
         raise Conflict(f"attempt {number} of run {run_id} is no longer yours: stop the child")
-    return run, attempt
+    return found.Run, found.Attempt
 
 
 def _may_return(run: Run, attempt: Attempt) -> bool:

@@ -52,6 +52,7 @@ def _app_disk(world: World, recipe: dict, wanted: object, what: str, must: str) 
         wrote[world.send("PUT", path, content, headers=headers).status] += 1
         for path in ("/", "/runs", f"/runs/{run_id}", "/api/v1/runs", f"/api/v1/runs/{run_id}/epochs", "/readyz"):
             read[world.send("GET", path).status] += 1
+        time.sleep(0.1)
     filler.unlink()
     holds = set(read) == {200} and set(wrote) <= {201, 507} and wrote[507] > 1 and not world.bugs()
     yield Row(what, f"reads {dict(read)}, writes {dict(wrote)}, {world.bugs()} × 500", must, holds)

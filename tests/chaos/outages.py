@@ -53,8 +53,8 @@ def outages(stage: Stage) -> Iterator[Row]:
     ended = world.wait_for(last, *ENDED)
     files = {one["name"]: one["epoch"] for one in ended["artifacts"]}
     holds = (ended["status"], ended["attempt"], files.get(CHECKPOINT)) == ("succeeded", 1, LAST_EPOCHS)
-    yield Row("A run that ends while the app is away", f"{ended['status']}, attempt {ended['attempt']}, its files there: "
-              f"{', '.join(sorted(files))}", "told and handed in later", holds and BEST in files)  # fmt: skip
+    figure = f"{ended['status']}, attempt {ended['attempt']}, with {', '.join(sorted(files))}"
+    yield Row("A run that ends while the app is away", figure, "told and handed in later", holds and BEST in files)
     world.close()
     records = Records(world.data_dir)
     broken, words = records.broken(), records.unlike(records.runs[0], wanted)

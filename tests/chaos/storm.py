@@ -238,9 +238,11 @@ def _below(world: World, records: Records) -> Iterator[str]:
 
 
 def _again(records: Records, killed_at: dict[tuple[int, int], datetime]) -> Iterator[float]:
+    """Seconds, where the worker lived to tell it."""
     claimed_at = {(one["run_id"], one["number"]): one["claimed_at"] for one in records.attempts}
+    told = {(one["run_id"], one["number"]) for one in records.attempts if one["outcome"] == "failed"}
     for (run_id, number), at in killed_at.items():
-        if text := claimed_at.get((run_id, number + 1)):
+        if (text := claimed_at.get((run_id, number + 1))) and (run_id, number) in told:
             yield (datetime.fromisoformat(text).replace(tzinfo=UTC) - at).total_seconds()
 
 

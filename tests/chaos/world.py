@@ -25,6 +25,7 @@ from tests.e2e.processes import ROOT, free_port, until
 ENDED = ("succeeded", "failed", "cancelled")
 STARTS_S = 60.0  # for an app on a machine that is busy with all the other scenarios
 MARK = "CHAOS_WORLD"
+LOOK_S = 0.25  # how often somebody who waits looks: each look costs the app some milliseconds
 TAIL = 12  # lines of each log that a failure prints
 
 LIGHT: dict[str, Any] = {
@@ -89,7 +90,7 @@ class World:
         began = time.monotonic()
         self.app = self.start("app", [sys.executable, "-m", *self._app, "--parent", str(os.getpid())])
         if wait:
-            until(self._is_up, STARTS_S, f"the app answers\n{self.tails()}", every=0.02)
+            until(self._is_up, STARTS_S, "the app answers", every=0.05)
         return time.monotonic() - began
 
     def kill_app(self, number: signal.Signals = signal.SIGKILL) -> float:
@@ -205,11 +206,11 @@ class World:
             run = self.run(run_id)
             return run if run["status"] in statuses else None
 
-        found: dict[str, Any] = until(stands, seconds, f"run {run_id} is {' or '.join(statuses)}", every=0.05)
+        found: dict[str, Any] = until(stands, seconds, f"run {run_id} is {' or '.join(statuses)}", every=LOOK_S)
         return found
 
     def wait_epochs(self, run_id: int, count: int, seconds: float = 60.0) -> None:
-        until(lambda: len(self.epochs(run_id)) >= count, seconds, f"run {run_id} has {count} epochs", every=0.05)
+        until(lambda: len(self.epochs(run_id)) >= count, seconds, f"run {run_id} has {count} epochs", every=LOOK_S)
 
     def worker_headers(self, **more: str) -> dict[str, str]:
         token = (self.data_dir / "worker-token").read_text().strip()
@@ -243,5 +244,5 @@ def eventually(what: Callable[[], Any], seconds: float) -> float | None:
     while (passed := time.monotonic() - began) < seconds:
         if what():
             return passed
-        time.sleep(0.02)
+        time.sleep(0.1)
     return None
