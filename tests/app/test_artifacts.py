@@ -22,7 +22,7 @@ CHECKPOINT = "checkpoint.safetensors"
 def hand(client: TestClient, state: State) -> Hand:
     """A worker that holds a run."""
     launch(state)
-    made = Hand(client, state)  # type: ignore[arg-type]  # the same verbs
+    made = Hand(client, state)
     assert made.claim()
     made.say(started(), epoch(1))
     return made
@@ -30,7 +30,8 @@ def hand(client: TestClient, state: State) -> Hand:
 
 def put(hand: Hand, content: bytes, name: str = CHECKPOINT, sha256: str = "", **where: int) -> int:
     address = f"/api/v1/worker/runs/{hand.run}/attempts/{hand.attempt}/artifacts/{name}"
-    params = {"sha256": sha256 or hashlib.sha256(content).hexdigest(), "epoch": 1, "step": 0} | where
+    params: dict[str, str | int] = {"sha256": sha256 or hashlib.sha256(content).hexdigest(), "epoch": 1, "step": 0}
+    params |= where
     headers = hand._headers | {"Content-Type": "application/octet-stream"}
     return int(hand.http.put(address, content=content, params=params, headers=headers).status_code)
 
@@ -81,7 +82,7 @@ def test_a_body_that_was_cut_or_changed_is_refused_and_leaves_nothing(state: Sta
 
 def test_who_lost_the_run_is_refused_before_and_after_the_body(client: TestClient, state: State, hand: Hand):
     rescue(state, (hand.run, hand.attempt))
-    other = Hand(client, state, "bob")  # type: ignore[arg-type]
+    other = Hand(client, state, "bob")
     assert other.claim()
 
     assert put(hand, b"of a zombie") == 409

@@ -12,7 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app import storage
-from app.problems import Busy, DiskFails, StorageFull
+from app.problems import Busy, DiskFails, StorageFull, Trouble
 from app.state import State
 from app.storage import Disk, disk, notice, size, trouble_of
 from tests.app.cast import SPACE, site_in
@@ -86,7 +86,7 @@ def test_sizes_are_said_in_three_digits(number: int, words: str):
         (OSError(errno.EROFS, "x"), DiskFails),
     ],
 )
-def test_errors_of_the_disk_have_names(error: Exception, means: type, tmp_path: Path):
+def test_errors_of_the_disk_have_names(error: Exception, means: type[Trouble], tmp_path: Path):
     assert type(trouble_of(error, tmp_path)) is means
     with pytest.raises(means), storage.named(tmp_path):
         raise error

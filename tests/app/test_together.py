@@ -164,7 +164,7 @@ def test_what_is_told_can_be_read_and_is_told_before_it_is_answered(state: State
 def test_waiting_takes_no_thread(state: State):
     async def many() -> list[str]:
         submitted = [state.records.submit(keep(str(number))) for number in range(300)]
-        return await asyncio.gather(*(asyncio.wrap_future(future) for future in submitted))
+        return list(await asyncio.gather(*(asyncio.wrap_future(future) for future in submitted)))
 
     before = threading.active_count()
     assert asyncio.run(many()) == [str(number) for number in range(300)]

@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 from app import database, storage
-from app.database import Records
+from app.database import Records, Told
 from app.models import Run
 from app.problems import Busy, Refusal, StorageFull
 from tests.app.cast import SMALL, Hand, Site, epoch, site_in, started, until
@@ -157,7 +157,8 @@ def test_on_a_full_disk_reads_answer_writes_say_so_and_all_goes_on_once_there_is
 
 
 def test_when_the_commit_of_several_fails_each_of_them_is_told_so_and_nobody_else(full: Site):
-    records, heard = full.state.records, []
+    records = full.state.records
+    heard: list[list[Told]] = []
     records.tell = heard.append
     filler = fill(disk_of(full))
 

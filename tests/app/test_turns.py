@@ -43,7 +43,7 @@ def test_turns_are_taken_one_at_a_time_in_the_order_of_coming():
         for number in range(20):
             threads.append(threading.Thread(target=take_number, args=(number,)))
             threads[-1].start()
-            until(lambda count=number + 1: len(turns._queue) == count)
+            until(lambda: len(turns._queue) == number + 1)  # noqa: B023  # used here
             if number + 1 == MOST_WAITING:
                 break
     for thread in threads:

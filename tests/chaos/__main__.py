@@ -179,7 +179,7 @@ def asked() -> argparse.Namespace:
 def _environment() -> dict[str, str]:
     """Of a scenario. Where Python keeps no bytecode, it does here: processes start by the hundred."""
     kept = dict(os.environ)
-    if kept.pop("PYTHONDONTWRITEBYTECODE", ""):
+    if kept.pop("PYTHONDONTWRITEBYTECODE", "") and (ROOT / ".venv").is_dir():
         kept["PYTHONPYCACHEPREFIX"] = str(ROOT / ".venv" / "bytecode")
     return kept
 

@@ -10,21 +10,25 @@ import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from random import randrange
 from typing import Any
 
 import psutil
 
-from tests.e2e.processes import ROOT, free_port, until
+from tests.e2e.processes import ROOT, until
 
 ENDED = ("succeeded", "failed", "cancelled")
 STARTS_S = 60.0  # for an app on a machine that is busy with all the other scenarios
 MARK = "CHAOS_WORLD"
+PORTS = (20_000, 32_000)  # below those that Linux gives to outgoing connections
 LOOK_S = 0.25  # how often somebody who waits looks: each look costs the app some milliseconds
 TAIL = 12  # lines of each log that a failure prints
 
@@ -57,7 +61,7 @@ class World:
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.data_dir = folder, folder / "data"
-        self.host, self.port, self.url = host, free_port(), ""
+        self.host, self.port = host, _port()
         self.url = f"http://{host}:{self.port}"
         self.token = ""  # to log in with, where the app asks for it
         self.statuses: dict[int, int] = {}  # how often each HTTP status was answered here
@@ -236,6 +240,17 @@ class World:
             return self.send("GET", "/readyz", timeout=5).status == 200
         except OSError:
             return False
+
+
+def _port() -> int:
+    """A free one, of those that the system gives to nobody by itself: an app that was killed must find it free again,
+    and who calls it meanwhile must not be given it as his own.
+    """
+    while True:
+        port = randrange(*PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def eventually(what: Callable[[], Any], seconds: float) -> float | None:
