@@ -11,11 +11,13 @@ from pathlib import Path
 import pysqlite3
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, StatementError
 
-from app.database import VERSION_TABLE, Records, migrate
+from app.database import MIGRATIONS, VERSION_TABLE, Records, migrate
 from app.guards import file_system, safe_sqlite
 from app.models import Attempt, Base, Epoch, Run
 from app.problems import Refusal
@@ -237,6 +239,16 @@ def test_the_migrations_make_what_the_models_say(state: State):
         differences = compare_metadata(context, Base.metadata)
 
     assert differences == []
+
+
+def test_migrations_are_numbered_so_that_the_newest_is_known_without_alembic():
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    scripts = ScriptDirectory.from_config(config)
+    numbers = {Path(script.path).name.partition("_")[0]: script.revision for script in scripts.walk_revisions()}
+
+    assert numbers == {revision: revision for revision in numbers}
+    assert scripts.get_current_head() == max(numbers)
 
 
 def test_migrating_twice_changes_nothing(state: State):

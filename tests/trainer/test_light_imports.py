@@ -25,6 +25,11 @@ LIGHT = [
     "trainer.devices",
     "trainer.events",
     "trainer.failures",
+    "trainer.checkpoint",
+    "trainer.keeper",
+    "trainer.resume",
+    "trainer.divergence",
+    "trainer.engine.faults",
 ]
 HEAVY = {"tensorflow", "keras", "jax", "sklearn", "scipy", "imgaug", "cv2", "PIL", "pooch", "requests", "tqdm"}
 
