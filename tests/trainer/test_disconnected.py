@@ -94,13 +94,13 @@ def test_mixup_that_is_never_called_is_found(tmp_path: Path, monkeypatch: pytest
     def unmixed(recipe: Recipe, images: int, epoch: int) -> list[selections.Selection]:
         return [selections.Selection(one.pictures) for one in really(recipe, images, epoch)]
 
-    monkeypatch.setattr("trainer.train.selections", unmixed)
+    monkeypatch.setattr("trainer.epoch.selections", unmixed)
     found = codes(tmp_path)
     assert {("no_effect", "mixup"), ("labels_not_mixed", "mixup")} <= found
 
 
 def test_labels_that_stay_hard_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("trainer.train.labels_of", lambda one, labels, classes: labels[one.pictures])
+    monkeypatch.setattr("trainer.epoch.labels_of", lambda one, labels, classes: labels[one.pictures])
     assert ("labels_not_mixed", "mixup") in codes(tmp_path)
 
 

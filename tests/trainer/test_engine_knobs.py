@@ -149,13 +149,13 @@ def test_validation_sees_the_running_average_of_weights_and_statistics(every: in
 def test_the_witness_reads_the_strength_of_each_decay_off_the_weights_movement(kind: str, factor: float):
     decay = WeightDecay.model_validate({"kind": kind, "value": 0.01})
     run = engine(optimizer=SGD(decay=0, weight_decay=decay))
-    before = [variable.numpy() for variable in run._all_variables()]
+    before = run.state()
     seen = run.witness(IMAGES, LABELS, step=0, moving_step=3)
     assert seen.decay_norm == pytest.approx(factor * 0.01 * seen.weight_norm, rel=2e-3)
     kernels = [weight.numpy() for weight in run.model.trainable_variables if len(weight.shape) == 4]
     assert seen.weight_norm == pytest.approx(np.sqrt(sum((kernel**2).sum() for kernel in kernels)), rel=1e-5)
-    for variable, value in zip(run._all_variables(), before, strict=True):
-        np.testing.assert_array_equal(variable.numpy(), value)
+    for name, value in run.state().items():
+        np.testing.assert_array_equal(value, before[name])
 
 
 def test_the_witness_measures_the_data_s_gradient_whatever_momentum_is_stored(keras: Any):
