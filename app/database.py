@@ -35,7 +35,6 @@ LOCAL_JOURNAL = (
     "PRAGMA journal_size_limit=67108864",  # 64 MiB
     "PRAGMA trusted_schema=OFF",
 )
-_local_file, _lock = guards.local_file, guards.lock  # for backup.py and restore.py
 
 T = TypeVar("T")
 Told = dict[str, Any]  # one event for the streams: id, run, event, data

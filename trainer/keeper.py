@@ -23,10 +23,10 @@ from trainer import checkpoint
 from trainer.checkpoint import UNFINISHED, Checkpoint, listing, path_in
 from trainer.events import CheckpointFailed, CheckpointSaved, Said
 from trainer.failures import CheckpointDamaged, FolderUnusable
+from trainer.protocol import BEST
 
 log = logging.getLogger(__name__)
 
-BEST = "best.safetensors"
 NEXT_BEST = "best.next.safetensors"  # waits for the checkpoint of its epoch, so as never to be the newer one
 EVERY_S = 60.0  # seconds; epochs that take longer make one each
 STAY = 2  # the last one, and one before it in case the disk spoils the last

@@ -32,7 +32,8 @@ from numpy.typing import NDArray
 from trainer.checkpoint import Checkpoint, Facts, Place, listing, newest, path_in, read, write
 from trainer.events import CheckpointFailed, CheckpointSaved, Said
 from trainer.failures import CheckpointDamaged
-from trainer.keeper import BEST, Keeper
+from trainer.keeper import Keeper
+from trainer.protocol import BEST
 
 FORKS = multiprocessing.get_context("forkserver")  # imports once, then forks: a process for each call
 FORKS.set_forkserver_preload([__name__, "safetensors.numpy"])

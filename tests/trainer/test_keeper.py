@@ -16,7 +16,8 @@ from tests.trainer.system_calls import is_the, made_at
 from trainer.checkpoint import Checkpoint, Place, listing, newest, path_in, position, read, write
 from trainer.events import CheckpointFailed, CheckpointSaved, Said
 from trainer.failures import FolderUnusable
-from trainer.keeper import BEST, NEXT_BEST, Keeper
+from trainer.keeper import NEXT_BEST, Keeper
+from trainer.protocol import BEST
 
 traced = pytest.mark.skipif(not system_calls.is_possible(), reason="strace is missing or may not attach")
 

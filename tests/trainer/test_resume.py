@@ -16,7 +16,7 @@ from trainer import epoch as epoch_module
 from trainer.checkpoint import listing, path_in, position, read, write
 from trainer.events import CheckpointSaved, EpochEnded, Evidence, Finished, Said, Started, Step
 from trainer.failures import CannotTrain, Stopped
-from trainer.keeper import BEST
+from trainer.protocol import BEST
 from trainer.recipe import Recipe
 from trainer.train import train
 
