@@ -6,10 +6,13 @@ same moment as its row: whoever asks gets the old file or the new one, whole. Mu
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import hashlib
 import os
 import secrets
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path as Place
 from typing import Annotated
 
@@ -19,11 +22,13 @@ from fastapi.responses import FileResponse
 
 from app import files, reports, run_queue, runs, schemas, storage
 from app.models import ENDED, Artifact
-from app.problems import Conflict, InvalidRequest, NotFound, TooLarge
+from app.problems import Conflict, InvalidRequest, NotFound, Problem, TooLarge
 from app.state import Here, State
 from trainer.protocol import CHECKPOINT
 
 MOST_BYTES = 4 * 1024**3  # of one file; a checkpoint of the widest net takes 3.4 GB
+PIECE = 2**20  # bytes written at once
+STALL_S = 60.0
 NAMELESS_S = 14 * 24 * 3600  # how long a file stays that no row leads to
 BINARY = "application/octet-stream"
 
@@ -108,12 +113,11 @@ def sweep(here: State) -> None:
 
     Not at once: after the restore of an older backup, newer files have none, and the restore may be undone.
     """
+    with here.records.read() as session:
+        named = runs.files_named(session)
     for path in (here.settings.data_dir / "runs").glob("*/artifacts/*"):
-        if not path.parent.parent.name.isdecimal():
-            continue
-        with here.records.read() as session:
-            named = {one.sha256 for one in runs.artifacts_of(session, int(path.parent.parent.name))}
-        if path.name.endswith(".part") or (path.name not in named and time.time() - path.stat().st_mtime > NAMELESS_S):
+        is_named = (path.parent.parent.name, path.name) in named
+        if path.name.endswith(".part") or (not is_named and time.time() - path.stat().st_mtime > NAMELESS_S):
             path.unlink(missing_ok=True)
 
 
@@ -123,22 +127,45 @@ def _check_held(here: State, run_id: int, attempt: int) -> None:
 
 
 async def _receive(request: Request, part: Place, sha256: str) -> int:
-    """The body into a file, flushed; answers its size. Raises InvalidRequest where it is not what was promised."""
+    """The body into a file, flushed; answers its size. Raises InvalidRequest where it is not what was promised.
+
+    Files leave the records the room that these need, or a checkpoint would stop every run from being recorded.
+    """
     part.parent.mkdir(parents=True, exist_ok=True)
-    digest, size = hashlib.sha256(), 0
+    digest, size, waiting = hashlib.sha256(), 0, bytearray()
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+
+    def write() -> None:
+        if storage.disk(part.parent).free - len(waiting) < storage.FULL_BYTES:
+            raise OSError(errno.ENOSPC, "what is left is kept for the records")
+        digest.update(waiting)
+        file.write(waiting)
+        waiting.clear()
+
     with os.fdopen(descriptor, "wb") as file:
-        async for chunk in request.stream():
+        chunks = aiter(request.stream())
+        while (chunk := await _next(chunks)) is not None:
             size += len(chunk)
             if size > MOST_BYTES:
                 raise TooLarge(f"the file is larger than {MOST_BYTES // 1024**3} GiB")
-            digest.update(chunk)
-            file.write(chunk)
+            waiting += chunk
+            if len(waiting) >= PIECE:
+                await run_in_threadpool(write)  # a slow disk must not hold up beats and streams
+        await run_in_threadpool(write)
         file.flush()
         await run_in_threadpool(os.fsync, file.fileno())
     if digest.hexdigest() != sha256:
         raise InvalidRequest([("sha256", "is not that of the body: it was cut or changed on its way, send it again")])
     return size
+
+
+async def _next(chunks: AsyncIterator[bytes]) -> bytes | None:
+    """None: the end. Raises Problem where nothing comes any more: a cut network ends no connection by itself."""
+    try:
+        async with asyncio.timeout(STALL_S):
+            return await anext(chunks, None)
+    except TimeoutError:
+        raise Problem(f"nothing of the body has come for {STALL_S:.0f} s: send it again") from None
 
 
 def _take(here: State, artifact: Artifact, part: Place, place: Place) -> schemas.ArtifactShown:

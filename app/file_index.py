@@ -1,11 +1,12 @@
 """The index of the files that workers handed in, as a backup holds it, and whether the disk agrees.
 
-Must not know SQL or HTTP, and changes nothing.
+Must not know SQL or HTTP, and changes no file.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,12 +39,18 @@ def compare(index: list[File], data_dir: Path, *, verify: bool) -> list[str]:
     elif index:
         checked = "their SHA-256 is right" if verify else "their sizes are right; --verify reads them, too"
         lines.append(f"artifacts that are there: all {len(index)}; {checked}")
-    if later := _unnamed(index, data_dir):
+    if later := [path.stat().st_size for path in _unnamed(index, data_dir)]:
         lines.append(
             f"artifacts in {data_dir / 'runs'} that the backup does not name: {len(later)} ({in_bytes(sum(later))}); "
             "they stay for two weeks"
         )
     return lines
+
+
+def keep_unnamed(index: list[File], data_dir: Path) -> None:
+    """From now on, for as long as files without a row are kept: they belong to what was there before the restore."""
+    for path in _unnamed(index, data_dir):
+        os.utime(path)
 
 
 def in_bytes(number: int) -> str:
@@ -66,11 +73,9 @@ def _fault(data_dir: Path, file: File, *, verify: bool) -> str:
     return f"  runs/{file.run}/artifacts/{file.sha256} ({file.name} of run {file.run}) {wrong}" if wrong else ""
 
 
-def _unnamed(index: list[File], data_dir: Path) -> list[int]:
-    """Sizes of the files that the index does not name."""
+def _unnamed(index: list[File], data_dir: Path) -> list[Path]:
+    """The files that the index does not name."""
     named = {(str(file.run), file.sha256) for file in index}
     return [
-        path.stat().st_size
-        for path in (data_dir / "runs").glob("*/artifacts/*")
-        if (path.parent.parent.name, path.name) not in named
+        path for path in (data_dir / "runs").glob("*/artifacts/*") if (path.parent.parent.name, path.name) not in named
     ]

@@ -72,7 +72,9 @@ def write_log(path: Path, offset: int, size: int, text: str) -> int:
     flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW
     file = os.open(path, flags, 0o600)
     try:
-        os.pwrite(file, data, offset)
+        written = 0
+        while written < len(data):  # a disk that is nearly full takes a part
+            written += os.pwrite(file, data[written:], offset + written)
     finally:
         os.close(file)
     return offset + len(data)

@@ -35,8 +35,24 @@ class Leases:
     def grant(self, run: int, attempt: int, seconds: float = LEASE_S) -> None:
         """Let the attempt's holder have it for so long from now."""
         with self._lock:
-            self._kept.pop((run, attempt - 1), None)
+            for held in ((run, attempt - 1), (run, attempt)):
+                self._kept.pop(held, None)
             self._deadlines[run, attempt] = self._clock() + seconds
+
+    def give_back(self, run: int, attempt: int, seconds: float) -> None:
+        """After `lapsed` took it out in vain: a little time, unless the holder has been heard of meanwhile."""
+        with self._lock:
+            self._deadlines.setdefault((run, attempt), self._clock() + seconds)
+
+    def holds(self, run: int, attempt: int) -> bool:
+        """Whether the attempt has a lease."""
+        with self._lock:
+            return (run, attempt) in self._deadlines
+
+    def stood_still(self, seconds: float) -> None:
+        """The app itself did for so long, and heard nobody: that time does not count."""
+        with self._lock:
+            self._deadlines = {held: deadline + seconds for held, deadline in self._deadlines.items()}
 
     def restore(self, held: Iterable[Held]) -> None:
         """At start: give every holder time to find the app again."""

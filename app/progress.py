@@ -55,7 +55,7 @@ def of_step(run: Run, step: Step, recent: Sequence[float]) -> dict[str, Any]:
     left (None: unknown), and the phase in words. `recent`: seconds that the latest epochs took, validation included.
     """
     within = step.step / step.steps_per_epoch if step.steps_per_epoch else 0.0
-    if step.phase == "evaluating":
+    if step.phase in {"evaluating", "saving"}:
         within = 1.0  # its steps are done: validation must not look like going back
     done = min(max(step.epoch - 1, 0) + within, run.epochs)
     if recent:

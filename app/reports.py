@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import exists, func, select
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 
-from app import progress
+from app import ordinary_reports, progress
 from app.models import Artifact, Attempt, Epoch, Run, Status
 from app.run_queue import hold
 from app.runs import brief, epochs_of, hits, tell
@@ -25,11 +25,16 @@ COLUMNS = {column.name for column in Epoch.__table__.columns}
 MOST_EVIDENCE = 20  # measured steps kept of an attempt; a trainer says two
 
 
-def report(session: Session, run_id: int, number: int, first_seq: int, events: Sequence[Event], now: datetime) -> int:
-    """Store what the child said, each event once. Answers the sequence number that is expected next.
+def report(
+    session: Session, run_id: int, number: int, first_seq: int, events: Sequence[Event], now: datetime
+) -> tuple[int, int]:
+    """Store what the child said, each event once. Answers the sequence number that is expected next, and
+    how many bytes of log have arrived.
 
     Events that have arrived before are skipped; after a gap nothing is taken, and the answer says where to go on.
     """
+    if (taken := ordinary_reports.take(session, run_id, number, first_seq, events, now)) is not None:
+        return taken
     run, attempt = hold(session, run_id, number, now)
     for seq, event in enumerate(events, first_seq):
         if seq > attempt.next_seq:
@@ -37,14 +42,13 @@ def report(session: Session, run_id: int, number: int, first_seq: int, events: S
         if seq == attempt.next_seq:
             attempt.next_seq = seq + 1
             _take(session, run, attempt, seq, event, now)
-    return attempt.next_seq
+    return attempt.next_seq, attempt.log_size
 
 
-def grow_log(session: Session, run_id: int, number: int, size: int) -> None:
+def grow_log(session: Session, run_id: int, number: int, before: int, size: int) -> None:
     """Note how many bytes of the attempt's log have arrived, and tell who watches."""
-    attempt = session.get_one(Attempt, (run_id, number))
-    if size > attempt.log_size:
-        attempt.log_size = size
+    if size > before:
+        session.get_one(Attempt, (run_id, number)).log_size = size
         grown = {"run": run_id, "attempt": number, "size": size}
         session.info.setdefault("told", []).append({"id": None, "run": run_id, "event": "log", "data": grown})
 
@@ -89,11 +93,17 @@ def _take(session: Session, run: Run, attempt: Attempt, seq: int, event: Event, 
         if not hits(session.connection().execute(NEW_EPOCH, row)):
             return  # the first one counts: a second must not make the report fail for ever
         progress.after_epoch(run, event)
-        if attempt.number > 1:
+        if _replaces(session, run, event.epoch):
             progress.after_rewrite(run, epochs_of(session, run.id))
         data |= {"attempt": attempt.number, "elapsed_seconds": run.elapsed_seconds}
     data |= {"run": run.id}
     tell(session, run, event.event, data, now, seq=seq)
+
+
+def _replaces(session: Session, run: Run, epoch: int) -> bool:
+    """Whether an earlier attempt of the trail has this epoch or later ones: then the curve does not only grow."""
+    older = (Epoch.run_id == run.id, Epoch.attempt >= run.trail_from, Epoch.attempt < run.attempt, Epoch.epoch >= epoch)
+    return run.attempt > run.trail_from and bool(session.scalar(select(exists().where(*older))))
 
 
 def _recent(session: Session, run_id: int) -> Sequence[float]:

@@ -78,6 +78,7 @@ def restore(
             kept = _keep(database, now)
             for path in (new, Path(lock.name)):
                 _give(path, database if database.exists() else database.parent)
+            file_index.keep_unnamed(look(new, database).files, settings.data_dir)
             _replace(database, new)
         except (pysqlite3.Error, OSError, Problem) as error:
             raise Refusal(f"{file} was not restored, {database} is as it was: {error}") from None

@@ -114,6 +114,11 @@ def artifacts_of(session: Session, run_id: int) -> Sequence[Artifact]:
     return session.scalars(select(Artifact).where(Artifact.run_id == run_id).order_by(Artifact.name)).all()
 
 
+def files_named(session: Session) -> set[tuple[str, str]]:
+    """(run, hash) of all files that any run names."""
+    return {(str(run_id), sha256) for run_id, sha256 in session.execute(select(Artifact.run_id, Artifact.sha256))}
+
+
 def artifact(session: Session, run_id: int, name: str) -> Artifact:
     """One of them, or NotFound."""
     find(session, run_id)

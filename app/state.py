@@ -30,7 +30,7 @@ class State:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 
-def of(request: Request) -> State:
+async def of(request: Request) -> State:
     state: State = request.app.state.pitwall
     return state
 

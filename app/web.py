@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -34,12 +35,13 @@ from app import (
     streams,
     worker_api,
 )
-from app.problems import Problem
+from app.problems import Problem, Trouble
 from app.security import Gate
 from app.state import State
 
 STATIC = Path(__file__).parent.parent / "static"
 SWEEP_S = 0.5  # how often lapsed leases are looked for
+STOOD_STILL_S = 1.0  # later than that, this process did (a paused machine): nobody can have been heard
 
 logger = logging.getLogger(__name__)
 
@@ -58,9 +60,9 @@ def create_app(state: State) -> FastAPI:
     )
     app.state.pitwall = state
     parts = (
+        worker_api,  # first: routes are looked through in this order, and reports come most
         api,
         artifacts,
-        worker_api,
         streams,
         health,
         login_pages,
@@ -78,6 +80,7 @@ def create_app(state: State) -> FastAPI:
     app.add_exception_handler(Problem, answers.of_problem)
     app.add_exception_handler(RequestValidationError, answers.of_validation)
     app.add_exception_handler(HTTPException, answers.of_http)
+    app.add_exception_handler(OSError, answers.of_disk)
     app.add_exception_handler(Exception, answers.of_bug)
     app.add_middleware(Gate, settings=state.settings, tokens=state.tokens, answer=_answer)
     return app
@@ -108,7 +111,10 @@ async def _life(app: FastAPI) -> AsyncIterator[None]:
 async def _sweep(state: State) -> None:
     """Rescue the runs of workers that fell silent, and say which are about to be."""
     while True:
+        began = time.monotonic()
         await asyncio.sleep(SWEEP_S)
+        if (late := time.monotonic() - began - SWEEP_S) > STOOD_STILL_S:
+            state.leases.stood_still(late)
         for run_id, attempt in state.leases.turned_silent():
             state.hub.tell(
                 [{"id": None, "run": run_id, "event": "silent", "data": {"run": run_id, "attempt": attempt}}]
@@ -116,14 +122,18 @@ async def _sweep(state: State) -> None:
         if lapsed := state.leases.lapsed():
             try:
                 await asyncio.to_thread(_rescue, state, lapsed)
-            except Exception:
-                logger.exception("could not rescue %s; trying again", lapsed)
+            except Exception as error:
+                if isinstance(error, Trouble):
+                    logger.warning("could not rescue %s: %s", lapsed, error.detail)
+                else:
+                    logger.exception("could not rescue %s; trying again", lapsed)
                 for held in lapsed:
-                    state.leases.grant(*held, seconds=SWEEP_S)
+                    state.leases.give_back(*held, seconds=SWEEP_S)
 
 
 def _rescue(state: State, lapsed: list[tuple[int, int]]) -> None:
     with state.records.write() as session:
+        lapsed = [held for held in lapsed if not state.leases.holds(*held)]  # heard of while we waited for our turn
         run_queue.rescue(session, lapsed, state.now())
     for run_id, attempt in lapsed:
         logger.warning("run %d: the worker of attempt %d fell silent", run_id, attempt)

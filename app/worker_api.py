@@ -48,11 +48,10 @@ async def report_events(
     """Store what the child said and wrote. Saying it twice is free; after a gap the answer says where to go on."""
 
     def store(session: Session) -> worker_schemas.Reported:
-        next_seq = reports.report(session, run_id, attempt, asked.first_seq, asked.events, here.now())
+        next_seq, before = reports.report(session, run_id, attempt, asked.first_seq, asked.events, here.now())
         path = files.log_path(here.settings.data_dir, run_id, attempt)
-        before = session.get_one(Attempt, (run_id, attempt)).log_size
         log_size = files.write_log(path, asked.log_offset, before, asked.log)
-        reports.grow_log(session, run_id, attempt, log_size)
+        reports.grow_log(session, run_id, attempt, before, log_size)
         return worker_schemas.Reported(next_seq=next_seq, log_size=log_size)
 
     answer = await asyncio.wrap_future(here.records.submit(store))  # many at once share a wait for the disk
@@ -92,7 +91,7 @@ async def _wait_for_run(
     with here.hub.waker() as waker:
         while not await request.is_disconnected():  # a run that is given to nobody would cost it an attempt
             waker.clear()
-            claimed = await run_in_threadpool(_claim, here, who)
+            claimed = await _claim(here, who)
             if claimed is not None:
                 return claimed
             while not waker.is_set():
@@ -105,14 +104,14 @@ async def _wait_for_run(
     return None
 
 
-def _claim(here: State, who: run_queue.WhoClaims) -> worker_schemas.Claimed | None:
-    with here.records.write() as session:
+async def _claim(here: State, who: run_queue.WhoClaims) -> worker_schemas.Claimed | None:
+    def take(session: Session) -> worker_schemas.Claimed | None:
         run_queue.enrol(session, who, here.now())
         run = run_queue.claim(session, who, here.now(), here.leases.is_kept)
         if run is None:
             return None
         resume = run_queue.resume_of(session, run)
-        claimed = worker_schemas.Claimed(
+        return worker_schemas.Claimed(
             run=run.id,
             attempt=run.attempt,
             recipe=run.recipe,
@@ -120,7 +119,10 @@ def _claim(here: State, who: run_queue.WhoClaims) -> worker_schemas.Claimed | No
             trail=run.trail,
             resume=None if resume is None else worker_schemas.ResumeShown.model_validate(resume),
         )
-    here.leases.grant(claimed.run, claimed.attempt)
+
+    claimed = await asyncio.wrap_future(here.records.submit(take))  # a queued run wakes every worker at once
+    if claimed is not None:
+        here.leases.grant(claimed.run, claimed.attempt)
     return claimed
 
 

@@ -47,9 +47,11 @@ def measure(folder: Path) -> list[Figure]:
             keeper.improved(lambda: Checkpoint(facts, engine.weights()))
             keeper.epoch_ended(everything, is_last=False)
             looks.append(time.perf_counter() - began)
-            missed, own = _missed_until(lambda: bool(said))
-            stands.append(looks[-1] + missed)
+            missed, own, took = _missed_until(lambda: bool(said))
             used.append(time.process_time() - cpu - own)
+            ends = time.perf_counter() + took
+            others, _, _ = _missed_until(lambda ends=ends: time.perf_counter() > ends)  # type: ignore[misc]
+            stands.append(looks[-1] + missed - others)
             [event] = said
             assert isinstance(event, CheckpointSaved)
             whole.append(event.seconds)
@@ -66,14 +68,17 @@ def measure(folder: Path) -> list[Figure]:
     ]
 
 
-def _missed_until(is_done: Callable[[], bool]) -> tuple[float, float]:
-    """A thread that wants to go on, as the training's does: seconds that it could not, and its processor time."""
+def _missed_until(is_done: Callable[[], bool]) -> tuple[float, float, float]:
+    """A thread that wants to go on, as the training's does: seconds that it could not (because of the writer, or of
+    other programs on this machine), its processor time, and seconds in all.
+    """
     missed, used, looked = 0.0, time.thread_time(), time.perf_counter()
+    began = looked
     while not is_done():
         now = time.perf_counter()
         missed += max(now - looked - HICCUP_S, 0)
         looked = now
-    return missed, time.thread_time() - used
+    return missed, time.thread_time() - used, looked - began
 
 
 def _milliseconds(seconds: list[float]) -> str:

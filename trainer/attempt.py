@@ -14,13 +14,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from trainer.child import TRAINER, Child
-from trainer.client import Claim, Client, NotYours, Unreachable, Unreadable
+from trainer.client import Claim, Client, Gone, NotYours, Unreachable, Unreadable
 from trainer.exits import ending
 from trainer.memory import oom_kills
-from trainer.protocol import TRIED_AGAIN, Command, Ending
+from trainer.protocol import TRIED_AGAIN, Command, Ending, Outcome
 from trainer.spool import BATCH_EVENTS
 from trainer.uploads import Uploads
 from trainer.watchdog import Watchdog
@@ -32,6 +34,9 @@ BEAT_S = 2.0
 POLL_S = 0.2  # how often the child is looked at
 PATIENCE_S = 10.0  # from asking the child to stop to killing it
 STACKS_S = 1.0  # for a hung child to write where it hangs
+SAVING_PATIENCE_S = 16.0  # the same where it shall make a checkpoint for later
+CANCEL_FILES_S = 3.0  # for handing files in after a cancel
+PAUSE_FILES_S = 60.0  # and after a pause
 DRAIN_S = 25.0  # from being told to stop to leaving the rest to the lease
 RETRY_S = (0.2, 0.5, 1.0, 2.0)  # waits while the app is unreachable; the last one repeats
 
@@ -57,6 +62,8 @@ class AtWork:
         self._asked: Command = "none"
         self._at_once = False
         self._ends_at: float | None = None
+        self._files_end_at: float | None = None
+        self.trouble: str | None = None  # why this worker can do no work at all just now
         self.failure: str | None = None  # as the child named it
 
     def hurry(self) -> None:
@@ -68,8 +75,7 @@ class AtWork:
         claim, heart = self._claim, threading.Thread(target=self._beat, name="heart", daemon=True)
         heart.start()
         try:
-            self._prepare()
-            told, is_delivered = self._train()
+            told, is_delivered = self._worked()
             if self._lost.is_set():
                 logger.warning("run %d, attempt %d: lost to somebody else", claim.run, claim.attempt)
             elif not is_delivered:
@@ -80,17 +86,39 @@ class AtWork:
             self._over.set()
             heart.join()
 
-    def _prepare(self) -> None:
-        """The folder, with the newest checkpoint that can be had: of this disk, or of the app."""
+    def _worked(self) -> tuple[Ending, bool]:
+        """How it ended, and whether all that was said was delivered."""
+        try:
+            if self._prepare():
+                return self._train()
+        except OSError as problem:
+            self.trouble = f"this worker cannot work in {self._workplace.folder.parent}: {problem.strerror or problem}"
+            logger.error("run %d, attempt %d: %s", self._claim.run, self._claim.attempt, self.trouble)
+            return Ending("released", reason=self.trouble), True
+        asked = self._asked
+        outcome: Outcome = "released" if asked == "none" else "paused" if asked == "pause" else "cancelled"
+        return Ending(outcome, reason="it was stopped before it began"), True
+
+    def _prepare(self) -> bool:
+        """The folder, with the newest checkpoint that can be had: of this disk, or of the app.
+
+        However long the app is away: to begin again would be worse. False where this is called off meanwhile.
+        """
         self._workplace.open()
         handed_in = self._claim.handed_in
         if handed_in and (handed_in["epoch"], handed_in["step"]) > self._workplace.stands_at:
             name = f"checkpoint-{handed_in['epoch']:05d}-{handed_in['step']:06d}.safetensors"
+            fetch = partial(self._client.fetch_checkpoint, self._claim, self._workplace.folder / name, self._is_wanted)
             try:
-                self._client.fetch_checkpoint(self._claim, self._workplace.folder / name)
-            except (NotYours, Unreachable, Unreadable, OSError) as problem:
+                if not self._insist(fetch, self._is_wanted):
+                    return False
+            except (Gone, Unreadable) as problem:
                 logger.warning("run %d: the app's checkpoint cannot be had: %s", self._claim.run, problem)
         self._workplace.drop_earlier()
+        return self._is_wanted()
+
+    def _is_wanted(self) -> bool:
+        return not (self._lost.is_set() or self._stopping.is_set() or self._asked != "none")
 
     def _train(self) -> tuple[Ending, bool]:
         """The child from its start to its end: how it ended, and whether all that it said was delivered."""
@@ -141,7 +169,7 @@ class AtWork:
                 child.kill()
             elif self._asked != "none" or self._stopping.is_set():
                 self._left()  # the time begins
-                child.stop(PATIENCE_S)
+                child.stop(PATIENCE_S if self._asked == "cancel" else SAVING_PATIENCE_S)
             elif hang is not None:
                 if time.monotonic() - dumped_at > STACKS_S:
                     child.kill()
@@ -155,7 +183,9 @@ class AtWork:
 
     def _finish(self, told: Ending) -> None:
         claim, name = self._claim, self.failure or told.failure
-        has_all = not self._at_once and self._uploads.finish(self._left)
+        if told.outcome == "failed":
+            told = replace(told, failure=name)
+        has_all = self._uploads.finish(self._left_for_files)
         taken = self._insist(lambda: self._client.finish(claim, told))
         words = told.outcome if taken else f"{told.outcome}, which the app did not take"
         logger.info("run %d, attempt %d: %s (exit code %s)", claim.run, claim.attempt, words, told.exit_code)
@@ -169,6 +199,16 @@ class AtWork:
             return None
         self._ends_at = self._ends_at or time.monotonic() + DRAIN_S
         return 0.0 if self._at_once else max(self._ends_at - time.monotonic(), 0.0)
+
+    def _left_for_files(self) -> float | None:
+        """The same for handing files in: they stay on this disk, so nobody shall wait long who asked for a stop."""
+        if self._at_once or self._asked == "cancel_now" or self._lost.is_set():
+            return 0.0
+        if self._asked == "none":
+            return self._left()
+        limit = CANCEL_FILES_S if self._asked == "cancel" else PAUSE_FILES_S
+        self._files_end_at = self._files_end_at or time.monotonic() + limit
+        return max(min(self._files_end_at - time.monotonic(), limit if (left := self._left()) is None else left), 0.0)
 
     def _beat(self) -> None:
         while not self._over.wait(BEAT_S):
@@ -201,8 +241,9 @@ class AtWork:
             child.spool.delivered(batch, counts=counts)
             at_most = BATCH_EVENTS if counts else at_most
 
-    def _insist(self, deliver: Callable[[], None]) -> bool:
-        """Try until the app has it. False when it is not ours any more, or a stopping worker ran out of time."""
+    def _insist(self, deliver: Callable[[], None], is_wanted: Callable[[], bool] | None = None) -> bool:
+        """Try until the app has it. False when it is not ours any more, or a stopping worker ran out of time, or it is
+        not wanted any more."""
         for attempt in range(sys.maxsize):
             try:
                 deliver()
@@ -212,7 +253,7 @@ class AtWork:
             except Unreachable as problem:
                 if attempt == 0:
                     logger.warning("the app cannot be reached (%s); keeping what the run says", problem)
-                if self._left() == 0:
+                if self._left() == 0 or self._lost.is_set() or (is_wanted is not None and not is_wanted()):
                     return False
                 time.sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
             else:

@@ -6,7 +6,7 @@ An answer, or: `Unreachable` (try again later; nothing is lost), `NotYours` (sto
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -18,6 +18,7 @@ from trainer.spool import Batch
 
 WAIT_S = 20.0  # how long a claim may wait in the app for a run
 CALL_S = 10.0
+FLUSH_S = 120.0  # how long the app may take to bring a file to its disk
 PIECE = 256 * 1024  # bytes of a file sent or received at once
 DENIED = {401, 403}
 UNREADABLE = {400, 413, 415, 422}
@@ -29,6 +30,10 @@ class Unreachable(Exception):
 
 class NotYours(Exception):
     """Another worker holds the run by now, or it is over."""
+
+
+class Gone(Unreachable):
+    """There is no such thing there (any more)."""
 
 
 class Denied(Unreachable):
@@ -84,14 +89,17 @@ class Client:
         self._post("claim", body)
 
     def report(self, claim: Claim, batch: Batch) -> None:
-        """Deliver what the child said. Delivering it twice is free."""
+        """Deliver what the child said. Delivering it twice is free. Raises NotYours where the app lacks what came
+        before: it is not the app that heard it."""
         body = {
             "first_seq": batch.first_seq,
             "events": batch.events,
             "log_offset": batch.log_offset,
             "log": batch.log,
         }
-        self._post(f"{_path(claim)}/report", body)
+        answer = self._post(f"{_path(claim)}/report", body)
+        if answer["next_seq"] < batch.first_seq + len(batch.events):
+            raise NotYours(f"the app has not heard what came before {batch.first_seq}")
 
     def beat(self, claim: Claim) -> Command:
         """Keep the lease; answers what to do."""
@@ -111,10 +119,14 @@ class Client:
             headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
             address = f"{_path(claim)}/artifacts/{name}"
             params = {"sha256": digest, "epoch": epoch, "step": step}
-            self._send("PUT", address, content=_pieces(file), headers=headers, params=params)
+            timeout = httpx2.Timeout(CALL_S, read=FLUSH_S)
+            self._send("PUT", address, content=_pieces(file), headers=headers, params=params, timeout=timeout)
 
-    def fetch_checkpoint(self, claim: Claim, path: Path) -> None:
-        """The checkpoint that the app has, whole, at `path`. Raises Unreadable where it came damaged."""
+    def fetch_checkpoint(self, claim: Claim, path: Path, is_wanted: Callable[[], bool]) -> None:
+        """The checkpoint that the app has, whole, at `path`. Raises Unreadable where it came damaged.
+
+        Gives up (Unreachable) between two pieces once it is not wanted any more.
+        """
         assert claim.handed_in is not None
         digest, part = hashlib.sha256(), path.with_name(f".{path.name}.part")
         try:
@@ -123,14 +135,18 @@ class Client:
                     answer.read()
                     _check(answer, "checkpoint")
                 for piece in answer.iter_bytes(PIECE):
+                    if not is_wanted():
+                        raise Unreachable("called off")
                     digest.update(piece)
                     file.write(piece)
         except httpx2.TransportError as error:
             raise Unreachable(f"{type(error).__name__}: {error}") from None
-        if digest.hexdigest() != claim.handed_in["sha256"]:
-            part.unlink()
-            raise Unreadable("the checkpoint changed on its way")
-        part.rename(path)
+        else:
+            if digest.hexdigest() != claim.handed_in["sha256"]:
+                raise Unreadable("the checkpoint changed on its way")
+            part.rename(path)
+        finally:
+            part.unlink(missing_ok=True)
 
     def close(self) -> None:
         self._http.close()
@@ -155,6 +171,8 @@ def _check(answer: httpx2.Response, path: str) -> None:
         raise Unreadable(what)
     if answer.status_code in DENIED:
         raise Denied(what)
+    if answer.status_code == httpx2.codes.NOT_FOUND:
+        raise Gone(what)
     if answer.status_code >= httpx2.codes.BAD_REQUEST:
         raise Unreachable(what)
 

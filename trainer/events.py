@@ -43,7 +43,7 @@ class Step(Said):
     """Where the run stands, said at least once a second. Shown, never stored."""
 
     event: Literal["step"] = "step"
-    phase: Literal["loading", "compiling", "training", "evaluating"]
+    phase: Literal["loading", "compiling", "training", "evaluating", "saving"]
     epoch: int = 0  # 0 before the first epoch
     step: int = 0  # finished steps of this epoch
     steps_per_epoch: int = 0

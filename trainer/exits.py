@@ -50,11 +50,11 @@ def ending(
         return Ending("cancelled", exit_code)
     if hang is not None:
         return Ending("failed", exit_code, HANG, hang, "The log ends with what each of its threads was doing.")
-    if exit_code == STOPPED or was_killed:  # killed: it did not stop in time, and goes on from its last checkpoint
+    is_deaf = (is_stopping or asked == "pause") and -exit_code in {signal.SIGTERM, signal.SIGINT}  # it just began
+    # killed: it did not stop in time, and goes on from its last checkpoint
+    if exit_code == STOPPED or was_killed or is_deaf:
         words = "it was paused" if asked == "pause" else "its worker was stopped"
         return Ending("paused" if asked == "pause" else "released", exit_code, reason=words)
-    if is_stopping and -exit_code in {signal.SIGTERM, signal.SIGINT}:
-        return Ending("released", exit_code, reason="its worker was stopped")  # it had no time to listen yet
     if ran_out:
         text = "This machine ran out of memory, and the kernel killed a process of the run."
         return Ending("failed", exit_code, OUT_OF_HOST_MEMORY, text, smaller(batch_size))

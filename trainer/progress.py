@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from trainer.events import Said, Step
 
-Phase = Literal["loading", "compiling", "training", "evaluating"]
+Phase = Literal["loading", "compiling", "training", "evaluating", "saving"]
 
 INTERVAL = 0.75  # seconds between two sayings: at least one a second with room to spare
 

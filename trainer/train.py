@@ -123,6 +123,8 @@ def _epochs(run: Experiment, keeper: Keeper, facts: Facts, compile_seconds: floa
         run.place = _after(run.place, row, validated.accuracy)
         if run.place.best_epoch == epoch:
             keeper.improved(lambda: Checkpoint(replace(facts, place=run.place), engine.weights()))
+        if epoch == recipe.epochs:
+            run.progress.phase("saving", epoch, run.steps)
         keeper.epoch_ended(all_of_it, is_last=epoch == recipe.epochs)
 
 

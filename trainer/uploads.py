@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from pathlib import Path
 from threading import Lock, Thread
 
 from trainer.checkpoint import place_of, position
@@ -72,7 +73,7 @@ class Uploads:
                 return True
             at = position(newest)
             try:
-                self._hand_in_best()
+                self._hand_in_best(newest)
                 self._client.put(self._claim, CHECKPOINT, newest, *at)
                 self._done, self._is_told = at, False
             except FileNotFoundError:
@@ -84,15 +85,16 @@ class Uploads:
                 return not isinstance(problem, Unreachable)
             return True
 
-    def _hand_in_best(self) -> None:
+    def _hand_in_best(self, newest: Path) -> None:
+        """If they are the best that the newest checkpoint knows of: older ones may have stayed on this disk."""
         best = self._workplace.folder / BEST
         if not best.exists():
             return
         try:
-            epoch = place_of(best).best_epoch
+            epoch, known = place_of(best).best_epoch, place_of(newest).best_epoch
         except CheckpointDamaged as problem:
             logger.warning("run %d: %s", self._claim.run, problem)
             return
-        if epoch != self._best_epoch:
+        if epoch == known != self._best_epoch:
             self._client.put(self._claim, BEST, best, epoch, 0)
             self._best_epoch = epoch

@@ -15,8 +15,9 @@ from typing import Any
 
 AT_LEAST_S = 60.0
 USUAL_STEPS = 10  # times the usual step, on top of that
-COMPILING_S = 15 * 60.0  # also for the first step after it, in which a device tunes its kernels
+COMPILING_S = 15 * 60.0  # also for the first step after it, in which a device tunes its kernels, and for a slow disk
 LOADING_S = 30 * 60.0  # since the last line of the log: a download says how far it is
+STOOD_STILL_S = 5.0  # between two questions: it is asked several times a second
 REMEMBERED = 50  # steps whose seconds make the usual one
 
 
@@ -27,7 +28,7 @@ class Watchdog:
         self._clock = clock
         self._lock = Lock()
         self._phase, self._stand, self._has_stepped = "loading", (0, 0), False
-        self._moved_at = clock()
+        self._moved_at = self._asked_at = clock()
         self._seconds: deque[float] = deque(maxlen=REMEMBERED)
 
     def hear(self, event: dict[str, Any]) -> None:
@@ -56,7 +57,11 @@ class Watchdog:
     def overdue(self) -> str | None:
         """Why the child counts as hung, or None."""
         with self._lock:
-            silent, limit = self._clock() - self._moved_at, self._limit()
+            now = self._clock()
+            if now - self._asked_at > STOOD_STILL_S:  # the worker itself did, and what was said waits to be heard
+                self._moved_at = min(self._moved_at + now - self._asked_at, now)
+            self._asked_at = now
+            silent, limit = now - self._moved_at, self._limit()
             if silent <= limit:
                 return None
             return f"No progress for {silent:.0f} s while {self._phase} (the limit there was {limit:.0f} s)."
@@ -64,6 +69,6 @@ class Watchdog:
     def _limit(self) -> float:
         if self._phase == "loading":
             return LOADING_S
-        if self._phase == "compiling" or not self._has_stepped:
+        if self._phase in {"compiling", "saving"} or not self._has_stepped:
             return COMPILING_S
         return AT_LEAST_S + USUAL_STEPS * (median(self._seconds) if self._seconds else 0.0)

@@ -17,6 +17,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
@@ -26,11 +27,11 @@ from trainer.client import Claim, Client, Denied, Unreachable, Unreadable
 from trainer.devices import answers, devices, named
 from trainer.parent import die_with
 from trainer.protocol import DEVICE_LOST
-from trainer.workplace import drop_old
+from trainer.workplace import can_write, drop_old
 
 logger = logging.getLogger("pitwall.worker")
 
-DEVICE_S = 5.0  # how often a device that is gone is looked for
+TROUBLE_S = 5.0  # how often a device or a disk that does not work is looked at
 QUIET_TRIES = 4  # some four seconds: the app may just be starting beside us
 BACKENDS = ["tensorflow"]
 
@@ -104,21 +105,23 @@ class Worker:
         try:
             self._at_work.do()
             if self._at_work.failure == DEVICE_LOST:
-                self._wait_for_the_device()
+                trouble = f"{self.device} does not answer any more: reset it, or restart the machine"
+                self._wait_until(lambda: answers(self.device), trouble)
+            if self._at_work.trouble:
+                self._wait_until(lambda: can_write(self._data_dir / "work"), self._at_work.trouble)
         finally:
             self._at_work = None
 
-    def _wait_for_the_device(self) -> None:
-        """A card that fell off its bus comes back by a reset or a reboot, which are not ours to do: say so and wait."""
+    def _wait_until(self, works: Callable[[], bool], trouble: str) -> None:
+        """A card that fell off its bus and a disk that is full are not ours to mend: say so, take no runs, and wait."""
         for turn in range(sys.maxsize):
-            if answers(self.device) or self._stopping.is_set():
+            if works() or self._stopping.is_set():
                 return
-            trouble = f"{self.device} does not answer any more: reset it, or restart the machine"
             if turn == 0:
                 logger.error("%s; taking no runs until then", trouble)
             with contextlib.suppress(Unreachable, Unreadable):
                 self._client.complain(self.name, self.device, BACKENDS, trouble)
-            self._stopping.wait(DEVICE_S)
+            self._stopping.wait(TROUBLE_S)
 
 
 def _environment(device: str) -> dict[str, str]:

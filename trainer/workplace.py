@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import time
 from pathlib import Path
 
 from trainer.checkpoint import listing, position
 
+ROOM_BYTES = 8 * 2**20
 KEPT_S = 14 * 24 * 3600  # a trail that nobody touched for so long is given up
 
 
@@ -59,8 +61,20 @@ class Workplace:
 def drop_old(work: Path) -> None:
     """Free trails that nobody will come back to: their runs were deleted, or went on elsewhere."""
     for path in work.glob("*-*/"):
-        if time.time() - path.stat().st_mtime > KEPT_S:
+        touched = max(one.stat().st_mtime for one in (path, *path.glob("*"), *path.glob("*/*")))
+        if time.time() - touched > KEPT_S:
             shutil.rmtree(path, ignore_errors=True)
+
+
+def can_write(work: Path) -> bool:
+    """Whether a run could begin here: there is room for a checkpoint, and the disk takes it."""
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=work) as file:
+            os.posix_fallocate(file.fileno(), 0, ROOM_BYTES)
+    except OSError:
+        return False
+    return True
 
 
 def _number(path: Path) -> int:

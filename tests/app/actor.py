@@ -56,7 +56,7 @@ def keep_checkpoints(epochs: int) -> None:
           file=sys.stderr, flush=True)  # fmt: skip
     for number in range(first + 1, epochs + 1):
         epoch(number)
-        (folder() / f"checkpoint-{number:05d}-000000.safetensors").write_bytes(b"after epoch %d" % number)
+        (folder() / f"checkpoint-{number:05d}-000000.safetensors").write_bytes(weights(number))
         (folder() / "best.safetensors").write_bytes(weights(number))
         say("checkpoint", epoch=number)
         time.sleep(0.05)

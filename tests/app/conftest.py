@@ -41,5 +41,6 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker behaves the same, sooner."""
     monkeypatch.setattr(trainer.attempt, "BEAT_S", 0.1)
     monkeypatch.setattr(trainer.attempt, "PATIENCE_S", 0.4)
+    monkeypatch.setattr(trainer.attempt, "SAVING_PATIENCE_S", 0.4)
     monkeypatch.setattr(trainer.attempt, "STACKS_S", 0.2)
     monkeypatch.setattr(trainer.attempt, "DRAIN_S", 2.0)

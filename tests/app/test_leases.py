@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.leases import LEASE_S, PRESENT_S, RESTART_GRACE_S, Leases
+from app.leases import KEPT_S, LEASE_S, PRESENT_S, RESTART_GRACE_S, Leases
 from tests.app.cast import Clock
 
 
@@ -116,3 +116,52 @@ def test_a_clock_that_begins_at_zero_shows_nobody(clock: Clock):
     clock.seconds = 0.0
 
     assert not Leases(clock).present("ada")
+
+
+def test_time_in_which_the_app_itself_stood_still_does_not_count(leases: Leases, clock: Clock):
+    leases.grant(1, 1)
+    clock.seconds += 60
+    leases.stood_still(59.5)
+
+    assert leases.lapsed() == []
+    clock.seconds += LEASE_S
+    assert leases.lapsed() == [(1, 1)]
+
+
+def test_a_rescue_in_vain_does_not_shorten_a_lease_that_was_renewed_meanwhile(leases: Leases, clock: Clock):
+    leases.grant(1, 1)
+    leases.grant(2, 1)
+    clock.seconds += LEASE_S + 1
+    assert leases.lapsed() == [(1, 1), (2, 1)]
+    leases.grant(1, 1)
+    for held in ((1, 1), (2, 1)):
+        leases.give_back(*held, seconds=0.5)
+
+    assert leases.holds(1, 1)
+    clock.seconds += 1
+    assert leases.lapsed() == [(2, 1)]
+
+
+def test_a_run_is_kept_from_when_somebody_else_asks_and_once_only(leases: Leases, clock: Clock):
+    assert leases.is_kept(1, 1)
+    assert leases.keeps_any
+    clock.seconds += KEPT_S - 0.1
+    assert leases.is_kept(1, 1)
+    clock.seconds += 0.2
+    assert not leases.is_kept(1, 1)
+    clock.seconds += 3600
+    assert not leases.is_kept(1, 1)
+    assert not leases.keeps_any
+    leases.grant(1, 2)
+    assert leases.is_kept(1, 2)  # of its next attempt
+
+
+def test_a_holder_is_silent_after_three_beats_and_that_is_told_once_each_way(leases: Leases, clock: Clock):
+    leases.grant(1, 1)
+    assert (leases.is_silent(1, 1), leases.turned_silent()) == (False, [])
+    clock.seconds += PRESENT_S + 0.1
+    assert leases.is_silent(1, 1)
+    assert leases.turned_silent() == [(1, 1)]
+    assert leases.turned_silent() == []
+    leases.grant(1, 1)
+    assert leases.turned_silent() == [(1, 1)]

@@ -14,10 +14,13 @@ import pytest
 import trainer.attempt
 import trainer.watchdog
 import trainer.worker
+from app import runs
 from app.leases import KEPT_S
 from tests.app.cast import Hand, Site, launch, until
 from tests.app.worker_stage import Cast, epochs_of, is_alive, pid_of, run_of
-from trainer.client import Client
+from trainer.client import Claim, Client, Unreachable
+from trainer.uploads import Uploads
+from trainer.workplace import Workplace
 
 pytestmark = pytest.mark.usefixtures("short_waits")
 
@@ -26,6 +29,11 @@ MANY = 400  # epochs: more than any test waits for
 
 def files_of(http: httpx2.Client, run_id: int) -> dict[str, int]:
     return {one["name"]: one["epoch"] for one in http.get(f"/api/v1/runs/{run_id}/artifacts").json()}
+
+
+def trail_of(site: Site, run_id: int) -> str:
+    with site.state.records.read() as session:
+        return runs.find(session, run_id).trail
 
 
 def log_of(http: httpx2.Client, run_id: int) -> str:
@@ -147,7 +155,7 @@ def test_a_worker_whose_device_is_gone_says_so_and_takes_no_run_until_it_is_back
     site: Site, http: httpx2.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     gone = [True]
-    monkeypatch.setattr(trainer.worker, "DEVICE_S", 0.1)
+    monkeypatch.setattr(trainer.worker, "TROUBLE_S", 0.1)
     monkeypatch.setattr(trainer.worker, "answers", lambda device: not gone)
     run_id = launch(site.state)
     cast = Cast(site, tmp_path, "no device").start()
@@ -159,6 +167,86 @@ def test_a_worker_whose_device_is_gone_says_so_and_takes_no_run_until_it_is_back
     cast.join()
     Hand(http, site.state).claim()
     assert http.get("/api/v1/workers").json()[0]["trouble"] is None
+
+
+def test_an_app_that_is_away_while_a_checkpoint_is_fetched_does_not_send_the_run_back_to_its_beginning(
+    site: Site, http: httpx2.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    run_id = launch(site.state, {"epochs": MANY})
+    cast = Cast(site, tmp_path / "ada", "careful").start()
+    starts(http, run_id)
+    cast.worker.stop()
+    cast.join()
+    stood = run_of(http, run_id)["last_epoch"]
+
+    tries: list[int] = []
+    fetch = Client.fetch_checkpoint
+
+    def flaky(client: Client, *arguments: Any) -> None:
+        tries.append(1)
+        if len(tries) < 3:
+            raise Unreachable("the app restarts")
+        fetch(client, *arguments)
+
+    monkeypatch.setattr(Client, "fetch_checkpoint", flaky)
+    other = Cast(site, tmp_path / "bob", "careful").start()
+    until(lambda: run_of(http, run_id)["last_epoch"] > stood)
+    other.worker.stop()
+    other.join()
+
+    assert len(tries) == 3
+    assert f"goes on after {stood}" in log_of(http, run_id)
+
+
+def test_older_best_weights_on_a_worker_s_disk_do_not_replace_newer_ones(
+    site: Site, http: httpx2.Client, tmp_path: Path
+):
+    run_id = launch(site.state, {"epochs": MANY})
+    cast = Cast(site, tmp_path / "ada", "careful").start()
+    starts(http, run_id)
+    cast.worker.stop()
+    cast.join()
+    for path in (tmp_path / "ada" / "work").glob("*/1/best.safetensors"):
+        old = path.read_bytes()
+    cast = Cast(site, tmp_path / "bob", "careful").start()
+    best = files_of(http, run_id)["best.safetensors"]
+    until(lambda: run_of(http, run_id)["last_epoch"] > best + 2)
+    cast.worker.stop()
+    cast.join()
+    newer = files_of(http, run_id)["best.safetensors"]
+    assert newer > best
+
+    work = Workplace(tmp_path / "ada" / "work", run_id, trail_of(site, run_id), 1)
+    assert (work.folder / "best.safetensors").read_bytes() == old
+    hand = Hand(http, site.state)
+    assert hand.claim()
+    client = Client(site.url, site.state.tokens.worker)
+    claim = Claim(run_id, hand.attempt, {}, "", None, None)
+    stale = Workplace(tmp_path / "ada" / "work", run_id, trail_of(site, run_id), 1)
+    (stale.folder / f"checkpoint-{newer:05d}-000000.safetensors").write_bytes(
+        next((tmp_path / "bob").glob(f"work/*/2/checkpoint-{newer:05d}-*")).read_bytes()
+    )
+    assert Uploads(client, claim, stale).finish(lambda: None)
+    client.close()
+    assert files_of(http, run_id)["best.safetensors"] == newer
+
+
+def test_a_worker_that_cannot_write_hands_its_run_back_and_takes_none_until_it_can(
+    site: Site, http: httpx2.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(trainer.worker, "TROUBLE_S", 0.1)
+    (tmp_path / "work").write_text("a file where its folder should be")
+    run_id = launch(site.state)
+    cast = Cast(site, tmp_path, "good").start()
+
+    until(lambda: any(one["trouble"] for one in http.get("/api/v1/workers").json()))
+    run = run_of(http, run_id)
+    assert (run["status"], run["attempts"][0]["outcome"]) == ("queued", "released")
+    assert "cannot work in" in run["attempts"][0]["reason"]
+    (tmp_path / "work").unlink()
+    cast.join()
+    Cast(site, tmp_path, "good").start().join()
+    assert run_of(http, run_id)["status"] == "succeeded"
 
 
 def test_cancelling_twice_kills_at_once(
@@ -180,7 +268,7 @@ def test_cancelling_twice_kills_at_once(
 def test_a_worker_that_is_told_twice_to_stop_does_not_wait(
     site: Site, http: httpx2.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(trainer.attempt, "PATIENCE_S", 60)
+    monkeypatch.setattr(trainer.attempt, "SAVING_PATIENCE_S", 60)
     run_id = launch(site.state)
     cast = Cast(site, tmp_path, "deaf").start()
     pid_of(http, run_id)

@@ -35,6 +35,8 @@ def test_what_has_finished_has_succeeded_whatever_was_asked_meanwhile(asked: str
         (-9, {"asked": "pause", "was_killed": True}, "paused", None),
         (-9, {"is_stopping": True, "was_killed": True}, "released", None),
         (-15, {"is_stopping": True}, "released", None),
+        (-15, {"asked": "pause"}, "paused", None),
+        (-15, {}, "failed", "killed"),
         (-9, {"hang": "No progress for 90 s.", "was_killed": True}, "failed", "hang"),
         (-9, {}, "failed", "killed"),
         (-11, {}, "failed", "killed"),

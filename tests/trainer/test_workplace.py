@@ -72,8 +72,10 @@ def test_a_trail_that_nobody_touched_for_long_is_given_up(tmp_path: Path):
     for one in (old, new):
         one.open()
     long_ago = time.time() - KEPT_S - 60
-    os.utime(old.folder.parent, (long_ago, long_ago))
+    for path in (old.folder, old.folder.parent):
+        os.utime(path, (long_ago, long_ago))
 
+    os.utime(new.folder.parent, (long_ago, long_ago))  # its child still writes into the folder below
     drop_old(tmp_path / "work")
 
     assert (old.folder.exists(), new.folder.exists()) == (False, True)
