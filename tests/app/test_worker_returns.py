@@ -6,7 +6,6 @@ import os
 import signal
 import time
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import pytest
@@ -14,35 +13,12 @@ import pytest
 import trainer.attempt
 import trainer.watchdog
 import trainer.worker
-from app import runs
-from app.leases import KEPT_S
 from tests.app.cast import Hand, Site, launch, until
-from tests.app.worker_stage import Cast, epochs_of, is_alive, pid_of, run_of
-from trainer.client import Claim, Client, Unreachable
-from trainer.uploads import Uploads
-from trainer.workplace import Workplace
+from tests.app.worker_stage import Cast, epochs_of, files_of, is_alive, log_of, pid_of, run_of, starts
 
 pytestmark = pytest.mark.usefixtures("short_waits")
 
 MANY = 400  # epochs: more than any test waits for
-
-
-def files_of(http: httpx2.Client, run_id: int) -> dict[str, int]:
-    return {one["name"]: one["epoch"] for one in http.get(f"/api/v1/runs/{run_id}/artifacts").json()}
-
-
-def trail_of(site: Site, run_id: int) -> str:
-    with site.state.records.read() as session:
-        return runs.find(session, run_id).trail
-
-
-def log_of(http: httpx2.Client, run_id: int) -> str:
-    return http.get(f"/api/v1/runs/{run_id}/log").text
-
-
-def starts(http: httpx2.Client, run_id: int) -> dict[str, Any]:
-    until(lambda: run_of(http, run_id)["last_epoch"] >= 3)
-    return run_of(http, run_id)
 
 
 def test_a_paused_run_frees_its_worker_and_goes_on_from_where_it_stopped(
@@ -84,60 +60,6 @@ def test_a_killed_child_s_run_goes_on_from_its_checkpoint_by_itself(site: Site, 
     assert not list((tmp_path / "work").iterdir())  # the app has all of it
 
 
-def test_another_worker_goes_on_from_what_was_handed_in(site: Site, http: httpx2.Client, tmp_path: Path):
-    run_id = launch(site.state, {"epochs": MANY})
-    cast = Cast(site, tmp_path / "ada", "careful").start()
-    starts(http, run_id)
-    cast.worker.stop()
-    cast.join()
-    stood = run_of(http, run_id)
-    assert (stood["status"], stood["attempts"][0]["outcome"], stood["kept_for"]) == ("queued", "released", None)
-
-    other = Cast(site, tmp_path / "bob", "careful")
-    other.worker.name = "bob"
-    other.start()
-    until(lambda: run_of(http, run_id)["last_epoch"] > stood["last_epoch"])
-    other.worker.stop()
-    other.join()
-    assert f"goes on after {stood['last_epoch']}" in log_of(http, run_id)
-    assert [one["worker"] for one in run_of(http, run_id)["attempts"]] == ["ada", "bob"]
-
-
-def test_a_run_is_kept_for_the_worker_with_its_newest_checkpoint_but_not_for_ever(
-    site: Site, http: httpx2.Client, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr("app.leases.KEPT_S", 2.0)
-    run_id = launch(site.state)
-    hand = Hand(http, site.state)
-    assert hand.claim()
-    hand.say({"event": "checkpoint", "epoch": 1})
-    hand.finish("released")
-
-    other = Hand(http, site.state, "bob")
-    assert not other.claim()
-    asked = time.monotonic()
-    client = Client(site.url, site.state.tokens.worker)
-    claim = client.claim("bob", "cpu", ["tensorflow"], wait_s=10)
-    client.close()
-    assert claim is not None
-    assert (claim.run, claim.attempt) == (run_id, 2)
-    assert 1.0 < time.monotonic() - asked < 6.0
-    assert KEPT_S == 15.0
-
-
-def test_checkpoints_are_handed_in_now_and_then_while_a_run_trains(
-    site: Site, http: httpx2.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr("trainer.uploads.EVERY_S", 0.3)
-    run_id = launch(site.state, {"epochs": MANY})
-    cast = Cast(site, tmp_path, "careful").start()
-    first = until(lambda: files_of(http, run_id).get("checkpoint.safetensors"))
-    until(lambda: files_of(http, run_id)["checkpoint.safetensors"] > first)
-    assert run_of(http, run_id)["status"] == "running"
-    cast.worker.stop()
-    cast.join()
-
-
 def test_a_hung_child_says_where_it_hangs_is_killed_and_its_run_goes_on(
     site: Site, http: httpx2.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -167,68 +89,6 @@ def test_a_worker_whose_device_is_gone_says_so_and_takes_no_run_until_it_is_back
     cast.join()
     Hand(http, site.state).claim()
     assert http.get("/api/v1/workers").json()[0]["trouble"] is None
-
-
-def test_an_app_that_is_away_while_a_checkpoint_is_fetched_does_not_send_the_run_back_to_its_beginning(
-    site: Site, http: httpx2.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    run_id = launch(site.state, {"epochs": MANY})
-    cast = Cast(site, tmp_path / "ada", "careful").start()
-    starts(http, run_id)
-    cast.worker.stop()
-    cast.join()
-    stood = run_of(http, run_id)["last_epoch"]
-
-    tries: list[int] = []
-    fetch = Client.fetch_checkpoint
-
-    def flaky(client: Client, *arguments: Any) -> None:
-        tries.append(1)
-        if len(tries) < 3:
-            raise Unreachable("the app restarts")
-        fetch(client, *arguments)
-
-    monkeypatch.setattr(Client, "fetch_checkpoint", flaky)
-    other = Cast(site, tmp_path / "bob", "careful").start()
-    until(lambda: run_of(http, run_id)["last_epoch"] > stood)
-    other.worker.stop()
-    other.join()
-
-    assert len(tries) == 3
-    assert f"goes on after {stood}" in log_of(http, run_id)
-
-
-def test_older_best_weights_on_a_worker_s_disk_do_not_replace_newer_ones(
-    site: Site, http: httpx2.Client, tmp_path: Path
-):
-    run_id = launch(site.state, {"epochs": MANY})
-    cast = Cast(site, tmp_path / "ada", "careful").start()
-    starts(http, run_id)
-    cast.worker.stop()
-    cast.join()
-    for path in (tmp_path / "ada" / "work").glob("*/1/best.safetensors"):
-        old = path.read_bytes()
-    cast = Cast(site, tmp_path / "bob", "careful").start()
-    best = files_of(http, run_id)["best.safetensors"]
-    until(lambda: run_of(http, run_id)["last_epoch"] > best + 2)
-    cast.worker.stop()
-    cast.join()
-    newer = files_of(http, run_id)["best.safetensors"]
-    assert newer > best
-
-    work = Workplace(tmp_path / "ada" / "work", run_id, trail_of(site, run_id), 1)
-    assert (work.folder / "best.safetensors").read_bytes() == old
-    hand = Hand(http, site.state)
-    assert hand.claim()
-    client = Client(site.url, site.state.tokens.worker)
-    claim = Claim(run_id, hand.attempt, {}, "", None, None)
-    stale = Workplace(tmp_path / "ada" / "work", run_id, trail_of(site, run_id), 1)
-    (stale.folder / f"checkpoint-{newer:05d}-000000.safetensors").write_bytes(
-        next((tmp_path / "bob").glob(f"work/*/2/checkpoint-{newer:05d}-*")).read_bytes()
-    )
-    assert Uploads(client, claim, stale).finish(lambda: None)
-    client.close()
-    assert files_of(http, run_id)["best.safetensors"] == newer
 
 
 def test_a_worker_that_cannot_write_hands_its_run_back_and_takes_none_until_it_can(

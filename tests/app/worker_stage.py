@@ -66,3 +66,17 @@ def pid_of(http: httpx2.Client, run_id: int) -> int:
         return attempts and attempts[-1]["started"]
 
     return int(until(said)["environment"]["pid"])
+
+
+def files_of(http: httpx2.Client, run_id: int) -> dict[str, int]:
+    return {one["name"]: one["epoch"] for one in http.get(f"/api/v1/runs/{run_id}/artifacts").json()}
+
+
+def log_of(http: httpx2.Client, run_id: int) -> str:
+    return http.get(f"/api/v1/runs/{run_id}/log").text
+
+
+def starts(http: httpx2.Client, run_id: int) -> dict[str, Any]:
+    """The run, once three of its epochs are there."""
+    until(lambda: run_of(http, run_id)["last_epoch"] >= 3)
+    return run_of(http, run_id)
