@@ -165,9 +165,8 @@ class Keeper:
         checkpoint.forget(waiting)
         with suppress(CheckpointDamaged):
             epoch = checkpoint.place_of(self._folder / BEST).best_epoch
-            if found is not None and epoch == found.facts.place.best_epoch:
-                return
-        checkpoint.forget(self._folder / BEST)  # of other epochs than the run goes on from
+            if found is None or epoch != found.facts.place.best_epoch:
+                checkpoint.forget(self._folder / BEST)  # of other epochs than the run goes on from
 
 
 def _taken(folder: Path) -> int:
