@@ -63,7 +63,7 @@ class Watched:
             self.wrong.append(f"console {message.type}: {message.text} {message.location}")
 
     def _failed(self, request: Request) -> None:
-        # a stream, a preview or a piece of a page that is left by a button is cut by the browser itself: no failure of ours
+        # a stream or a piece of a page that is left by a button is cut by the browser itself: no failure of ours
         is_cut = "/events" in request.url or request.resource_type == "fetch"
         left = is_cut and request.failure == "net::ERR_ABORTED"
         if not left and not self.forgive:
