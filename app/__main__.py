@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import signal
 import socket
@@ -32,6 +33,7 @@ from trainer.parent import die_with
 
 logger = logging.getLogger("pitwall")
 
+GARBAGE = 20_000  # new objects between two looks for unreachable ones; Python's own 700 is for small programs
 DRAIN_S = 3  # how long open requests may take to end after a stop
 
 
@@ -73,6 +75,9 @@ def serve(settings: Settings) -> None:
             timeout_graceful_shutdown=DRAIN_S,
             server_header=False,
         )
+        gc.collect()
+        gc.freeze()  # what is here now stays: it need not be looked through for garbage again and again
+        gc.set_threshold(GARBAGE)
         # uvicorn sends itself the signal once more at its end: leave by an exception, so that the records are closed
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: sys.exit(0))
