@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
 
 import psutil
 from playwright.sync_api import sync_playwright
 
+from benchmarks.epochs import epoch_of
 from benchmarks.figures import Figure, median, percentile
 from tests import chromium
 from tests.e2e.conftest import FLAGS
@@ -66,7 +66,7 @@ def _drawn(folder: Path) -> list[float]:
             sent = {}
             for epoch in range(1, EPOCHS + 1):
                 sent[epoch] = time.time()
-                client.report(claim, Batch(epoch - 1, [_epoch(epoch)], 0, ""))
+                client.report(claim, Batch(epoch - 1, [epoch_of(epoch)], 0, ""))
                 time.sleep(EVERY_S)
             until(lambda: page.evaluate("window.seen").get(str(EPOCHS)), 20, "the last epoch is drawn")
             seen = page.evaluate("window.seen")
@@ -99,17 +99,3 @@ def _started(folder: Path) -> list[float]:
         return waits
     finally:
         site.close()
-
-
-def _epoch(epoch: int) -> dict[str, Any]:
-    share = epoch / (epoch + 10)
-    return {
-        "event": "epoch",
-        "epoch": epoch,
-        "train_loss": 1 - share,
-        "train_accuracy": share,
-        "val_loss": 1 - share,
-        "val_accuracy": share,
-        "learning_rate": 0.1,
-        "seconds": 1.0,
-    }

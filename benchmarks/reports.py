@@ -20,6 +20,7 @@ from typing import Any
 
 import psutil
 
+from benchmarks.epochs import epoch_of
 from benchmarks.figures import Figure, percentile
 from tests.e2e.processes import ROOT, Site, until
 from trainer.client import Client
@@ -175,7 +176,7 @@ class _Worker(asyncio.Protocol):
         if time.perf_counter() >= self._ends:
             self._line.close()
             return
-        body = json.dumps({"first_seq": self._seq, "events": [_epoch(self._seq + 1)], "log_offset": 0, "log": ""})
+        body = json.dumps({"first_seq": self._seq, "events": [epoch_of(self._seq + 1)], "log_offset": 0, "log": ""})
         self._got, self._sent_at = b"", time.perf_counter()
         self._line.write(f"{self._head}{len(body)}\r\n\r\n{body}".encode())
 
@@ -189,21 +190,3 @@ async def _send_all(asked: dict[str, Any]) -> None:
         workers.append(worker)
     await asyncio.gather(*(worker.over for worker in workers))
     print(json.dumps(vars(said)))
-
-
-def _epoch(epoch: int) -> dict[str, Any]:
-    share = epoch / (epoch + 10)
-    return {
-        "event": "epoch",
-        "epoch": epoch,
-        "train_loss": 1 - share,
-        "train_accuracy": share,
-        "val_loss": 1 - share,
-        "val_accuracy": share,
-        "learning_rate": 0.1,
-        "seconds": 1.0,
-    }
-
-
-if __name__ == "__main__":
-    asyncio.run(_send_all(json.loads(sys.argv[1])))

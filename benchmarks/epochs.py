@@ -1,0 +1,23 @@
+"""What a trainer says of an epoch, made up: the benchmarks of the app need no training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def epoch_of(epoch: int) -> dict[str, Any]:
+    share = epoch / (epoch + 10)
+    return {
+        "event": "epoch",
+        "epoch": epoch,
+        "train_loss": 1 - share,
+        "train_accuracy": share,
+        "val_loss": 1 - share,
+        "val_accuracy": share,
+        "learning_rate": 0.1,
+        "seconds": 1.0,
+    }
+
+
+if __name__ == "__main__":
+    asyncio.run(_send_all(json.loads(sys.argv[1])))
