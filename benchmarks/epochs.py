@@ -17,7 +17,3 @@ def epoch_of(epoch: int) -> dict[str, Any]:
         "learning_rate": 0.1,
         "seconds": 1.0,
     }
-
-
-if __name__ == "__main__":
-    asyncio.run(_send_all(json.loads(sys.argv[1])))

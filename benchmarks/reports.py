@@ -190,3 +190,7 @@ async def _send_all(asked: dict[str, Any]) -> None:
         workers.append(worker)
     await asyncio.gather(*(worker.over for worker in workers))
     print(json.dumps(vars(said)))
+
+
+if __name__ == "__main__":
+    asyncio.run(_send_all(json.loads(sys.argv[1])))
