@@ -1,6 +1,7 @@
 """`python -m tests.chaos [--long]`: everything that can go wrong, done on purpose, and a table of what held.
 
-Each scenario is a process of its own, several at once; they mostly wait. Exit code 1 where anything did not hold.
+Each scenario is a process of its own, several at once; they mostly wait. One that held but for its seconds, which the
+others may have cost it, is played once more alone. Exit code 1 where anything did not hold.
 `--seed` repeats the randomness (not the timing); `--only storm,verbs` plays some; `--keep` leaves the folders.
 """
 
@@ -39,6 +40,7 @@ class Playing:
     folder: Path
     process: subprocess.Popen[bytes]
     started_at: float
+    is_alone: bool  # nothing else beside it
 
     @property
     def rows(self) -> Path:
@@ -61,15 +63,18 @@ class Show:
     def __init__(self, arguments: argparse.Namespace, root: Path) -> None:
         self._arguments, self._root = arguments, root
         self._under_way: list[Playing] = []
+        self._slow: list[Scenario] = []  # to be played once more
         self._done: dict[str, list[Row]] = {}
-        self.failed: list[str] = []
+        self.failed: list[Path] = []  # the stories of what did not hold
 
     def run(self, scenarios: list[Scenario]) -> list[Row]:
         waiting = list(scenarios)
         try:
-            while waiting or self._under_way:
+            while waiting or self._slow or self._under_way:
                 if waiting and len(self._under_way) < self._arguments.at_once:
                     self._under_way.append(self._begin(waiting.pop(0)))
+                elif self._slow and not self._under_way:
+                    self._under_way.append(self._begin(self._slow.pop(0), is_alone=True))
                 for one in list(self._under_way):
                     self._look(one)
                 time.sleep(0.1)
@@ -78,8 +83,8 @@ class Show:
                 one.end()
         return [row for scenario in scenarios for row in self._done[scenario.name]]
 
-    def _begin(self, scenario: Scenario) -> Playing:
-        folder = self._root / scenario.name
+    def _begin(self, scenario: Scenario, *, is_alone: bool = False) -> Playing:
+        folder = self._root / (f"{scenario.name}-alone" if is_alone else scenario.name)
         folder.mkdir()
         asked = self._arguments
         more = ["--long", "--minutes", str(asked.minutes)] if asked.long else []
@@ -93,7 +98,7 @@ class Show:
                 stderr=story,
                 start_new_session=True,  # Ctrl-C reaches us alone
             )
-        return Playing(scenario, folder, process, time.monotonic())
+        return Playing(scenario, folder, process, time.monotonic(), is_alone)
 
     def _look(self, one: Playing) -> None:
         passed = time.monotonic() - one.started_at
@@ -110,13 +115,16 @@ class Show:
         elif code:
             rows.append(Row(one.scenario.name, f"ended with exit code {code}", "played to its end", holds=False))
         self._done[one.scenario.name] = rows
-        told = "held" if not any(row.holds is False for row in rows) else "FAILED"
+        failed = [row for row in rows if row.holds is False]
+        told = "FAILED" if failed else "held"
+        if failed and all(row.is_time for row in failed) and not one.is_alone:
+            self._slow.append(one.scenario)
+            told = "SLOW"
         used = (one.folder / "cpu.txt").read_text() if (one.folder / "cpu.txt").exists() else "?"
         line = f"{one.scenario.name:12} {told:7} {passed:6.1f} s, {used:>3} s of processors"
         print(line, file=sys.stderr, flush=True)
         if told == "FAILED":
-            self.failed.append(one.scenario.name)
-            print((one.folder / "story.txt").read_text(errors="replace")[-8000:], file=sys.stderr, flush=True)
+            self.failed.append(one.folder / "story.txt")
 
 
 def main() -> int:
@@ -146,8 +154,10 @@ def main() -> int:
     skipped, passed = sum(row.holds is None for row in rows), time.monotonic() - began
     held = f"{len(rows) - len(failed) - skipped} of {len(rows)} held" + (f", {skipped} skipped" if skipped else "")
     print(f"\n{held}, in {passed:.0f} s, seed {arguments.seed}")
+    for story in show.failed:  # last: where only the end of a long output is kept, it is there
+        print(f"\n{story}:\n{story.read_text(errors='replace')[-2500:]}")
     if failed:
-        print(f"What happened is in {root} and above.")
+        print("\n" + "\n".join(row.line() for row in failed))
     return 1 if failed else 0
 
 

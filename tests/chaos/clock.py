@@ -39,7 +39,7 @@ def clock(stage: Stage) -> Iterator[Row]:
     workers[world.run(last)["attempts"][-1]["worker"]].kill()
     seconds = eventually(lambda: world.run(last)["attempts"][0]["outcome"] == "lost", 30)
     yield Row("… a day back, a worker is killed: its lease lapses", "never" if seconds is None else
-              f"after {seconds:.1f} s", "≤ 12 s", seconds is not None and seconds <= 12)  # fmt: skip
+              f"after {seconds:.1f} s", "≤ 12 s", seconds is not None and seconds <= 12, is_time=True)  # fmt: skip
     world.verb(last, "cancel")
     world.close()
     records = Records(world.data_dir)

@@ -48,12 +48,16 @@ def _killed(
 ) -> subprocess.Popen[bytes]:
     """Kill so often, each time somewhere after a new checkpoint; answers the worker that is there at the end."""
     reached = 0
+
+    def goes_on() -> bool:
+        return _saved(world, run_id) > reached or _is_over(world, run_id)
+
     for number in range(count):
-        until(lambda reached=reached: _saved(world, run_id) > reached, 120, "a new checkpoint", every=0.1)  # type: ignore[misc]
+        until(goes_on, 120, "a new checkpoint", every=0.1)
         time.sleep(stage.random.uniform(0, EPOCH_S))
         reached = _saved(world, run_id)
         child = world.child_of(worker)
-        if child is None:
+        if child is None or _is_over(world, run_id):
             break  # it was faster
         if number % 2:
             worker.kill()
@@ -63,6 +67,10 @@ def _killed(
             child.kill()
     world.wait_for(run_id, *ENDED, seconds=150)
     return worker
+
+
+def _is_over(world: World, run_id: int) -> bool:
+    return world.run(run_id)["status"] in ENDED
 
 
 def _saved(world: World, run_id: int) -> int:

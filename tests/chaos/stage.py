@@ -20,6 +20,7 @@ class Row:
     figure: str
     must: str
     holds: bool | None = True
+    is_time: bool = False  # a bar of seconds, and nothing else
 
     def line(self) -> str:
         mark = {True: "", False: "**FAILED:** ", None: "*skipped:* "}[self.holds]

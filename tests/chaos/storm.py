@@ -211,7 +211,7 @@ def _rows(world: World, weather: Weather, wanted: dict[int, Reference], launched
     again = sorted(_again(records, weather.killed_at))
     if again:
         yield Row("Storm: from a child's death to the run's next claim", f"median {median(again):.1f} s, at most "
-                  f"{again[-1]:.1f} s", "median ≤ 5 s", median(again) <= 5)  # fmt: skip
+                  f"{again[-1]:.1f} s", "median ≤ 5 s", median(again) <= 5, is_time=True)  # fmt: skip
 
 
 def _below(world: World, records: Records) -> Iterator[str]:

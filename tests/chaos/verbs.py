@@ -46,7 +46,7 @@ def _cancel_waiting(world: World, recipe: dict) -> Row:
         world.verb(run_id, "cancel")
         assert world.run(run_id)["status"] == "cancelled"
         slowest = max(slowest, time.monotonic() - began)
-    return Row("Cancel, queued", f"≤ {slowest:.2f} s, {MARKS} times", "≤ 1 s", slowest <= 1)
+    return Row("Cancel, queued", f"≤ {slowest:.2f} s, {MARKS} times", "≤ 1 s", slowest <= 1, is_time=True)
 
 
 def _cancel_running(world: World, recipe: dict) -> Row:
@@ -56,8 +56,9 @@ def _cancel_running(world: World, recipe: dict) -> Row:
     seconds = eventually(lambda: world.run(run_id)["status"] == "cancelled", 20)
     kept = world.run(run_id)["attempts"][-1]
     is_kept = (kept["checkpoint_epoch"], kept["checkpoint_step"]) > (0, 0)
-    return Row("Cancel, in mid-run", _told(seconds) + (", with a checkpoint" if is_kept else ", without a checkpoint"),
-               "≤ 5 s, with a checkpoint", seconds is not None and seconds <= 5 and is_kept)  # fmt: skip
+    figure = _told(seconds) + (", with a checkpoint" if is_kept else ", without a checkpoint")
+    holds = seconds is not None and seconds <= 5 and is_kept
+    return Row("Cancel, in mid-run", figure, "≤ 5 s, with a checkpoint", holds, is_time=is_kept)
 
 
 def _cancel_deaf(world: World) -> Row:
@@ -66,7 +67,7 @@ def _cancel_deaf(world: World) -> Row:
     world.verb(run_id, "cancel")
     seconds = eventually(lambda: world.run(run_id)["status"] == "cancelled", 25)
     return Row("Cancel, a child that does not hear SIGTERM", _told(seconds), "≤ 15 s",
-               seconds is not None and seconds <= 15)  # fmt: skip
+               seconds is not None and seconds <= 15, is_time=True)  # fmt: skip
 
 
 def _pause(world: World, recipe: dict, same: list[int]) -> Row:

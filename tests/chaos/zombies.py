@@ -40,7 +40,7 @@ def zombies(stage: Stage) -> Iterator[Row]:
               f"{answered[409]} of {LATE} answered 409", f"{LATE}", answered[409] == LATE)  # fmt: skip
     yield Row("Zombie: the stopped worker wakes and stops its child by itself",
               "it did not" if seconds is None else f"after {seconds:.1f} s", "≤ 5 s",
-              seconds is not None and seconds <= 5)  # fmt: skip
+              seconds is not None and seconds <= 5, is_time=True)  # fmt: skip
     run = world.wait_for(run_id, "succeeded", "failed", "cancelled", seconds=90)
     world.close()
     records = Records(world.data_dir)
