@@ -75,6 +75,12 @@ async def of_disk(request: Request, error: Exception) -> Response:
     return render(request, trouble)
 
 
+async def of_hangup(request: Request, error: Exception) -> Response:
+    """The client went away in the middle of its body, as a worker does that is killed: nobody is there to answer."""
+    logger.info("%s %s was cut by who sent it", request.method, request.url.path)
+    return Response(status_code=HTTPStatus.BAD_REQUEST)
+
+
 async def of_bug(request: Request, error: Exception) -> Response:
     """Our own mistake: the traceback is in the log (uvicorn writes it), the name is in the answer."""
     problem = Problem(f"Pitwall made a mistake ({type(error).__name__}); the traceback is in its log")

@@ -17,6 +17,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Scope
 
 from app import (
@@ -81,6 +82,7 @@ def create_app(state: State) -> FastAPI:
     app.add_exception_handler(RequestValidationError, answers.of_validation)
     app.add_exception_handler(HTTPException, answers.of_http)
     app.add_exception_handler(OSError, answers.of_disk)
+    app.add_exception_handler(ClientDisconnect, answers.of_hangup)
     app.add_exception_handler(Exception, answers.of_bug)
     app.add_middleware(Gate, settings=state.settings, tokens=state.tokens, answer=_answer)
     return app

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
+import socket
 import time
 from pathlib import Path
 
+import httpx2
 import pytest
 from fastapi.testclient import TestClient
 
 from app import artifacts
 from app.state import State
-from tests.app.cast import Hand, bearer, epoch, launch, started
+from tests.app.cast import Hand, Site, bearer, epoch, launch, started, until
 from tests.app.queue_verbs import rescue
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -128,6 +131,30 @@ def test_a_deleted_run_and_a_retry_from_scratch_free_their_files(client: TestCli
     hand.finish()
     assert client.delete(f"/api/v1/runs/{hand.run}").status_code == 204
     assert not (state.settings.data_dir / "runs" / str(hand.run)).exists()
+
+
+def test_an_upload_whose_worker_dies_in_the_middle_leaves_nothing_and_is_nobodys_mistake(
+    site: Site, http: httpx2.Client, caplog: pytest.LogCaptureFixture
+):
+    logging.getLogger("uvicorn.error").addHandler(caplog.handler)
+    launch(site.state)
+    hand = Hand(http, site.state)
+    assert hand.claim()
+    host, port = site.url.removeprefix("http://").split(":")
+    head = [
+        f"PUT /api/v1/worker/runs/{hand.run}/attempts/1/artifacts/{CHECKPOINT}?sha256={'0' * 64} HTTP/1.1",
+        f"Host: {host}:{port}",
+        *(f"{name}: {value}" for name, value in bearer(site.state.tokens.worker).items()),
+        "Content-Type: application/octet-stream",
+        "Content-Length: 1000000",
+    ]
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall("\r\n".join(head).encode() + b"\r\n\r\n" + bytes(1000))
+        until(lambda: kept(site.state, hand.run))
+    until(lambda: not kept(site.state, hand.run))
+
+    assert http.get("/healthz").status_code == 200
+    assert not [one for one in caplog.records if one.levelno >= logging.ERROR]
 
 
 def test_what_a_crash_left_half_received_is_freed_at_the_next_start_and_what_has_no_row_later(state: State, hand: Hand):
