@@ -1,10 +1,12 @@
-// fetch that takes "the app is just being restarted" for an answer: null. Whoever asked asks again after
-// `pitwall:again`, which live.js says when the connection is back.
+// fetch, and the whole answer's text: {ok, status, headers, text}. "The app is just being restarted" is an answer,
+// too: null, also where it dies in the middle of one. Whoever asked asks again after `pitwall:again`, which live.js
+// says when the connection is back.
 
 export async function ask(address, options) {
   try {
     const answer = await fetch(address, options);
-    return answer.ok || answer.status === 404 ? answer : null;
+    const { ok, status, headers } = answer;
+    return ok || status === 404 ? { ok, status, headers, text: await answer.text() } : null;
   } catch {
     return null;
   }

@@ -35,7 +35,7 @@ async function reshape(form, action) {
   fields.set("do", action);
   const answer = await ask(form.dataset.recipe, { method: "POST", body: fields });
   if (!answer) return; // the form stays as it is: nothing that was typed is lost
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const page = new DOMParser().parseFromString(answer.text, "text/html");
   const drawn = page.querySelector("form[data-recipe]");
   const focus = document.activeElement?.name;
   const value = document.activeElement?.value;

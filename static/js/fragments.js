@@ -26,7 +26,7 @@ export async function redraw(part) {
   if (!answer) return; // the app restarts
   if (answer.status === 404) return part.tagName === "TR" ? part.remove() : null; // deleted meanwhile
   const drawn = document.createElement("template");
-  drawn.innerHTML = (await answer.text()).trim();
+  drawn.innerHTML = answer.text.trim();
   localTimes(drawn.content);
   const focused = part.contains(document.activeElement) ? signature(document.activeElement) : null;
   const scrolled = [...part.querySelectorAll(".scroll")].map((box) => [box.scrollLeft, box.scrollTop]);

@@ -28,7 +28,7 @@ document.addEventListener("pitwall:status", async ({ detail: run }) => {
   const answer = await ask(`/runs/${run.id}/row`);
   if (!answer?.ok) return;
   const drawn = document.createElement("template");
-  drawn.innerHTML = (await answer.text()).trim();
+  drawn.innerHTML = answer.text.trim();
   localTimes(drawn.content);
   body.prepend(drawn.content);
 });

@@ -23,7 +23,7 @@ async function more(place, attempt) {
   const answer = await ask(`${place.dataset.log}?attempt=${attempt}&after=${place.dataset.next}`);
   if (!answer?.ok) return;
   const follows = place.scrollHeight - place.scrollTop - place.clientHeight < 40; // px: the reader is at the end
-  place.append(await answer.text()); // what stands there already keeps the reader's selection
+  place.append(answer.text); // what stands there already keeps the reader's selection
   while (place.textContent.length > KEPT && place.childNodes.length > 1) place.firstChild.remove();
   place.dataset.next = answer.headers.get("Pitwall-Log-Next");
   document.querySelector("[data-log-empty]").hidden = true;

@@ -30,7 +30,7 @@ export function keepPreviews(panel) {
     panel.setAttribute("aria-busy", "true");
     const form = document.getElementById("recipe");
     const answer = await ask(panel.dataset.preview, { method: "POST", body: new URLSearchParams(new FormData(form)) });
-    if (answer?.ok) swap(panel, await answer.text());
+    if (answer?.ok) swap(panel, answer.text);
     isAsking = false;
     panel.removeAttribute("aria-busy");
     if (isStale) (isStale = false), refresh();

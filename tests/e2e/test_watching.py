@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.processes import Site, until
+from tests.e2e.processes import ROOT, Site, until
 from trainer.client import Claim, Client
 from trainer.spool import Batch
 
@@ -130,3 +132,36 @@ def metrics(site: Site) -> str:
 
     with urllib.request.urlopen(f"{site.url}/metrics", timeout=10) as answer:
         return str(answer.read().decode())
+
+
+def test_an_answer_that_is_cut_in_the_middle_is_no_answer(browser: Browser) -> None:
+    class Cutting(BaseHTTPRequestHandler):
+        """A page of ours, and an address whose answer ends too early, as that of an app which is killed does."""
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            if self.path == "/cut":
+                self.send_header("Content-Length", "1000")
+                self.end_headers()
+                self.wfile.write(b"the first half")
+                return
+            is_script = self.path == "/ask.js"
+            content = (ROOT / "static/js/ask.js").read_bytes() if is_script else b"<!doctype html>"
+            self.send_header("Content-Type", "text/javascript" if is_script else "text/html")
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_request(self, code: object = "-", size: object = "-") -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Cutting)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    page = browser.new_page()
+    page.goto(f"http://127.0.0.1:{server.server_port}/")
+    answered = page.evaluate("import('/ask.js').then(({ ask }) => Promise.all([ask('/cut'), ask('/ask.js')]))")
+    page.close()
+    server.shutdown()
+    server.server_close()
+
+    assert answered[0] is None
+    assert answered[1]["ok"] and "export async function ask" in answered[1]["text"]
