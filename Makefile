@@ -14,7 +14,7 @@ LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --genera
 # compiled modules are kept: a child that imports the framework starts in less than half the time
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup run test test-all test-presets test-compose chaos chaos-long bench pictures lint format lock clean
+.PHONY: help setup run test test-parts test-walks test-all test-presets test-compose chaos chaos-long bench pictures lint format lock clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,8 +27,14 @@ run: $(READY) ## set up what is missing, then start the app and a worker for eac
 test: .venv/dev.done ## every check that a change must pass: lint, types, unit, real processes, a browser
 	$(MAKE) --no-print-directory lint
 	$(BIN)/python tests/chromium.py
-	$(BIN)/python -m pytest -m "not compose and not presets"
+	$(MAKE) --no-print-directory -j2 -Otarget test-parts test-walks
 	$(MAKE) --no-print-directory chaos
+
+test-parts: .venv/dev.done # these compute, test-walks mostly wait: beside each other they take half as long
+	$(BIN)/python -m pytest -m "not compose and not presets" tests/app tests/trainer
+
+test-walks: .venv/dev.done # the whole from outside: commands, a browser
+	$(BIN)/python -m pytest -m "not compose and not presets" tests/e2e
 
 test-all: test test-presets test-compose chaos-long ## everything: every preset, the composed system, an hour of chaos
 
