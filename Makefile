@@ -30,10 +30,10 @@ test: .venv/dev.done ## every check that a change must pass: lint, types, unit, 
 	$(MAKE) --no-print-directory -j2 -Otarget test-parts test-walks
 	$(MAKE) --no-print-directory chaos
 
-test-parts: .venv/dev.done # these compute, test-walks mostly wait: beside each other they take half as long
+test-parts: .venv/dev.done ## the part of `test` that computes; beside test-walks, since that mostly waits
 	$(BIN)/python -m pytest -m "not compose and not presets" tests/app tests/trainer
 
-test-walks: .venv/dev.done # the whole from outside: commands, a browser
+test-walks: .venv/dev.done ## the part of `test` that drives the whole from outside: commands, a browser
 	$(BIN)/python -m pytest -m "not compose and not presets" tests/e2e
 
 test-all: test test-presets test-compose chaos-long ## everything: every preset, the composed system, an hour of chaos
