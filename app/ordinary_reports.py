@@ -83,8 +83,8 @@ def take(
     told: list[dict[str, Any]] = session.info.setdefault("told", [])
     for seq, event in enumerate(events, first_seq):
         if isinstance(event, Step):
-            recent = connection.execute(RECENT, {"run": run_id}).scalars().all()
-            told.append({"id": None, "run": run_id, "event": "step", "data": progress.of_step(run, event, recent)})
+            step = progress.of_step(run, event, recent(connection, run_id))
+            told.append({"id": None, "run": run_id, "event": "step", "data": step})
         elif isinstance(event, EpochEnded):
             data = event.model_dump(mode="json")
             columns = {key: value for key, value in data.items() if key in EPOCH_COLUMNS}
@@ -105,6 +105,11 @@ def take(
     next_seq = first_seq + len(events)
     connection.execute(MOVE_ATTEMPT, {"run": run_id, "of": number, "next_seq": next_seq})
     return next_seq, held["log_size"]
+
+
+def recent(connection: Connection, run_id: int) -> Sequence[float]:
+    """Seconds that the latest epochs took, validation included."""
+    return connection.execute(RECENT, {"run": run_id}).scalars().all()
 
 
 def _are_new(connection: Connection, run_id: int, attempts: tuple[int, int], epochs: Sequence[int]) -> bool:

@@ -21,7 +21,6 @@ from app.runs import brief, epochs_of, hits, tell
 from trainer.events import CheckpointFailed, CheckpointSaved, EpochEnded, Event, Evidence, Failed, Started, Step
 
 NEW_EPOCH = insert(Epoch.__table__).on_conflict_do_nothing()  # type: ignore[arg-type]  # see runs.NEW_EVENT
-COLUMNS = {column.name for column in Epoch.__table__.columns}
 MOST_EVIDENCE = 20  # measured steps kept of an attempt; a trainer says two
 
 
@@ -67,7 +66,7 @@ def hand_in(session: Session, artifact: Artifact, now: datetime) -> str | None:
 
 def _take(session: Session, run: Run, attempt: Attempt, seq: int, event: Event, now: datetime) -> None:
     if isinstance(event, Step):
-        step = progress.of_step(run, event, _recent(session, run.id))
+        step = progress.of_step(run, event, ordinary_reports.recent(session.connection(), run.id))
         session.info.setdefault("told", []).append({"id": None, "run": run.id, "event": "step", "data": step})
         return
     data: dict[str, Any] = event.model_dump(mode="json")
@@ -88,7 +87,7 @@ def _take(session: Session, run: Run, attempt: Attempt, seq: int, event: Event, 
     elif isinstance(event, Failed):
         run.failure, run.reason, run.hint = event.kind, event.message, event.hint
     elif isinstance(event, EpochEnded):
-        columns = {key: value for key, value in data.items() if key in COLUMNS}
+        columns = {key: value for key, value in data.items() if key in ordinary_reports.EPOCH_COLUMNS}
         row = {"run_id": run.id, "attempt": attempt.number, "at": now, **columns}
         if not hits(session.connection().execute(NEW_EPOCH, row)):
             return  # the first one counts: a second must not make the report fail for ever
@@ -104,12 +103,6 @@ def _replaces(session: Session, run: Run, epoch: int) -> bool:
     """Whether an earlier attempt of the trail has this epoch or later ones: then the curve does not only grow."""
     older = (Epoch.run_id == run.id, Epoch.attempt >= run.trail_from, Epoch.attempt < run.attempt, Epoch.epoch >= epoch)
     return run.attempt > run.trail_from and bool(session.scalar(select(exists().where(*older))))
-
-
-def _recent(session: Session, run_id: int) -> Sequence[float]:
-    """Seconds that the latest epochs took, validation included."""
-    latest = select(Epoch.seconds + Epoch.val_seconds).where(Epoch.run_id == run_id).order_by(Epoch.id.desc())
-    return session.scalars(latest.limit(progress.RECENT_EPOCHS)).all()
 
 
 def _furthest(session: Session, run: Run) -> tuple[int, int]:

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
+Phase = Literal["loading", "compiling", "training", "evaluating", "saving"]
+
 
 class Said(BaseModel):
     """Base of all events. Keys that this version does not know are kept: a newer trainer may say more."""
@@ -43,7 +45,7 @@ class Step(Said):
     """Where the run stands, said at least once a second. Shown, never stored."""
 
     event: Literal["step"] = "step"
-    phase: Literal["loading", "compiling", "training", "evaluating", "saving"]
+    phase: Phase
     epoch: int = 0  # 0 before the first epoch
     step: int = 0  # finished steps of this epoch
     steps_per_epoch: int = 0

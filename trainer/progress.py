@@ -10,11 +10,9 @@ from collections.abc import Callable
 from threading import Event, Lock, Thread
 from time import perf_counter
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any
 
-from trainer.events import Said, Step
-
-Phase = Literal["loading", "compiling", "training", "evaluating", "saving"]
+from trainer.events import Phase, Said, Step
 
 INTERVAL = 0.75  # seconds between two sayings: at least one a second with room to spare
 
