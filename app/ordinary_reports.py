@@ -29,6 +29,8 @@ KEPT = (
     Run.best_val_accuracy,
     Run.best_epoch,
     Run.time_to_target,
+    Run.energy_wh,
+    Run.milestones,
 )  # the columns of a run that an epoch moves
 EPOCH_COLUMNS = set(Epoch.__table__.columns.keys())
 

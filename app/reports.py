@@ -74,6 +74,7 @@ def _take(session: Session, run: Run, attempt: Attempt, seq: int, event: Event, 
         run.status, attempt.started_at = Status.RUNNING, now
         run.started_at = run.started_at or now
         attempt.started, attempt.resumed_from_epoch = data, event.resumed_from_epoch
+        _know(run, attempt, event)
         tell(session, run, "status", brief(run), now)
     elif isinstance(event, CheckpointSaved):
         if (event.epoch, event.step) > _furthest(session, run):
@@ -97,6 +98,16 @@ def _take(session: Session, run: Run, attempt: Attempt, seq: int, event: Event, 
         data |= {"attempt": attempt.number, "elapsed_seconds": run.elapsed_seconds}
     data |= {"run": run.id}
     tell(session, run, event.event, data, now, seq=seq)
+
+
+def _know(run: Run, attempt: Attempt, event: Started) -> None:
+    """What decides which runs can be compared with it."""
+    facts = event.environment
+    device = facts.get("device")
+    run.worker, run.train_images = attempt.worker, event.train_images
+    run.hardware = f"cpu: {facts.get('cpu') or 'unknown'}" if device == "cpu" else device
+    run.fingerprint, run.version = facts.get("dataset_fingerprint"), facts.get("pitwall")
+    run.is_resumed = bool(event.resumed_from_epoch or event.resumed_at_step)
 
 
 def _replaces(session: Session, run: Run, epoch: int) -> bool:

@@ -1,0 +1,121 @@
+"""What repeats of a recipe say of it: spread, share that reached the target, and whether two can be told apart.
+
+Formulas are SciPy's and statsmodels'; both are imported where they are first needed, because that takes a second of a
+start. Pure functions of numbers: accuracies are shares (0..1), times seconds. Must not know runs or the database.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+ALPHA = 0.05  # of intervals and of telling apart
+
+Test = Literal["means", "ranks"]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Of one number over n runs. With n = 1 there is no spread: `sd`, `low` and `high` are None."""
+
+    n: int
+    mean: float
+    median: float
+    sd: float | None  # of the sample: n - 1 below the line
+    low: float | None  # 95 % interval of the mean
+    high: float | None
+    smallest: float
+    largest: float
+
+
+@dataclass(frozen=True)
+class Reached:
+    """How many of n runs reached the target."""
+
+    count: int
+    n: int
+    low: float  # 95 % interval of the share
+    high: float
+    next: float  # probability that the next run will
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Mean, deviation and the mean's interval by Student's t (scipy.stats.t). Raises ValueError where there are none."""
+    if not values:
+        raise ValueError("no values")
+    from scipy import stats
+
+    n, mean, ordered = len(values), math.fsum(values) / len(values), sorted(values)
+    median = (ordered[(n - 1) // 2] + ordered[n // 2]) / 2
+    if n == 1:
+        return Spread(1, mean, median, None, None, None, mean, mean)
+    sd = float(stats.tstd(values))
+    half = float(stats.t.ppf(1 - ALPHA / 2, n - 1)) * sd / math.sqrt(n)
+    return Spread(n, mean, median, sd, mean - half, mean + half, ordered[0], ordered[-1])
+
+
+def reached(count: int, n: int) -> Reached:
+    """Wilson's interval (statsmodels), and the chance of the next run: (count + 1/2) / (n + 1), the mean of what is
+    known of the share after Jeffreys' prior. Raises ValueError unless 0 <= count <= n and n > 0.
+    """
+    if not 0 <= count <= n or n == 0:
+        raise ValueError(f"{count} of {n}")
+    from statsmodels.stats.proportion import proportion_confint
+
+    low, high = proportion_confint(count, n, alpha=ALPHA, method="wilson")
+    return Reached(count, n, max(float(low), 0.0), min(float(high), 1.0), (count + 0.5) / (n + 1))
+
+
+def median_time(times: Sequence[float | None]) -> float | None:
+    """The median, a miss (None) counting as longer than any time: None where half of the runs or more missed.
+
+    Of an even number it is the mean of the middle two, as usual, so that one miss among the two makes it a miss.
+    """
+    if not times:
+        return None
+    ordered = sorted(math.inf if time is None else time for time in times)
+    middle = (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
+    return None if math.isinf(middle) else middle
+
+
+def like_the_first(samples: Sequence[Sequence[float | None]], test: Test) -> list[bool]:
+    """Which samples cannot be told from the first one, at ALPHA over all comparisons (Holm's correction).
+
+    `means`: Welch's t test (None are left out); `ranks`: Mann and Whitney's (None is longer than any time). The first
+    is like itself. A sample of fewer than two can be told from nothing.
+    """
+    if not samples:
+        return []
+    p = [_means(samples[0], other) if test == "means" else _ranks(samples[0], other) for other in samples[1:]]
+    tried = [value for value in p if value is not None]
+    if not tried:
+        return [True] * len(samples)
+    from statsmodels.stats.multitest import multipletests
+
+    differ = iter(multipletests(tried, alpha=ALPHA, method="holm")[0])
+    return [True, *(value is None or not next(differ) for value in p)]
+
+
+def _means(first: Sequence[float | None], other: Sequence[float | None]) -> float | None:
+    """p of Welch's test; None where there is nothing to test."""
+    from scipy import stats
+
+    one, two = ([value for value in sample if value is not None] for sample in (first, other))
+    if len(one) < 2 or len(two) < 2:
+        return None
+    if len(set(one)) == len(set(two)) == 1:  # no spread at all: the test divides by it
+        return 1.0 if one[0] == two[0] else 0.0
+    return float(stats.ttest_ind(one, two, equal_var=False).pvalue)
+
+
+def _ranks(first: Sequence[float | None], other: Sequence[float | None]) -> float | None:
+    from scipy import stats
+
+    one, two = ([math.inf if value is None else value for value in sample] for sample in (first, other))
+    if len(one) < 2 or len(two) < 2:
+        return None
+    if len({*one, *two}) == 1:  # all the same, perhaps all misses
+        return 1.0
+    return float(stats.mannwhitneyu(one, two, alternative="two-sided").pvalue)
