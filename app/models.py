@@ -209,6 +209,15 @@ class Epoch(Base):
     at: Mapped[datetime]
 
 
+class Prediction(Base):
+    """What a run's net took each validation picture for at the end of its last epoch."""
+
+    __tablename__ = "predictions"
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    packed: Mapped[str] = mapped_column(Text)  # trainer.predictions
+
+
 class Artifact(Base):
     """A file that a worker handed in: the newest of its name. Its content lies under its hash (files.artifact_path)."""
 

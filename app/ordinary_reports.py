@@ -74,6 +74,8 @@ def take(
     written then."""
     if not all(isinstance(event, Step | EpochEnded) for event in events):
         return None
+    if any(isinstance(event, EpochEnded) and event.predictions for event in events):
+        return None  # once in a run
     connection = session.connection()
     held = connection.execute(HELD_NOW, {"run": run_id, "number": number}).mappings().first()
     if held is None or held["outcome"] is not None or held["status"] not in HELD or held["next_seq"] != first_seq:
@@ -88,7 +90,7 @@ def take(
             step = progress.of_step(run, event, recent(connection, run_id))
             told.append({"id": None, "run": run_id, "event": "step", "data": step})
         elif isinstance(event, EpochEnded):
-            data = event.model_dump(mode="json")
+            data = event.model_dump(mode="json", exclude={"predictions"})
             columns = {key: value for key, value in data.items() if key in EPOCH_COLUMNS}
             connection.execute(ADD_EPOCH, columns | {"run_id": run_id, "attempt": number, "at": now})
             progress.after_epoch(run, event)

@@ -15,7 +15,7 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 
 from app import ordinary_reports, progress
-from app.models import Artifact, Attempt, Epoch, Run, Status
+from app.models import Artifact, Attempt, Epoch, Prediction, Run, Status
 from app.run_queue import hold
 from app.runs import brief, epochs_of, hits, tell
 from trainer.events import CheckpointFailed, CheckpointSaved, EpochEnded, Event, Evidence, Failed, Started, Step
@@ -92,6 +92,8 @@ def _take(session: Session, run: Run, attempt: Attempt, seq: int, event: Event, 
         row = {"run_id": run.id, "attempt": attempt.number, "at": now, **columns}
         if not hits(session.connection().execute(NEW_EPOCH, row)):
             return  # the first one counts: a second must not make the report fail for ever
+        if (packed := data.pop("predictions", None)) is not None:
+            session.merge(Prediction(run_id=run.id, packed=packed))
         progress.after_epoch(run, event)
         if _replaces(session, run, event.epoch):
             progress.after_rewrite(run, epochs_of(session, run.id))

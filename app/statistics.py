@@ -42,7 +42,7 @@ class Reached:
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """Mean, deviation and the mean's interval by Student's t (scipy.stats.t). Raises ValueError where there are none."""
+    """Mean, deviation and the mean's interval by Student's t (scipy.stats.t). ValueError: no values."""
     if not values:
         raise ValueError("no values")
     from scipy import stats

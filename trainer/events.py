@@ -71,6 +71,7 @@ class EpochEnded(Said):
     input_seconds: float = 0.0  # of which the device waited for pictures
     val_seconds: float = 0.0
     compile_seconds: float = 0.0  # before this epoch, outside `seconds`
+    predictions: str | None = None  # of the last epoch, packed by trainer.predictions
     energy_wh: float | None = None  # of the device during `seconds`; null: not measured
 
 

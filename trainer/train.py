@@ -30,6 +30,7 @@ from trainer.epoch import Experiment, evaluate, evaluation_slices, train_steps
 from trainer.events import EpochEnded, Finished, Said, Started
 from trainer.failures import CannotTrain, InputBroken, RecipeMistake, Stopped
 from trainer.keeper import EVERY_S, Keeper
+from trainer.predictions import pack
 from trainer.progress import Progress
 from trainer.recipe import Recipe
 from trainer.resume import refuse_another_recipe, refuse_other_pictures
@@ -116,6 +117,7 @@ def _epochs(run: Experiment, keeper: Keeper, facts: Facts, compile_seconds: floa
             input_seconds=run.place.input_seconds,
             val_seconds=perf_counter() - began,
             compile_seconds=compile_seconds,
+            predictions=pack(engine.predictions()) if epoch == recipe.epochs else None,
         )
         compile_seconds = 0.0
         engine.epoch_end()

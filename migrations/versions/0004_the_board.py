@@ -23,6 +23,10 @@ STARTED = """
   WHERE a.started IS NOT NULL AND a.number = (SELECT max(o.number) FROM attempts o
                                               WHERE o.run_id = a.run_id AND o.started IS NOT NULL)"""
 
+KNOWN = """
+  UPDATE runs SET worker = :worker, hardware = :hardware, fingerprint = :fingerprint, version = :version,
+                  train_images = :images, is_resumed = :resumed WHERE id = :id"""
+
 
 def upgrade() -> None:
     op.add_column("runs", sa.Column("energy_wh", sa.Float(), nullable=True))
@@ -35,6 +39,13 @@ def upgrade() -> None:
     op.add_column("runs", sa.Column("is_resumed", sa.Boolean(), nullable=False, server_default="0"))
     op.add_column("epochs", sa.Column("energy_wh", sa.Float(), nullable=True))
     op.add_column("workers", sa.Column("price_per_hour", sa.Float(), nullable=True))
+    op.create_table(
+        "predictions",
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("packed", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_predictions_run_id_runs"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("run_id", name=op.f("pk_predictions")),
+    )
     op.execute("UPDATE runs SET recipe = jsonb(recipe)")
     connection = op.get_bind()
     for run_id, worker, started, resumed in connection.execute(sa.text(STARTED)).all():
@@ -50,9 +61,7 @@ def upgrade() -> None:
             "images": said.get("train_images"),
             "resumed": bool(resumed or said.get("resumed_at_step")),
         }
-        words = "worker = :worker, hardware = :hardware, fingerprint = :fingerprint, version = :version"
-        words += ", train_images = :images, is_resumed = :resumed"
-        connection.execute(sa.text(f"UPDATE runs SET {words} WHERE id = :id"), values)
+        connection.execute(sa.text(KNOWN), values)
     shown = connection.execute(sa.text(SHOWN)).all()
     for run_id, rows in groupby(shown, key=lambda row: row.run_id):
         packed = _milestones([(row.epoch, row.seconds, row.val_accuracy) for row in rows])

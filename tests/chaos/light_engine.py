@@ -50,6 +50,8 @@ class LightEngine:
             "sums/training": np.zeros(4),
             "sums/evaluation": np.zeros(4),
         }
+        self._predicted: list[NDArray[np.int64]] = []
+        self._latest: list[NDArray[np.int64]] = []  # of the evaluation that has ended
         self._meals: list[NDArray[np.uint8]] = []
 
     def parameters(self) -> dict[str, int]:
@@ -99,11 +101,16 @@ class LightEngine:
     def evaluate(self, images: Images, labels: Labels) -> None:
         shares = _soft(_inputs(images) @ self._state["net/kernel"])
         self._count("sums/evaluation", shares, self._targets(labels), 0.0)
+        self._predicted.append(shares.argmax(axis=1))
 
     def evaluation_end(self) -> Sums:
         sums = _means(self._state["sums/evaluation"])
         self._state["sums/evaluation"] = np.zeros(4)
+        self._latest, self._predicted = self._predicted, []
         return sums
+
+    def predictions(self) -> NDArray[np.uint16]:
+        return np.concatenate(self._latest).astype(np.uint16)
 
     def state(self) -> Arrays:
         return {name: array.copy() for name, array in self._state.items()}

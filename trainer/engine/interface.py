@@ -76,6 +76,9 @@ class Engine(Protocol):
     def evaluation_end(self) -> Sums:
         """The evaluation sums, then empties them."""
 
+    def predictions(self) -> NDArray[np.uint16]:
+        """(n,): the class that the net took each picture of the latest evaluation for, in the order of the calls."""
+
     def state(self) -> dict[str, NDArray[Any]]:
         """Copies of all that changes while training, by name: weights, momenta, counters, averages, sums."""
 

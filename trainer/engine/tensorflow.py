@@ -64,6 +64,8 @@ class TensorFlowEngine:
         self._training, self._evaluation = new_sums(), new_sums()
         others = {"decay": self._strength, "sums/training": self._training, "sums/evaluation": self._evaluation}
         self._named = variables(self.model, self.optimizer, self.average, others)
+        self._predicted: list[Any] = []  # of the evaluation under way or the latest one, a batch each
+        self._evaluating = False
         self._seen: Any = None  # of the latest step: label entropy, smallest and largest input
         # The number of pictures stays open, so that a smaller last batch is not traced anew. XLA pays on a
         # GPU; on a CPU its convolutions are slower than TensorFlow's own.
@@ -73,7 +75,7 @@ class TensorFlowEngine:
         ]
         compiled = tf.function(input_signature=batch, jit_compile=self.on_gpu)
         self._step: Callable[[Any, Any], Any] = compiled(self._train_step)
-        self._evaluate: Callable[[Any, Any], None] = compiled(self._evaluation_step)
+        self._evaluate: Callable[[Any, Any], Any] = compiled(self._evaluation_step)
 
     def parameters(self) -> dict[str, int]:
         trainable = sum(math.prod(weight.shape) for weight in self.model.trainable_weights)
@@ -146,12 +148,18 @@ class TensorFlowEngine:
     def evaluate(self, images: Images, labels: Labels) -> None:
         if self.average:
             self.average.swap_in()
-        self._evaluate(tf.convert_to_tensor(images), self._shares(labels))
+        if not self._evaluating:
+            self._predicted, self._evaluating = [], True
+        self._predicted.append(self._evaluate(tf.convert_to_tensor(images), self._shares(labels)))
 
     def evaluation_end(self) -> Sums:
+        self._evaluating = False
         if self.average:
             self.average.swap_out()
         return emptied(self._evaluation)
+
+    def predictions(self) -> NDArray[np.uint16]:
+        return np.concatenate([one.numpy() for one in self._predicted]).astype(np.uint16)
 
     def state(self) -> dict[str, NDArray[Any]]:
         if self.average:
@@ -191,10 +199,11 @@ class TensorFlowEngine:
         entropy = tf.reduce_mean(-tf.reduce_sum(tf.math.xlogy(targets, targets), axis=-1))
         return tf.stack([entropy, tf.reduce_min(images), tf.reduce_max(images)])
 
-    def _evaluation_step(self, images: Any, shares: Any) -> None:
+    def _evaluation_step(self, images: Any, shares: Any) -> Any:
         logits = self.model(images, training=False)
         losses = tf.nn.softmax_cross_entropy_with_logits(shares, logits)
         count(self._evaluation, losses, tf.constant(0.0), logits, shares)
+        return tf.argmax(logits, axis=-1, output_type=tf.int32)
 
     def _penalty(self) -> Any:
         """What Keras' `l2(value)` regulariser would add to the loss: value · sum(w²)."""

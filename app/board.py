@@ -1,0 +1,172 @@
+"""The board: recipes of one data set, ranked by what they reached, how fast, how surely, at what cost.
+
+A row is a recipe on one kind of hardware. Hardware is never mixed inside a row, and pictures never inside a board.
+Reads only; the formulas are statistics.py's. Must not know HTTP or HTML.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app import milestones, samples, statistics
+from app.board_metrics import METRICS, Metric, Reach, reach_of
+from app.models import Run, Worker
+from app.samples import Row, Sample
+
+ALL = "all"  # hardware: side by side, marked
+
+
+@dataclass(frozen=True)
+class Question:
+    """What somebody wants ranked. `hardware`, `fingerprint` None: what most runs have."""
+
+    dataset: str
+    metric: str = "time_to_target"
+    target: float = 0.94  # share
+    hardware: str | None = None
+    fingerprint: str | None = None
+    limit: int = 50
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """One row. `value` is what it is ranked by: the mean, or for ways to the target the median with misses counted;
+    None: nobody measured it, or half of the runs or more never reached the target.
+    """
+
+    rank: int | None  # None: not ranked
+    run: Run  # the newest that counts: its recipe, name and preset stand for the row
+    sample: Sample
+    value: float | None
+    spread: statistics.Spread | None  # of the metric over the runs that have it
+    missed: int
+    unmeasured: int
+    reached: statistics.Reached
+    is_like_first: bool
+
+
+@dataclass(frozen=True)
+class Board:
+    question: Question  # with hardware and fingerprint as they were chosen
+    rows: list[Ranked]
+    hardware: dict[str, int]  # runs on each kind that has some of these pictures
+    fingerprints: dict[str, int]  # runs on each version of the pictures
+    left: int  # rows beyond the limit
+
+
+@dataclass
+class _Line:
+    """A sample and its numbers, before anybody looks at the others."""
+
+    sample: Sample
+    numbers: list[float | None]  # one for each counted run that was measured; None: a miss
+    unmeasured: int
+    reached: int
+
+    def value(self, metric: Metric) -> float | None:
+        if metric.reaches:
+            return statistics.median_time(self.numbers)
+        known = [number for number in self.numbers if number is not None]
+        return fmean(known) if known else None
+
+
+def ranked(session: Session, question: Question) -> Board:
+    """The board. Raises KeyError for a metric that is not in METRICS."""
+    metric = METRICS[question.metric]
+    rows = samples.read(session, Run.dataset == question.dataset, Run.fingerprint.is_not(None))
+    fingerprints = Counter(row.fingerprint for row in rows if samples.counts(row))
+    chosen = question.fingerprint or _most(fingerprints)
+    rows = [row for row in rows if row.fingerprint == chosen]
+    hardware = Counter(row.hardware for row in rows if samples.counts(row))
+    on = question.hardware or _most(hardware)
+    if on != ALL:
+        rows = [row for row in rows if row.hardware == on]
+    lines = _lines(samples.sorted_out(rows), metric, question.target, _prices(session))
+    lines.sort(key=lambda line: _order(line, metric))
+    shown = lines[: question.limit]
+    first = [line for line in shown if line.value(metric) is not None]
+    like = statistics.like_the_first([line.numbers for line in first], "ranks" if metric.reaches else "means")
+    names = _newest(session, shown)
+    made = [
+        _ranked(
+            line, metric, number if number <= len(first) else None, names, number <= len(first) and like[number - 1]
+        )
+        for number, line in enumerate(shown, 1)
+    ]
+    asked = Question(question.dataset, question.metric, question.target, on, chosen, question.limit)
+    return Board(asked, made, dict(hardware), dict(fingerprints), len(lines) - len(shown))
+
+
+def _lines(found: Sequence[Sample], metric: Metric, target: float, prices: dict[str, float]) -> list[_Line]:
+    found = [sample for sample in found if sample.counted]
+    every = [row for sample in found for row in sample.counted]
+    reaches = iter(_reaches(every, target))
+    return [_line(sample, [next(reaches) for _ in sample.counted], metric, prices) for sample in found]
+
+
+def _reaches(rows: Sequence[Row], target: float) -> list[Reach | None]:
+    first: NDArray[np.void] = milestones.first_at(target, [row.milestones for row in rows])
+    return [reach_of(one) for one in first]
+
+
+def _line(sample: Sample, reaches: list[Reach | None], metric: Metric, prices: dict[str, float]) -> _Line:
+    numbers: list[float | None] = []
+    unmeasured = 0
+    finished = {row.id for row in sample.finished}
+    for row, reach in zip(sample.counted, reaches, strict=True):
+        number = metric.of(row, reach, prices.get(row.worker))
+        if number is not None and (metric.reaches or row.id in finished):
+            numbers.append(number)
+        elif metric.reaches and reach is None:
+            numbers.append(None)
+        else:
+            unmeasured += 1
+    return _Line(sample, numbers, unmeasured, sum(reach is not None for reach in reaches))
+
+
+def _order(line: _Line, metric: Metric) -> tuple[float, float, int]:
+    """Best first; what has no value comes last, among these whoever reached the target more often first."""
+    value = line.value(metric)
+    share = line.reached / len(line.sample.counted)
+    if value is None:
+        return (math.inf, -share, line.sample.counted[0].id)
+    return (-value if metric.is_better_higher else value, -share, line.sample.counted[0].id)
+
+
+def _ranked(line: _Line, metric: Metric, rank: int | None, names: dict[int, Run], is_like_first: bool) -> Ranked:
+    known = [number for number in line.numbers if number is not None]
+    return Ranked(
+        rank=rank,
+        run=names[line.sample.counted[-1].id],
+        sample=line.sample,
+        value=line.value(metric),
+        spread=statistics.spread(known) if known else None,
+        missed=len(line.numbers) - len(known),
+        unmeasured=line.unmeasured,
+        reached=statistics.reached(line.reached, len(line.sample.counted)),
+        is_like_first=is_like_first,
+    )
+
+
+def _newest(session: Session, lines: Sequence[_Line]) -> dict[int, Run]:
+    wanted = [line.sample.counted[-1].id for line in lines]
+    return {run.id: run for run in session.scalars(select(Run).where(Run.id.in_(wanted)))}
+
+
+def _prices(session: Session) -> dict[str, float]:
+    """Per hour, of the workers that have one."""
+    priced = select(Worker.name, Worker.price_per_hour).where(Worker.price_per_hour.is_not(None))
+    return {name: price for name, price in session.execute(priced) if price is not None}
+
+
+def _most(found: Counter[str]) -> str | None:
+    return found.most_common(1)[0][0] if found else None

@@ -1,0 +1,75 @@
+"""What a board can rank by: for each metric its unit, which way is better, and how a run's number comes about.
+
+Pure functions of a run's columns. Must not know the database, HTML or how rows are ranked.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from app.samples import Row
+
+HOUR = 3600.0
+
+
+@dataclass(frozen=True)
+class Reach:
+    """When a run first was at or above the target."""
+
+    epoch: float
+    elapsed: float  # seconds
+    energy: float  # Wh; not-a-number where nobody measured
+
+
+@dataclass(frozen=True)
+class Metric:
+    """`of` answers None where the run has no such number: a miss where `reaches`, else not measured."""
+
+    name: str
+    title: str
+    unit: Literal["share", "seconds", "epochs", "images/s", "Wh", "money"]
+    is_better_higher: bool
+    reaches: bool  # it is about the way to the target: runs that never got there count as misses
+    of: Callable[[Row, Reach | None, float | None], float | None]  # run, reach, price per hour
+
+
+def _speed(row: Row, reach: Reach | None, price: float | None) -> float | None:
+    if not row.train_images or not row.elapsed_seconds:
+        return None
+    return float(row.train_images * row.last_epoch / row.elapsed_seconds)
+
+
+def _energy(row: Row, reach: Reach | None, price: float | None) -> float | None:
+    return None if reach is None or math.isnan(reach.energy) else reach.energy
+
+
+def _cost(row: Row, reach: Reach | None, price: float | None) -> float | None:
+    return None if reach is None or price is None else price * reach.elapsed / HOUR
+
+
+METRICS = {
+    one.name: one
+    for one in (
+        Metric("accuracy", "Final accuracy", "share", True, False, lambda row, reach, price: row.last_val_accuracy),
+        Metric("best_accuracy", "Best accuracy", "share", True, False, lambda row, reach, price: row.best_val_accuracy),
+        Metric("time_to_target", "Time to target", "seconds", False, True,
+               lambda row, reach, price: reach.elapsed if reach else None),
+        Metric("epochs_to_target", "Epochs to target", "epochs", False, True,
+               lambda row, reach, price: reach.epoch if reach else None),
+        Metric("images_per_second", "Speed", "images/s", True, False, _speed),
+        Metric("energy", "Energy to target", "Wh", False, True, _energy),
+        Metric("cost", "Cost to target", "money", False, True, _cost),
+    )
+}  # fmt: skip
+
+
+def reach_of(row: np.void) -> Reach | None:
+    """Of one row of milestones.first_at."""
+    if math.isnan(row["epoch"]):
+        return None
+    return Reach(float(row["epoch"]), float(row["elapsed"]), float(row["energy"]))
