@@ -1,0 +1,92 @@
+"""The curves of many runs in one query, as arrays. Reads only. Must not know charts, HTTP or HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.models import Epoch, Run
+
+Floats = NDArray[np.float64]
+FIELDS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One run's shown epochs; every array is (n,), what nobody measured is not-a-number."""
+
+    run_id: int
+    epoch: Floats
+    elapsed: Floats  # seconds of the training clock at each epoch's end
+    train_loss: Floats
+    train_accuracy: Floats  # share
+    val_loss: Floats
+    val_accuracy: Floats  # share
+    learning_rate: Floats
+    seconds: Floats
+
+
+def of_runs(session: Session, run_ids: Sequence[int]) -> dict[int, Curve]:
+    """Of each run that has any epoch; for each epoch the row of the highest attempt of the present trail."""
+    columns = [getattr(Epoch, field) for field in FIELDS]
+    query = (
+        select(Epoch.run_id, Epoch.epoch, *columns)
+        .join(Run, Run.id == Epoch.run_id)
+        .where(Epoch.run_id.in_(run_ids), Epoch.attempt >= Run.trail_from)
+        .order_by(Epoch.run_id, Epoch.epoch, Epoch.attempt)
+    )
+    rows = np.array([tuple(row) for row in session.execute(query)], dtype=np.float64).reshape(-1, 2 + len(FIELDS))
+    if not len(rows):
+        return {}
+    is_last = np.ones(len(rows), bool)  # of its run and epoch: the highest attempt
+    is_last[:-1] = (rows[1:, 0] != rows[:-1, 0]) | (rows[1:, 1] != rows[:-1, 1])
+    rows = rows[is_last]
+    starts = np.flatnonzero(np.r_[True, rows[1:, 0] != rows[:-1, 0]])
+    return {int(part[0, 0]): _curve(part) for part in np.split(rows, starts[1:])}
+
+
+def _curve(part: Floats) -> Curve:
+    fields = dict(zip(FIELDS, part[:, 2:].T, strict=True))
+    return Curve(int(part[0, 0]), part[:, 1], np.cumsum(fields["seconds"]), **fields)
+
+
+@dataclass(frozen=True)
+class Band:
+    """One number over several runs, epoch by epoch; arrays (n,). `sd` is not-a-number where fewer than two runs are."""
+
+    epoch: Floats
+    elapsed: Floats  # mean seconds of the runs that have the epoch
+    n: NDArray[np.int64]
+    mean: Floats
+    sd: Floats  # of the sample
+    low: Floats  # smallest
+    high: Floats
+
+
+def band(curves: Sequence[Curve], field: str = "val_accuracy") -> Band:
+    """Over the runs that have an epoch; runs that are not so far say nothing of it."""
+    longest = max((int(curve.epoch[-1]) for curve in curves), default=0)
+    values, elapsed = np.full((len(curves), longest), np.nan), np.full((len(curves), longest), np.nan)
+    for row, curve in enumerate(curves):
+        at = curve.epoch.astype(int) - 1
+        values[row, at], elapsed[row, at] = getattr(curve, field), curve.elapsed
+    n = np.sum(~np.isnan(values), axis=0)
+    kept = np.flatnonzero(n)
+    values, elapsed, n = values[:, kept], elapsed[:, kept], n[kept]
+    sd = np.full(len(kept), np.nan)
+    if len(several := np.flatnonzero(n > 1)):
+        sd[several] = np.nanstd(values[:, several], axis=0, ddof=1)
+    return Band(
+        epoch=kept + 1.0,
+        elapsed=np.nanmean(elapsed, axis=0),
+        n=n,
+        mean=np.nanmean(values, axis=0),
+        sd=sd,
+        low=np.nanmin(values, axis=0),
+        high=np.nanmax(values, axis=0),
+    )

@@ -1,0 +1,107 @@
+"""Repeats: runs of one recipe that differ in their seed alone, on one kind of hardware and the same pictures.
+
+Reads only; which runs count is samples.py's, the formulas are statistics.py's. Must not know HTTP, HTML or charts.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app import milestones, samples, statistics
+from app.curves import Curve, of_runs
+from app.models import ENDED, Run, Worker
+from app.problems import InvalidRequest, NotFound
+from app.samples import Sample
+
+SHORTEST = 8  # letters of a recipe's hash that name a group
+MOST_CURVES = 200
+
+
+@dataclass(frozen=True)
+class Group:
+    """What repeats of a recipe say. Numbers are of the runs that count; None where no run has them."""
+
+    recipe_hash: str
+    runs: Sequence[Run]  # all of them, newest first
+    hardware: dict[str, int]  # runs on each kind
+    sample: Sample  # on the kind that was asked for, or that most runs had
+    target: float  # share
+    curves: dict[int, Curve]  # of runs that count, or are under way
+    final: statistics.Spread | None
+    best: statistics.Spread | None
+    reached: statistics.Reached | None
+    median_time: float | None  # seconds to the target; None: half of the runs or more missed it
+    times: statistics.Spread | None  # of the runs that reached it
+    energy: statistics.Spread | None  # Wh of whole runs
+    cost: statistics.Spread | None  # of whole runs, in whatever money the workers' prices are
+
+
+def of(session: Session, name: str, hardware: str | None = None, target: float | None = None) -> Group:
+    """The group of a recipe's hash, or of its first letters. Raises NotFound, InvalidRequest."""
+    recipe_hash = _whole(session, name)
+    runs = session.scalars(select(Run).where(Run.recipe_hash == recipe_hash).order_by(Run.id.desc())).all()
+    rows = samples.read(session, Run.recipe_hash == recipe_hash)
+    counted = [row for row in rows if row.hardware and samples.counts(row)]
+    kinds = Counter(row.hardware for row in counted)
+    if hardware is not None and hardware not in kinds:
+        known = ", ".join(sorted(kinds)) or "none yet"
+        raise InvalidRequest([("hardware", f"no run of this recipe ended on {hardware[:120]!r}; there is {known}")])
+    on = hardware or (kinds.most_common(1)[0][0] if kinds else None)
+    prints = Counter(row.fingerprint for row in counted if row.hardware == on)
+    pictures = prints.most_common(1)[0][0] if prints else None
+    mine = [row for row in rows if row.hardware in (on, None) and row.fingerprint in (pictures, None)]
+    found = samples.sorted_out(mine)
+    sample = next((one for one in found if one.hardware == on), Sample(recipe_hash, on))
+    sample.under_way = sum(run.status not in ENDED for run in runs)
+    aim = float(runs[0].recipe["target_accuracy"]) if target is None else target
+    shown = [row.id for row in sample.counted] + [run.id for run in runs if run.status not in ENDED]
+    return Group(
+        recipe_hash,
+        runs,
+        dict(kinds),
+        sample,
+        aim,
+        of_runs(session, shown[:MOST_CURVES]),
+        **_numbers(session, sample, aim),
+    )
+
+
+def _whole(session: Session, name: str) -> str:
+    letters = name.lower()
+    if len(letters) < SHORTEST or set(letters) - set("0123456789abcdef"):
+        raise NotFound(f"there is no group {name[:64]!r}")
+    beyond = letters + "g"  # a range, so that the index is used
+    found = session.scalars(
+        select(Run.recipe_hash).where(Run.recipe_hash >= letters, Run.recipe_hash < beyond).distinct().limit(2)
+    ).all()
+    if len(found) != 1:
+        raise NotFound(f"there is no group {name[:64]!r}" if not found else f"{name[:64]!r} begins several groups")
+    return found[0]
+
+
+def _numbers(session: Session, sample: Sample, target: float) -> dict[str, object]:
+    rows, finished = sample.counted, sample.finished
+    reaches = milestones.first_at(target, [row.milestones for row in rows])
+    times = [float(one["elapsed"]) if one["epoch"] == one["epoch"] else None for one in reaches]
+    known = [time for time in times if time is not None]
+    prices = dict(session.execute(select(Worker.name, Worker.price_per_hour)).tuples().all())
+    costs = [prices[row.worker] * row.elapsed_seconds / 3600 for row in rows if prices.get(row.worker) is not None]
+    return {
+        "final": _spread([row.last_val_accuracy for row in finished]),
+        "best": _spread([row.best_val_accuracy for row in finished]),
+        "reached": statistics.reached(len(known), len(rows)) if rows else None,
+        "median_time": statistics.median_time(times),
+        "times": _spread(known),
+        "energy": _spread([row.energy_wh for row in rows]),
+        "cost": _spread(costs),
+    }
+
+
+def _spread(values: Sequence[float | None]) -> statistics.Spread | None:
+    known = [value for value in values if value is not None]
+    return statistics.spread(known) if known else None
