@@ -28,6 +28,7 @@ from trainer.failures import CannotTrain, RecipeMistake, Stopped
 from trainer.keeper import EVERY_S
 from trainer.knobs import merge, mistakes
 from trainer.parent import die_with
+from trainer.power import meter
 from trainer.presets import PRESETS
 from trainer.recipe import Recipe
 
@@ -68,6 +69,7 @@ def _run(recipe: Recipe, say: Callable[[Said], None], arguments: argparse.Namesp
             folder=arguments.dir,
             every_s=arguments.checkpoint_every,
             known=arguments.known,
+            meter=meter(arguments.meter),
         )
     except Stopped:
         log.info("stopped on request")
@@ -157,6 +159,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--processes", type=int, metavar="N", help="that prepare pictures; 0: a thread (default: by cores)"
     )
+    parser.add_argument("--meter", metavar="gpu:N", default="cpu", help="the card whose energy is measured")
     parser.add_argument("--parent", type=int, metavar="PID", help="die when this process does")
     return parser.parse_args()
 

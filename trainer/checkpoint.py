@@ -41,6 +41,7 @@ class Place:
     step: int = 0  # finished steps of the epoch after that
     seconds: float = 0.0  # what these steps took, over all attempts
     input_seconds: float = 0.0  # of which the device waited for pictures
+    energy_wh: float | None = None  # of the device in these seconds; None: not measured
     best_epoch: int = 0  # 0: none yet
     best_accuracy: float = 0.0  # of the validation, a share
     history: list[dict[str, Any]] = field(default_factory=list)  # the `epoch` event of each completed epoch

@@ -22,6 +22,7 @@ from trainer.divergence import refuse_no_number
 from trainer.engine.interface import Engine, Sums
 from trainer.events import Evidence, Said
 from trainer.failures import Stopped
+from trainer.power import Wh
 from trainer.progress import Progress
 from trainer.recipe import Recipe
 from trainer.witness import witness
@@ -44,6 +45,7 @@ class Experiment:
     progress: Progress
     say: Callable[[Said], None]
     stop: Callable[[], bool]
+    meter: Wh | None = None  # of the device
     place: Place = field(default_factory=Place)
     is_changed_once: bool = False  # all pictures, where the recipe has that done ahead of the loop
 
@@ -60,12 +62,13 @@ def train_steps(run: Experiment) -> Sums:
         _change_once(run, epoch)
     witnessed = _witnessed(run, epoch) if epoch in WITNESSED and not first else None
 
-    before, began = run.place, perf_counter()
+    before, began, used = run.place, perf_counter(), _used(run)
     with Feed(lambda one: run.crew.prepare(epoch, one), batches[first:], ahead=run.crew.ahead) as feed:
 
         def stands(step: int) -> Place:
             seconds = before.seconds + perf_counter() - began
-            return replace(before, step=step, seconds=seconds, input_seconds=before.input_seconds + feed.waited)
+            waited = before.input_seconds + feed.waited
+            return replace(before, step=step, seconds=seconds, input_seconds=waited, energy_wh=used(before))
 
         step, watch = first, _Watch(run)
         for selection, batch in feed:
@@ -103,6 +106,14 @@ def evaluation_slices(images: int) -> list[slice]:
     return [slice(first, first + EVALUATION_BATCH) for first in range(0, images, EVALUATION_BATCH)]
 
 
+def _used(run: Experiment) -> Callable[[Place], float | None]:
+    """From now on: a place's energy and what was used meanwhile."""
+    if run.meter is None:
+        return lambda place: None
+    meter, began = run.meter, run.meter()
+    return lambda place: (place.energy_wh or 0.0) + meter() - began
+
+
 def _change_once(run: Experiment, epoch: int) -> None:
     """Where pictures are changed ahead of the loop: a part of the first epoch, for it is what training cost.
 
@@ -110,12 +121,15 @@ def _change_once(run: Experiment, epoch: int) -> None:
     """
     if run.recipe.augment_when == "once" and not run.is_changed_once:
         run.progress.phase("loading", epoch)
-        began = perf_counter()
+        began, used = perf_counter(), _used(run)
         run.crew.change_once(run.stop)
         run.is_changed_once = True
-        seconds = perf_counter() - began
+        seconds, place = perf_counter() - began, run.place
         run.place = replace(
-            run.place, seconds=run.place.seconds + seconds, input_seconds=run.place.input_seconds + seconds
+            place,
+            seconds=place.seconds + seconds,
+            input_seconds=place.input_seconds + seconds,
+            energy_wh=used(place),
         )
         run.progress.phase("training", epoch, run.steps)
 

@@ -30,6 +30,7 @@ from trainer.epoch import Experiment, evaluate, evaluation_slices, train_steps
 from trainer.events import EpochEnded, Finished, Said, Started
 from trainer.failures import CannotTrain, InputBroken, RecipeMistake, Stopped
 from trainer.keeper import EVERY_S, Keeper
+from trainer.power import Wh
 from trainer.predictions import pack
 from trainer.progress import Progress
 from trainer.recipe import Recipe
@@ -49,12 +50,13 @@ def train(
     folder: Path | None = None,
     every_s: float = EVERY_S,
     known: int | None = None,
+    meter: Wh | None = None,
 ) -> None:
     """Run the recipe to its last step, on the data sets under `root`, going on from what is in `folder`.
 
     `processes` prepare pictures (0: a thread; None: as many as suit the cores); the result does not depend on it.
     `every_s`: between two checkpoints. `known`: whoever listens has the rows of so many epochs; the later ones that
-    the checkpoint remembers are said again. Raises Stopped once `stop()` is true (asked between two steps, when a
+    the checkpoint remembers are said again. `meter`: of the device's energy. Raises Stopped once `stop()` is true (asked between two steps, when a
     checkpoint has been made), and CannotTrain's kinds.
     """
     with _failures_named(recipe), Progress(say) as progress, Keeper(folder, every_s, say) as keeper:
@@ -77,7 +79,7 @@ def train(
             engine = _engine(recipe, len(data.classes), rates, crew)
             if stop():  # the framework's import alone takes seconds
                 raise Stopped
-            run = Experiment(recipe, data, rates, steps, engine, crew, progress, say, stop)
+            run = Experiment(recipe, data, rates, steps, engine, crew, progress, say, stop, meter)
             compile_seconds = 0.0 if saved and saved.facts.place.epoch == recipe.epochs else _compiled(run)
             facts = _started(run, saved, known)
             del saved  # as large as the net
@@ -117,6 +119,7 @@ def _epochs(run: Experiment, keeper: Keeper, facts: Facts, compile_seconds: floa
             input_seconds=run.place.input_seconds,
             val_seconds=perf_counter() - began,
             compile_seconds=compile_seconds,
+            energy_wh=run.place.energy_wh,
             predictions=pack(engine.predictions()) if epoch == recipe.epochs else None,
         )
         compile_seconds = 0.0

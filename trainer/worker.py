@@ -154,8 +154,8 @@ def main() -> None:
         die_with(arguments.parent, signal.SIGTERM)
     device = arguments.device or devices(os.environ.get("CUDA_VISIBLE_DEVICES"))[0]
     client = Client(arguments.server, _token(arguments.token_file))
-    every = ("--checkpoint-every", str(arguments.checkpoint_every))
-    worker = Worker(client, device, arguments.data_dir, arguments.name, (*TRAINER, *every))
+    more = ("--checkpoint-every", str(arguments.checkpoint_every), "--meter", device)
+    worker = Worker(client, device, arguments.data_dir, arguments.name, (*TRAINER, *more))
     signal.signal(signal.SIGTERM, worker.stop)
     signal.signal(signal.SIGINT, worker.stop)
     worker.run()

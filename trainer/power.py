@@ -1,0 +1,70 @@
+"""What a GPU uses, in Wh, by NVIDIA's management library. Must not know runs, epochs or any ML framework.
+
+A card from Volta on counts its energy by itself; of an older one the power is read ten times a second and summed up.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+EVERY_S = 0.1  # between two readings of the power
+JOULES = 3600.0  # of a Wh
+
+Wh = Callable[[], float]  # since the meter was made
+
+
+def meter(device: str) -> Wh | None:
+    """Of `gpu:N`, counted as nvidia-smi does. None: a CPU, no library, no such card, or one that says nothing."""
+    kind, _, index = device.partition(":")
+    if kind != "gpu":
+        return None
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+        handle = pynvml.nvmlDeviceGetHandleByIndex(int(index))
+        return _counter(pynvml, handle) or _sampled(pynvml, handle)
+    except Exception:  # whatever NVML says: nothing to measure with
+        return None
+
+
+def _counter(pynvml: Any, handle: Any) -> Wh | None:
+    try:
+        began = pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)  # mJ since the driver was loaded
+    except Exception:  # an older card
+        return None
+    return lambda: (pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) - began) / 1000 / JOULES
+
+
+def _sampled(pynvml: Any, handle: Any) -> Wh:
+    pynvml.nvmlDeviceGetPowerUsage(handle)  # raises where there is nothing to read
+    return Sampler(lambda: pynvml.nvmlDeviceGetPowerUsage(handle) / 1000).wh
+
+
+class Sampler:
+    """Sums up a power that is read again and again, in a thread that ends with the process."""
+
+    def __init__(self, watts: Callable[[], float], every_s: float = EVERY_S) -> None:
+        self._watts, self._every_s = watts, every_s
+        self._joules, self._latest, self._at = 0.0, watts(), time.perf_counter()
+        self._lock = threading.Lock()
+        threading.Thread(target=self._run, name="power", daemon=True).start()
+
+    def wh(self) -> float:
+        with self._lock:
+            return (self._joules + self._latest * (time.perf_counter() - self._at)) / JOULES
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(self._every_s)
+            try:
+                watts = self._watts()
+            except Exception:  # a reading that fails is as the one before
+                watts = self._latest
+            with self._lock:
+                now = time.perf_counter()
+                self._joules += (watts + self._latest) / 2 * (now - self._at)
+                self._latest, self._at = watts, now
