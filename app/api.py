@@ -59,9 +59,13 @@ def list_runs(
     sort: Annotated[str, Query(max_length=40, description="A column; a leading minus puts the largest first")] = "-id",
     limit: Annotated[int, Query(ge=1, le=listing.MAX_LIMIT)] = 50,
     cursor: Annotated[str | None, Query(max_length=1000)] = None,
+    where: Annotated[
+        list[Annotated[str, Query(max_length=300)]],
+        Query(max_length=listing.MOST_CONDITIONS, description="`recipe.schedule.max_lr>=0.2`; all of them must hold"),
+    ] = [],  # noqa: B006  # FastAPI copies it
 ) -> schemas.RunsPage:
     """Runs, page by page: ask again with `cursor` = `next_cursor` until it is null."""
-    question = listing.Question(status, dataset, tag, group, q, sort, limit, cursor)
+    question = listing.Question(status, dataset, tag, group, q, sort, limit, cursor, tuple(where))
     with here.records.read() as session:
         rows, next_cursor = listing.listing(session, question)
         return schemas.RunsPage(runs=[schemas.RunShown.model_validate(run) for run in rows], next_cursor=next_cursor)

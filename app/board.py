@@ -14,12 +14,12 @@ from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app import milestones, samples, statistics
 from app.board_metrics import METRICS, Metric, Reach, reach_of
-from app.models import Run, Worker
+from app.models import Run, Status, Worker
 from app.samples import Row, Sample
 
 ALL = "all"  # hardware: side by side, marked
@@ -27,9 +27,9 @@ ALL = "all"  # hardware: side by side, marked
 
 @dataclass(frozen=True)
 class Question:
-    """What somebody wants ranked. `hardware`, `fingerprint` None: what most runs have."""
+    """What somebody wants ranked. `dataset`, `hardware`, `fingerprint` None: what most runs have."""
 
-    dataset: str
+    dataset: str | None = None
     metric: str = "time_to_target"
     target: float = 0.94  # share
     hardware: str | None = None
@@ -82,7 +82,8 @@ class _Line:
 def ranked(session: Session, question: Question) -> Board:
     """The board. Raises KeyError for a metric that is not in METRICS."""
     metric = METRICS[question.metric]
-    rows = samples.read(session, Run.dataset == question.dataset, Run.fingerprint.is_not(None))
+    dataset = question.dataset or _most_used(session)
+    rows = samples.read(session, Run.dataset == dataset, Run.fingerprint.is_not(None))
     fingerprints = Counter(row.fingerprint for row in rows if samples.counts(row))
     chosen = question.fingerprint or _most(fingerprints)
     rows = [row for row in rows if row.fingerprint == chosen]
@@ -90,7 +91,7 @@ def ranked(session: Session, question: Question) -> Board:
     on = question.hardware or _most(hardware)
     if on != ALL:
         rows = [row for row in rows if row.hardware == on]
-    lines = _lines(samples.sorted_out(rows), metric, question.target, _prices(session))
+    lines = _lines(samples.sorted_out(rows), metric, question.target, prices_of(session))
     lines.sort(key=lambda line: _order(line, metric))
     shown = lines[: question.limit]
     first = [line for line in shown if line.value(metric) is not None]
@@ -102,8 +103,14 @@ def ranked(session: Session, question: Question) -> Board:
         )
         for number, line in enumerate(shown, 1)
     ]
-    asked = Question(question.dataset, question.metric, question.target, on, chosen, question.limit)
+    asked = Question(dataset, question.metric, question.target, on, chosen, question.limit)
     return Board(asked, made, dict(hardware), dict(fingerprints), len(lines) - len(shown))
+
+
+def prices_of(session: Session) -> dict[str, float]:
+    """Per hour, of the workers that have one."""
+    priced = select(Worker.name, Worker.price_per_hour).where(Worker.price_per_hour.is_not(None))
+    return {name: price for name, price in session.execute(priced) if price is not None}
 
 
 def _lines(found: Sequence[Sample], metric: Metric, target: float, prices: dict[str, float]) -> list[_Line]:
@@ -162,10 +169,10 @@ def _newest(session: Session, lines: Sequence[_Line]) -> dict[int, Run]:
     return {run.id: run for run in session.scalars(select(Run).where(Run.id.in_(wanted)))}
 
 
-def _prices(session: Session) -> dict[str, float]:
-    """Per hour, of the workers that have one."""
-    priced = select(Worker.name, Worker.price_per_hour).where(Worker.price_per_hour.is_not(None))
-    return {name: price for name, price in session.execute(priced) if price is not None}
+def _most_used(session: Session) -> str:
+    """The data set of most runs; where there is none, that of the original experiment."""
+    used = select(Run.dataset).where(Run.status == Status.SUCCEEDED).group_by(Run.dataset)
+    return session.scalar(used.order_by(func.count().desc(), Run.dataset).limit(1)) or "cifar10"
 
 
 def _most(found: Counter[str]) -> str | None:

@@ -82,7 +82,7 @@ def band(curves: Sequence[Curve], field: str = "val_accuracy") -> Band:
     if len(several := np.flatnonzero(n > 1)):
         sd[several] = np.nanstd(values[:, several], axis=0, ddof=1)
     return Band(
-        epoch=kept + 1.0,
+        epoch=(kept + 1).astype(np.float64),
         elapsed=np.nanmean(elapsed, axis=0),
         n=n,
         mean=np.nanmean(values, axis=0),

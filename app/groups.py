@@ -13,8 +13,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app import milestones, samples, statistics
+from app.board import prices_of
+from app.board_metrics import HOUR
 from app.curves import Curve, of_runs
-from app.models import ENDED, Run, Worker
+from app.models import ENDED, Run
 from app.problems import InvalidRequest, NotFound
 from app.samples import Sample
 
@@ -23,15 +25,9 @@ MOST_CURVES = 200
 
 
 @dataclass(frozen=True)
-class Group:
-    """What repeats of a recipe say. Numbers are of the runs that count; None where no run has them."""
+class Numbers:
+    """Of the runs that count; None where no run has them."""
 
-    recipe_hash: str
-    runs: Sequence[Run]  # all of them, newest first
-    hardware: dict[str, int]  # runs on each kind
-    sample: Sample  # on the kind that was asked for, or that most runs had
-    target: float  # share
-    curves: dict[int, Curve]  # of runs that count, or are under way
     final: statistics.Spread | None
     best: statistics.Spread | None
     reached: statistics.Reached | None
@@ -39,6 +35,19 @@ class Group:
     times: statistics.Spread | None  # of the runs that reached it
     energy: statistics.Spread | None  # Wh of whole runs
     cost: statistics.Spread | None  # of whole runs, in whatever money the workers' prices are
+
+
+@dataclass(frozen=True)
+class Group:
+    """What repeats of a recipe say."""
+
+    recipe_hash: str
+    runs: Sequence[Run]  # all of them, newest first
+    hardware: dict[str, int]  # runs on each kind
+    sample: Sample  # on the kind that was asked for, or that most runs had
+    target: float  # share
+    curves: dict[int, Curve]  # of runs that count, or are under way
+    numbers: Numbers
 
 
 def of(session: Session, name: str, hardware: str | None = None, target: float | None = None) -> Group:
@@ -67,7 +76,7 @@ def of(session: Session, name: str, hardware: str | None = None, target: float |
         sample,
         aim,
         of_runs(session, shown[:MOST_CURVES]),
-        **_numbers(session, sample, aim),
+        _numbers(session, sample, aim),
     )
 
 
@@ -84,22 +93,22 @@ def _whole(session: Session, name: str) -> str:
     return found[0]
 
 
-def _numbers(session: Session, sample: Sample, target: float) -> dict[str, object]:
+def _numbers(session: Session, sample: Sample, target: float) -> Numbers:
     rows, finished = sample.counted, sample.finished
     reaches = milestones.first_at(target, [row.milestones for row in rows])
     times = [float(one["elapsed"]) if one["epoch"] == one["epoch"] else None for one in reaches]
     known = [time for time in times if time is not None]
-    prices = dict(session.execute(select(Worker.name, Worker.price_per_hour)).tuples().all())
-    costs = [prices[row.worker] * row.elapsed_seconds / 3600 for row in rows if prices.get(row.worker) is not None]
-    return {
-        "final": _spread([row.last_val_accuracy for row in finished]),
-        "best": _spread([row.best_val_accuracy for row in finished]),
-        "reached": statistics.reached(len(known), len(rows)) if rows else None,
-        "median_time": statistics.median_time(times),
-        "times": _spread(known),
-        "energy": _spread([row.energy_wh for row in rows]),
-        "cost": _spread(costs),
-    }
+    prices = prices_of(session)
+    costs = [prices[row.worker] * row.elapsed_seconds / HOUR for row in rows if row.worker in prices]
+    return Numbers(
+        final=_spread([row.last_val_accuracy for row in finished]),
+        best=_spread([row.best_val_accuracy for row in finished]),
+        reached=statistics.reached(len(known), len(rows)) if rows else None,
+        median_time=statistics.median_time(times),
+        times=_spread(known),
+        energy=_spread([row.energy_wh for row in rows]),
+        cost=_spread(costs),
+    )
 
 
 def _spread(values: Sequence[float | None]) -> statistics.Spread | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,22 +12,14 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select, text
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.orm import Session
 
+from app import columns
 from app.models import ENDED, HELD, Event, Run, Status
 from app.problems import InvalidRequest
 
-SORTABLE: dict[str, InstrumentedAttribute[Any]] = {
-    "id": Run.id,
-    "name": Run.name,
-    "created_at": Run.created_at,
-    "best_val_accuracy": Run.best_val_accuracy,
-    "last_val_accuracy": Run.last_val_accuracy,
-    "elapsed_seconds": Run.elapsed_seconds,
-    "time_to_target": Run.time_to_target,
-    "priority": Run.priority,
-}
 MAX_LIMIT = 500
+MOST_CONDITIONS = 20
 
 
 @dataclass(frozen=True)
@@ -41,22 +34,22 @@ class Question:
     sort: str = "-id"  # a leading minus: largest first
     limit: int = 50
     cursor: str | None = None
+    where: tuple[str, ...] = ()  # conditions as columns.condition reads them, all of which must hold
 
 
 def listing(session: Session, question: Question) -> tuple[Sequence[Run], str | None]:
     """The runs of one page and the cursor of the next (None: this is the last). Runs without a value come last."""
-    key, falling = _order(question.sort)
-    column = SORTABLE[key]
-    query = _filtered(select(Run), question)
+    falling, column = question.sort.startswith("-"), columns.column(question.sort.removeprefix("-"), "sort")
+    query = _filtered(select(Run, column.label("key")), question)
     if question.cursor:
-        query = query.where(_beyond(column, falling, *_decode(question.cursor, key)))
+        query = query.where(_beyond(column, falling, *_decode(question)))
     order = column.desc().nulls_last() if falling else column.asc().nulls_last()
     tie = Run.id.desc() if falling else Run.id.asc()
-    rows = session.scalars(query.order_by(order, tie).limit(question.limit + 1)).all()
-    if len(rows) <= question.limit:
+    found = session.execute(query.order_by(order, tie).limit(question.limit + 1)).all()
+    rows = [row.Run for row in found[: question.limit]]
+    if len(found) <= question.limit:
         return rows, None
-    last = rows[question.limit - 1]
-    return rows[: question.limit], _encode(getattr(last, key), last.id)
+    return rows, _encode(question, found[question.limit - 1].key, rows[-1].id)
 
 
 def counts(session: Session) -> dict[str, int]:
@@ -94,7 +87,9 @@ def never_used(session: Session) -> bool:
     return session.scalar(text("SELECT 1 FROM sqlite_sequence WHERE name = 'runs'")) is None
 
 
-def _filtered(query: Select[Run], question: Question) -> Select[Run]:
+def _filtered(query: Select[Any], question: Question) -> Select[Any]:
+    for one in question.where[:MOST_CONDITIONS]:
+        query = query.where(columns.condition(one))
     if question.status:
         wanted = question.status.split(",")
         unknown = [status for status in wanted if status not in set(Status)]
@@ -115,14 +110,7 @@ def _filtered(query: Select[Run], question: Question) -> Select[Run]:
     return query
 
 
-def _order(sort: str) -> tuple[str, bool]:
-    key, falling = sort.removeprefix("-"), sort.startswith("-")
-    if key not in SORTABLE:
-        raise InvalidRequest([("sort", f"cannot sort by {key!r}; these work: {', '.join(SORTABLE)}")])
-    return key, falling
-
-
-def _beyond(column: InstrumentedAttribute[Any], falling: bool, value: Any, last_id: int) -> ColumnElement[bool]:
+def _beyond(column: ColumnElement[Any], falling: bool, value: Any, last_id: int) -> ColumnElement[bool]:
     """Rows after the last one shown: keyset paging, so that new runs neither repeat nor hide any."""
     after_id = Run.id < last_id if falling else Run.id > last_id
     if value is None:
@@ -131,19 +119,20 @@ def _beyond(column: InstrumentedAttribute[Any], falling: bool, value: Any, last_
     return or_(further, and_(column == value, after_id), column.is_(None))
 
 
-def _encode(value: Any, last_id: int) -> str:
-    plain = value.isoformat() if hasattr(value, "isoformat") else value
-    return base64.urlsafe_b64encode(json.dumps([plain, last_id]).encode()).decode().rstrip("=")
+def _encode(question: Question, value: Any, last_id: int) -> str:
+    plain = value.isoformat() if isinstance(value, datetime) else value
+    return base64.urlsafe_b64encode(json.dumps([_mark(question), plain, last_id]).encode()).decode().rstrip("=")
 
 
-def _decode(cursor: str, key: str) -> tuple[Any, int]:
+def _decode(question: Question) -> tuple[Any, int]:
+    cursor = question.cursor or ""
     try:
-        value, last_id = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        mark, value, last_id = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         if not isinstance(last_id, int) or not isinstance(value, str | int | float | None):
             raise ValueError("not one of ours")
         if any(isinstance(one, int) and abs(one) >= 2**63 for one in (value, last_id)):
             raise ValueError("beyond SQLite's numbers")
-        if key == "created_at":
+        if question.sort.removeprefix("-") in columns.TIMES and value is not None:
             value = datetime.fromisoformat(str(value))
             if value.tzinfo is None:
                 raise ValueError("not a time of ours")
@@ -151,4 +140,12 @@ def _decode(cursor: str, key: str) -> tuple[Any, int]:
             value.encode()  # a lone surrogate is a ValueError
     except (ValueError, binascii.Error, TypeError):
         raise InvalidRequest([("cursor", "is not one that a page of runs gave: start without it")]) from None
+    if mark != _mark(question):
+        raise InvalidRequest([("cursor", "is of another query: start without it")])
     return value, last_id
+
+
+def _mark(question: Question) -> str:
+    """Of all that decides which rows come, and in which order."""
+    asked = (question.status, question.dataset, question.tag, question.group, question.q, question.sort, question.where)
+    return hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:8]

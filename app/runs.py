@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
-from app.models import ENDED, HELD, Artifact, Attempt, Epoch, Event, Run, Status, Submission
+from app.models import ENDED, HELD, Artifact, Attempt, Epoch, Event, Run, Status, Submission, Worker
 from app.problems import Conflict, InvalidRequest, NotFound
 from app.recipes import Resolved
 from trainer.recipe import Recipe, recipe_hash
@@ -107,6 +107,15 @@ def epochs_of(session: Session, run_id: int) -> Sequence[Epoch]:
         .where(Epoch.run_id == run_id)
         .order_by(Epoch.epoch)
     ).all()
+
+
+def price(session: Session, name: str, per_hour: float | None) -> None:
+    """What an hour of a worker costs. Raises NotFound."""
+    worker = session.get(Worker, name)
+    if worker is None:
+        raise NotFound(f"there is no worker {name[:120]!r}")
+    worker.price_per_hour = per_hour
+    session.flush()
 
 
 def artifacts_of(session: Session, run_id: int) -> Sequence[Artifact]:

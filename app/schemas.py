@@ -122,6 +122,12 @@ class RunShown(Shown):
     time_to_target: float | None
     elapsed_seconds: float
     spent_seconds: float
+    energy_wh: float | None = Field(description="Of the device, over the shown epochs; null: not measured")
+    worker: str | None = Field(description="That the latest attempt ran on; likewise the next three")
+    hardware: str | None
+    fingerprint: str | None = Field(description="Of the pictures: equal pictures, equal print")
+    version: str | None = Field(description="Pitwall's")
+    is_resumed: bool = Field(description="Its curve is that of several attempts")
 
 
 class ArtifactShown(Shown):
@@ -173,6 +179,7 @@ class EpochShown(Shown):
     input_seconds: float
     val_seconds: float
     compile_seconds: float
+    energy_wh: float | None = Field(description="Of the device during `seconds`; null: not measured")
 
 
 class PresetShown(Shown):
@@ -211,6 +218,7 @@ class WorkerShown(BaseModel):
     seen_at: datetime
     run: int | None
     trouble: str | None = Field(description="Why it takes no runs")
+    price_per_hour: float | None = Field(description="As you set it; null: not known")
 
 
 class ProblemShown(BaseModel):

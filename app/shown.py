@@ -53,6 +53,7 @@ def workers(session: Session, leases: Leases) -> list[schemas.WorkerShown]:
             seen_at=worker.seen_at,
             run=busy.get(worker.name),
             trouble=worker.trouble,
+            price_per_hour=worker.price_per_hour,
         )
         for worker in session.scalars(select(Worker).order_by(Worker.name))
     ]

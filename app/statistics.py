@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 ALPHA = 0.05  # of intervals and of telling apart
 
 Test = Literal["means", "ranks"]
@@ -51,7 +53,7 @@ def spread(values: Sequence[float]) -> Spread:
     median = (ordered[(n - 1) // 2] + ordered[n // 2]) / 2
     if n == 1:
         return Spread(1, mean, median, None, None, None, mean, mean)
-    sd = float(stats.tstd(values))
+    sd = _sd(values)
     half = float(stats.t.ppf(1 - ALPHA / 2, n - 1)) * sd / math.sqrt(n)
     return Spread(n, mean, median, sd, mean - half, mean + half, ordered[0], ordered[-1])
 
@@ -105,9 +107,13 @@ def _means(first: Sequence[float | None], other: Sequence[float | None]) -> floa
     one, two = ([value for value in sample if value is not None] for sample in (first, other))
     if len(one) < 2 or len(two) < 2:
         return None
-    if len(set(one)) == len(set(two)) == 1:  # no spread at all: the test divides by it
-        return 1.0 if one[0] == two[0] else 0.0
-    return float(stats.ttest_ind(one, two, equal_var=False).pvalue)
+    (mean, sd), (other_mean, other_sd) = (
+        (float(np.mean(sample)), float(np.std(sample, ddof=1))) for sample in (one, two)
+    )
+    if sd == other_sd == 0:  # no spread at all: the test divides by it
+        return float(mean == other_mean)
+    found = stats.ttest_ind_from_stats(mean, sd, len(one), other_mean, other_sd, len(two), equal_var=False)
+    return float(found.pvalue)
 
 
 def _ranks(first: Sequence[float | None], other: Sequence[float | None]) -> float | None:
@@ -119,3 +125,8 @@ def _ranks(first: Sequence[float | None], other: Sequence[float | None]) -> floa
     if len({*one, *two}) == 1:  # all the same, perhaps all misses
         return 1.0
     return float(stats.mannwhitneyu(one, two, alternative="two-sided").pvalue)
+
+
+def _sd(values: Sequence[float]) -> float:
+    """Of the sample."""
+    return float(np.std(values, ddof=1))

@@ -25,6 +25,7 @@ from app import (
     api,
     architecture_pages,
     artifacts,
+    board_api,
     button_pages,
     health,
     launch_pages,
@@ -72,6 +73,7 @@ def create_app(state: State) -> FastAPI:
         pages,
         button_pages,
         architecture_pages,
+        board_api,
         plotly_js,
     )
     for part in parts:

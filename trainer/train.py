@@ -56,8 +56,8 @@ def train(
 
     `processes` prepare pictures (0: a thread; None: as many as suit the cores); the result does not depend on it.
     `every_s`: between two checkpoints. `known`: whoever listens has the rows of so many epochs; the later ones that
-    the checkpoint remembers are said again. `meter`: of the device's energy. Raises Stopped once `stop()` is true (asked between two steps, when a
-    checkpoint has been made), and CannotTrain's kinds.
+    the checkpoint remembers are said again. `meter`: of the device's energy. Raises Stopped once `stop()` is true
+    (asked between two steps, when a checkpoint has been made), and CannotTrain's kinds.
     """
     with _failures_named(recipe), Progress(say) as progress, Keeper(folder, every_s, say) as keeper:
         saved = keeper.newest()

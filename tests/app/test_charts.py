@@ -27,6 +27,7 @@ def epoch(number: int) -> EpochShown:
         input_seconds=0.0,
         val_seconds=0.0,
         compile_seconds=0.0,
+        energy_wh=None,
     )
 
 

@@ -1,0 +1,198 @@
+"""JSON of boards and groups. Accuracies are shares (0..1), times seconds, energy Wh, money whatever prices are in.
+
+Must not know how anything is counted.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from app import board, groups, statistics
+from app.board_metrics import METRICS
+from app.schemas import Asked
+
+
+class SpreadShown(BaseModel):
+    """Of one number over n runs. With n = 1 there is no spread: `sd` and `interval` are null."""
+
+    n: int
+    mean: float
+    median: float
+    sd: float | None = Field(description="Of the sample, n - 1 below the line")
+    interval: list[float] | None = Field(description="95 % interval of the mean, by Student's t")
+    min: float
+    max: float
+
+
+class ReachedShown(BaseModel):
+    count: int
+    n: int
+    interval: list[float] = Field(description="95 % interval of the share, by Wilson")
+    next: float = Field(description="Probability that the next run reaches the target, after Jeffreys' prior")
+
+
+class BoardRow(BaseModel):
+    """A recipe on one kind of hardware."""
+
+    rank: int | None = Field(description="null: not ranked, because nobody measured it or too few reached the target")
+    name: str
+    preset: str | None
+    recipe: dict[str, Any]
+    recipe_hash: str
+    value: float | None = Field(description="What it is ranked by: the mean, or the median of ways to the target")
+    n: int = Field(description="Runs that count: one for each seed")
+    mean: float | None = Field(description="Of the metric, over the runs that have it; likewise the next four")
+    sd: float | None
+    interval: list[float] | None
+    min: float | None
+    max: float | None
+    missed: int = Field(description="Runs that count and never reached the target")
+    unmeasured: int
+    reached: int = Field(description="How many of n reached the target")
+    reached_interval: list[float]
+    reach_probability: float
+    is_like_first: bool = Field(description="Cannot be told from the first row at 5 %, corrected for all rows shown")
+    hardware: str | None
+    precision: str
+    backend: str
+    tta: bool = Field(description="Whether validation pictures are seen from several sides")
+    versions: list[str]
+    resumed: int = Field(description="Runs whose curve is that of several attempts")
+    runs: list[int]
+    replays: int = Field(description="Further runs of the same seeds, left out")
+    excluded: int = Field(description="Cancelled runs and failures of the machine, left out")
+    under_way: int
+
+
+class BoardShown(BaseModel):
+    metric: str
+    unit: str
+    target: float
+    dataset: str
+    hardware: str | None = Field(description="That of all rows; `all`: several, side by side")
+    fingerprint: str | None = Field(description="Of the pictures")
+    all_hardware: dict[str, int]
+    all_fingerprints: dict[str, int]
+    rows: list[BoardRow]
+    left: int = Field(description="Rows beyond the limit")
+
+
+class GroupShown(BaseModel):
+    recipe_hash: str
+    hardware: str | None
+    all_hardware: dict[str, int]
+    target: float
+    runs: list[int] = Field(description="That count")
+    replays: list[int]
+    excluded: int
+    under_way: int
+    final_accuracy: SpreadShown | None
+    best_accuracy: SpreadShown | None
+    reached: ReachedShown | None
+    median_time_to_target: float | None = Field(description="Misses counted as longer than any time")
+    times_to_target: SpreadShown | None
+    energy: SpreadShown | None
+    cost: SpreadShown | None
+
+
+class WorkerEdited(Asked):
+    price_per_hour: float | None = Field(ge=0, le=1e6, allow_inf_nan=False, description="null: not known")
+
+
+MetricName = Literal[
+    "accuracy", "best_accuracy", "time_to_target", "epochs_to_target", "images_per_second", "energy", "cost"
+]
+
+
+def board_shown(found: board.Board) -> BoardShown:
+    asked = found.question
+    return BoardShown(
+        metric=asked.metric,
+        unit=METRICS[asked.metric].unit,
+        target=asked.target,
+        dataset=asked.dataset or "",
+        hardware=asked.hardware,
+        fingerprint=asked.fingerprint,
+        all_hardware=found.hardware,
+        all_fingerprints=found.fingerprints,
+        rows=[_row(one) for one in found.rows],
+        left=found.left,
+    )
+
+
+def group_shown(found: groups.Group) -> GroupShown:
+    sample, numbers = found.sample, found.numbers
+    return GroupShown(
+        recipe_hash=found.recipe_hash,
+        hardware=sample.hardware,
+        all_hardware=found.hardware,
+        target=found.target,
+        runs=[row.id for row in sample.counted],
+        replays=[row.id for row in sample.replays],
+        excluded=sample.excluded,
+        under_way=sample.under_way,
+        final_accuracy=spread_shown(numbers.final),
+        best_accuracy=spread_shown(numbers.best),
+        reached=_reached(numbers.reached),
+        median_time_to_target=numbers.median_time,
+        times_to_target=spread_shown(numbers.times),
+        energy=spread_shown(numbers.energy),
+        cost=spread_shown(numbers.cost),
+    )
+
+
+def spread_shown(found: statistics.Spread | None) -> SpreadShown | None:
+    if found is None:
+        return None
+    interval = None if found.low is None or found.high is None else [found.low, found.high]
+    return SpreadShown(
+        n=found.n,
+        mean=found.mean,
+        median=found.median,
+        sd=found.sd,
+        interval=interval,
+        min=found.smallest,
+        max=found.largest,
+    )
+
+
+def _reached(found: statistics.Reached | None) -> ReachedShown | None:
+    if found is None:
+        return None
+    return ReachedShown(count=found.count, n=found.n, interval=[found.low, found.high], next=found.next)
+
+
+def _row(one: board.Ranked) -> BoardRow:
+    run, sample, spread = one.run, one.sample, spread_shown(one.spread)
+    return BoardRow(
+        rank=one.rank,
+        name=run.name,
+        preset=run.preset,
+        recipe=run.recipe,
+        recipe_hash=run.recipe_hash,
+        value=one.value,
+        n=len(sample.counted),
+        mean=spread and spread.mean,
+        sd=spread and spread.sd,
+        interval=spread and spread.interval,
+        min=spread and spread.min,
+        max=spread and spread.max,
+        missed=one.missed,
+        unmeasured=one.unmeasured,
+        reached=one.reached.count,
+        reached_interval=[one.reached.low, one.reached.high],
+        reach_probability=one.reached.next,
+        is_like_first=one.is_like_first,
+        hardware=sample.hardware,
+        precision=run.recipe["precision"],
+        backend=run.backend,
+        tta=False,
+        versions=sorted({row.version or "unknown" for row in sample.counted}),
+        resumed=sum(row.is_resumed for row in sample.counted),
+        runs=[row.id for row in sample.counted],
+        replays=len(sample.replays),
+        excluded=sample.excluded,
+        under_way=sample.under_way,
+    )

@@ -1,0 +1,96 @@
+"""What a list of runs can show, be sorted and be filtered by: a run's columns, its knobs, its accuracy at an epoch.
+
+Keys are words of URLs: `best_val_accuracy`, `recipe.schedule.max_lr`, `val_accuracy@10`. Must not know HTTP or HTML.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.sql.operators import eq, ge, gt, le, lt, ne
+
+from app.models import Epoch, Run
+from app.problems import InvalidRequest
+from trainer.knob_paths import is_knob
+
+PLAIN: dict[str, ColumnElement[Any]] = {
+    name: getattr(Run, name)
+    for name in (
+        *("id", "name", "status", "dataset", "preset", "backend", "seed", "epochs", "priority"),
+        *("created_at", "started_at", "ended_at", "last_epoch", "best_epoch"),
+        *("best_val_accuracy", "last_val_accuracy", "time_to_target", "elapsed_seconds", "spent_seconds"),
+        *("energy_wh", "hardware", "worker", "failure"),
+    )
+}
+TIMES = {"created_at", "started_at", "ended_at"}
+OPERATORS = {"<=": le, ">=": ge, "!=": ne, "=": eq, "<": lt, ">": gt}
+CONDITION = re.compile(r"\s*([a-z][\w.@]*)\s*(<=|>=|!=|=|<|>)\s*(.*?)\s*", re.ASCII | re.DOTALL)
+MOST_EPOCHS = 10**6
+
+
+def column(key: str, field: str) -> ColumnElement[Any]:
+    """What stands behind a key. Raises InvalidRequest naming `field` where there is no such thing."""
+    if (plain := PLAIN.get(key)) is not None:
+        return plain
+    if key.startswith("recipe.") and is_knob(path := key.removeprefix("recipe.")):
+        return func.json_extract(Run.recipe, _json_path(path))
+    name, _, epoch = key.partition("@")
+    if name == "val_accuracy" and epoch.isdecimal() and 0 < len(epoch) <= 6:
+        return _at(int(epoch))
+    words = f"there is no {key[:80]!r}; these work: {', '.join(PLAIN)}, recipe.KNOB, val_accuracy@EPOCH"
+    raise InvalidRequest([(field, words)])
+
+
+def condition(text: str, field: str = "where") -> ColumnElement[bool]:
+    """`recipe.schedule.max_lr>=0.2` as SQL. Raises InvalidRequest naming `field`."""
+    parts = CONDITION.fullmatch(text)
+    if parts is None:
+        words = f"{text[:80]!r} is no condition: write KEY=VALUE, with one of {' '.join(OPERATORS)}"
+        raise InvalidRequest([(field, words)])
+    key, operator, said = parts.groups()
+    found, value = column(key, field), _value(key, said, field)
+    if value is None:
+        if operator not in {"=", "!="}:
+            raise InvalidRequest([(field, f"{text[:80]!r}: null is neither more nor less than anything")])
+        return found.is_(None) if operator == "=" else found.is_not(None)
+    made: ColumnElement[bool] = OPERATORS[operator](found, value)
+    return made
+
+
+def _value(key: str, said: str, field: str) -> Any:
+    """JSON where it is some, else a word. SQLite keeps true as 1."""
+    if key in TIMES:
+        try:
+            time = datetime.fromisoformat(said)
+        except ValueError:
+            raise InvalidRequest([(field, f"{said[:40]!r} is no time: write 2026-01-31T12:00+00:00")]) from None
+        if time.tzinfo is None:
+            raise InvalidRequest([(field, f"{said[:40]!r} has no time zone: add +00:00")])
+        return time
+    try:
+        value = json.loads(said)
+    except ValueError:
+        value = said
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, int) and abs(value) >= 2**63:
+        return float(value)
+    return value if isinstance(value, int | float | str) or value is None else said
+
+
+def _json_path(path: str) -> str:
+    """`augment.0.p` as SQLite writes it: `$.augment[0].p`."""
+    steps = (f"[{step}]" if step.isdecimal() else f".{step}" for step in path.split("."))
+    return "$" + "".join(steps)
+
+
+def _at(epoch: int) -> ColumnElement[Any]:
+    """The validation accuracy of an epoch: of the latest attempt, or of the one before that has it."""
+    found = select(Epoch.val_accuracy).where(Epoch.run_id == Run.id, Epoch.epoch == epoch)
+    latest = found.where(Epoch.attempt == Run.attempt).correlate(Run).scalar_subquery()
+    earlier = found.where(Epoch.attempt >= Run.trail_from).order_by(Epoch.attempt.desc()).limit(1)
+    return func.coalesce(latest, earlier.correlate(Run).scalar_subquery())
