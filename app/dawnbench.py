@@ -1,0 +1,86 @@
+"""A run as an entry of DAWNBench's CIFAR-10 training track: a JSON file and a table of its epochs.
+
+Format: README.md of stanford-futuredata/dawn-bench-entries, "CIFAR10 Training". Pure functions of rows. What only its
+author knows (name, address) is left open, in words. Must not know HTTP or the database.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from app.schemas import EpochShown, RunWhole
+
+VERSION = "v1.0"
+HOUR = 3600.0
+PACKAGES = ("tensorflow", "jax", "torch")
+
+
+def name_of(run: RunWhole) -> str:
+    """Of both files, without their ends: `[author]_[model]_[hardware]_[framework]`, as the format asks."""
+    model, hardware = run.recipe["model"]["name"], (run.hardware or "unknown").removeprefix("cpu: ")
+    return "_".join(
+        re.sub(r"[^A-Za-z0-9]+", "-", part).strip("-") for part in ("AUTHOR", model, hardware, _backend(run))
+    )
+
+
+def entry(run: RunWhole, price_per_hour: float | None) -> str:
+    """The JSON file. `price_per_hour`: of the worker, left out where it is not known."""
+    recipe, place = run.recipe, _environment(run)
+    framework = " ".join(
+        part for part in (_backend(run), place.get(_backend(run)), "Keras", place.get("keras")) if part
+    )
+    found: dict[str, Any] = {
+        "version": VERSION,
+        "author": "YOUR NAME",
+        "authorEmail": "YOUR ADDRESS",
+        "framework": framework,
+        "model": recipe["model"]["name"],
+        "hardware": run.hardware or "unknown",
+        "timestamp": (run.ended_at or run.created_at).date().isoformat(),
+        "misc": {
+            "recipe": recipe,
+            "trainImages": run.attempts[-1].started.get("train_images")
+            if run.attempts and run.attempts[-1].started
+            else None,
+            "datasetFingerprint": run.fingerprint,
+            "pitwall": run.version,
+            "attempts": run.attempt,
+        },
+    }
+    if price_per_hour is not None:
+        found["costPerHour"] = price_per_hour
+    return json.dumps(found, indent=2) + "\n"
+
+
+def table(rows: Sequence[EpochShown]) -> str:
+    """The epochs, tab-separated: number, hours of the training clock, per cent of the validation pictures.
+
+    Epochs that nobody validated are left out. Numbers are written so that reading them gives the same bits.
+    """
+    lines = ["epoch\thours\ttop1Accuracy"]
+    lines += [
+        f"{row.epoch}\t{row.elapsed_seconds / HOUR!r}\t{round(100 * row.val_accuracy, 8)!r}"
+        for row in rows
+        if row.val_accuracy is not None
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def read(text: str) -> list[tuple[float, float, float]]:
+    """(epoch, seconds, share) of each line of such a table, anybody's. Raises ValueError where it is none."""
+    head, *lines = [line.split() for line in text.splitlines() if line.strip()]
+    if [word.lower() for word in head[:3]] != ["epoch", "hours", "top1accuracy"]:
+        raise ValueError("its first line is not: epoch, hours, top1Accuracy")
+    return [(float(line[0]), HOUR * float(line[1]), float(line[2]) / 100) for line in lines]
+
+
+def _backend(run: RunWhole) -> str:
+    return str(run.recipe["backend"])
+
+
+def _environment(run: RunWhole) -> dict[str, Any]:
+    started = run.attempts[-1].started if run.attempts else None
+    return dict((started or {}).get("environment", {}))
