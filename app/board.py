@@ -48,9 +48,12 @@ class Ranked:
     sample: Sample
     value: float | None
     spread: statistics.Spread | None  # of the metric over the runs that have it
+    numbers: list[float]  # the metric of each run that has it
     missed: int
     unmeasured: int
     reached: statistics.Reached
+    median_time: float | None  # seconds to the target, misses counted
+    final: statistics.Spread | None  # accuracy at the end, of the runs that finished
     is_like_first: bool
 
 
@@ -70,7 +73,11 @@ class _Line:
     sample: Sample
     numbers: list[float | None]  # one for each counted run that was measured; None: a miss
     unmeasured: int
-    reached: int
+    reaches: list[Reach | None]
+
+    @property
+    def reached(self) -> int:
+        return sum(reach is not None for reach in self.reaches)
 
     def value(self, metric: Metric) -> float | None:
         if metric.reaches:
@@ -137,7 +144,7 @@ def _line(sample: Sample, reaches: list[Reach | None], metric: Metric, prices: d
             numbers.append(None)
         else:
             unmeasured += 1
-    return _Line(sample, numbers, unmeasured, sum(reach is not None for reach in reaches))
+    return _Line(sample, numbers, unmeasured, reaches)
 
 
 def _order(line: _Line, metric: Metric) -> tuple[float, float, int]:
@@ -151,15 +158,19 @@ def _order(line: _Line, metric: Metric) -> tuple[float, float, int]:
 
 def _ranked(line: _Line, metric: Metric, rank: int | None, names: dict[int, Run], is_like_first: bool) -> Ranked:
     known = [number for number in line.numbers if number is not None]
+    finals = [row.last_val_accuracy for row in line.sample.finished if row.last_val_accuracy is not None]
     return Ranked(
         rank=rank,
         run=names[line.sample.counted[-1].id],
         sample=line.sample,
         value=line.value(metric),
         spread=statistics.spread(known) if known else None,
+        numbers=known,
         missed=len(line.numbers) - len(known),
         unmeasured=line.unmeasured,
         reached=statistics.reached(line.reached, len(line.sample.counted)),
+        median_time=statistics.median_time([reach.elapsed if reach else None for reach in line.reaches]),
+        final=statistics.spread(finals) if finals else None,
         is_like_first=is_like_first,
     )
 

@@ -59,6 +59,11 @@ def counts(session: Session) -> dict[str, int]:
     return {str(status): found.get(str(status), 0) for status in Status}
 
 
+def datasets(session: Session) -> Sequence[str]:
+    """That any run trained on, by name."""
+    return session.scalars(select(Run.dataset).distinct().order_by(Run.dataset)).all()
+
+
 def active(session: Session, limit: int) -> Sequence[Run]:
     """What trains and what waits, in the order in which it will be done."""
     order = (Run.status.in_(HELD).desc(), Run.priority.desc(), Run.id)

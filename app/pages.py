@@ -13,6 +13,7 @@ from fastapi.responses import HTMLResponse
 from sqlalchemy.orm import Session
 
 from app import advice, charts, files, listing, measured, runs, schemas, shown, storage
+from app.knob_rows import flat
 from app.models import ENDED, HELD
 from app.plotly_js import ADDRESS as PLOTLY
 from app.recipes import training_pictures
@@ -178,7 +179,7 @@ def _evidence(session: Session, run: schemas.RunWhole, here: State) -> dict[str,
 
 
 def _recipe(run: schemas.RunWhole) -> dict[str, Any]:
-    return {"knobs": _flat(run.recipe), "changed": _changed(run), "environment": _environment(run)}
+    return {"knobs": flat(run.recipe), "changed": _changed(run), "environment": _environment(run)}
 
 
 def _train_images(run: schemas.RunWhole, recipe: Recipe, here: State) -> int | None:
@@ -189,21 +190,12 @@ def _train_images(run: schemas.RunWhole, recipe: Recipe, here: State) -> int | N
     return training_pictures(recipe, here.settings.datasets_dir)
 
 
-def _flat(value: Any, path: str = "") -> list[tuple[str, Any]]:
-    """A nested recipe as (path, value) rows."""
-    if isinstance(value, dict):
-        return [row for key, inner in value.items() for row in _flat(inner, f"{path}.{key}".strip("."))]
-    if isinstance(value, list):
-        return [row for index, inner in enumerate(value) for row in _flat(inner, f"{path}.{index}")] or [(path, "none")]
-    return [(path, "–" if value is None else value)]
-
-
 def _changed(run: schemas.RunWhole) -> set[str]:
     """The knobs that differ from the preset that the run started from."""
     if run.preset not in PRESETS:
         return set()
-    before = dict(_flat(PRESETS[run.preset].recipe.model_dump(mode="json")))
-    return {key for key, value in _flat(run.recipe) if before.get(key) != value and key != "seed"}
+    before = dict(flat(PRESETS[run.preset].recipe.model_dump(mode="json")))
+    return {key for key, value in flat(run.recipe) if before.get(key) != value and key != "seed"}
 
 
 def _environment(run: schemas.RunWhole) -> list[tuple[str, Any]]:
@@ -212,4 +204,4 @@ def _environment(run: schemas.RunWhole) -> list[tuple[str, Any]]:
     if not started:
         return []
     said = {key: started[key] for key in ("train_images", "val_images", "steps_per_epoch")}
-    return _flat(said | {"parameters": started["parameters"]} | started["environment"])
+    return flat(said | {"parameters": started["parameters"]} | started["environment"])

@@ -46,6 +46,8 @@ def environment() -> Environment:
     )
     made.filters |= {
         "percent": percent,
+        "percent0": lambda share: f"{share * 100:.0f}\u202f%",
+        "of_unit": of_unit,
         "duration": duration,
         "when": when,
         "figure": figure,
@@ -80,6 +82,22 @@ def duration(seconds: float | None) -> str:
 def figure(value: float | None, digits: int = 4) -> str:
     """A number with so many significant digits, without needless zeros."""
     return "–" if value is None else f"{value:.{digits}g}"
+
+
+def of_unit(value: float | None, unit: str) -> str:
+    """A number with its unit, as board_metrics.Metric names it."""
+    if value is None:
+        return "–"
+    match unit:
+        case "share":
+            return percent(value)
+        case "seconds":
+            return duration(value)
+        case "epochs":
+            return f"{value:.4g}"
+        case "money":
+            return f"{value:,.2f}" if value >= 1 else f"{value:.2g}"
+    return f"{value:,.0f}\u202f{unit}" if value >= 1000 else f"{value:.3g}\u202f{unit}"
 
 
 def when(time: datetime | None) -> Markup | str:

@@ -26,6 +26,7 @@ from app import (
     architecture_pages,
     artifacts,
     board_api,
+    board_pages,
     button_pages,
     health,
     launch_pages,
@@ -74,6 +75,7 @@ def create_app(state: State) -> FastAPI:
         button_pages,
         architecture_pages,
         board_api,
+        board_pages,
         plotly_js,
     )
     for part in parts:

@@ -1,0 +1,59 @@
+"""The board as a picture: each recipe a line, each run a dot, the mean's interval a bar. Pure functions of rows.
+
+Must not know the database or the browser.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from app.board import Board
+from app.board_metrics import Metric
+from app.charts import Figure
+from app.published import Published
+
+MOST_ROWS = 15  # more would be too small to read
+
+
+def of_board(board: Board, metric: Metric, published: Sequence[Published]) -> Figure | None:
+    """None where nothing is ranked."""
+    rows = [row for row in board.rows if row.rank is not None][:MOST_ROWS]
+    if not rows:
+        return None
+    names = [f"{row.rank}. {row.run.name}" for row in rows]
+    dots = [(number, name) for row, name in zip(rows, names, strict=True) for number in row.numbers]
+    values = [row.value for row in rows]
+    bars = [row.spread if not metric.reaches else None for row in rows]
+    traces: list[Figure] = [
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "name": "Runs",
+            "x": [number for number, _ in dots],
+            "y": [name for _, name in dots],
+            "meta": {"role": "run"},
+        },
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "name": "Median, misses counted" if metric.reaches else "Mean and its 95 % interval",
+            "x": values,
+            "y": names,
+            "error_x": {
+                "type": "data",
+                "symmetric": False,
+                "array": [_beyond(bar.high, bar.mean) if bar else 0.0 for bar in bars],
+                "arrayminus": [_beyond(bar.mean, bar.low) if bar else 0.0 for bar in bars],
+            },
+            "meta": {"role": "mean"},
+        },
+    ]
+    marks = [
+        {"x": one.seconds if metric.name == "time_to_target" else one.accuracy, "text": f"{one.name}, {one.hardware}"}
+        for one in published
+    ]
+    return {"traces": traces, "names": names, "unit": metric.unit, "title": metric.title, "marks": marks}
+
+
+def _beyond(larger: float | None, smaller: float | None) -> float:
+    return 0.0 if larger is None or smaller is None else larger - smaller

@@ -1,0 +1,45 @@
+// The board's chart: each recipe a line, each run a dot; published results as dashed lines where they were asked for.
+// A changed choice asks at once; without JavaScript the button does.
+
+import { CONFIG, dressed, tokens } from "./charts.js";
+
+const form = document.querySelector("[data-board]");
+form?.addEventListener("change", ({ target }) => target.name !== "target" && form.requestSubmit());
+
+const place = document.querySelector("[data-figure]");
+if (place) {
+  const figure = JSON.parse(place.querySelector("script").textContent);
+  const plot = place.querySelector(".plot");
+  plot.style.blockSize = `${90 + 30 * figure.names.length}px`;
+  const draw = () => Plotly.react(plot, traces(figure), layout(figure), CONFIG);
+  draw();
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+}
+
+function traces(figure) {
+  const color = tokens();
+  return figure.traces.map((trace) => {
+    const isMean = trace.meta.role === "mean";
+    const own = color(isMean ? "--ink" : "--chart-validation");
+    return {
+      ...trace,
+      marker: isMean ? { color: own, size: 12, symbol: "line-ns-open", line: { width: 3 } } : { color: own, size: 8, opacity: 0.6 },
+      ...(trace.error_x && { error_x: { ...trace.error_x, color: own, thickness: 1.5, width: 4 } }),
+    };
+  });
+}
+
+function layout(figure) {
+  const color = tokens();
+  const { axis, layout: shared } = dressed(color);
+  const isShare = figure.unit === "share";
+  return {
+    ...shared,
+    hovermode: "closest",
+    margin: { l: 12, r: 16, t: 8, b: 44 },
+    xaxis: { ...axis, title: { text: isShare ? figure.title : `${figure.title} (${figure.unit})`, standoff: 8 }, tickformat: isShare ? ".1%" : "", rangemode: isShare ? "normal" : "tozero" },
+    yaxis: { ...axis, autorange: "reversed", ticks: "", type: "category", categoryarray: figure.names },
+    shapes: figure.marks.map((mark) => ({ type: "line", yref: "paper", y0: 0, y1: 1, x0: mark.x, x1: mark.x, line: { color: color("--chart-target"), width: 1, dash: "dot" } })),
+    annotations: figure.marks.slice(0, 6).map((mark, i) => ({ x: mark.x, yref: "paper", y: 1 - 0.08 * i, text: mark.text, showarrow: false, xanchor: "left", font: { size: 10, color: color("--chart-target") } })),
+  };
+}
