@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +62,7 @@ class Ranked:
 class Board:
     question: Question  # with hardware and fingerprint as they were chosen
     rows: list[Ranked]
-    hardware: dict[str, int]  # runs on each kind that has some of these pictures
+    hardware: dict[str | None, int]  # runs on each kind that has some of these pictures
     fingerprints: dict[str, int]  # runs on each version of the pictures
     left: int  # rows beyond the limit
 
@@ -90,14 +91,18 @@ def ranked(session: Session, question: Question) -> Board:
     """The board. Raises KeyError for a metric that is not in METRICS."""
     metric = METRICS[question.metric]
     dataset = question.dataset or _most_used(session)
-    rows = samples.read(session, Run.dataset == dataset, Run.fingerprint.is_not(None))
-    fingerprints = Counter(row.fingerprint for row in rows if samples.counts(row))
+    fingerprints: Counter[str] = Counter()
+    hardware: Counter[str | None] = Counter()
+    kinds = samples.kinds(session, dataset)
+    for (pictures, _), number in kinds.items():
+        fingerprints[pictures] += number
     chosen = question.fingerprint or _most(fingerprints)
-    rows = [row for row in rows if row.fingerprint == chosen]
-    hardware = Counter(row.hardware for row in rows if samples.counts(row))
+    for (pictures, device), number in kinds.items():
+        hardware[device] += number if pictures == chosen else 0
+    hardware += Counter()  # without those that have none
     on = question.hardware or _most(hardware)
-    if on != ALL:
-        rows = [row for row in rows if row.hardware == on]
+    conditions = [Run.dataset == dataset, Run.fingerprint == chosen]
+    rows = samples.read(session, *conditions, *([] if on == ALL else [Run.hardware == on]))
     lines = _lines(samples.sorted_out(rows), metric, question.target, prices_of(session))
     lines.sort(key=lambda line: _order(line, metric))
     shown = lines[: question.limit]
@@ -186,5 +191,5 @@ def _most_used(session: Session) -> str:
     return session.scalar(used.order_by(func.count().desc(), Run.dataset).limit(1)) or "cifar10"
 
 
-def _most(found: Counter[str]) -> str | None:
+def _most(found: Counter[Any]) -> Any:
     return found.most_common(1)[0][0] if found else None

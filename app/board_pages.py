@@ -42,23 +42,23 @@ def show_board(
     with here.records.read() as session:
         found = board.ranked(session, question)
         datasets = listing.datasets(session)
-    can_compare = found.question.dataset == published.DATASET and metric in {"time_to_target", "accuracy"}
-    others = published.published() if with_published and can_compare else ()
-    context = {
-        "board": found,
-        "question": found.question,
-        "metric": METRICS[metric],
-        "metrics": METRICS.values(),
-        "datasets": datasets,
-        "can_compare": can_compare,
-        "with_published": with_published,
-        "published": others,
-        "figure": board_charts.of_board(found, METRICS[metric], others),
-        "summaries": _summaries([row.run.recipe for row in found.rows]),
-        "as_json": "/api/v1/board?" + urlencode(_asked(found.question)),
-        "plotly": PLOTLY,
-    }
-    return page(request, "board/index.html", context)
+        can_compare = found.question.dataset == published.DATASET and metric in {"time_to_target", "accuracy"}
+        others = published.published() if with_published and can_compare else ()
+        context = {
+            "board": found,
+            "question": found.question,
+            "metric": METRICS[metric],
+            "metrics": METRICS.values(),
+            "datasets": datasets,
+            "can_compare": can_compare,
+            "with_published": with_published,
+            "published": others,
+            "figure": board_charts.of_board(found, METRICS[metric], others),
+            "summaries": _summaries([row.run.recipe for row in found.rows]),
+            "as_json": "/api/v1/board?" + urlencode(_asked(found.question)),
+            "plotly": PLOTLY,
+        }
+        return page(request, "board/index.html", context)
 
 
 def _summaries(recipes: Sequence[dict[str, Any]]) -> list[str]:

@@ -115,7 +115,7 @@ def board_shown(found: board.Board) -> BoardShown:
         dataset=asked.dataset or "",
         hardware=asked.hardware,
         fingerprint=asked.fingerprint,
-        all_hardware=found.hardware,
+        all_hardware={name or "unknown": number for name, number in found.hardware.items()},
         all_fingerprints=found.fingerprints,
         rows=[_row(one) for one in found.rows],
         left=found.left,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from app.models import Epoch
 
 # At the epoch's end: seconds of the training clock and Wh of the device so far (not-a-number: not measured), share.
-ROW = np.dtype([("epoch", "<f8"), ("elapsed", "<f8"), ("energy", "<f8"), ("accuracy", "<f8")])
+ROW = np.dtype([("epoch", "<f4"), ("elapsed", "<f8"), ("energy", "<f4"), ("accuracy", "<f8")])
 
 
 def grown(packed: bytes, epoch: int, elapsed: float, energy: float | None, accuracy: float | None) -> bytes:

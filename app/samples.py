@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from app.models import Run, Status
@@ -36,6 +36,7 @@ COLUMNS = (
     Run.milestones,
 )
 DIVERGED = "diverged"
+COUNTS = or_(Run.status == Status.SUCCEEDED, and_(Run.status == Status.FAILED, Run.failure == DIVERGED))
 
 Row = Any  # of COLUMNS
 
@@ -60,6 +61,16 @@ class Sample:
 def read(session: Session, *conditions: ColumnElement[bool]) -> Sequence[Row]:
     """Single columns of runs, oldest first: a fifth of the time that whole rows take."""
     return session.execute(select(*COLUMNS).where(*conditions).order_by(Run.id)).all()
+
+
+def kinds(session: Session, dataset: str) -> dict[tuple[str, str | None], int]:
+    """How many runs that count there are of each (pictures, hardware)."""
+    query = (
+        select(Run.fingerprint, Run.hardware, func.count())
+        .where(Run.dataset == dataset, Run.fingerprint.is_not(None), COUNTS)
+        .group_by(Run.fingerprint, Run.hardware)
+    )
+    return {(pictures, hardware): number for pictures, hardware, number in session.execute(query) if pictures}
 
 
 def counts(row: Row) -> bool:

@@ -1,7 +1,7 @@
 """What repeats of a recipe say of it: spread, share that reached the target, and whether two can be told apart.
 
-Formulas are SciPy's and statsmodels'; both are imported where they are first needed, because that takes a second of a
-start. Pure functions of numbers: accuracies are shares (0..1), times seconds. Must not know runs or the database.
+Formulas are SciPy's, which is imported where it is first needed: that takes a second of a start. Pure functions of
+numbers: accuracies are shares (0..1), times seconds. Must not know runs or the database.
 """
 
 from __future__ import annotations
@@ -59,15 +59,15 @@ def spread(values: Sequence[float]) -> Spread:
 
 
 def reached(count: int, n: int) -> Reached:
-    """Wilson's interval (statsmodels), and the chance of the next run: (count + 1/2) / (n + 1), the mean of what is
-    known of the share after Jeffreys' prior. Raises ValueError unless 0 <= count <= n and n > 0.
+    """Wilson's interval (scipy.stats.binomtest), and the chance of the next run: (count + 1/2) / (n + 1), the mean of
+    what is known of the share after Jeffreys' prior. Raises ValueError unless 0 <= count <= n and n > 0.
     """
     if not 0 <= count <= n or n == 0:
         raise ValueError(f"{count} of {n}")
-    from statsmodels.stats.proportion import proportion_confint
+    from scipy import stats
 
-    low, high = proportion_confint(count, n, alpha=ALPHA, method="wilson")
-    return Reached(count, n, max(float(low), 0.0), min(float(high), 1.0), (count + 0.5) / (n + 1))
+    interval = stats.binomtest(count, n).proportion_ci(1 - ALPHA, method="wilson")
+    return Reached(count, n, float(interval.low), float(interval.high), (count + 0.5) / (n + 1))
 
 
 def median_time(times: Sequence[float | None]) -> float | None:
@@ -91,13 +91,21 @@ def like_the_first(samples: Sequence[Sequence[float | None]], test: Test) -> lis
     if not samples:
         return []
     p = [_means(samples[0], other) if test == "means" else _ranks(samples[0], other) for other in samples[1:]]
-    tried = [value for value in p if value is not None]
-    if not tried:
-        return [True] * len(samples)
-    from statsmodels.stats.multitest import multipletests
-
-    differ = iter(multipletests(tried, alpha=ALPHA, method="holm")[0])
+    differ = iter(_holm([value for value in p if value is not None]))
     return [True, *(value is None or not next(differ) for value in p)]
+
+
+def _holm(p: Sequence[float]) -> list[bool]:
+    """Which differ at ALPHA over all: the smallest p is held against ALPHA / m, the next against ALPHA / (m - 1), and
+    so on until one fails. Source: Holm, A simple sequentially rejective multiple test procedure, 1979. Our own,
+    because statsmodels' collects garbage at each call, which takes longer than the rest of a board.
+    """
+    differ = [False] * len(p)
+    for done, at in enumerate(sorted(range(len(p)), key=lambda at: p[at])):
+        if p[at] > ALPHA / (len(p) - done):
+            break
+        differ[at] = True
+    return differ
 
 
 def _means(first: Sequence[float | None], other: Sequence[float | None]) -> float | None:

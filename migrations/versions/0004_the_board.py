@@ -12,7 +12,7 @@ from alembic import op
 revision = "0004"
 down_revision = "0003"
 
-ROW = np.dtype([("epoch", "<f8"), ("elapsed", "<f8"), ("energy", "<f8"), ("accuracy", "<f8")])
+ROW = np.dtype([("epoch", "<f4"), ("elapsed", "<f8"), ("energy", "<f4"), ("accuracy", "<f8")])
 SHOWN = """
   SELECT e.run_id, e.epoch, e.seconds, e.val_accuracy FROM epochs e JOIN runs r ON r.id = e.run_id
   WHERE e.attempt = (SELECT max(o.attempt) FROM epochs o
@@ -39,6 +39,7 @@ def upgrade() -> None:
     op.add_column("runs", sa.Column("is_resumed", sa.Boolean(), nullable=False, server_default="0"))
     op.add_column("epochs", sa.Column("energy_wh", sa.Float(), nullable=True))
     op.add_column("workers", sa.Column("price_per_hour", sa.Float(), nullable=True))
+    op.create_index("ix_runs_board", "runs", ["dataset", "fingerprint", "hardware", "status", "failure"])
     op.create_table(
         "predictions",
         sa.Column("run_id", sa.Integer(), nullable=False),
