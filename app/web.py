@@ -28,6 +28,7 @@ from app import (
     board_api,
     board_pages,
     button_pages,
+    group_pages,
     health,
     launch_pages,
     login_pages,
@@ -76,6 +77,7 @@ def create_app(state: State) -> FastAPI:
         architecture_pages,
         board_api,
         board_pages,
+        group_pages,
         plotly_js,
     )
     for part in parts:

@@ -1,0 +1,79 @@
+"""Several curves in one picture: a group's runs with their mean and band; runs or groups laid over each other.
+
+A trace's `x` is by epoch and `meta.elapsed` the same by training seconds; `meta.role` names its colour. Pure functions of
+arrays. Must not know the database or the browser.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from app.charts import Figure
+from app.curves import Band, Curve, Floats, band
+
+MOST_FAINT = 40  # single runs drawn behind a band; more are one grey
+
+
+def of_group(curves: Mapping[int, Curve], target: float | None, field: str = "val_accuracy") -> Figure:
+    """Each run a faint line, their mean, and the band of one deviation to each side."""
+    all_of_them = list(curves.values())
+    traces: list[Figure] = [_line(curve, field, f"run {curve.run_id}", "faint") for curve in all_of_them[:MOST_FAINT]]
+    if len(all_of_them) > 1:
+        traces += _banded(band(all_of_them, field), "Mean", "validation")
+    return {"traces": traces, "target": target, "percent": field.endswith("accuracy")}
+
+
+def laid_over(named: Sequence[tuple[str, Sequence[Curve]]], field: str, target: float | None) -> Figure:
+    """One line each, by name: a run's own curve, or a group's mean with its band."""
+    traces: list[Figure] = []
+    for number, (name, curves) in enumerate(named):
+        if len(curves) == 1:
+            traces.append(_line(curves[0], field, name, str(number)))
+        elif curves:
+            traces += _banded(band(curves, field), name, str(number))
+    return {"traces": traces, "target": target, "percent": field.endswith("accuracy")}
+
+
+def _banded(found: Band, name: str, role: str) -> list[Figure]:
+    several = found.n > 1
+    epochs, elapsed = found.epoch[several], found.elapsed[several]
+    low, high = (found.mean - found.sd)[several], (found.mean + found.sd)[several]
+    outline = {
+        "type": "scatter",
+        "mode": "lines",
+        "name": f"{name}, one deviation",
+        "x": _plain(np.r_[epochs, epochs[::-1]]),
+        "y": _plain(np.r_[high, low[::-1]]),
+        "fill": "toself",
+        "hoverinfo": "skip",
+        "showlegend": False,
+        "meta": {"role": role, "is_band": True, "elapsed": _plain(np.r_[elapsed, elapsed[::-1]])},
+    }
+    mean = {
+        "type": "scatter",
+        "mode": "lines",
+        "name": name,
+        "x": _plain(found.epoch),
+        "y": _plain(found.mean),
+        "meta": {"role": role, "elapsed": _plain(found.elapsed)},
+    }
+    return [outline, mean] if several.any() else [mean]
+
+
+def _line(curve: Curve, field: str, name: str, role: str) -> Figure:
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": name,
+        "x": _plain(curve.epoch),
+        "y": _plain(getattr(curve, field)),
+        "meta": {"role": role, "elapsed": _plain(curve.elapsed)},
+    }
+
+
+def _plain(values: Floats) -> list[Any]:
+    """For JSON: not-a-number is null, and no digits that nobody sees."""
+    return [None if value != value else value for value in np.round(values, 6).tolist()]

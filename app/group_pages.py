@@ -1,0 +1,92 @@
+"""HTML of a group: repeats of one recipe, their curves and what they say together. Works without JavaScript.
+
+Must not know SQL or formulas.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Query, Request
+from fastapi.responses import HTMLResponse, RedirectResponse
+from sqlalchemy.orm import Session
+
+from app import group_charts, groups, listing, runs, schemas
+from app.curves import band
+from app.plotly_js import ADDRESS as PLOTLY
+from app.recipes import resolve_over
+from app.rendering import page
+from app.state import Here, State
+
+MOST_MORE = 100
+MOST_RUNS = 100  # in the table; the list of runs has all
+
+router = APIRouter(include_in_schema=False)
+Target = Annotated[float | None, Query(gt=0, lt=1, allow_inf_nan=False)]
+Hardware = Annotated[str | None, Query(min_length=1, max_length=120)]
+
+
+@router.get("/groups/{name}")
+def show_group(
+    name: str, request: Request, here: Here, hardware: Hardware = None, target: Target = None
+) -> HTMLResponse:
+    with here.records.read() as session:
+        return page(request, "groups/show.html", _context(session, name, here, hardware, target))
+
+
+@router.get("/groups/{name}/numbers")
+def show_group_numbers(
+    name: str, request: Request, here: Here, hardware: Hardware = None, target: Target = None
+) -> HTMLResponse:
+    """What changes while its runs train: first paint and live."""
+    with here.records.read() as session:
+        return page(request, "groups/_numbers.html", _context(session, name, here, hardware, target))
+
+
+@router.post("/groups/{name}/repeat")
+def press_repeat(name: str, here: Here, more: Annotated[int, Form(ge=1, le=MOST_MORE)]) -> RedirectResponse:
+    """Queue more seeds of the same recipe, after the largest that was used."""
+    with here.records.write() as session:
+        group = groups.of(session, name)
+        newest, seed = group.runs[0], max(run.seed for run in group.runs) + 1
+        root = here.settings.datasets_dir
+        resolved = resolve_over(newest.recipe, newest.preset, newest.preset_version, {"seed": seed}, root)
+        labels = runs.Labels(newest.name, list(newest.tags), "", newest.priority)
+        runs.launch(session, resolved, labels, here.now(), repeats=more)
+    return RedirectResponse(f"/groups/{name}", 303)
+
+
+def _context(session: Session, name: str, here: State, hardware: str | None, target: float | None) -> dict[str, Any]:
+    group = groups.of(session, name, hardware, target)
+    curves = list(group.curves.values())
+    return {
+        "group": group,
+        "newest": group.runs[0],
+        "numbers": group.numbers,
+        "runs": [schemas.RunShown.model_validate(run) for run in group.runs[:MOST_RUNS]],
+        "steps": here.hub.steps,
+        "figure": group_charts.of_group(group.curves, group.target) if curves else None,
+        "rows": _rows(curves),
+        "after": listing.newest_event(session),
+        "plotly": PLOTLY,
+    }
+
+
+def _rows(curves: list[Any]) -> list[dict[str, Any]]:
+    """The band as a table, the last epoch first."""
+    if not curves:
+        return []
+    found = band(curves)
+    columns = zip(found.epoch, found.n, found.mean, found.sd, found.low, found.high, found.elapsed, strict=True)
+    return [
+        {
+            "epoch": int(epoch),
+            "n": int(n),
+            "mean": float(mean),
+            "sd": None if sd != sd else float(sd),
+            "low": float(low),
+            "high": float(high),
+            "elapsed": float(elapsed),
+        }
+        for epoch, n, mean, sd, low, high, elapsed in columns
+    ][::-1]

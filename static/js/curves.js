@@ -1,0 +1,48 @@
+// Several curves in one plot, by epoch or by training time, with bands. Colours are the page's tokens, in turn.
+
+import { CONFIG, dressed, tokens } from "./charts.js";
+
+const TURN = ["--chart-validation", "--chart-train", "--chart-rate", "--good", "--bad", "--wait", "--chart-time", "--ink"];
+
+export function drawCurves(plot, figure, by = "epoch", smooth = 0) {
+  const color = tokens();
+  const { axis, layout } = dressed(color);
+  const traces = figure.traces.map((trace) => dressedTrace(trace, color, by, smooth));
+  Plotly.react(plot, traces, {
+    ...layout,
+    uirevision: by,
+    hovermode: "closest",
+    margin: { l: 52, r: 12, t: 8, b: 42 },
+    xaxis: { ...axis, title: { text: by === "epoch" ? "Epoch" : "Training time (s)", standoff: 8 } },
+    yaxis: { ...axis, ...(figure.percent && { tickformat: ".1%", hoverformat: ".2%" }) },
+    shapes: figure.target ? [{ type: "line", xref: "paper", x0: 0, x1: 1, y0: figure.target, y1: figure.target, line: { color: color("--chart-target"), width: 1, dash: "dash" } }] : [],
+  }, CONFIG);
+}
+
+function dressedTrace(trace, color, by, smooth) {
+  const { role, is_band: isBand, elapsed } = trace.meta;
+  const own = color(role === "faint" ? "--ink-soft" : role === "validation" ? "--chart-validation" : TURN[role % TURN.length]);
+  const dash = Number(role) >= TURN.length ? "dot" : "solid";
+  return {
+    ...trace,
+    x: by === "epoch" ? trace.x : elapsed,
+    y: isBand ? trace.y : smoothed(trace.y, smooth),
+    line: { color: own, dash, width: isBand ? 0 : role === "faint" ? 1 : 2 },
+    opacity: role === "faint" ? 0.35 : 1,
+    ...(isBand && { fillcolor: own.replace("rgb", "rgba").replace(")", ", 0.16)") }),
+    ...(role === "faint" && { showlegend: false }),
+    hoverlabel: { namelength: -1 },
+  };
+}
+
+// Exponential, freed of the weight of its beginning (as Adam's averages are); 0 shows what was measured.
+function smoothed(values, share) {
+  if (!share) return values;
+  let mean = 0, weight = 0;
+  return values.map((value) => {
+    if (value === null) return null;
+    mean = share * mean + (1 - share) * value;
+    weight = share * weight + (1 - share);
+    return mean / weight;
+  });
+}
