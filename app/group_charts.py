@@ -1,11 +1,12 @@
 """Several curves in one picture: a group's runs with their mean and band; runs or groups laid over each other.
 
-A trace's `x` is by epoch and `meta.elapsed` the same by training seconds; `meta.role` names its colour. Pure functions of
-arrays. Must not know the database or the browser.
+A trace's `x` is by epoch and `meta.elapsed` the same by training seconds; `meta.role` names its colour. Pure functions
+of arrays. Must not know the database or the browser.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -76,4 +77,4 @@ def _line(curve: Curve, field: str, name: str, role: str) -> Figure:
 
 def _plain(values: Floats) -> list[Any]:
     """For JSON: not-a-number is null, and no digits that nobody sees."""
-    return [None if value != value else value for value in np.round(values, 6).tolist()]
+    return [None if math.isnan(value) else value for value in np.round(values, 6).tolist()]
