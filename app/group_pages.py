@@ -5,6 +5,7 @@ Must not know SQL or formulas.
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Query, Request
@@ -83,7 +84,7 @@ def _rows(curves: list[Any]) -> list[dict[str, Any]]:
             "epoch": int(epoch),
             "n": int(n),
             "mean": float(mean),
-            "sd": None if sd != sd else float(sd),
+            "sd": None if math.isnan(sd) else float(sd),
             "low": float(low),
             "high": float(high),
             "elapsed": float(elapsed),
