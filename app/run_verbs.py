@@ -27,6 +27,8 @@ NO_CURVE: dict[str, Any] = {
     "best_epoch": None,
     "time_to_target": None,
     "elapsed_seconds": 0.0,
+    "energy_wh": None,
+    "milestones": b"",
 }
 
 

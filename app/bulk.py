@@ -1,0 +1,83 @@
+"""One verb for many runs: each as it would be alone, those that cannot be are named with the reason.
+
+Must not know HTTP or HTML.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from sqlalchemy.orm import Session
+
+from app import files, run_verbs, runs
+from app.problems import Conflict, InvalidRequest, NotFound
+from app.recipes import resolve_over
+from app.state import State
+
+Verb = Literal["cancel", "pause", "resume", "delete", "tag", "untag", "clone"]
+MOST = 1000  # runs at once
+MOST_TAGS = 20
+TOGETHER = 50  # of one transaction: others must not wait for all of them
+
+
+@dataclass
+class Done:
+    """What became of them."""
+
+    done: list[int] = field(default_factory=list)
+    refused: dict[int, str] = field(default_factory=dict)  # run: why
+    made: list[int] = field(default_factory=list)  # by `clone`
+
+
+def do(here: State, verb: Verb, run_ids: Sequence[int], tag: str = "") -> Done:
+    """Raises InvalidRequest where there are too many, or where `tag` is missing."""
+    wanted = list(dict.fromkeys(run_ids))
+    if len(wanted) > MOST:
+        raise InvalidRequest([("runs", f"at most {MOST} at once")])
+    if verb in {"tag", "untag"} and not tag:
+        raise InvalidRequest([("tag", "is missing")])
+    found = Done()
+    one = _one(here, verb, tag, found)
+    for first in range(0, len(wanted), TOGETHER):
+        some = wanted[first : first + TOGETHER]
+        with here.records.write() as session:
+            for run_id in some:
+                try:
+                    one(session, run_id, here.now())
+                    found.done.append(run_id)
+                except (Conflict, NotFound) as problem:
+                    found.refused[run_id] = problem.detail
+        if verb == "delete":
+            for run_id in set(some) - set(found.refused):
+                files.remove_all_of(here.settings.data_dir, run_id)
+    return found
+
+
+def _one(here: State, verb: Verb, tag: str, found: Done) -> Callable[[Session, int, datetime], object]:
+    def labelled(session: Session, run_id: int, now: datetime) -> None:
+        tags = [one for one in runs.find(session, run_id).tags if one != tag]
+        if verb == "tag" and len(tags) >= MOST_TAGS:
+            raise Conflict(f"run {run_id} has {MOST_TAGS} tags already")
+        runs.edit(session, run_id, {"tags": [*tags, tag] if verb == "tag" else tags}, now)
+
+    def cloned(session: Session, run_id: int, now: datetime) -> None:
+        run = runs.find(session, run_id)
+        resolved = resolve_over(run.recipe, run.preset, run.preset_version, {}, here.settings.datasets_dir)
+        labels = runs.Labels(run.name, list(run.tags), "", run.priority)
+        found.made += [made.id for made in runs.launch(session, resolved, labels, now, parent_id=run.id)]
+
+    match verb:
+        case "cancel":
+            return run_verbs.cancel
+        case "pause":
+            return run_verbs.pause
+        case "resume":
+            return run_verbs.resume
+        case "delete":
+            return lambda session, run_id, now: runs.remove(session, run_id)
+        case "clone":
+            return cloned
+    return labelled

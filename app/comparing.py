@@ -1,0 +1,95 @@
+"""Runs and groups side by side: their curves, what differs in their recipes, their results. Reads only.
+
+Must not know HTTP, HTML or charts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app import curves, groups
+from app.curves import Curve
+from app.knob_rows import differing
+from app.models import Run
+from app.problems import InvalidRequest, NotFound
+
+FEWEST, MOST = 1, 100  # one alone is a beginning: others are added to it
+
+
+@dataclass(frozen=True)
+class Side:
+    """One run, or one group: a name, the run that stands for it, its curves and its results."""
+
+    name: str
+    key: str  # `run 7`, or a group's first letters
+    address: str
+    run: Run
+    curves: list[Curve]
+    accuracy: float | None  # share: of a run its last, of a group the mean of the last
+    sd: float | None
+    best: float | None
+    seconds: float | None  # training clock of the run, or the mean of the runs
+    time_to_target: float | None  # of a group the median, misses counted
+    n: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    sides: list[Side]
+    differing: list[tuple[str, list[Any]]]  # knob, its value on each side
+
+
+def compare(session: Session, run_ids: Sequence[int], names: Sequence[str]) -> Comparison:
+    """Raises NotFound, and InvalidRequest where there are too many."""
+    if len(run_ids) + len(names) > MOST:
+        raise InvalidRequest([("runs", f"at most {MOST} can be compared at once")])
+    sides = _of_runs(session, list(dict.fromkeys(run_ids)))
+    sides += [_of_group(groups.of(session, name)) for name in dict.fromkeys(names)]
+    return Comparison(sides, differing([side.run.recipe for side in sides], without={"target_accuracy"}))
+
+
+def _of_runs(session: Session, run_ids: Sequence[int]) -> list[Side]:
+    found = {run.id: run for run in session.scalars(select(Run).where(Run.id.in_(run_ids)))}
+    missing = [run_id for run_id in run_ids if run_id not in found]
+    if missing:
+        raise NotFound(f"there is no run {missing[0]}")
+    drawn = curves.of_runs(session, run_ids)
+    return [_of_run(found[run_id], drawn.get(run_id)) for run_id in run_ids]
+
+
+def _of_run(run: Run, curve: Curve | None) -> Side:
+    return Side(
+        name=f"{run.name} #{run.id}",
+        key=f"run {run.id}",
+        address=f"/runs/{run.id}",
+        run=run,
+        curves=[curve] if curve else [],
+        accuracy=run.last_val_accuracy,
+        sd=None,
+        best=run.best_val_accuracy,
+        seconds=run.elapsed_seconds if run.last_epoch else None,
+        time_to_target=run.time_to_target,
+        n=1,
+    )
+
+
+def _of_group(group: groups.Group) -> Side:
+    numbers, rows = group.numbers, group.sample.counted
+    return Side(
+        name=f"{group.runs[0].name}, {len(rows)} runs",
+        key=group.recipe_hash[:12],
+        address=f"/groups/{group.recipe_hash[:12]}",
+        run=group.runs[0],
+        curves=list(group.curves.values()),
+        accuracy=numbers.final.mean if numbers.final else None,
+        sd=numbers.final.sd if numbers.final else None,
+        best=numbers.best.largest if numbers.best else None,
+        seconds=sum(row.elapsed_seconds for row in rows) / len(rows) if rows else None,
+        time_to_target=numbers.median_time,
+        n=len(rows),
+    )
