@@ -13,6 +13,7 @@ from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import PlainTextResponse
 
 from app import files, listing, run_verbs, runs, schemas, shown
+from app.asked import Asked
 from app.problems import InvalidRequest
 from app.recipes import resolve, resolve_over
 from app.state import Here
@@ -49,23 +50,8 @@ def launch_runs(
 
 
 @router.get("/runs", tags=["runs"])
-def list_runs(
-    here: Here,
-    status: Annotated[str | None, Query(max_length=100, description="One or several, separated by commas")] = None,
-    dataset: Annotated[str | None, Query(max_length=100)] = None,
-    tag: Annotated[str | None, Query(max_length=40)] = None,
-    group: Annotated[int | None, Query(ge=1, lt=2**63)] = None,
-    q: Annotated[str | None, Query(max_length=200, description="Part of the name, notes or preset")] = None,
-    sort: Annotated[str, Query(max_length=40, description="A column; a leading minus puts the largest first")] = "-id",
-    limit: Annotated[int, Query(ge=1, le=listing.MAX_LIMIT)] = 50,
-    cursor: Annotated[str | None, Query(max_length=1000)] = None,
-    where: Annotated[
-        list[Annotated[str, Query(max_length=300)]],
-        Query(max_length=listing.MOST_CONDITIONS, description="`recipe.schedule.max_lr>=0.2`; all of them must hold"),
-    ] = [],  # noqa: B006  # FastAPI copies it
-) -> schemas.RunsPage:
+def list_runs(here: Here, question: Asked) -> schemas.RunsPage:
     """Runs, page by page: ask again with `cursor` = `next_cursor` until it is null."""
-    question = listing.Question(status, dataset, tag, group, q, sort, limit, cursor, tuple(where))
     with here.records.read() as session:
         rows, next_cursor = listing.listing(session, question)
         return schemas.RunsPage(runs=[schemas.RunShown.model_validate(run) for run in rows], next_cursor=next_cursor)

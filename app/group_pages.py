@@ -12,11 +12,12 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 from sqlalchemy.orm import Session
 
-from app import group_charts, groups, listing, runs, schemas
+from app import cells, group_charts, groups, listing, runs
 from app.curves import band
 from app.plotly_js import ADDRESS as PLOTLY
 from app.recipes import resolve_over
 from app.rendering import page
+from app.run_list_pages import table
 from app.state import Here, State
 
 MOST_MORE = 100
@@ -64,8 +65,7 @@ def _context(session: Session, name: str, here: State, hardware: str | None, tar
         "group": group,
         "newest": group.runs[0],
         "numbers": group.numbers,
-        "runs": [schemas.RunShown.model_validate(run) for run in group.runs[:MOST_RUNS]],
-        "steps": here.hub.steps,
+        "runs": table(session, here, group.runs[:MOST_RUNS], cells.usual()),
         "figure": group_charts.of_group(group.curves, group.target) if curves else None,
         "rows": _rows(curves),
         "after": listing.newest_event(session),

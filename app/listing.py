@@ -52,6 +52,12 @@ def listing(session: Session, question: Question) -> tuple[Sequence[Run], str | 
     return rows, _encode(question, found[question.limit - 1].key, rows[-1].id)
 
 
+def some(session: Session, run_ids: Sequence[int]) -> Sequence[Run]:
+    """Those of them that are there, in that order."""
+    found = {run.id: run for run in session.scalars(select(Run).where(Run.id.in_(run_ids)))}
+    return [found[run_id] for run_id in run_ids if run_id in found]
+
+
 def counts(session: Session) -> dict[str, int]:
     """How many runs stand at each status; every status is there."""
     rows = session.execute(select(Run.status, func.count()).group_by(Run.status))

@@ -1,23 +1,23 @@
-"""HTML: pages for people. What their buttons do is button_pages.py; works without JavaScript.
+"""HTML: home and the page of a run. What their buttons do is button_pages.py; works without JavaScript.
 
 Must not know SQL, or what a knob means: rows come from runs.py and listing.py, figures from charts.py.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any
-from urllib.parse import urlencode
+from typing import Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 from sqlalchemy.orm import Session
 
-from app import advice, charts, files, listing, measured, runs, schemas, shown, storage
+from app import advice, cells, charts, files, listing, measured, runs, schemas, shown, storage
 from app.knob_rows import flat
 from app.models import ENDED, HELD
 from app.plotly_js import ADDRESS as PLOTLY
 from app.recipes import training_pictures
 from app.rendering import page
+from app.run_list_pages import table
 from app.state import Here, State
 from trainer.presets import PRESETS
 from trainer.protocol import CHECKPOINT
@@ -25,13 +25,6 @@ from trainer.recipe import Recipe
 
 HOME_RUNS = 10
 LAST_WORDS = 2000  # bytes of log beside a failure
-
-SORTS = {
-    "-id": "Newest first",
-    "-best_val_accuracy": "Best accuracy first",
-    "time_to_target": "Fastest to the target first",
-    "name": "By name",
-}
 
 router = APIRouter(include_in_schema=False)
 
@@ -46,32 +39,6 @@ def show_home(request: Request, here: Here) -> HTMLResponse:
 def show_now(request: Request, here: Here) -> HTMLResponse:
     with here.records.read() as session:
         return page(request, "_now.html", _now(session, here))
-
-
-@router.get("/runs")
-def list_runs_page(
-    request: Request,
-    here: Here,
-    status: Annotated[str | None, Query(max_length=100)] = None,
-    q: Annotated[str | None, Query(max_length=200)] = None,
-    sort: Annotated[str, Query(max_length=40)] = "-id",
-    cursor: Annotated[str | None, Query(max_length=1000)] = None,
-) -> HTMLResponse:
-    question = listing.Question(status=status or None, q=q or None, sort=sort, cursor=cursor)
-    with here.records.read() as session:
-        rows, next_cursor = listing.listing(session, question)
-        asked = {"status": question.status, "q": question.q, "sort": question.sort, "cursor": next_cursor}
-        context = {
-            "runs": [schemas.RunShown.model_validate(run) for run in rows],
-            "steps": here.hub.steps,
-            "counts": listing.counts(session),
-            "question": question,
-            "sorts": SORTS,
-            "older": "/runs?" + urlencode({k: v for k, v in asked.items() if v}) if next_cursor else None,
-            "is_first_page": cursor is None and not q and not status and sort == "-id",
-            "after": listing.newest_event(session),
-        }
-        return page(request, "runs/index.html", context)
 
 
 @router.get("/runs/{run_id}")
@@ -93,13 +60,6 @@ def show_run(run_id: int, request: Request, here: Here) -> HTMLResponse:
         "plotly": PLOTLY,
     }
     return page(request, "runs/show.html", context | _recipe(run) | evidence)
-
-
-@router.get("/runs/{run_id}/row")
-def show_row(run_id: int, request: Request, here: Here) -> HTMLResponse:
-    with here.records.read() as session:
-        run = schemas.RunShown.model_validate(runs.find(session, run_id))
-    return page(request, "runs/_row.html", {"run": run, "step": here.hub.steps.get(run_id)})
 
 
 @router.get("/runs/{run_id}/summary")
@@ -141,12 +101,12 @@ def show_attempts(run_id: int, request: Request, here: Here) -> HTMLResponse:
 
 
 def _now(session: Session, here: State) -> dict[str, Any]:
+    usual = cells.usual()
     return {
-        "active": [schemas.RunShown.model_validate(run) for run in listing.active(session, 5 * HOME_RUNS)],
-        "ended": [schemas.RunShown.model_validate(run) for run in listing.ended(session, HOME_RUNS)],
+        "active": table(session, here, listing.active(session, 5 * HOME_RUNS), usual),
+        "ended": table(session, here, listing.ended(session, HOME_RUNS), usual),
         "workers": shown.workers(session, here.leases),
         "disk": storage.disk(here.settings.data_dir),
-        "steps": here.hub.steps,
     }
 
 

@@ -84,8 +84,8 @@ def figure(value: float | None, digits: int = 4) -> str:
     return "–" if value is None else f"{value:.{digits}g}"
 
 
-def of_unit(value: float | None, unit: str) -> str:
-    """A number with its unit, as board_metrics.Metric names it."""
+def of_unit(value: Any, unit: str) -> Markup | str:
+    """A value with its unit, as board_metrics.Metric and cells.Column name it."""
     if value is None:
         return "–"
     match unit:
@@ -93,11 +93,22 @@ def of_unit(value: float | None, unit: str) -> str:
             return percent(value)
         case "seconds":
             return duration(value)
-        case "epochs":
+        case "time":
+            return when(value)
+        case "word":
+            return _word(value)
+        case "epochs" | "number":
             return f"{value:.4g}"
         case "money":
             return f"{value:,.2f}" if value >= 1 else f"{value:.2g}"
     return f"{value:,.0f}\u202f{unit}" if value >= 1000 else f"{value:.3g}\u202f{unit}"
+
+
+def _word(value: Any) -> str:
+    """A knob's value as recipes write it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def when(time: datetime | None) -> Markup | str:

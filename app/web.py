@@ -32,9 +32,11 @@ from app import (
     health,
     launch_pages,
     login_pages,
+    many_api,
     pages,
     plotly_js,
     preview_pages,
+    run_list_pages,
     run_queue,
     streams,
     worker_api,
@@ -65,6 +67,7 @@ def create_app(state: State) -> FastAPI:
     app.state.pitwall = state
     parts = (
         worker_api,  # first: routes are looked through in this order, and reports come most
+        many_api,  # before the runs by number
         api,
         artifacts,
         streams,
@@ -72,6 +75,7 @@ def create_app(state: State) -> FastAPI:
         login_pages,
         launch_pages,
         preview_pages,
+        run_list_pages,
         pages,
         button_pages,
         architecture_pages,

@@ -29,7 +29,7 @@ KNOWN = """
 
 
 def upgrade() -> None:
-    op.add_column("runs", sa.Column("energy_wh", sa.Float(), nullable=True))
+    op.add_column("runs", sa.Column("energy_wh", sa.Double(), nullable=True))
     op.add_column("runs", sa.Column("milestones", sa.LargeBinary(), nullable=False, server_default=""))
     op.add_column("runs", sa.Column("worker", sa.String(length=120), nullable=True))
     op.add_column("runs", sa.Column("hardware", sa.String(length=120), nullable=True))
@@ -37,8 +37,8 @@ def upgrade() -> None:
     op.add_column("runs", sa.Column("version", sa.String(length=40), nullable=True))
     op.add_column("runs", sa.Column("train_images", sa.Integer(), nullable=True))
     op.add_column("runs", sa.Column("is_resumed", sa.Boolean(), nullable=False, server_default="0"))
-    op.add_column("epochs", sa.Column("energy_wh", sa.Float(), nullable=True))
-    op.add_column("workers", sa.Column("price_per_hour", sa.Float(), nullable=True))
+    op.add_column("epochs", sa.Column("energy_wh", sa.Double(), nullable=True))
+    op.add_column("workers", sa.Column("price_per_hour", sa.Double(), nullable=True))
     op.create_index("ix_runs_board", "runs", ["dataset", "fingerprint", "hardware", "status", "failure"])
     op.create_table(
         "predictions",

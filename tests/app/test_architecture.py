@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.app.arrows import FORBIDDEN
 from tests.app.source_tree import ROOT, imports, module_of, named, sources, tree_of
 
 FRAMEWORKS = {"tensorflow", "keras", "jax", "torch", "sklearn"}
@@ -27,6 +28,7 @@ LIGHT = {
     "trainer.check_knobs", "trainer.evidence", "trainer.preset", "trainer.presets_seed", "trainer.presets_trials",
     "trainer.presets_page", "trainer.recipe_warning", "trainer.recipe_model", "trainer.recipe_optimizer",
     "trainer.recipe_schedule", "trainer.protocol", "trainer.augment.selections", "trainer.augment.normalisation",
+    "trainer.knob_paths", "trainer.predictions", "trainer.power",
 }  # fmt: skip
 
 # Who may read the environment, and why.
@@ -50,11 +52,17 @@ WRITERS = {
 # Who may read rows besides the writers, and why there.
 READERS = {
     "app/backup.py": "what is in a copy, by the driver itself: other versions' tables, too",
+    "app/cells.py": "accuracies at an epoch, for a table's rows",
+    "app/columns.py": "what a list can be sorted and filtered by",
+    "app/comparing.py": "runs beside each other",
+    "app/curves.py": "the epochs of many runs",
     "app/database.py": "the door itself",
+    "app/groups.py": "repeats of a recipe",
     "app/health.py": "SELECT 1",
     "app/listing.py": "many runs at once: filter, sort, page",
     "app/live.py": "replays stored events to a stream",
     "app/models.py": "the tables",
+    "app/samples.py": "which runs count",
     "app/shown.py": "rows in the shapes that pages and JSON share",
 }
 
@@ -139,54 +147,6 @@ def test_the_app_names_only_light_modules_of_the_trainer():
     assert "trainer.recipe" in named_modules
 
 
-# no module knows one that is above it
-FORBIDDEN = {
-    "app/models.py": {"app"},
-    "app/leases.py": {"app", "sqlalchemy", "fastapi"},
-    "app/problems.py": {"app", "fastapi", "starlette"},
-    "app/schemas.py": {"app", "sqlalchemy", "fastapi"},
-    "app/database.py": {"app.models", "app.runs", "fastapi"},
-    "app/guards.py": {"app.models", "app.database", "fastapi"},
-    "app/storage.py": {"sqlalchemy", "fastapi", "app.models", "app.database", "app.state"},
-    "app/turns.py": {"sqlalchemy", "fastapi", "app.models", "app.database"},
-    "app/together.py": {"fastapi", "app.models", "app.database", "app.storage"},
-    "app/runs.py": {"fastapi", "starlette", "app.run_queue", "app.api", "app.pages", "app.live", "app.state"},
-    "app/run_queue.py": {"fastapi", "starlette", "app.api", "app.pages", "app.live", "app.state", "app.reports"},
-    "app/reports.py": {"fastapi", "starlette", "app.api", "app.pages", "app.live", "app.state", "app.artifacts"},
-    "app/ordinary_reports.py": {"fastapi", "starlette", "app.reports", "app.run_queue", "app.runs", "app.state"},
-    "app/run_verbs.py": {"fastapi", "starlette", "app.run_queue", "app.api", "app.pages", "app.live", "app.state"},
-    "app/words.py": {"app", "fastapi"},
-    "app/worker_schemas.py": {"sqlalchemy", "fastapi", "app.models", "app.state"},
-    "app/recipes.py": {"sqlalchemy", "fastapi", "app.models", "app.database"},
-    "app/forms.py": {"sqlalchemy", "fastapi", "jinja2", "app"},
-    "app/charts.py": {"sqlalchemy", "fastapi", "app.models", "app.database"},
-    "app/previews.py": {"sqlalchemy", "fastapi", "starlette", "jinja2", "app.models", "app.state", "app.forms"},
-    "app/preview_panel.py": {"sqlalchemy", "fastapi", "starlette", "jinja2", "app.models", "app.preview_pages"},
-    "app/advice.py": {"fastapi", "starlette", "jinja2", "app.models", "app.state", "app.pages", "app.preview_panel"},
-    "app/measured.py": {"sqlalchemy", "fastapi", "starlette", "app.models", "app.database", "trainer.evidence"},
-    "app/backup.py": {"sqlalchemy", "fastapi", "starlette", "app.models", "app.restore"},
-    "app/restore.py": {"fastapi", "starlette", "app.api", "app.pages", "app.live", "app.state"},
-    "app/file_index.py": {"sqlalchemy", "fastapi", "starlette", "app.models", "app.database"},
-    "app/preview_schemas.py": {"sqlalchemy", "fastapi", "app.models", "app.state"},
-    "app/form_posts.py": {"app.launch_pages", "app.preview_pages", "app.database", "sqlalchemy"},
-    "app/rendering.py": {"sqlalchemy", "app.models", "app.database"},
-    "app/security.py": {"app.api", "app.pages", "app.database", "sqlalchemy"},
-    "app/up.py": {"app.models", "app.database", "sqlalchemy"},
-    "trainer/recipe.py": {"numpy", "trainer.presets", "trainer.schedules"},
-    "trainer/gallery.py": {"imgaug", "trainer.augment"},
-    "trainer/check.py": {"trainer.evidence", "trainer.events"},
-    "trainer/evidence.py": {"trainer.check", "trainer.train", "trainer.witness"},
-    "trainer/spool.py": {"httpx2", "subprocess", "trainer.child", "trainer.client"},
-    "trainer/client.py": {"subprocess", "trainer.child", "trainer.worker"},
-    "trainer/child.py": {"httpx2", "trainer.client"},
-    "trainer/protocol.py": {"trainer", "httpx2"},
-    "trainer/watchdog.py": {"httpx2", "subprocess", "trainer"},
-    "trainer/workplace.py": {"httpx2", "subprocess", "trainer.client", "trainer.child"},
-    "trainer/checkpoint.py": {"trainer.engine", "trainer.recipe", "trainer.keeper", "trainer.train"},
-    "trainer/keeper.py": {"trainer.engine", "trainer.recipe", "trainer.train"},
-}
-
-
 @pytest.mark.parametrize("path", FORBIDDEN)
 def test_a_module_does_not_know_what_is_above_it(path: str):
     for name in imports(ROOT / path):
@@ -203,7 +163,8 @@ def test_only_the_routes_know_http():
     }
     allowed = {"answers", "api", "health", "launch_pages", "live", "pages", "plotly_js", "rendering"}
     allowed |= {"security", "state", "streams", "web", "worker_api", "board_pages", "compare_pages", "artifacts"}
-    allowed |= {"architecture_pages", "button_pages", "form_posts", "login_pages", "preview_pages"}
+    allowed |= {"architecture_pages", "button_pages", "form_posts", "login_pages", "preview_pages", "asked"}
+    allowed |= {"board_api", "compare_api", "group_pages", "many_api", "report_pages", "run_list_pages"}
     assert knowing <= {f"app/{name}.py" for name in allowed}
 
 

@@ -128,7 +128,7 @@ def test_fragments_are_the_parts_of_their_pages(client: TestClient, state: State
         fragment = client.get(f"/runs/{run_id}/{name}").text
         assert "<html" not in fragment
         assert fragment.strip() in page
-    assert client.get(f"/runs/{run_id}/row").text.strip() in client.get("/runs").text
+    assert client.get(f"/fragments/rows?ids={run_id}&boxes=1").text.strip() in client.get("/runs").text
 
 
 def test_the_list_is_filtered_sorted_and_paged_by_links(client: TestClient, state: State):

@@ -19,7 +19,13 @@ def row(number: int, val_accuracy: float | None = 0.5, seconds: float = 2.0, val
 
 def run(epochs: int = 10, target: float = 0.9) -> Run:
     return Run(
-        id=7, epochs=epochs, recipe={"target_accuracy": target}, last_epoch=0, elapsed_seconds=0.0, spent_seconds=0.0
+        id=7,
+        epochs=epochs,
+        recipe={"target_accuracy": target},
+        last_epoch=0,
+        elapsed_seconds=0.0,
+        spent_seconds=0.0,
+        milestones=b"",
     )
 
 

@@ -27,7 +27,15 @@ def test_text_is_never_markup(client: TestClient, state: State):
     )
     hand.finish("failed", exit_code=1, reason="another " + EVIL)
 
-    addresses = ["/", "/runs", "/runs/1", "/runs/1/summary", "/runs/1/recipe", "/runs/1/row", "/runs/new?from=1"]
+    addresses = [
+        "/",
+        "/runs",
+        "/runs/1",
+        "/runs/1/summary",
+        "/runs/1/recipe",
+        "/fragments/rows?ids=1",
+        "/runs/new?from=1",
+    ]
     for address in addresses:
         page = client.get(address).text
         assert "alert(1)" in page, address

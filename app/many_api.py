@@ -1,0 +1,85 @@
+"""JSON of many runs at once: one verb for all of them, and the list as a file. Must not know SQL or HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Annotated, Any
+
+from fastapi import APIRouter
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, Field
+
+from app import bulk, cells, exports, listing
+from app.api import PROBLEM
+from app.asked import Asked as Question
+from app.asked import Columns
+from app.schemas import Asked, Tag
+from app.state import Here, State
+
+HEAD = ("id", "name", "status", "tags")  # of every row, before the chosen columns
+
+router = APIRouter(prefix="/api/v1", responses={"4XX": PROBLEM})
+
+
+class BulkAsked(Asked):
+    do: bulk.Verb
+    runs: list[Annotated[int, Field(ge=1, lt=2**63)]] = Field(min_length=1, max_length=bulk.MOST)
+    tag: Tag | None = None
+
+
+class BulkDone(BaseModel):
+    done: list[int]
+    refused: dict[int, str] = Field(description="Runs that were left as they are, and why")
+    made: list[int] = Field(description="New runs, by `clone`")
+
+
+@router.post("/runs/bulk", tags=["runs"])
+def act_on_runs(asked: BulkAsked, here: Here) -> BulkDone:
+    """Cancel, pause, resume, tag, untag, clone or delete many runs: each as it would be alone."""
+    return BulkDone(**vars(bulk.do(here, asked.do, asked.runs, asked.tag or "")))
+
+
+@router.get("/runs.csv", tags=["runs"], response_class=StreamingResponse)
+def export_runs_as_csv(here: Here, question: Question, columns: Columns) -> StreamingResponse:
+    """Every run that the question finds, whatever the page, with the chosen `column`s."""
+    heads, rows = _rows(here, question, columns)
+    return _file(exports.as_csv(heads, rows), "text/csv; charset=utf-8", "runs.csv")
+
+
+@router.get("/runs.json", tags=["runs"], response_class=StreamingResponse)
+def export_runs_as_json(here: Here, question: Question, columns: Columns) -> StreamingResponse:
+    """The same as an array of objects."""
+    heads, rows = _rows(here, question, columns)
+    return _file(exports.as_json(heads, rows), "application/json", "runs.json")
+
+
+def _file(pieces: Iterator[str], kind: str, name: str) -> StreamingResponse:
+    return StreamingResponse(pieces, media_type=kind, headers={"Content-Disposition": f'attachment; filename="{name}"'})
+
+
+def _rows(here: State, question: Question, columns: Columns) -> tuple[Sequence[str], Iterator[Sequence[Any]]]:
+    """Page by page, so that a slow reader holds no transaction. The first page is read at once: mistakes are answers."""
+    columns = [column for column in columns if column.key not in {*HEAD, cells.LEFT}]
+    question = replace(question, limit=listing.MAX_LIMIT, cursor=None)
+    pages = _pages(here, question, columns)
+    first = next(pages)
+
+    def rows() -> Iterator[Sequence[Any]]:
+        yield from first
+        for page in pages:
+            yield from page
+
+    return [*HEAD, *(column.key for column in columns)], rows()
+
+
+def _pages(here: State, question: Question, columns: Columns) -> Iterator[list[tuple[Any, ...]]]:
+    cursor: str | None = None
+    while True:
+        with here.records.read() as session:
+            runs, cursor = listing.listing(session, replace(question, cursor=cursor))
+            values = cells.values(session, runs, columns)
+            page = [(run.id, run.name, str(run.status), list(run.tags), *values[run.id]) for run in runs]
+        yield page
+        if cursor is None:
+            return

@@ -1,0 +1,75 @@
+"""What the formulas promise, over thousands of made-up boards: how often intervals hold, how often rows are joined."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import pytest
+
+from app.statistics import like_the_first, reached, spread
+
+MEAN, SD = 0.94, 0.002  # of final accuracies, as repeats of a good recipe have them
+
+Test = Literal["means", "ranks"]
+
+
+def boards(test: Test, runs: int, number: int, *, rows: int = 10, is_sorted: bool = True) -> np.ndarray:
+    """(board, row) whether the row is like the first, where all rows are repeats of one and the same recipe.
+
+    `is_sorted`: the best one comes first, as on the board; else whichever comes first.
+    """
+    drawn = np.random.default_rng(20260301).normal(MEAN, SD, (number, rows, runs))
+    found = []
+    for board in drawn:
+        by = -board.mean(axis=1) if test == "means" else np.median(board, axis=1)
+        ranked = board[np.argsort(by)] if is_sorted else board
+        found.append(like_the_first(ranked.tolist(), test))
+    return np.array(found)
+
+
+def test_the_interval_of_the_mean_holds_as_often_as_it_says():
+    drawn = np.random.default_rng(1).normal(MEAN, SD, (2000, 5))
+    found = [spread(values) for values in drawn.tolist()]
+    holds = [one.low <= MEAN <= one.high for one in found if one.low is not None and one.high is not None]
+
+    assert len(holds) == 2000
+    assert 0.93 <= np.mean(holds) <= 0.97
+
+
+def test_the_interval_of_a_share_holds_as_often_as_it_says():
+    generator, holds = np.random.default_rng(2), []
+    for n in (5, 10, 20, 50):
+        known = [reached(count, n) for count in range(n + 1)]
+        for share in (0.1, 0.3, 0.5, 0.8, 0.95):
+            counts = generator.binomial(n, share, 500)
+            holds.append(np.mean([known[count].low <= share <= known[count].high for count in counts]))
+
+    assert 0.92 <= np.mean(holds) <= 0.98
+
+
+@pytest.mark.parametrize(("test", "number"), [("means", 300), ("ranks", 300)])
+@pytest.mark.parametrize("runs", [3, 5])
+def test_rows_of_one_and_the_same_recipe_are_joined(test: Test, number: int, runs: int):
+    like = boards(test, runs, number)
+
+    assert like[:, 0].all()
+    assert like[:, 1:].mean() >= 0.95
+
+
+@pytest.mark.parametrize(("test", "runs", "number"), [("means", 5, 1000), ("ranks", 8, 300)])
+def test_a_first_row_that_was_named_before_anybody_looked_is_joined_by_all_others(test: Test, runs: int, number: int):
+    whole = boards(test, runs, number, is_sorted=False).all(axis=1)
+
+    assert whole.mean() >= 0.95
+
+
+@pytest.mark.parametrize("test", ["means", "ranks"])
+def test_recipes_that_differ_are_told_apart(test: Test):
+    generator, told = np.random.default_rng(3), []
+    for _ in range(200):
+        better, worse, same = generator.normal([[MEAN + 3 * SD], [MEAN], [MEAN + 3 * SD]], SD, (3, 8)).tolist()
+        told.append(like_the_first([better, worse, same], test))
+
+    assert np.mean([not like[1] for like in told]) >= 0.95, "three deviations lie between them"
+    assert np.mean([like[2] for like in told]) >= 0.9
