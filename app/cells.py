@@ -77,16 +77,18 @@ def usual() -> list[Column]:
 
 @cache
 def knob_title(path: str) -> str:
-    """`schedule.max_lr` as the form calls it; a knob within a list by its path."""
-    return titles().get(path) or path
+    """`schedule.max_lr` as the form calls it, or by its path where that would not tell it from others."""
+    known = titles()
+    title = known.get(path)
+    return title if title and sum(one == title for one in known.values()) == 1 else path
 
 
 def values(session: Session, runs: Sequence[Run], wanted: Sequence[Column]) -> dict[int, list[Any]]:
-    """By run, in the order of `wanted`; None where a run has no such thing. Only accuracies at an epoch cost a query."""
+    """By run, in the order of `wanted`; None where a run has no such thing. Only what is at an epoch costs a query."""
     at_epochs = [one.key for one in wanted if "@" in one.key]
     found: Mapping[int, Mapping[str, Any]] = {}
     if at_epochs and runs:
-        asked = select(Run.id, *(columns.column(key).label(key) for key in at_epochs))
+        asked = select(Run.id, *(columns.column(key, "column").label(key) for key in at_epochs))
         rows = session.execute(asked.where(Run.id.in_([run.id for run in runs])))
         found = {row.id: dict(row._mapping) for row in rows}
     return {run.id: [_value(run, one.key, found.get(run.id, {})) for one in wanted] for run in runs}

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -17,8 +18,10 @@ from app.curves import Curve
 from app.knob_rows import differing
 from app.models import Run
 from app.problems import InvalidRequest, NotFound
+from trainer.recipe import Recipe
+from trainer.schedules import steps_per_epoch
 
-FEWEST, MOST = 1, 100  # one alone is a beginning: others are added to it
+MOST = 100
 
 
 @dataclass(frozen=True)
@@ -26,8 +29,8 @@ class Side:
     """One run, or one group: a name, the run that stands for it, its curves and its results."""
 
     name: str
-    key: str  # `run 7`, or a group's first letters
     address: str
+    is_group: bool
     run: Run
     curves: list[Curve]
     accuracy: float | None  # share: of a run its last, of a group the mean of the last
@@ -36,10 +39,19 @@ class Side:
     seconds: float | None  # training clock of the run, or the mean of the runs
     time_to_target: float | None  # of a group the median, misses counted
     n: int
+    steps: int | None  # of an epoch; None: not known yet
+
+    @property
+    def recipe_hash(self) -> str:
+        return self.run.recipe_hash
 
 
 @dataclass(frozen=True)
 class Comparison:
+    """`runs` and `names` as they were asked for."""
+
+    runs: list[int]
+    names: list[str]
     sides: list[Side]
     differing: list[tuple[str, list[Any]]]  # knob, its value on each side
 
@@ -48,9 +60,18 @@ def compare(session: Session, run_ids: Sequence[int], names: Sequence[str]) -> C
     """Raises NotFound, and InvalidRequest where there are too many."""
     if len(run_ids) + len(names) > MOST:
         raise InvalidRequest([("runs", f"at most {MOST} can be compared at once")])
-    sides = _of_runs(session, list(dict.fromkeys(run_ids)))
-    sides += [_of_group(groups.of(session, name)) for name in dict.fromkeys(names)]
-    return Comparison(sides, differing([side.run.recipe for side in sides], without={"target_accuracy"}))
+    run_ids, names = list(dict.fromkeys(run_ids)), list(dict.fromkeys(names))
+    sides = _of_runs(session, run_ids)
+    sides += [_of_group(groups.of(session, name)) for name in names]
+    return Comparison(
+        run_ids, names, sides, differing([side.run.recipe for side in sides], without={"target_accuracy"})
+    )
+
+
+def address(run_ids: Sequence[object], names: Sequence[str]) -> str:
+    """Of the page that shows them."""
+    asked = [(key, ",".join(map(str, some))) for key, some in (("runs", run_ids), ("groups", names)) if some]
+    return "/compare" + ("?" + urlencode(asked, safe=",") if asked else "")
 
 
 def _of_runs(session: Session, run_ids: Sequence[int]) -> list[Side]:
@@ -65,8 +86,8 @@ def _of_runs(session: Session, run_ids: Sequence[int]) -> list[Side]:
 def _of_run(run: Run, curve: Curve | None) -> Side:
     return Side(
         name=f"{run.name} #{run.id}",
-        key=f"run {run.id}",
         address=f"/runs/{run.id}",
+        is_group=False,
         run=run,
         curves=[curve] if curve else [],
         accuracy=run.last_val_accuracy,
@@ -75,6 +96,7 @@ def _of_run(run: Run, curve: Curve | None) -> Side:
         seconds=run.elapsed_seconds if run.last_epoch else None,
         time_to_target=run.time_to_target,
         n=1,
+        steps=_steps(run),
     )
 
 
@@ -82,8 +104,8 @@ def _of_group(group: groups.Group) -> Side:
     numbers, rows = group.numbers, group.sample.counted
     return Side(
         name=f"{group.runs[0].name}, {len(rows)} runs",
-        key=group.recipe_hash[:12],
         address=f"/groups/{group.recipe_hash[:12]}",
+        is_group=True,
         run=group.runs[0],
         curves=list(group.curves.values()),
         accuracy=numbers.final.mean if numbers.final else None,
@@ -92,4 +114,9 @@ def _of_group(group: groups.Group) -> Side:
         seconds=sum(row.elapsed_seconds for row in rows) / len(rows) if rows else None,
         time_to_target=numbers.median_time,
         n=len(rows),
+        steps=_steps(group.runs[0]),
     )
+
+
+def _steps(run: Run) -> int | None:
+    return steps_per_epoch(Recipe.model_validate(run.recipe), run.train_images) if run.train_images else None

@@ -1,7 +1,7 @@
 """Several curves in one picture: a group's runs with their mean and band; runs or groups laid over each other.
 
-A trace's `x` is by epoch and `meta.elapsed` the same by training seconds; `meta.role` names its colour. Pure functions
-of arrays. Must not know the database or the browser.
+A trace's `x` is by epoch, `meta.elapsed` the same by training seconds, and `meta.steps` how many steps an epoch has
+(null: not known); `meta.role` names its colour. Pure functions of arrays. Must not know the database or the browser.
 """
 
 from __future__ import annotations
@@ -27,14 +27,18 @@ def of_group(curves: Mapping[int, Curve], target: float | None, field: str = "va
     return {"traces": traces, "target": target, "percent": field.endswith("accuracy")}
 
 
-def laid_over(named: Sequence[tuple[str, Sequence[Curve]]], field: str, target: float | None) -> Figure:
-    """One line each, by name: a run's own curve, or a group's mean with its band."""
+def laid_over(named: Sequence[tuple[str, Sequence[Curve], int | None]], field: str, target: float | None) -> Figure:
+    """One line each, by name and steps per epoch: a run's own curve, or a group's mean with its band."""
     traces: list[Figure] = []
-    for number, (name, curves) in enumerate(named):
+    for number, (name, curves, steps) in enumerate(named):
+        made: list[Figure] = []
         if len(curves) == 1:
-            traces.append(_line(curves[0], field, name, str(number)))
+            made = [_line(curves[0], field, name, str(number))]
         elif curves:
-            traces += _banded(band(curves, field), name, str(number))
+            made = _banded(band(curves, field), name, str(number))
+        for trace in made:
+            trace["meta"]["steps"] = steps
+        traces += made
     return {"traces": traces, "target": target, "percent": field.endswith("accuracy")}
 
 

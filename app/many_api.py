@@ -59,7 +59,7 @@ def _file(pieces: Iterator[str], kind: str, name: str) -> StreamingResponse:
 
 
 def _rows(here: State, question: Question, columns: Columns) -> tuple[Sequence[str], Iterator[Sequence[Any]]]:
-    """Page by page, so that a slow reader holds no transaction. The first page is read at once: mistakes are answers."""
+    """Page by page: a slow reader holds no transaction. The first is read at once, so that mistakes are answers."""
     columns = [column for column in columns if column.key not in {*HEAD, cells.LEFT}]
     question = replace(question, limit=listing.MAX_LIMIT, cursor=None)
     pages = _pages(here, question, columns)

@@ -81,7 +81,7 @@ class Previews:
     """Previews of pictures. One at a time: they take a core."""
 
     def __init__(self, gallery: Gallery) -> None:
-        self._gallery = gallery
+        self.gallery = gallery
         self._busy = Lock()
         self._normal: OrderedDict[tuple[str, str], tuple[PerChannel, PerChannel]] = OrderedDict()
 
@@ -89,7 +89,7 @@ class Previews:
         """The first `count` (1..64) pictures of epoch 1. Raises InvalidRecipe where the data cannot be read."""
         with self._busy:
             try:
-                shelf = self._gallery.training(recipe.dataset)
+                shelf = self.gallery.training(recipe.dataset)
             except CannotTrain as problem:
                 raise InvalidRecipe([("dataset.name", f"{problem}. {problem.hint}".strip())]) from None
             return self._augmentation(recipe, shelf, min(count, MOST_PICTURES))
@@ -143,10 +143,11 @@ def _labels(labels: NDArray[Any], classes: tuple[str, ...]) -> list[dict[str, fl
 
 def _seen(name: str, position: int | None, pictures: NDArray[Any], pipeline: Pipeline) -> list[Seen]:
     bytes_ = shown(pictures, pipeline.scale, pipeline.shift)
-    return [Seen(name, position, _png(picture), picture.shape[0]) for picture in bytes_]
+    return [Seen(name, position, png(picture), picture.shape[0]) for picture in bytes_]
 
 
-def _png(picture: NDArray[np.uint8]) -> str:
+def png(picture: NDArray[np.uint8]) -> str:
+    """A picture (height, width, 3) as a data URL."""
     from PIL import Image
 
     file = io.BytesIO()

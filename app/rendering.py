@@ -15,7 +15,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from app import storage
+from app import storage, stylesheet
 from app.words import FAILURES, OUTCOMES, WORDS
 
 ROOT = Path(__file__).parent.parent
@@ -58,7 +58,7 @@ def environment() -> Environment:
         "size": storage.size,
         "pretty_json": lambda value: json.dumps(value, indent=2),
     }
-    made.globals["static"] = static
+    made.globals |= {"static": static, "stylesheet": stylesheet.address}
     return made
 
 

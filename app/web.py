@@ -28,6 +28,9 @@ from app import (
     board_api,
     board_pages,
     button_pages,
+    compare_api,
+    compare_pages,
+    dawnbench_api,
     group_pages,
     health,
     launch_pages,
@@ -39,6 +42,7 @@ from app import (
     run_list_pages,
     run_queue,
     streams,
+    stylesheet,
     worker_api,
 )
 from app.problems import Problem, Trouble
@@ -82,7 +86,11 @@ def create_app(state: State) -> FastAPI:
         board_api,
         board_pages,
         group_pages,
+        compare_api,
+        compare_pages,
+        dawnbench_api,
         plotly_js,
+        stylesheet,
     )
     for part in parts:
         app.include_router(part.router)

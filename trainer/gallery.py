@@ -27,13 +27,15 @@ from trainer.recipe import Dataset
 PATIENCE_S = 60.0  # for laying out; CIFAR takes about two seconds, a large folder of photographs may take longer
 PICTURE = 32 * 32 * 3  # bytes
 HASHED = 16  # hex digits in the name of a file
+LAID_OUT = 2  # how files are laid out: training pictures, then those of the test split
 
 
 class PictureFile:
     """Rows of a file as an array would give them: `file[slice]` and `file[numbers]` are uint8 (n, 32, 32, 3)."""
 
-    def __init__(self, path: Path, rows: int) -> None:
-        self.path = path
+    def __init__(self, path: Path, rows: int, first: int = 0) -> None:
+        """`rows` pictures from number `first` of the file on."""
+        self.path, self.first = path, first
         self.shape = (rows, 32, 32, 3)
 
     def __len__(self) -> int:
@@ -43,16 +45,17 @@ class PictureFile:
         with self.path.open("rb") as file:
             if isinstance(asked, slice):
                 first, last, _ = asked.indices(len(self))
-                flat = np.fromfile(file, np.uint8, max(last - first, 0) * PICTURE, offset=first * PICTURE)
+                offset = (self.first + first) * PICTURE
+                flat = np.fromfile(file, np.uint8, max(last - first, 0) * PICTURE, offset=offset)
             else:
-                rows = [os.pread(file.fileno(), PICTURE, int(number) * PICTURE) for number in asked]
+                rows = [os.pread(file.fileno(), PICTURE, (self.first + int(number)) * PICTURE) for number in asked]
                 flat = np.frombuffer(b"".join(rows), np.uint8)
         return flat.reshape(-1, 32, 32, 3)
 
 
 @dataclass(frozen=True)
 class Shelf:
-    """A recipe's training pictures, its limits applied."""
+    """A recipe's training or validation pictures, its limits applied."""
 
     images: Any  # PictureFile or an array: len, shape, slices and rows are what both offer
     labels: NDArray[np.int64]
@@ -71,18 +74,31 @@ class Gallery:
 
     def training(self, dataset: Dataset) -> Shelf:
         """The pictures that a run on `dataset` would train on. Raises DatasetMissing, DatasetDamaged, RecipeMistake."""
-        info = datasets.find(dataset.name, self.root)
-        if not info.available:
-            raise DatasetMissing(f"{dataset.name} is not on this machine yet", info.note)
-        if dataset.name == "digits":
-            images, labels, _, _ = digits.read()
-            shelf = Shelf(images, labels, info.classes, "digits")
-        else:
-            shelf = self._laid_out(dataset.name)
-        kept = datasets.training_rows(dataset, len(shelf.labels))
-        return Shelf(_limited(shelf.images, kept), shelf.labels[:kept], shelf.classes, f"{shelf.key}:{kept}")
+        train, _ = self._both(dataset.name)
+        return _part(train, slice(datasets.training_rows(dataset, len(train.labels))))
 
-    def _laid_out(self, name: str) -> Shelf:
+    def validation(self, dataset: Dataset) -> Shelf:
+        """Those that it would be validated on, in the order of its predictions. Raises the same."""
+        train, test = self._both(dataset.name)
+        if dataset.val_from_train is None:
+            return _part(test, slice(dataset.val_limit or len(test.labels)))
+        datasets.training_rows(dataset, len(train.labels))  # that so many can be held out
+        first = len(train.labels) - dataset.val_from_train
+        return _part(
+            train, slice(first, first + min(dataset.val_limit or dataset.val_from_train, dataset.val_from_train))
+        )
+
+    def _both(self, name: str) -> tuple[Shelf, Shelf]:
+        """Training and test pictures, all of them."""
+        info = datasets.find(name, self.root)
+        if not info.available:
+            raise DatasetMissing(f"{name} is not on this machine yet", info.note)
+        if name == "digits":
+            images, labels, test_images, test_labels = digits.read()
+            return Shelf(images, labels, info.classes, name), Shelf(test_images, test_labels, info.classes, name)
+        return self._laid_out(name)
+
+    def _laid_out(self, name: str) -> tuple[Shelf, Shelf]:
         key = _signature(name, self.root)
         if key in self._refused:
             raise DatasetDamaged(self._refused[key], "")
@@ -91,8 +107,9 @@ class Gallery:
             if not path.is_file():
                 self._lay_out(name, key, path)
         with np.load(path.with_suffix(".npz"), allow_pickle=False) as kept:
-            labels, classes = kept["labels"], tuple(str(one) for one in kept["classes"])
-        return Shelf(PictureFile(path, len(labels)), labels, classes, key)
+            labels, tests, classes = kept["labels"], kept["tests"], tuple(str(one) for one in kept["classes"])
+        train = Shelf(PictureFile(path, len(labels)), labels, classes, key)
+        return train, Shelf(PictureFile(path, len(tests), len(labels)), tests, classes, key)
 
     def _lay_out(self, name: str, key: str, path: Path) -> None:
         self.cache.mkdir(parents=True, exist_ok=True)
@@ -117,8 +134,12 @@ class Gallery:
             old.unlink(missing_ok=True)
 
 
-def _limited(images: Any, kept: int) -> Any:
-    return PictureFile(images.path, kept) if isinstance(images, PictureFile) else images[:kept]
+def _part(shelf: Shelf, at: slice) -> Shelf:
+    images, (first, last, _) = shelf.images, at.indices(len(shelf.labels))
+    some = (
+        PictureFile(images.path, last - first, images.first + first) if isinstance(images, PictureFile) else images[at]
+    )
+    return Shelf(some, shelf.labels[at], shelf.classes, f"{shelf.key}:{first}:{last}")
 
 
 def _signature(name: str, root: Path) -> str:
@@ -126,13 +147,14 @@ def _signature(name: str, root: Path) -> str:
     if name.startswith("folder:"):
         home = root / name.removeprefix("folder:")
         folders = sorted((home / "train").iterdir())
-        said = [(path.name, path.stat().st_mtime_ns) for path in folders]
+        said: list[Any] = [(path.name, path.stat().st_mtime_ns) for path in folders]
         said.append(("pictures", len(picture_folders.listing(home.name, root).train)))
     else:
         published = {"cifar10": cifar.CIFAR10, "cifar100": cifar.CIFAR100}[name]
         folder = root / published.folder
         files = [folder / part for part in published.train_files] if folder.is_dir() else [root / published.archive]
         said = [(str(path), path.stat().st_mtime_ns) for path in files if path.exists()]
+    said.append(LAID_OUT)
     return f"{_plain(name)}-{hashlib.sha256(repr(said).encode()).hexdigest()[:HASHED]}"
 
 
@@ -141,11 +163,13 @@ def _plain(name: str) -> str:
 
 
 def _write(name: str, root: Path, path: Path) -> None:
-    """The training pictures of a data set, all of them, as raw bytes; labels and classes beside them."""
+    """The pictures of a data set, all of them, as raw bytes; labels and classes beside them."""
     data = datasets.load(Dataset(name=name), root, lambda line: None)
     part = path.with_name(f".{path.name}.{os.getpid()}")
-    np.savez(path.with_suffix(".npz"), labels=data.train_labels, classes=np.array(data.classes))
-    data.train_images.tofile(part)
+    np.savez(path.with_suffix(".npz"), labels=data.train_labels, tests=data.val_labels, classes=np.array(data.classes))
+    with part.open("wb") as file:
+        data.train_images.tofile(file)
+        data.val_images.tofile(file)
     part.replace(path)  # whole or not at all
 
 

@@ -1,8 +1,10 @@
-// Several curves in one plot, by epoch or by training time, with bands. Colours are the page's tokens, in turn.
+// Several curves in one plot, by epoch, step or training time, with bands. Colours are the page's tokens, in turn.
 
 import { CONFIG, dressed, tokens } from "./charts.js";
 
 const TURN = ["--chart-validation", "--chart-train", "--chart-rate", "--good", "--bad", "--wait", "--chart-time", "--ink"];
+
+const NAMED = 16; // more names than that would leave no room for the curves
 
 export function drawCurves(plot, figure, by = "epoch", smooth = 0) {
   const color = tokens();
@@ -13,19 +15,20 @@ export function drawCurves(plot, figure, by = "epoch", smooth = 0) {
     uirevision: by,
     hovermode: "closest",
     margin: { l: 52, r: 12, t: 8, b: 42 },
-    xaxis: { ...axis, title: { text: by === "epoch" ? "Epoch" : "Training time (s)", standoff: 8 } },
+    xaxis: { ...axis, title: { text: { epoch: "Epoch", step: "Step", elapsed: "Training time (s)" }[by], standoff: 8 } },
+    showlegend: figure.traces.filter((trace) => !trace.meta.is_band).length <= NAMED,
     yaxis: { ...axis, ...(figure.percent && { tickformat: ".1%", hoverformat: ".2%" }) },
     shapes: figure.target ? [{ type: "line", xref: "paper", x0: 0, x1: 1, y0: figure.target, y1: figure.target, line: { color: color("--chart-target"), width: 1, dash: "dash" } }] : [],
   }, CONFIG);
 }
 
 function dressedTrace(trace, color, by, smooth) {
-  const { role, is_band: isBand, elapsed } = trace.meta;
+  const { role, is_band: isBand, elapsed, steps } = trace.meta;
   const own = color(role === "faint" ? "--ink-soft" : role === "validation" ? "--chart-validation" : TURN[role % TURN.length]);
   const dash = Number(role) >= TURN.length ? "dot" : "solid";
   return {
     ...trace,
-    x: by === "epoch" ? trace.x : elapsed,
+    x: by === "elapsed" ? elapsed : by === "step" ? trace.x.map((epoch) => epoch * steps) : trace.x,
     y: isBand ? trace.y : smoothed(trace.y, smooth),
     line: { color: own, dash, width: isBand ? 0 : role === "faint" ? 1 : 2 },
     opacity: role === "faint" ? 0.35 : 1,

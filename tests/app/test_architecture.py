@@ -164,7 +164,7 @@ def test_only_the_routes_know_http():
     allowed = {"answers", "api", "health", "launch_pages", "live", "pages", "plotly_js", "rendering"}
     allowed |= {"security", "state", "streams", "web", "worker_api", "board_pages", "compare_pages", "artifacts"}
     allowed |= {"architecture_pages", "button_pages", "form_posts", "login_pages", "preview_pages", "asked"}
-    allowed |= {"board_api", "compare_api", "group_pages", "many_api", "report_pages", "run_list_pages"}
+    allowed |= {"board_api", "compare_api", "dawnbench_api", "group_pages", "many_api", "report_pages", "run_list_pages", "stylesheet"}
     assert knowing <= {f"app/{name}.py" for name in allowed}
 
 

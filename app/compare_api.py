@@ -1,0 +1,130 @@
+"""JSON of comparisons: runs and groups beside each other, and pictures that only one run got right.
+
+Must not know SQL or HTML.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel
+from pydantic import Field as Described
+
+from app import compare_charts, comparing, pictures, runs
+from app.api import PROBLEM
+from app.knob_rows import NOT_THERE
+from app.problems import InvalidRequest
+from app.state import Here
+
+Names = list[Annotated[str, Query(max_length=2000)]]
+Runs = Annotated[Names, Query(alias="runs", max_length=comparing.MOST, description="Numbers: `1,2` or repeated")]
+Groups = Annotated[Names, Query(max_length=comparing.MOST, description="First letters of recipes' hashes, likewise")]
+Field = Literal["val_accuracy", "train_accuracy", "val_loss", "train_loss", "learning_rate", "seconds"]
+router = APIRouter(prefix="/api/v1", responses={"4XX": PROBLEM})
+
+
+class SideShown(BaseModel):
+    """A run, or a group."""
+
+    name: str
+    run: int = Described(description="The run, or the newest of the group")
+    group: str | None = Described(description="Of a group: its recipe's hash")
+    n: int
+    accuracy: float | None = Described(description="At the end; of a group the mean")
+    sd: float | None
+    best: float | None
+    seconds: float | None = Described(description="Training clock; of a group the mean")
+    time_to_target: float | None = Described(description="Of a group the median, misses counted")
+    steps: int | None = Described(description="Of an epoch")
+    knobs: dict[str, Any] = Described(description="Those that differ; one that this recipe has not is left out")
+
+
+class ComparisonShown(BaseModel):
+    sides: list[SideShown]
+    differing: list[str] = Described(description="Knobs that are not the same in all recipes")
+    curves: dict[str, Any] = Described(description="Plotly traces, by epoch; `meta.elapsed`: by training seconds")
+
+
+class PictureShown(BaseModel):
+    number: int
+    png: str = Described(description="A data URL")
+    label: str
+    taken: list[str] = Described(description="For what, by the left run and by the right one")
+
+
+class DisagreementShown(BaseModel):
+    both: int = Described(description="Validation pictures that both got right")
+    neither: int
+    only_left: int
+    only_right: int
+    pictures_left: list[PictureShown] = Described(description="The first that only the left run got right")
+    pictures_right: list[PictureShown]
+
+
+def numbers(asked: list[str]) -> list[int]:
+    """`1,2` and `3` -> 1, 2, 3. Raises InvalidRequest naming `runs`."""
+    found = words(asked)
+    wrong = [word for word in found if not word.isdecimal() or len(word) > 18]
+    if wrong:
+        raise InvalidRequest([("runs", f"{wrong[0][:40]!r} is no number of a run")])
+    return [int(word) for word in found]
+
+
+def words(asked: list[str]) -> list[str]:
+    return [word.strip().lstrip("#") for one in asked for word in one.split(",") if word.strip()]
+
+
+@router.get("/compare", tags=["board"])
+def compare_runs(
+    here: Here,
+    asked: Runs = [],  # noqa: B006
+    groups: Groups = [],  # noqa: B006
+    field: Field = "val_accuracy",
+) -> Response:
+    """Up to 100 runs and groups beside each other: results, what differs in their recipes, curves."""
+    with here.records.read() as session:
+        found = comparing.compare(session, numbers(asked), words(groups))
+        answer = ComparisonShown.model_construct(
+            sides=[_side(found, at) for at in range(len(found.sides))],
+            differing=[path for path, _ in found.differing],
+            curves=compare_charts.curves(found, field),
+        )
+    return Response(answer.model_dump_json(), media_type="application/json")  # checking every point takes longer
+
+
+@router.get("/compare/pictures", tags=["board"])
+def compare_pictures(
+    here: Here, left: Annotated[int, Query(ge=1, lt=2**63)], right: Annotated[int, Query(ge=1, lt=2**63)]
+) -> DisagreementShown:
+    """Which validation pictures one run got right and the other wrong, at the end of their last epochs."""
+    with here.records.read() as session:
+        one, other = runs.find(session, left), runs.find(session, right)
+        found = pictures.disagreement(session, here.previews.gallery, one, other)
+    shown_of = [[PictureShown(**vars(one) | {"taken": list(one.taken)}) for one in some] for some in found.pictures]
+    return DisagreementShown(
+        both=found.both,
+        neither=found.neither,
+        only_left=found.only[0],
+        only_right=found.only[1],
+        pictures_left=shown_of[0],
+        pictures_right=shown_of[1],
+    )
+
+
+def _side(found: comparing.Comparison, at: int) -> SideShown:
+    side = found.sides[at]
+    knobs = {path: values[at] for path, values in found.differing if values[at] is not NOT_THERE}
+    return SideShown(
+        name=side.name,
+        run=side.run.id,
+        group=side.recipe_hash if side.is_group else None,
+        n=side.n,
+        accuracy=side.accuracy,
+        sd=side.sd,
+        best=side.best,
+        seconds=side.seconds,
+        time_to_target=side.time_to_target,
+        steps=side.steps,
+        knobs=knobs,
+    )

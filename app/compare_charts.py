@@ -1,0 +1,97 @@
+"""A comparison as pictures: curves over each other, parallel coordinates and points over knobs and results.
+
+Parallel coordinates are drawn as lines between 0 and 1: Plotly's own need code made from text, which our pages forbid.
+Pure functions. Must not know the database or the browser.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from app.cells import knob_title
+from app.charts import Figure
+from app.comparing import Comparison, Side
+from app.group_charts import laid_over
+from app.knob_rows import NOT_THERE
+
+MOST_AXES = 10
+MOST_WORDS = 12  # of one axis; more could not be read
+WIDE = 20.0  # times: an axis that spans more is logarithmic
+RESULTS = {
+    "accuracy": ("Final accuracy", "share"),
+    "best": ("Best accuracy", "share"),
+    "time_to_target": ("Time to target", "seconds"),
+    "seconds": ("Training time", "seconds"),
+}
+
+
+@dataclass(frozen=True)
+class Axis:
+    key: str
+    title: str
+    unit: str  # share, seconds, number or word
+    values: list[Any]  # one for each side; None: it has none
+
+
+def curves(found: Comparison, field: str) -> Figure:
+    """With the target of the first side, where accuracies are shown."""
+    target = float(found.sides[0].run.recipe["target_accuracy"]) if found.sides and field == "val_accuracy" else None
+    return laid_over([(side.name, side.curves, side.steps) for side in found.sides], field, target)
+
+
+def axes(found: Comparison) -> list[Axis]:
+    """Knobs that differ, then what came out; none that has fewer than two values."""
+    knobs = [_knob(path, values) for path, values in found.differing]
+    knobs = [axis for axis in knobs if axis.unit == "number" or len(set(axis.values)) <= MOST_WORDS]
+    results = [Axis(key, title, unit, _results(found.sides, key)) for key, (title, unit) in RESULTS.items()]
+    results = [axis for axis in results if len({value for value in axis.values if value is not None}) > 1]
+    return knobs[: MOST_AXES - len(results)] + results
+
+
+def parallel(found: Sequence[Axis]) -> list[dict[str, Any]]:
+    """Each axis with where its values stand (0..1) and what is written beside it."""
+    return [{"title": axis.title, "places": _places(axis), "ticks": _ticks(axis)} for axis in found]
+
+
+def _knob(path: str, values: Sequence[Any]) -> Axis:
+    plain = [None if value is NOT_THERE or value == "–" else value for value in values]
+    is_number = all(
+        isinstance(value, int | float) and not isinstance(value, bool) for value in plain if value is not None
+    )
+    shown = plain if is_number else [None if value is None else str(value) for value in plain]
+    return Axis(path, knob_title(path), "number" if is_number else "word", shown)
+
+
+def _results(sides: Sequence[Side], key: str) -> list[Any]:
+    return [getattr(side, key) for side in sides]
+
+
+def _known(axis: Axis) -> list[Any]:
+    return sorted({value for value in axis.values if value is not None})
+
+
+def _places(axis: Axis) -> list[float | None]:
+    known = _known(axis)
+    if axis.unit == "word":
+        where = {value: (at + 0.5) / len(known) for at, value in enumerate(known)}
+    else:
+        scaled = _scaled(axis, known)
+        span = scaled[-1] - scaled[0] or 1.0
+        where = {value: float((at - scaled[0]) / span) for value, at in zip(known, scaled, strict=True)}
+    return [None if value is None else where[value] for value in axis.values]
+
+
+def _scaled(axis: Axis, known: Sequence[float]) -> Any:
+    is_wide = axis.unit == "number" and known[0] > 0 and known[-1] / known[0] > WIDE
+    return np.log(known) if is_wide else np.array(known, np.float64)
+
+
+def _ticks(axis: Axis) -> list[tuple[float, Any]]:
+    """Every word, or the smallest and the largest number."""
+    known, places = _known(axis), dict(zip(axis.values, _places(axis), strict=True))
+    ends = known if axis.unit == "word" else list(dict.fromkeys([known[0], known[-1]]))
+    return [(float(places[value] or 0.0), value) for value in ends]

@@ -1,0 +1,96 @@
+"""Which validation pictures one run got right and another wrong, by what their nets took each for at the end.
+
+Must not know HTTP or HTML.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.models import Prediction, Run
+from app.previews import png
+from app.problems import InvalidRequest
+from trainer.failures import CannotTrain
+from trainer.gallery import Gallery, Shelf
+from trainer.predictions import unpack
+from trainer.recipe import Dataset
+
+MOST = 48  # pictures of each kind
+
+
+@dataclass(frozen=True)
+class Picture:
+    number: int  # in the validation split, from 0
+    png: str  # a data URL
+    label: str
+    taken: tuple[str, str]  # for what, by the one run and the other
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """How many pictures both, one, or none of two runs got right, and some that only one did."""
+
+    both: int
+    neither: int
+    only: tuple[int, int]
+    pictures: tuple[list[Picture], list[Picture]]  # that only the one got right, that only the other did
+
+
+def with_predictions(session: Session, run_ids: Sequence[int]) -> list[int]:
+    """Those of them whose predictions are kept, in the same order."""
+    query = select(Prediction.run_id).where(Prediction.run_id.in_(run_ids))
+    kept = set(session.scalars(query))
+    return [run_id for run_id in run_ids if run_id in kept]
+
+
+def disagreement(session: Session, gallery: Gallery, one: Run, other: Run) -> Disagreement:
+    """Raises InvalidRequest where they saw other pictures, one has no predictions, or the pictures are not here."""
+    data = Dataset.model_validate(one.recipe["dataset"])
+    if _split(data) != _split(Dataset.model_validate(other.recipe["dataset"])):
+        raise InvalidRequest([("right", f"run {other.id} was validated on other pictures than run {one.id}")])
+    taken = [_taken(session, run, field) for run, field in ((one, "left"), (other, "right"))]
+    try:
+        shelf = gallery.validation(data)
+    except CannotTrain as problem:
+        raise InvalidRequest([("left", f"{problem}. {problem.hint}".strip())]) from None
+    if {len(shelf.labels)} != {len(one) for one in taken}:
+        raise InvalidRequest([("left", f"the pictures of {data.name} here are no longer those that the runs saw")])
+    right = [found == shelf.labels for found in taken]
+    only = (right[0] & ~right[1], right[1] & ~right[0])
+    return Disagreement(
+        both=int((right[0] & right[1]).sum()),
+        neither=int((~right[0] & ~right[1]).sum()),
+        only=(int(only[0].sum()), int(only[1].sum())),
+        pictures=(_pictures(shelf, only[0], taken), _pictures(shelf, only[1], taken)),
+    )
+
+
+def _split(data: Dataset) -> tuple[object, ...]:
+    return data.name, data.val_limit, data.val_from_train
+
+
+def _taken(session: Session, run: Run, field: str) -> NDArray[np.uint16]:
+    kept = session.get(Prediction, run.id)
+    if kept is None:
+        raise InvalidRequest([(field, f"run {run.id} kept no predictions: they come with a run's last epoch")])
+    return unpack(kept.packed)
+
+
+def _pictures(shelf: Shelf, chosen: NDArray[np.bool_], taken: Sequence[NDArray[np.uint16]]) -> list[Picture]:
+    numbers = np.flatnonzero(chosen)[:MOST]
+    images = shelf.images[numbers]
+    return [
+        Picture(
+            int(number),
+            png(image),
+            shelf.classes[shelf.labels[number]],
+            (shelf.classes[taken[0][number]], shelf.classes[taken[1][number]]),
+        )
+        for number, image in zip(numbers, images, strict=True)
+    ]

@@ -1,0 +1,43 @@
+// The page of a comparison: curves over each other, parallel coordinates, one knob or result over another.
+
+import { drawCurves } from "./curves.js";
+import { drawParallel, drawScatter } from "./knobs.js";
+
+const json = (selector) => JSON.parse(document.querySelector(selector).textContent);
+const figure = json("[data-figure]");
+const plot = document.querySelector("[data-plot]");
+const axis = document.querySelector("[data-axis]");
+const smoothing = document.querySelector("[data-smoothing]");
+const knobs = document.querySelector("[data-axes]") ? json("[data-axes]") : null;
+let by = new URLSearchParams(location.hash.slice(1)).get("by") ?? "epoch";
+
+for (const form of document.querySelectorAll("[data-asking]")) {
+  form.addEventListener("change", ({ target }) => target.name === "field" && form.requestSubmit());
+}
+axis.hidden = smoothing.hidden = false;
+axis.addEventListener("click", ({ target }) => target.dataset.by && ((by = target.dataset.by), draw()));
+smoothing.addEventListener("input", draw);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
+if (knobs) {
+  const choice = document.querySelector("[data-scatter-choice]");
+  choice.hidden = false;
+  choice.addEventListener("change", drawKnobs);
+}
+drawAll();
+
+function drawAll() {
+  draw();
+  if (knobs) drawKnobs();
+  document.documentElement.dataset.drawn = figure.traces.length; // for tests and measurements: what is on screen
+}
+
+function draw() {
+  for (const button of axis.children) button.setAttribute("aria-pressed", button.dataset.by === by);
+  drawCurves(plot, figure, by, Number(smoothing.querySelector("input").value));
+}
+
+function drawKnobs() {
+  const chosen = (name) => knobs.axes[document.querySelector(`[data-${name}]`).value];
+  drawParallel(document.querySelector("[data-parallel]"), knobs);
+  drawScatter(document.querySelector("[data-scatter]"), chosen("x"), chosen("y"), knobs.names);
+}

@@ -1,0 +1,62 @@
+// Knobs and results of several runs: parallel coordinates, and one of them over another.
+
+import { CONFIG, dressed, tokens } from "./charts.js";
+import { duration } from "./times.js";
+
+const AXIS_PX = 104; // what an axis needs for its words; a narrow page scrolls
+
+const said = (value, unit) =>
+  value === null ? "none" : unit === "share" ? `${(value * 100).toFixed(2)} %` : unit === "seconds" ? duration(value) : typeof value === "number" ? Number(value.toPrecision(4)).toString() : value;
+
+export function drawParallel(place, { axes, parallel, names }) {
+  const color = tokens();
+  const { layout } = dressed(color);
+  place.style.minInlineSize = `${AXIS_PX * parallel.length}px`;
+  const strengths = ranks(axes.find((axis) => axis.key === "accuracy")?.values ?? []);
+  const traces = names.map((name, at) => ({
+    type: "scatter", mode: "lines", name,
+    x: parallel.map((_, x) => x),
+    y: parallel.map((axis) => axis.places[at]),
+    connectgaps: false,
+    line: { color: color("--chart-validation"), width: 1 + 1.5 * (strengths[at] ?? 0.3) },
+    opacity: 0.15 + 0.75 * (strengths[at] ?? 0.3),
+    text: axes.map((axis) => `${axis.title}: ${said(axis.values[at], axis.unit)}`),
+    hovertemplate: "%{text}",
+    hoverlabel: { namelength: -1 },
+    showlegend: false,
+  }));
+  const marks = parallel.flatMap((axis, x) =>
+    axis.ticks.map(([y, value]) => ({
+      x, y, text: said(value, axes[x].unit), showarrow: false, xanchor: "left", xshift: 6,
+      font: { size: 11, color: color("--ink") }, bgcolor: color("--surface"), opacity: 0.85,
+    })),
+  );
+  Plotly.react(place, traces, {
+    ...layout, hovermode: "closest", margin: { l: 24, r: 72, t: 12, b: 64 },
+    xaxis: { tickvals: parallel.map((_, x) => x), ticktext: parallel.map((axis) => axis.title.replace(/(.{14}\S*) /g, "$1<br>")), showgrid: false, zeroline: false, range: [-0.1, parallel.length - 0.6], fixedrange: true },
+    yaxis: { visible: false, range: [-0.08, 1.08], fixedrange: true },
+    shapes: parallel.map((_, x) => ({ type: "line", x0: x, x1: x, y0: 0, y1: 1, line: { color: color("--line-strong"), width: 1 }, layer: "below" })),
+    annotations: marks,
+  }, CONFIG);
+}
+
+export function drawScatter(place, x, y, names) {
+  const color = tokens();
+  const { axis, layout } = dressed(color);
+  const shaped = (one) => ({
+    ...axis, title: { text: one.unit === "seconds" ? `${one.title} (s)` : one.title, standoff: 8 },
+    ...(one.unit === "share" && { tickformat: ".1%" }), ...(one.unit === "word" && { type: "category" }),
+  });
+  Plotly.react(place, [{
+    type: "scatter", mode: "markers", x: x.values, y: y.values,
+    text: names.map((name, at) => `${name}<br>${x.title}: ${said(x.values[at], x.unit)}<br>${y.title}: ${said(y.values[at], y.unit)}`),
+    hovertemplate: "%{text}<extra></extra>",
+    marker: { color: color("--chart-validation"), size: 9, opacity: 0.7 },
+  }], { ...layout, hovermode: "closest", showlegend: false, margin: { l: 56, r: 12, t: 8, b: 44 }, xaxis: shaped(x), yaxis: shaped(y) }, CONFIG);
+}
+
+// 0 (worst) to 1 (best); what has no number stands at the end.
+function ranks(values) {
+  const known = values.filter((value) => value !== null).sort((a, b) => a - b);
+  return values.map((value) => (value === null ? 0 : known.length < 2 ? 1 : known.indexOf(value) / (known.length - 1)));
+}

@@ -1,0 +1,103 @@
+"""Packed milestones say of any target what a look at the whole curve says."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app import milestones
+from app.models import Epoch
+from app.progress import time_to
+from tests.app.cast import NOW
+
+shares = st.one_of(st.none(), st.integers(0, 20).map(lambda n: n / 20), st.floats(0, 1))
+watt_hours = st.one_of(st.none(), st.floats(0, 100, width=32))
+curves = st.lists(st.tuples(shares, st.floats(0, 1000), watt_hours), max_size=12)
+targets = st.one_of(st.integers(1, 20).map(lambda n: n / 20), st.floats(0.001, 1))
+Said = list[tuple[float | None, float, float | None]]
+
+
+def rows_of(said: Said) -> list[Epoch]:
+    return [
+        Epoch(run_id=1, attempt=1, epoch=number, val_accuracy=share, seconds=seconds, energy_wh=energy, at=NOW)
+        for number, (share, seconds, energy) in enumerate(said, 1)
+    ]
+
+
+def looked_up(target: float, shown: list[Epoch]) -> tuple[float, float, float, float]:
+    """Epoch, seconds, Wh and share of the first epoch at or above the target, by looking at each."""
+    for index, row in enumerate(shown):
+        if row.val_accuracy is not None and row.val_accuracy >= target:
+            so_far = shown[: index + 1]
+            measured = [one.energy_wh for one in so_far if one.energy_wh is not None]
+            energy = sum(measured) if measured else math.nan
+            return row.epoch, sum(one.seconds for one in so_far), energy, row.val_accuracy
+    return (math.nan,) * 4
+
+
+@given(said=st.lists(curves, max_size=6), target=targets)
+def test_the_first_epoch_at_a_target_is_that_of_the_whole_curve(said: list[Said], target: float):
+    runs = [rows_of(one) for one in said]
+
+    found = milestones.first_at(target, [milestones.of(one) for one in runs])
+
+    assert found.dtype == milestones.ROW and len(found) == len(runs)
+    for one, shown in zip(found.tolist(), runs, strict=True):
+        np.testing.assert_allclose(one, looked_up(target, shown), rtol=1e-6)
+        time = time_to(target, shown)
+        assert math.isnan(one[1]) if time is None else one[1] == time
+
+
+@given(said=curves)
+def test_epoch_by_epoch_the_same_is_packed_as_of_a_whole_curve(said: Said):
+    packed, elapsed, energy = b"", 0.0, None
+    for number, (share, seconds, used) in enumerate(said, 1):
+        elapsed, energy = elapsed + seconds, milestones.added(energy, used)
+        packed = milestones.grown(packed, number, elapsed, energy, share)
+
+    assert packed == milestones.of(rows_of(said))
+
+
+@given(said=curves)
+def test_only_epochs_that_are_better_than_all_before_are_kept(said: Said):
+    kept = milestones.rows(milestones.of(rows_of(said)))
+
+    best, better = -1.0, []
+    for number, (share, _, _) in enumerate(said, 1):
+        if share is not None and share > best:
+            best = share
+            better.append((number, share))
+    assert [(row["epoch"], row["accuracy"]) for row in kept] == better
+
+
+def test_a_target_is_reached_by_equality_and_missed_by_the_smallest_step():
+    packed = milestones.of(rows_of([(0.5, 2.0, None), (0.94, 3.0, None)]))
+
+    assert milestones.first_at(0.94, [packed])["elapsed"].tolist() == [5.0]
+    assert np.isnan(milestones.first_at(np.nextafter(0.94, 1), [packed])["elapsed"]).all()
+
+
+def test_energy_that_nobody_measured_is_not_a_number_and_later_adds_up():
+    packed = milestones.of(rows_of([(0.2, 1.0, None), (0.4, 1.0, 0.5), (0.6, 1.0, None), (0.8, 1.0, 0.25)]))
+
+    assert np.isnan(milestones.rows(packed)["energy"][0])
+    assert milestones.rows(packed)["energy"][1:].tolist() == [0.5, 0.5, 0.75]
+    assert (milestones.added(None, None), milestones.added(None, 0.0), milestones.added(1.5, None)) == (None, 0.0, 1.5)
+
+
+def test_of_no_runs_and_of_runs_without_epochs_nothing_is_found():
+    assert len(milestones.first_at(0.5, [])) == 0
+    assert milestones.of([]) == b""
+    assert np.isnan(milestones.first_at(0.5, [b"", b""])["epoch"]).tolist() == [True, True]
+
+
+def test_each_run_keeps_its_place_among_others_that_never_got_there():
+    reaches = [milestones.of(rows_of([(0.5, seconds, None), (0.9, seconds, None)])) for seconds in (1.0, 2.0)]
+    misses = milestones.of(rows_of([(0.7, 9.0, 1.0)]))
+
+    found = milestones.first_at(0.8, [b"", reaches[0], misses, reaches[1], misses])
+
+    assert np.nan_to_num(found["elapsed"], nan=-1.0).tolist() == [-1.0, 2.0, -1.0, 4.0, -1.0]
