@@ -9,15 +9,16 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Query, Request
-from fastapi.responses import HTMLResponse
+from fastapi import APIRouter, Form, Query, Request
+from fastapi.responses import HTMLResponse, RedirectResponse
 
-from app import board, board_charts, listing, published
+from app import board, board_charts, listing, published, runs, shown
 from app.board_api import Target
 from app.board_metrics import METRICS
-from app.board_schemas import MetricName
+from app.board_schemas import MetricName, WorkerEdited
 from app.knob_rows import NOT_THERE, differing
 from app.plotly_js import ADDRESS as PLOTLY
+from app.problems import InvalidRequest
 from app.rendering import page
 from app.state import Here
 
@@ -55,10 +56,29 @@ def show_board(
             "published": others,
             "figure": board_charts.of_board(found, METRICS[metric], others),
             "summaries": _summaries([row.run.recipe for row in found.rows]),
+            "workers": shown.workers(session, here.leases),
             "as_json": "/api/v1/board?" + urlencode(_asked(found.question)),
+            "as_asked": urlencode(_asked(found.question)),
             "plotly": PLOTLY,
         }
         return page(request, "board/index.html", context)
+
+
+@router.post("/workers/price")
+def press_price(
+    here: Here,
+    name: Annotated[str, Form(max_length=120)],
+    price: Annotated[str, Form(max_length=20)] = "",
+    back: Annotated[str, Form(max_length=1000)] = "",
+) -> RedirectResponse:
+    """Nothing: not known."""
+    try:
+        asked = WorkerEdited(price_per_hour=float(price.replace(",", ".")) if price.strip() else None)
+    except ValueError:
+        raise InvalidRequest([("price", f"{price!r} is no price: a number from 0 to 1,000,000, or nothing")]) from None
+    with here.records.write() as session:
+        runs.price(session, name, asked.price_per_hour)
+    return RedirectResponse("/board" + (f"?{back}" if back else ""), 303)
 
 
 def _summaries(recipes: Sequence[dict[str, Any]]) -> list[str]:

@@ -40,6 +40,7 @@ class Side:
     time_to_target: float | None  # of a group the median, misses counted
     n: int
     steps: int | None  # of an epoch; None: not known yet
+    numbers: groups.Numbers | None = None  # of a group
 
     @property
     def recipe_hash(self) -> str:
@@ -115,6 +116,7 @@ def _of_group(group: groups.Group) -> Side:
         time_to_target=numbers.median_time,
         n=len(rows),
         steps=_steps(group.runs[0]),
+        numbers=numbers,
     )
 
 

@@ -21,7 +21,8 @@ from trainer.knobs import merge
 from trainer.presets import PRESETS
 from trainer.recipe import Recipe
 
-LABELS = {"label.name": "name", "label.tags": "tags", "label.notes": "notes", "label.priority": "priority"}
+LABELS = {f"label.{name}": name for name in ("name", "repeats", "tags", "notes", "priority")}
+WHOLE = {"repeats", "priority"}
 OWN = {"preset", "parent", "do"} | set(LABELS)
 
 
@@ -110,6 +111,7 @@ def _is_plain(value: Any, depth: int = 6) -> bool:
 def _label_fields(labels: Mapping[str, str], errors: Mapping[str, str]) -> list[forms.Knob]:
     described = {
         "name": ("Name", "Empty: made from preset, data set and seed.", ""),
+        "repeats": ("Repeats", "So many runs, with seeds seed, seed + 1, …: they say how sure a recipe is.", "1"),
         "tags": ("Tags", "Separated by commas.", ""),
         "notes": ("Notes", "For yourself, later.", ""),
         "priority": ("Priority", "Higher goes first; equal ones in the order of launching.", "0"),
@@ -120,7 +122,7 @@ def _label_fields(labels: Mapping[str, str], errors: Mapping[str, str]) -> list[
             title=title,
             help=text,
             unit="",
-            kind="whole" if key == "priority" else "text",
+            kind="whole" if key in WHOLE else "text",
             value=labels.get(key, default),
             default=None,
             error=errors.get(f"label.{key}"),

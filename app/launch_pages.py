@@ -77,6 +77,7 @@ def _launch(request: Request, here: State, form: Posted) -> Response:
             name=labels.get("name", ""),
             tags=tags,
             notes=labels.get("notes", "").replace("\r\n", "\n"),
+            repeats=_whole(labels.get("repeats") or "1"),
             priority=_whole(labels.get("priority", "0")),
         )
     except ValidationError as error:
@@ -90,8 +91,9 @@ def _launch(request: Request, here: State, form: Posted) -> Response:
         return _page(request, here, form, errors, 422)
     with here.records.write() as session:
         given = runs.Labels(asked.name, asked.tags, asked.notes, asked.priority)
-        run = runs.launch(session, resolved, given, here.now(), parent_id=form.parent)[0]
-    return RedirectResponse(f"/runs/{run.id}", 303)
+        made = runs.launch(session, resolved, given, here.now(), repeats=asked.repeats, parent_id=form.parent)
+        address = f"/runs/{made[0].id}" if len(made) == 1 else f"/groups/{made[0].recipe_hash[:12]}"
+    return RedirectResponse(address, 303)
 
 
 def _page(

@@ -5,15 +5,15 @@ Must not know SQL, or what a knob means: rows come from runs.py and listing.py, 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 from sqlalchemy.orm import Session
 
-from app import advice, cells, charts, files, listing, measured, runs, schemas, shown, storage
+from app import advice, cells, charts, files, listing, measured, runs, schemas, shown, standing, storage
 from app.knob_rows import flat
-from app.models import ENDED, HELD
+from app.models import ENDED, HELD, Run
 from app.plotly_js import ADDRESS as PLOTLY
 from app.recipes import training_pictures
 from app.rendering import page
@@ -46,19 +46,25 @@ def show_run(run_id: int, request: Request, here: Here) -> HTMLResponse:
     with here.records.read() as session:
         run = shown.whole(session, runs.find(session, run_id), here)
         rows = shown.curve(runs.epochs_of(session, run_id))
+        found = runs.find(session, run_id)
+        stands = _standing(session, found, standing.best_of(session, found))
         after = listing.newest_event(session)
         evidence = _evidence(session, run, here)
     recipe = Recipe.model_validate(run.recipe)
     start, log = files.read_log(files.log_path(here.settings.data_dir, run_id, run.attempt))
-    context = _summary(run, here) | {
-        "rows": [row.model_dump(mode="json") for row in rows],
-        "best_epoch": run.best_epoch,
-        "figures": charts.of_run(rows, recipe, _train_images(run, recipe, here)),
-        "log": log,
-        "log_next": start + len(log.encode()),
-        "after": after,
-        "plotly": PLOTLY,
-    }
+    context = (
+        _summary(run, here)
+        | stands
+        | {
+            "rows": [row.model_dump(mode="json") for row in rows],
+            "best_epoch": run.best_epoch,
+            "figures": charts.of_run(rows, recipe, _train_images(run, recipe, here)),
+            "log": log,
+            "log_next": start + len(log.encode()),
+            "after": after,
+            "plotly": PLOTLY,
+        }
+    )
     return page(request, "runs/show.html", context | _recipe(run) | evidence)
 
 
@@ -67,6 +73,20 @@ def show_summary(run_id: int, request: Request, here: Here) -> HTMLResponse:
     with here.records.read() as session:
         run = shown.whole(session, runs.find(session, run_id), here)
     return page(request, "runs/_summary.html", _summary(run, here))
+
+
+@router.get("/runs/{run_id}/standing")
+def show_standing(
+    run_id: int,
+    request: Request,
+    here: Here,
+    beside: Annotated[str, Query(max_length=1000, pattern=r"^(\d{1,18}(,\d{1,18})*)?$")] = "",
+) -> HTMLResponse:
+    """Redrawn at every epoch: beside those that were best when the page was opened, so that no board is made anew."""
+    with here.records.read() as session:
+        run = runs.find(session, run_id)
+        best = standing.best(listing.some(session, [int(one) for one in beside.split(",") if one]))
+        return page(request, "runs/_standing.html", {"run": run} | _standing(session, run, best))
 
 
 @router.get("/runs/{run_id}/epochs")
@@ -122,6 +142,15 @@ def _summary(run: schemas.RunWhole, here: State) -> dict[str, Any]:
         "log_tail": log_tail,
         "is_alone": run.status == "queued" and not here.leases.anybody,
         "has_checkpoint": run.kept_for or any(one.name == CHECKPOINT for one in run.artifacts),
+    }
+
+
+def _standing(session: Session, run: Run, best: standing.Best | None) -> dict[str, Any]:
+    beside = ",".join(map(str, best.runs)) if best else ""
+    return {
+        "standing": standing.of(session, run, best),
+        "target": float(run.recipe["target_accuracy"]),
+        "standing_from": f"/runs/{run.id}/standing?beside={beside}",
     }
 
 

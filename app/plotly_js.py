@@ -33,5 +33,10 @@ def _packed() -> bytes:
     return gzip.compress(_source().read_bytes(), 6)
 
 
+def source() -> str:
+    """The whole of it, for a page that must stand alone."""
+    return _source().read_text(encoding="utf-8")
+
+
 def _source() -> Path:
     return Path(plotly.__file__).parent / "package_data" / "plotly.min.js"

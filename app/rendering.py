@@ -47,6 +47,7 @@ def environment() -> Environment:
     made.filters |= {
         "percent": percent,
         "percent0": lambda share: f"{share * 100:.0f}\u202f%",
+        "points": points,
         "of_unit": of_unit,
         "duration": duration,
         "when": when,
@@ -65,6 +66,11 @@ def environment() -> Environment:
 def percent(share: float | None) -> str:
     """0.94123 -> 94.12 %; None -> a dash."""
     return "–" if share is None else f"{share * 100:.2f}\u202f%"
+
+
+def points(difference: float) -> str:
+    """Between two shares: 0.0123 -> +1.23 points."""
+    return f"{difference * 100:+.2f}\u202fpoints".replace("-", "−")
 
 
 def duration(seconds: float | None) -> str:

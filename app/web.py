@@ -39,6 +39,7 @@ from app import (
     pages,
     plotly_js,
     preview_pages,
+    report_pages,
     run_list_pages,
     run_queue,
     streams,
@@ -89,6 +90,7 @@ def create_app(state: State) -> FastAPI:
         compare_api,
         compare_pages,
         dawnbench_api,
+        report_pages,
         plotly_js,
         stylesheet,
     )

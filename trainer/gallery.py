@@ -167,9 +167,7 @@ def _write(name: str, root: Path, path: Path) -> None:
     data = datasets.load(Dataset(name=name), root, lambda line: None)
     part = path.with_name(f".{path.name}.{os.getpid()}")
     np.savez(path.with_suffix(".npz"), labels=data.train_labels, tests=data.val_labels, classes=np.array(data.classes))
-    with part.open("wb") as file:
-        data.train_images.tofile(file)
-        data.val_images.tofile(file)
+    np.concatenate([data.train_images, data.val_images]).tofile(part)
     part.replace(path)  # whole or not at all
 
 

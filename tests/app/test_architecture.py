@@ -62,6 +62,7 @@ READERS = {
     "app/listing.py": "many runs at once: filter, sort, page",
     "app/live.py": "replays stored events to a stream",
     "app/models.py": "the tables",
+    "app/pictures.py": "what nets took pictures for",
     "app/samples.py": "which runs count",
     "app/shown.py": "rows in the shapes that pages and JSON share",
 }
@@ -164,7 +165,16 @@ def test_only_the_routes_know_http():
     allowed = {"answers", "api", "health", "launch_pages", "live", "pages", "plotly_js", "rendering"}
     allowed |= {"security", "state", "streams", "web", "worker_api", "board_pages", "compare_pages", "artifacts"}
     allowed |= {"architecture_pages", "button_pages", "form_posts", "login_pages", "preview_pages", "asked"}
-    allowed |= {"board_api", "compare_api", "dawnbench_api", "group_pages", "many_api", "report_pages", "run_list_pages", "stylesheet"}
+    allowed |= {
+        "board_api",
+        "compare_api",
+        "dawnbench_api",
+        "group_pages",
+        "many_api",
+        "report_pages",
+        "run_list_pages",
+        "stylesheet",
+    }
     assert knowing <= {f"app/{name}.py" for name in allowed}
 
 

@@ -1,0 +1,104 @@
+"""A report of chosen runs as one HTML file: notes, results, charts, recipes. It needs neither Pitwall nor a network.
+
+The charts are drawn by the plotly.js inside; each number that they show is in a table, too. Must not know HTTP or SQL.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+
+from app import compare_charts, plotly_js
+from app.comparing import Comparison, Side
+from app.knob_rows import NOT_THERE, flat
+from app.rendering import environment
+
+CHARTS = (("val_accuracy", "Validation accuracy"), ("val_loss", "Validation loss"), ("learning_rate", "Learning rate"))
+COLOURS = ("#3b56c4", "#c9822b", "#a2459b", "#1c7c4a", "#b3402e", "#7a6a1f", "#3f8a94", "#222222")
+
+
+@dataclass(frozen=True)
+class Words:
+    """What people write on it. `notes`: Markdown."""
+
+    title: str
+    notes: str = ""
+
+
+def html(found: Comparison, words: Words, now: datetime) -> str:
+    """The whole file. About 5 MB, nearly all of it plotly.js."""
+    return (
+        environment()
+        .get_template("report.html")
+        .render(
+            words=words,
+            notes=markdown(words.notes),
+            now=now,
+            found=found,
+            run_notes=[markdown(side.run.notes) for side in found.sides],
+            values=[_values(found, at) for at in range(len(found.sides))],
+            recipes=[flat(side.run.recipe) for side in found.sides],
+            epochs=[_epochs(side) for side in found.sides],
+            charts=[_chart(found, field, title) for field, title in CHARTS],
+            plotly=Markup(plotly_js.source().replace("</script", "<\\/script")),  # noqa: S704  # a file of our own package
+        )
+    )
+
+
+def markdown(text: str) -> Markup:
+    """CommonMark with tables; HTML in it is shown as text, and links to scripts stay text."""
+    made = MarkdownIt("commonmark", {"html": False, "linkify": False}).enable(["table", "strikethrough"])
+    return Markup(made.render(text))  # noqa: S704  # escaped by the library, html is off
+
+
+def _values(found: Comparison, at: int) -> list[Any]:
+    return [None if values[at] is NOT_THERE else values[at] for _, values in found.differing]
+
+
+def _epochs(side: Side) -> list[tuple[float | None, ...]]:
+    """(epoch, seconds so far, training loss, validation loss, validation accuracy) of a run; nothing of a group."""
+    if side.is_group or not side.curves:
+        return []
+    curve = side.curves[0]
+    columns = (curve.epoch, curve.elapsed, curve.train_loss, curve.val_loss, curve.val_accuracy)
+    rows = np.stack(columns, axis=1).tolist()
+    return [tuple(None if math.isnan(value) else value for value in row) for row in rows]
+
+
+def _chart(found: Comparison, field: str, title: str) -> dict[str, Any]:
+    """Plotly's traces and layout, in colours for paper."""
+    figure = compare_charts.curves(found, field)
+    traces = [_coloured(trace) for trace in figure["traces"]]
+    axis = {"gridcolor": "#e3e3e8", "linecolor": "#c8c8d0", "automargin": True}
+    layout: dict[str, Any] = {
+        "margin": {"l": 56, "r": 12, "t": 8, "b": 40},
+        "height": 340,
+        "font": {"family": "system-ui, sans-serif", "size": 12},
+        "paper_bgcolor": "#fff",
+        "plot_bgcolor": "#fff",
+        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+        "showlegend": len(found.sides) <= len(COLOURS) * 2,
+        "hovermode": "closest",
+        "xaxis": axis | {"title": {"text": "Epoch"}},
+        "yaxis": axis | ({"tickformat": ".1%"} if figure["percent"] else {}),
+    }
+    if figure["target"]:
+        line = {"color": "#1c7c4a", "width": 1, "dash": "dash"}
+        at = {"y0": figure["target"], "y1": figure["target"]}
+        layout["shapes"] = [{"type": "line", "xref": "paper", "x0": 0, "x1": 1, "line": line} | at]
+    return {"title": title, "traces": traces, "layout": layout}
+
+
+def _coloured(trace: dict[str, Any]) -> dict[str, Any]:
+    meta = trace["meta"]
+    colour = COLOURS[int(meta["role"]) % len(COLOURS)]
+    is_band = bool(meta.get("is_band"))
+    plain = {key: value for key, value in trace.items() if key != "meta"}
+    band = {"fillcolor": f"{colour}29"} if is_band else {}
+    return plain | {"line": {"color": colour, "width": 0 if is_band else 2}} | band

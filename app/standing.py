@@ -1,0 +1,107 @@
+"""Where a run stands: what is left to its target, and beside the best of its board at the same epoch and second.
+
+Reads only. Must not know HTTP or HTML.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sqlalchemy.orm import Session
+
+from app import board, curves, projection, samples
+from app.curves import Curve, band
+from app.models import ENDED, Run
+from app.projection import Projection
+from app.samples import Row
+
+MOST = 50  # earlier runs that are looked at
+
+
+@dataclass(frozen=True)
+class Best:
+    """The first row of a run's board: same pictures, same hardware."""
+
+    name: str
+    recipe_hash: str
+    runs: list[int]
+
+
+@dataclass(frozen=True)
+class Beside:
+    """The run's accuracy and the best's, each at the same moment."""
+
+    at: float  # epoch, or seconds of the training clock
+    own: float
+    best: float  # mean over its runs
+    sd: float | None  # of its runs
+
+
+@dataclass(frozen=True)
+class Standing:
+    best: Best | None
+    epoch: Beside | None
+    second: Beside | None
+    projection: Projection | None  # of a run that is under way
+
+
+def best(runs: Sequence[Run]) -> Best | None:
+    """Of runs that were found to be the best's."""
+    return Best(runs[-1].name, runs[-1].recipe_hash, [run.id for run in runs]) if runs else None
+
+
+def best_of(session: Session, run: Run) -> Best | None:
+    """By time to the run's target; where nobody gets there, by accuracy. None: the run has not started, or is alone."""
+    if run.hardware is None or run.fingerprint is None:
+        return None
+    for metric in ("time_to_target", "accuracy"):
+        asked = board.Question(
+            run.dataset, metric, float(run.recipe["target_accuracy"]), run.hardware, run.fingerprint, limit=1
+        )
+        rows = [row for row in board.ranked(session, asked).rows if row.rank]
+        if rows:
+            others = [row.id for row in rows[0].sample.counted if row.id != run.id][-MOST:]
+            return Best(rows[0].run.name, rows[0].run.recipe_hash, others) if others else None
+    return None
+
+
+def of(session: Session, run: Run, best: Best | None) -> Standing:
+    """Costs the curves of the best and of the run's own repeats, not a board."""
+    own = curves.of_runs(session, [run.id]).get(run.id)
+    if own is None:
+        return Standing(best, None, None, None)
+    others = [one for one in curves.of_runs(session, best.runs).values() if one.val_accuracy.size] if best else []
+    return Standing(best, *(_beside(own, others) if others else (None, None)), _projection(session, run, own))
+
+
+def _beside(own: Curve, others: list[Curve]) -> tuple[Beside | None, Beside | None]:
+    epoch, seconds, accuracy = float(own.epoch[-1]), float(own.elapsed[-1]), float(own.val_accuracy[-1])
+    if np.isnan(accuracy):
+        return None, None
+    mean = band(others)
+    at = np.flatnonzero(mean.epoch == epoch)
+    by_epoch = None
+    if len(at):
+        spread = float(mean.sd[at[0]])
+        by_epoch = Beside(epoch, accuracy, float(mean.mean[at[0]]), None if np.isnan(spread) else spread)
+    then = [value for one in others if (value := _at(one, seconds)) is not None]
+    sd = float(np.std(then, ddof=1)) if len(then) > 1 else None
+    by_second = Beside(seconds, accuracy, float(np.mean(then)), sd) if len(then) == len(others) else None
+    return by_epoch, by_second
+
+
+def _at(curve: Curve, seconds: float) -> float | None:
+    """The accuracy of the last epoch that had ended by then."""
+    ended = curve.val_accuracy[(curve.elapsed <= seconds) & ~np.isnan(curve.val_accuracy)]
+    return float(ended[-1]) if len(ended) else None
+
+
+def _projection(session: Session, run: Run, own: Curve) -> Projection | None:
+    if run.status in ENDED or run.time_to_target is not None:
+        return None
+    rows: list[Row] = list(samples.read(session, Run.recipe_hash == run.recipe_hash, Run.hardware == run.hardware))
+    earlier = [row.id for row in rows if samples.counts(row) and row.id != run.id][-MOST:]
+    history = list(curves.of_runs(session, earlier).values())
+    return projection.project(own, run.epochs, float(run.recipe["target_accuracy"]), history)
