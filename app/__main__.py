@@ -8,6 +8,7 @@ import logging
 import signal
 import socket
 import sys
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -15,7 +16,7 @@ from types import FrameType
 import uvicorn
 from pydantic import ValidationError
 
-from app import quickstart
+from app import quickstart, statistics
 from app.backup import back_up
 from app.database import Records
 from app.leases import Leases
@@ -34,6 +35,7 @@ from trainer.parent import die_with
 logger = logging.getLogger("pitwall")
 
 GARBAGE = 20_000  # new objects between two looks for unreachable ones; Python's own 700 is for small programs
+SETTLED_S = 20.0  # after the start, when the worker no longer needs the processor to get ready
 DRAIN_S = 3  # how long open requests may take to end after a stop
 
 
@@ -78,6 +80,9 @@ def serve(settings: Settings) -> None:
         gc.collect()
         gc.freeze()  # what is here now stays: it need not be looked through for garbage again and again
         gc.set_threshold(GARBAGE)
+        later = threading.Timer(SETTLED_S, statistics.prepare)
+        later.daemon = True
+        later.start()
         # uvicorn sends itself the signal once more at its end: leave by an exception, so that the records are closed
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: sys.exit(0))

@@ -13,15 +13,13 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app import milestones, samples, statistics
-from app.board_metrics import METRICS, Metric, Reach, reach_of
+from app.board_metrics import METRICS, Metric, Reach, reaches_of
 from app.models import Run, Status, Worker
-from app.samples import Row, Sample
+from app.samples import Sample
 
 ALL = "all"  # hardware: side by side, marked
 
@@ -128,13 +126,8 @@ def prices_of(session: Session) -> dict[str, float]:
 def _lines(found: Sequence[Sample], metric: Metric, target: float, prices: dict[str, float]) -> list[_Line]:
     found = [sample for sample in found if sample.counted]
     every = [row for sample in found for row in sample.counted]
-    reaches = iter(_reaches(every, target))
+    reaches = iter(reaches_of(milestones.first_at(target, [row.milestones for row in every])))
     return [_line(sample, [next(reaches) for _ in sample.counted], metric, prices) for sample in found]
-
-
-def _reaches(rows: Sequence[Row], target: float) -> list[Reach | None]:
-    first: NDArray[np.void] = milestones.first_at(target, [row.milestones for row in rows])
-    return [reach_of(one) for one in first]
 
 
 def _line(sample: Sample, reaches: list[Reach | None], metric: Metric, prices: dict[str, float]) -> _Line:
@@ -142,7 +135,7 @@ def _line(sample: Sample, reaches: list[Reach | None], metric: Metric, prices: d
     unmeasured = 0
     finished = {row.id for row in sample.finished}
     for row, reach in zip(sample.counted, reaches, strict=True):
-        number = metric.of(row, reach, prices.get(row.worker))
+        number = metric.of(row, reach, prices.get(row.worker or ""))
         if number is not None and (metric.reaches or row.id in finished):
             numbers.append(number)
         elif metric.reaches and reach is None:

@@ -8,17 +8,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.samples import Row
 
 HOUR = 3600.0
 
 
-@dataclass(frozen=True)
-class Reach:
+class Reach(NamedTuple):
     """When a run first was at or above the target."""
 
     epoch: float
@@ -68,8 +68,8 @@ METRICS = {
 }  # fmt: skip
 
 
-def reach_of(row: np.void) -> Reach | None:
-    """Of one row of milestones.first_at."""
-    if math.isnan(row["epoch"]):
-        return None
-    return Reach(float(row["epoch"]), float(row["elapsed"]), float(row["energy"]))
+def reaches_of(first: NDArray[np.void]) -> list[Reach | None]:
+    """Of milestones.first_at."""
+    return [
+        None if math.isnan(epoch) else Reach(epoch, elapsed, energy) for epoch, elapsed, energy, _ in first.tolist()
+    ]

@@ -16,10 +16,11 @@ from app import board, board_charts, listing, published, runs, shown
 from app.board_api import Target
 from app.board_metrics import METRICS
 from app.board_schemas import MetricName, WorkerEdited
+from app.cells import knob_title
 from app.knob_rows import NOT_THERE, differing
 from app.plotly_js import ADDRESS as PLOTLY
 from app.problems import InvalidRequest
-from app.rendering import page
+from app.rendering import page, word
 from app.state import Here
 
 MOST_KNOBS = 6  # of a row's summary
@@ -83,9 +84,9 @@ def press_price(
 
 def _summaries(recipes: Sequence[dict[str, Any]]) -> list[str]:
     """What is special about each row, in a line."""
-    found = differing(recipes)[:MOST_KNOBS]
+    found = [(knob_title(path).lower(), values) for path, values in differing(recipes)[:MOST_KNOBS]]
     return [
-        ", ".join(f"{path.rpartition('.')[2]} {values[at]}" for path, values in found if values[at] is not NOT_THERE)
+        ", ".join(f"{title} {word(values[at])}" for title, values in found if values[at] is not NOT_THERE)
         for at in range(len(recipes))
     ]
 

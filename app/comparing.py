@@ -64,9 +64,12 @@ def compare(session: Session, run_ids: Sequence[int], names: Sequence[str]) -> C
     run_ids, names = list(dict.fromkeys(run_ids)), list(dict.fromkeys(names))
     sides = _of_runs(session, run_ids)
     sides += [_of_group(groups.of(session, name)) for name in names]
-    return Comparison(
-        run_ids, names, sides, differing([side.run.recipe for side in sides], without={"target_accuracy"})
-    )
+    return Comparison(run_ids, names, sides, differing([_recipe(side) for side in sides], without={"target_accuracy"}))
+
+
+def _recipe(side: Side) -> dict[str, Any]:
+    """A group has every seed."""
+    return {key: value for key, value in side.run.recipe.items() if key != "seed" or not side.is_group}
 
 
 def address(run_ids: Sequence[object], names: Sequence[str]) -> str:

@@ -23,7 +23,7 @@ def of_group(curves: Mapping[int, Curve], target: float | None, field: str = "va
     all_of_them = list(curves.values())
     traces: list[Figure] = [_line(curve, field, f"run {curve.run_id}", "faint") for curve in all_of_them[:MOST_FAINT]]
     if len(all_of_them) > 1:
-        traces += _banded(band(all_of_them, field), "Mean", "validation")
+        traces += _banded(band(all_of_them, field), "Mean", "validation", is_share=field.endswith("accuracy"))
     return {"traces": traces, "target": target, "percent": field.endswith("accuracy")}
 
 
@@ -35,17 +35,19 @@ def laid_over(named: Sequence[tuple[str, Sequence[Curve], int | None]], field: s
         if len(curves) == 1:
             made = [_line(curves[0], field, name, str(number))]
         elif curves:
-            made = _banded(band(curves, field), name, str(number))
+            made = _banded(band(curves, field), name, str(number), is_share=field.endswith("accuracy"))
         for trace in made:
             trace["meta"]["steps"] = steps
         traces += made
     return {"traces": traces, "target": target, "percent": field.endswith("accuracy")}
 
 
-def _banded(found: Band, name: str, role: str) -> list[Figure]:
+def _banded(found: Band, name: str, role: str, *, is_share: bool) -> list[Figure]:
     several = found.n > 1
     epochs, elapsed = found.epoch[several], found.elapsed[several]
     low, high = (found.mean - found.sd)[several], (found.mean + found.sd)[several]
+    if is_share:  # no run can be better than all pictures
+        low, high = low.clip(0, 1), high.clip(0, 1)
     outline = {
         "type": "scatter",
         "mode": "lines",

@@ -56,7 +56,7 @@ def of(session: Session, name: str, hardware: str | None = None, target: float |
     runs = session.scalars(select(Run).where(Run.recipe_hash == recipe_hash).order_by(Run.id.desc())).all()
     rows = samples.read(session, Run.recipe_hash == recipe_hash)
     counted = [row for row in rows if row.hardware and samples.counts(row)]
-    kinds = Counter(row.hardware for row in counted)
+    kinds = Counter(row.hardware for row in counted if row.hardware)
     if hardware is not None and hardware not in kinds:
         known = ", ".join(sorted(kinds)) or "none yet"
         raise InvalidRequest([("hardware", f"no run of this recipe ended on {hardware[:120]!r}; there is {known}")])

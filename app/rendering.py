@@ -102,7 +102,7 @@ def of_unit(value: Any, unit: str) -> Markup | str:
         case "time":
             return when(value)
         case "word":
-            return _word(value)
+            return word(value)
         case "epochs" | "number":
             return f"{value:.4g}"
         case "money":
@@ -110,7 +110,7 @@ def of_unit(value: Any, unit: str) -> Markup | str:
     return f"{value:,.0f}\u202f{unit}" if value >= 1000 else f"{value:.3g}\u202f{unit}"
 
 
-def _word(value: Any) -> str:
+def word(value: Any) -> str:
     """A knob's value as recipes write it."""
     if isinstance(value, bool):
         return "true" if value else "false"

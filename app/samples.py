@@ -6,39 +6,42 @@ another reason do not, and their number is kept. Must not know rankings, HTTP or
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from app.models import Run, Status
 
-COLUMNS = (
-    Run.id,
-    Run.recipe_hash,
-    Run.seed,
-    Run.status,
-    Run.failure,
-    Run.hardware,
-    Run.fingerprint,
-    Run.version,
-    Run.worker,
-    Run.train_images,
-    Run.is_resumed,
-    Run.last_epoch,
-    Run.last_val_accuracy,
-    Run.best_val_accuracy,
-    Run.elapsed_seconds,
-    Run.spent_seconds,
-    Run.energy_wh,
-    Run.milestones,
-)
 DIVERGED = "diverged"
 COUNTS = or_(Run.status == Status.SUCCEEDED, and_(Run.status == Status.FAILED, Run.failure == DIVERGED))
 
-Row = Any  # of COLUMNS
+
+class Row(NamedTuple):
+    """A run's columns of these names."""
+
+    id: int
+    recipe_hash: str
+    seed: int
+    status: str
+    failure: str | None
+    hardware: str | None
+    fingerprint: str | None
+    version: str | None
+    worker: str | None
+    train_images: int | None
+    is_resumed: bool
+    last_epoch: int
+    last_val_accuracy: float | None
+    best_val_accuracy: float | None
+    elapsed_seconds: float
+    energy_wh: float | None
+    milestones: bytes
+
+
+COLUMNS = [getattr(Run, name) for name in Row._fields]
 
 
 @dataclass
@@ -58,9 +61,10 @@ class Sample:
         return [row for row in self.counted if row.status == Status.SUCCEEDED]
 
 
-def read(session: Session, *conditions: ColumnElement[bool]) -> Sequence[Row]:
-    """Single columns of runs, oldest first: a fifth of the time that whole rows take."""
-    return session.execute(select(*COLUMNS).where(*conditions).order_by(Run.id)).all()
+def read(session: Session, *conditions: ColumnElement[bool]) -> list[Row]:
+    """Oldest first. The driver's own tuples: a tenth of the time that whole runs take, and no column needs more."""
+    found = session.connection().execute(select(*COLUMNS).where(*conditions))
+    return sorted(map(Row._make, found.cursor.fetchall()))  # here: the database would sort milestones along
 
 
 def kinds(session: Session, dataset: str) -> dict[tuple[str, str | None], int]:
@@ -74,22 +78,21 @@ def kinds(session: Session, dataset: str) -> dict[tuple[str, str | None], int]:
 
 
 def counts(row: Row) -> bool:
-    return bool(row.status == Status.SUCCEEDED or (row.status == Status.FAILED and row.failure == DIVERGED))
+    return row.status == "succeeded" or (row.status == "failed" and row.failure == DIVERGED)
 
 
 def sorted_out(rows: Iterable[Row]) -> list[Sample]:
     """One for each recipe and hardware, in the order of their first runs."""
     found: dict[tuple[str, str | None], Sample] = {}
-    seen = set()
+    seen: dict[tuple[object, ...], bool] = {}
     for row in rows:
         key = (row.recipe_hash, row.hardware)
-        if (sample := found.get(key)) is None:
-            sample = found[key] = Sample(*key)
+        sample = found.get(key) or found.setdefault(key, Sample(*key))
         if counts(row):
-            of = (key, row.seed, row.fingerprint, row.version)
+            of = (*key, row.seed, row.fingerprint, row.version)
             (sample.replays if of in seen else sample.counted).append(row)
-            seen.add(of)
-        elif row.status in {Status.CANCELLED, Status.FAILED}:
+            seen[of] = True
+        elif row.status in {"cancelled", "failed"}:
             sample.excluded += 1
         else:
             sample.under_way += 1

@@ -15,7 +15,6 @@ from app import board, curves, projection, samples
 from app.curves import Curve, band
 from app.models import ENDED, Run
 from app.projection import Projection
-from app.samples import Row
 
 MOST = 50  # earlier runs that are looked at
 
@@ -101,7 +100,7 @@ def _at(curve: Curve, seconds: float) -> float | None:
 def _projection(session: Session, run: Run, own: Curve) -> Projection | None:
     if run.status in ENDED or run.time_to_target is not None:
         return None
-    rows: list[Row] = list(samples.read(session, Run.recipe_hash == run.recipe_hash, Run.hardware == run.hardware))
+    rows = samples.read(session, Run.recipe_hash == run.recipe_hash, Run.hardware == run.hardware)
     earlier = [row.id for row in rows if samples.counts(row) and row.id != run.id][-MOST:]
     history = list(curves.of_runs(session, earlier).values())
     return projection.project(own, run.epochs, float(run.recipe["target_accuracy"]), history)

@@ -9,13 +9,22 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from typing import Literal
 
 import numpy as np
 
 ALPHA = 0.05  # of intervals and of telling apart
 
+KEPT = 2000  # answers remembered: a millisecond each, and a board asks the same again and again
+
 Test = Literal["means", "ranks"]
+Numbers = tuple[float | None, ...]
+
+
+def prepare() -> None:
+    """Load SciPy now, so that the first board need not wait for it."""
+    import scipy.stats  # noqa: F401
 
 
 @dataclass(frozen=True)
@@ -47,17 +56,16 @@ def spread(values: Sequence[float]) -> Spread:
     """Mean, deviation and the mean's interval by Student's t (scipy.stats.t). ValueError: no values."""
     if not values:
         raise ValueError("no values")
-    from scipy import stats
-
     n, mean, ordered = len(values), math.fsum(values) / len(values), sorted(values)
     median = (ordered[(n - 1) // 2] + ordered[n // 2]) / 2
     if n == 1:
         return Spread(1, mean, median, None, None, None, mean, mean)
     sd = _sd(values)
-    half = float(stats.t.ppf(1 - ALPHA / 2, n - 1)) * sd / math.sqrt(n)
+    half = _t(n - 1) * sd / math.sqrt(n)
     return Spread(n, mean, median, sd, mean - half, mean + half, ordered[0], ordered[-1])
 
 
+@cache
 def reached(count: int, n: int) -> Reached:
     """Wilson's interval (scipy.stats.binomtest), and the chance of the next run: (count + 1/2) / (n + 1), the mean of
     what is known of the share after Jeffreys' prior. Raises ValueError unless 0 <= count <= n and n > 0.
@@ -90,9 +98,19 @@ def like_the_first(samples: Sequence[Sequence[float | None]], test: Test) -> lis
     """
     if not samples:
         return []
-    p = [_means(samples[0], other) if test == "means" else _ranks(samples[0], other) for other in samples[1:]]
+    p_of = _means if test == "means" else _ranks
+    first, *others = (tuple(sample) for sample in samples)
+    p = [p_of(first, other) for other in others]
     differ = iter(_holm([value for value in p if value is not None]))
     return [True, *(value is None or not next(differ) for value in p)]
+
+
+@cache
+def _t(freedom: int) -> float:
+    """How many standard errors the interval reaches to each side."""
+    from scipy import stats
+
+    return float(stats.t.ppf(1 - ALPHA / 2, freedom))
 
 
 def _holm(p: Sequence[float]) -> list[bool]:
@@ -108,7 +126,8 @@ def _holm(p: Sequence[float]) -> list[bool]:
     return differ
 
 
-def _means(first: Sequence[float | None], other: Sequence[float | None]) -> float | None:
+@lru_cache(KEPT)
+def _means(first: Numbers, other: Numbers) -> float | None:
     """p of Welch's test; None where there is nothing to test."""
     from scipy import stats
 
@@ -124,7 +143,8 @@ def _means(first: Sequence[float | None], other: Sequence[float | None]) -> floa
     return float(found.pvalue)
 
 
-def _ranks(first: Sequence[float | None], other: Sequence[float | None]) -> float | None:
+@lru_cache(KEPT)
+def _ranks(first: Numbers, other: Numbers) -> float | None:
     from scipy import stats
 
     one, two = ([math.inf if value is None else value for value in sample] for sample in (first, other))

@@ -33,13 +33,14 @@ function layout(figure) {
   const color = tokens();
   const { axis, layout: shared } = dressed(color);
   const isShare = figure.unit === "share";
+  const largest = Math.max(...figure.traces.flatMap((trace) => trace.x.map((x, at) => x + (trace.error_x?.array[at] ?? 0))));
   return {
     ...shared,
     hovermode: "closest",
     margin: { l: 12, r: 16, t: 8, b: 44 },
-    xaxis: { ...axis, title: { text: isShare ? figure.title : `${figure.title} (${figure.unit})`, standoff: 8 }, tickformat: isShare ? ".1%" : "", rangemode: isShare ? "normal" : "tozero" },
+    xaxis: { ...axis, title: { text: isShare ? figure.title : `${figure.title} (${figure.unit})`, standoff: 8 }, tickformat: isShare ? ".1%" : "", ...(isShare ? {} : { range: [0, 1.08 * largest] }) },
     yaxis: { ...axis, autorange: "reversed", ticks: "", type: "category", categoryarray: figure.names },
     shapes: figure.marks.map((mark) => ({ type: "line", yref: "paper", y0: 0, y1: 1, x0: mark.x, x1: mark.x, line: { color: color("--chart-target"), width: 1, dash: "dot" } })),
-    annotations: figure.marks.slice(0, 6).map((mark, i) => ({ x: mark.x, yref: "paper", y: 1 - 0.08 * i, text: mark.text, showarrow: false, xanchor: "left", font: { size: 10, color: color("--chart-target") } })),
+    annotations: figure.marks.slice(0, 6).map((mark, i) => ({ x: mark.x, yref: "paper", y: 1 - 0.08 * i, text: mark.text, showarrow: false, xanchor: "left", bgcolor: color("--surface"), font: { size: 10, color: color("--chart-target") } })),
   };
 }

@@ -219,16 +219,13 @@ def test_nothing_half_written_is_read_after_a_kill_and_the_next_one_clears_up(ga
     slow = f"""
 import numpy, os, sys, time
 sys.argv = ["gallery", "cifar10", "--datasets", {str(root)!r}, "--to", {str(path)!r}]
-from trainer import datasets, gallery
-whole = datasets.load
+from trainer import gallery
+whole = numpy.concatenate
 class Slow(numpy.ndarray):
     def tofile(self, file):
         file.write_bytes(b"half")
         time.sleep(60)
-def load(*args):
-    data = whole(*args)
-    return datasets.Data(**(vars(data) | {{"train_images": data.train_images.view(Slow)}}))
-datasets.load = load
+numpy.concatenate = lambda arrays: whole(arrays).view(Slow)
 gallery.main()
 """
     process = subprocess.Popen([sys.executable, "-c", slow], cwd=ROOT)
