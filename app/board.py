@@ -105,7 +105,7 @@ def ranked(session: Session, question: Question) -> Board:
     lines.sort(key=lambda line: _order(line, metric))
     shown = lines[: question.limit]
     first = [line for line in shown if line.value(metric) is not None]
-    like = statistics.like_the_first([line.numbers for line in first], "ranks" if metric.reaches else "means")
+    like = statistics.like_the_first([line.numbers for line in first], "times" if metric.reaches else "means")
     names = _newest(session, shown)
     made = [
         _ranked(

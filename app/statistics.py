@@ -18,7 +18,7 @@ ALPHA = 0.05  # of intervals and of telling apart
 
 KEPT = 2000  # answers remembered: a millisecond each, and a board asks the same again and again
 
-Test = Literal["means", "ranks"]
+Test = Literal["means", "times"]
 Numbers = tuple[float | None, ...]
 
 
@@ -91,17 +91,22 @@ def median_time(times: Sequence[float | None]) -> float | None:
 
 
 def like_the_first(samples: Sequence[Sequence[float | None]], test: Test) -> list[bool]:
-    """Which samples cannot be told from the first one, at ALPHA over all comparisons (Holm's correction).
+    """Which samples cannot be told from the first one, at ALPHA over the whole board.
 
-    `means`: Welch's t test (None are left out); `ranks`: Mann and Whitney's (None is longer than any time). The first
-    is like itself. A sample of fewer than two can be told from nothing.
+    `means`: Welch's t test (None are left out); `times`: the same where neither has a miss, else Mann and Whitney's
+    (None is longer than any time). The first is like itself. A sample of fewer than two can be told from nothing.
+
+    Holm's correction counts all pairs, not only those with the first: which one stands first was found by looking at
+    all of them. So that recipes that are all the same stand together on 95 of 100 boards.
     """
     if not samples:
         return []
-    p_of = _means if test == "means" else _ranks
     first, *others = (tuple(sample) for sample in samples)
-    p = [p_of(first, other) for other in others]
-    differ = iter(_holm([value for value in p if value is not None]))
+    p = [
+        _ranks(first, other) if test == "times" and None in first + other else _means(first, other) for other in others
+    ]
+    known = [value for value in p if value is not None]
+    differ = iter(_holm(known, len(known) * (len(known) + 1) // 2))
     return [True, *(value is None or not next(differ) for value in p)]
 
 
@@ -113,14 +118,15 @@ def _t(freedom: int) -> float:
     return float(stats.t.ppf(1 - ALPHA / 2, freedom))
 
 
-def _holm(p: Sequence[float]) -> list[bool]:
-    """Which differ at ALPHA over all: the smallest p is held against ALPHA / m, the next against ALPHA / (m - 1), and
-    so on until one fails. Source: Holm, A simple sequentially rejective multiple test procedure, 1979. Our own,
-    because statsmodels' collects garbage at each call, which takes longer than the rest of a board.
+def _holm(p: Sequence[float], m: int) -> list[bool]:
+    """Which differ at ALPHA over `m` tests, those in `p` and others that tell nothing apart: the smallest p is held
+    against ALPHA / m, the next against ALPHA / (m - 1), and so on until one fails. Source: Holm, A simple sequentially
+    rejective multiple test procedure, 1979. Our own, because statsmodels' collects garbage at each call, which takes
+    longer than the rest of a board.
     """
     differ = [False] * len(p)
     for done, at in enumerate(sorted(range(len(p)), key=lambda at: p[at])):
-        if p[at] > ALPHA / (len(p) - done):
+        if p[at] > ALPHA / (m - done):
             break
         differ[at] = True
     return differ

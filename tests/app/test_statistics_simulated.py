@@ -11,20 +11,20 @@ from app.statistics import like_the_first, reached, spread
 
 MEAN, SD = 0.94, 0.002  # of final accuracies, as repeats of a good recipe have them
 
-Test = Literal["means", "ranks"]
+Test = Literal["means", "times"]
 
 
-def boards(test: Test, runs: int, number: int, *, rows: int = 10, is_sorted: bool = True) -> np.ndarray:
-    """(board, row) whether the row is like the first, where all rows are repeats of one and the same recipe.
-
-    `is_sorted`: the best one comes first, as on the board; else whichever comes first.
+def boards(test: Test, runs: int, number: int, *, rows: int = 10, misses: float = 0.0) -> np.ndarray:
+    """(board, row) whether the row is like the first, where all rows are repeats of one and the same recipe, and the
+    best of them comes first. `misses`: share of runs that never get there.
     """
     drawn = np.random.default_rng(20260301).normal(MEAN, SD, (number, rows, runs))
     found = []
-    for board in drawn:
+    missing = np.quantile(drawn, 1 - misses) if misses else np.inf
+    for board in np.where(drawn > missing, np.inf, drawn):
         by = -board.mean(axis=1) if test == "means" else np.median(board, axis=1)
-        ranked = board[np.argsort(by)] if is_sorted else board
-        found.append(like_the_first(ranked.tolist(), test))
+        ranked = [[None if value == np.inf else value for value in row] for row in board[np.argsort(by)].tolist()]
+        found.append(like_the_first(ranked, test))
     return np.array(found)
 
 
@@ -48,23 +48,16 @@ def test_the_interval_of_a_share_holds_as_often_as_it_says():
     assert 0.92 <= np.mean(holds) <= 0.98
 
 
-@pytest.mark.parametrize(("test", "number"), [("means", 300), ("ranks", 300)])
-@pytest.mark.parametrize("runs", [3, 5])
-def test_rows_of_one_and_the_same_recipe_are_joined(test: Test, number: int, runs: int):
-    like = boards(test, runs, number)
+@pytest.mark.parametrize(("test", "misses"), [("means", 0.0), ("times", 0.0), ("times", 0.2)])
+@pytest.mark.parametrize("runs", [3, 5, 8])
+def test_repeats_of_one_recipe_under_ten_names_all_stand_beside_the_first(test: Test, runs: int, misses: float):
+    like = boards(test, runs, 300, misses=misses)
 
     assert like[:, 0].all()
-    assert like[:, 1:].mean() >= 0.95
+    assert like.all(axis=1).mean() >= 0.95  # whole boards, though the best of ten was picked by looking
 
 
-@pytest.mark.parametrize(("test", "runs", "number"), [("means", 5, 1000), ("ranks", 8, 300)])
-def test_a_first_row_that_was_named_before_anybody_looked_is_joined_by_all_others(test: Test, runs: int, number: int):
-    whole = boards(test, runs, number, is_sorted=False).all(axis=1)
-
-    assert whole.mean() >= 0.95
-
-
-@pytest.mark.parametrize("test", ["means", "ranks"])
+@pytest.mark.parametrize("test", ["means", "times"])
 def test_recipes_that_differ_are_told_apart(test: Test):
     generator, told = np.random.default_rng(3), []
     for _ in range(200):

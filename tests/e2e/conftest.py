@@ -59,17 +59,22 @@ class Watched:
         page.on("console", self._console)
         page.on("pageerror", lambda error: self.wrong.append(f"script error: {error}"))
         page.on("requestfailed", self._failed)
+        page.on("download", lambda download: self._downloaded(download.url))
 
     def _console(self, message: ConsoleMessage) -> None:
         if message.type in {"error", "warning"} and not self.forgive:
             self.wrong.append(f"console {message.type}: {message.text} {message.location}")
 
     def _failed(self, request: Request) -> None:
-        # a stream or a piece of a page that is left by a button is cut by the browser itself: no failure of ours
-        is_cut = "/events" in request.url or request.resource_type == "fetch"
+        # what of a page is still under way when a button leaves it is cut by the browser itself: no failure of ours
+        is_cut = request.resource_type == "fetch" or any(part in request.url for part in ("/events", "/favicon.svg"))
         left = is_cut and request.failure == "net::ERR_ABORTED"
         if not left and not self.forgive:
             self.wrong.append(f"failed request: {request.url} {request.failure}")
+
+    def _downloaded(self, url: str) -> None:
+        """The browser says of each download that its page could not be opened."""
+        self.wrong = [one for one in self.wrong if one != f"failed request: {url} net::ERR_ABORTED"]
 
 
 @pytest.fixture
