@@ -5,7 +5,7 @@ Works without JavaScript. Must not know SQL or what a column is.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form, Query, Request, Response
@@ -65,7 +65,7 @@ def press_bulk(
     here: Here,
     do: Annotated[bulk.Verb, Form()],
     chosen: Annotated[list[int], Form(alias="runs", max_length=bulk.MOST)] = [],  # noqa: B006
-    tag: Annotated[schemas.Tag | str, Form(max_length=40)] = "",
+    tag: Annotated[schemas.Tag | Literal[""], Form()] = "",
     back: Annotated[str, Form(max_length=10_000)] = "",
 ) -> Response:
     """Back to the same list; where a run was left out, a page that says why."""

@@ -130,8 +130,9 @@ def test_rows_with_misses_are_told_apart_as_by_mann_whitney_and_holm():
 @settings(max_examples=25, deadline=None)  # statsmodels collects garbage at each call
 @given(first=samples, others=st.lists(samples, min_size=1, max_size=6))
 def test_any_rows_are_told_apart_as_statsmodels_does(first: list[float], others: list[list[float]]):
-    everything = [first, *(other for other in others if len({*first, *other}) > 1)]
-    everything: list[list[float | None]] = [[value if value > 0.9 else None for value in one] for one in (first, *others)]
+    everything: list[list[float | None]] = [
+        [value if value > 0.9 else None for value in one] for one in (first, *others)
+    ]
     everything = [sample for sample in everything if len(set(sample)) > 1]
     if len(everything) > 1:
         assert like_the_first(everything, "times")[1:] == [not it for it in told_apart(everything, "times")]
