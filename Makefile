@@ -56,7 +56,7 @@ bench: .venv/dev.done ## measure and print tables; nothing passes or fails
 
 pictures: .venv/dev.done ## make the pictures of the documents anew, by the tests' browser
 	$(BIN)/python -m pytest -q tests/e2e/test_launch_and_watch.py tests/e2e/test_previews_page.py \
-	  -k "curve_grows or documents" --pictures docs/images
+	  tests/e2e/test_board_story.py -k "curve_grows or documents or reported" --pictures docs/images
 
 lint: .venv/dev.done ## style and types
 	$(BIN)/ruff check
