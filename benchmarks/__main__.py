@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import checkpoints, latency, memory, overhead, pipeline, previews, quickstart, reports
+from benchmarks import board, checkpoints, latency, memory, overhead, pipeline, previews, quickstart, reports
 from benchmarks.figures import Figure
 
 PARTS: dict[str, Callable[[Path], list[Figure]]] = {
@@ -20,6 +20,7 @@ PARTS: dict[str, Callable[[Path], list[Figure]]] = {
     "pipeline": pipeline.measure,
     "checkpoints": checkpoints.measure,
     "reports": reports.measure,
+    "board": board.measure,
 }
 
 

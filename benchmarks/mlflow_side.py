@@ -91,8 +91,8 @@ class Mlflow:
         theirs.commit()
         theirs.close()
         ours.close()
-        rows = ", ".join(f"{number:,} {table}" for table, number in put.items())
-        return f"rows: {rows}; of curves only val_accuracy; {self._store.stat().st_size / 2**20:.0f} MiB"
+        said = ", ".join(f"{number:,} {table}" for table, number in put.items())
+        return f"rows: {said}; of curves only val_accuracy; {self._store.stat().st_size / 2**20:.0f} MiB"
 
     def serve(self) -> None:
         self.port = free_port()
@@ -110,10 +110,8 @@ class Mlflow:
             return
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._server.pid, signal.SIGTERM)
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self._server.wait(20)
-        except subprocess.TimeoutExpired:
-            pass
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._server.pid, signal.SIGKILL)
         self._server.wait()

@@ -2,15 +2,15 @@
 
 import { ask } from "./ask.js";
 import { drawCurves } from "./curves.js";
-import { keepFragments } from "./fragments.js";
 import { follow } from "./live.js";
 import { keepProgress } from "./progress.js";
+import { keepRows } from "./rows.js";
 import { localTimes } from "./times.js";
 
 const TOGETHER_MS = 700; // runs that train side by side end their epochs together: draw once
 
 localTimes();
-keepFragments();
+keepRows();
 keepProgress();
 
 const place = document.querySelector("[data-numbers]");

@@ -1,0 +1,135 @@
+"""What a browser pays for the list, the board and a comparison of many runs, and what an open list costs the server."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import psutil
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from benchmarks.epochs import epoch_of
+from benchmarks.figures import Figure, median
+from tests import chromium
+from tests.e2e.conftest import FLAGS
+from tests.e2e.processes import Site
+from trainer.client import Client
+from trainer.spool import Batch
+
+LOADS = 5
+REPORTING = 50  # runs at once
+EVERY_S = 10.0  # seconds between the epochs of each: five epochs a second together
+WATCHED_S = 20.0
+ROUNDS = 2
+HUNDRED = ",".join(map(str, range(1, 20_000, 200)))
+# (what, address, true when the last thing is there, bars)
+PAGES = (
+    ("the list of runs, 50 rows", "/runs", "document.querySelectorAll('tr[data-run]').length === 50",
+     "≤ 1 s, ≤ 15 requests, ≤ 1.5 MiB"),
+    ("the board with its chart", "/board", "document.querySelectorAll('.js-plotly-plot .point').length > 0", ""),
+    ("100 runs compared, all drawn", f"/compare?runs={HUNDRED}", "document.documentElement.dataset.drawn === '100'",
+     "≤ 2 s"),
+)  # fmt: skip
+
+
+def painted(site: Site) -> list[Figure]:
+    """Each page with an empty cache, in turn: milliseconds until the frame after its last thing is there."""
+    found: dict[str, list[tuple[float, int, int]]] = {}
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium.find(), args=FLAGS)
+        for turn in range(LOADS + 1):
+            for what, address, is_there, _ in PAGES:
+                measured = _loaded(browser, site.url + address, is_there)
+                if turn:
+                    found.setdefault(what, []).append(measured)
+        browser.close()
+    return [
+        Figure(
+            f"  page: {what}",
+            f"{median([one[0] for one in found[what]]):.0f} ms, {found[what][-1][1]} requests, "
+            f"{found[what][-1][2] / 2**20:.2f} MiB",
+            bar,
+        )
+        for what, _, _, bar in PAGES
+    ]
+
+
+def _loaded(browser: Browser, url: str, is_there: str) -> tuple[float, int, int]:
+    """(milliseconds, requests, bytes that came over the wire)."""
+    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    counted = _counting(page)
+    began = time.perf_counter()
+    page.goto(url, wait_until="commit")
+    page.wait_for_function(f"() => {is_there}", polling=20)
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    taken = (time.perf_counter() - began) * 1e3
+    page.wait_for_load_state()
+    page.wait_for_timeout(300)
+    page.context.close()
+    return taken, counted["requests"], counted["bytes"]
+
+
+def _counting(page: Page) -> dict[str, int]:
+    counted = {"requests": 0, "bytes": 0}
+
+    def sent(_: dict[str, Any]) -> None:
+        counted["requests"] += 1
+
+    def came(event: dict[str, Any]) -> None:
+        counted["bytes"] += int(event["encodedDataLength"])
+
+    session = page.context.new_cdp_session(page)
+    session.send("Network.enable")
+    session.on("Network.requestWillBeSent", sent)
+    session.on("Network.loadingFinished", came)
+    return counted
+
+
+def open_list(site: Site, pid: int) -> list[Figure]:
+    """The web process's time with and without one open list, in turn, while the runs report."""
+    web = psutil.Process(pid)
+    ended = threading.Event()
+    reporting = threading.Thread(target=_report, args=(site, ended))
+    shares: dict[bool, list[float]] = {True: [], False: []}
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium.find(), args=FLAGS)
+        reporting.start()
+        try:
+            time.sleep(5)
+            for _ in range(ROUNDS):
+                for is_open in (False, True):
+                    context = browser.new_context(viewport={"width": 1280, "height": 900})
+                    if is_open:
+                        context.new_page().goto(f"{site.url}/runs")
+                        time.sleep(2)
+                    before, began = sum(web.cpu_times()[:2]), time.monotonic()
+                    time.sleep(WATCHED_S)
+                    spent, lasted = sum(web.cpu_times()[:2]) - before, time.monotonic() - began
+                    shares[is_open].append(spent / lasted)
+                    context.close()
+        finally:
+            ended.set()
+            reporting.join()
+            browser.close()
+    more = median(shares[True]) - median(shares[False])
+    said = f"{more * 100:.1f} % of a core ({median(shares[False]) * 100:.1f} % without)"
+    return [Figure(f"an open list while {REPORTING} runs report, {REPORTING / EVERY_S:g} epochs/s", said, "≤ 1 %")]
+
+
+def _report(site: Site, ended: threading.Event) -> None:
+    client = Client(site.url, (site.data_dir / "worker-token").read_text().strip())
+    held = []
+    for number in range(REPORTING):
+        site.launch(preset="quickstart", recipe={"epochs": 10_000})
+        claim = client.claim(f"bench-{number}", "none", ["tensorflow"], 5)
+        assert claim
+        held.append(claim)
+    epoch = 0
+    while not ended.is_set():
+        epoch += 1
+        for claim in held:
+            client.report(claim, Batch(epoch - 1, [epoch_of(epoch)], 0, ""))
+            if ended.wait(EVERY_S / REPORTING):
+                break
+    client.close()
