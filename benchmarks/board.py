@@ -21,7 +21,7 @@ TIMES = 7  # of each question, after one that does not count
 MLFLOW_TIMES = 3  # it takes seconds
 SORTS = (
     "-id", "name", "-created_at", "-best_val_accuracy", "last_val_accuracy", "time_to_target", "-elapsed_seconds",
-    "seed",    "recipe.batch_size", "-recipe.optimizer.weight_decay.value", "recipe.schedule.kind", "-val_accuracy@50",
+    "seed", "recipe.batch_size", "-recipe.optimizer.weight_decay.value", "recipe.schedule.kind", "-val_accuracy@50",
 )  # fmt: skip
 FILTERS = (
     "status=succeeded", "status=failed", "tag=week%203", "q=run%2019", "dataset=cifar10", "where=recipe.batch_size=512",

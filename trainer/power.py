@@ -5,6 +5,7 @@ A card from Volta on counts its energy by itself; of an older one the power is r
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -33,10 +34,17 @@ def meter(device: str) -> Wh | None:
 
 def _counter(pynvml: Any, handle: Any) -> Wh | None:
     try:
-        began = pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)  # mJ since the driver was loaded
+        began = latest = pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)  # mJ since the driver was loaded
     except Exception:  # an older card
         return None
-    return lambda: (pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) - began) / 1000 / JOULES
+
+    def wh() -> float:
+        nonlocal latest
+        with contextlib.suppress(Exception):  # a reading that fails is as the one before: it must not end a run
+            latest = pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)
+        return float(latest - began) / 1000 / JOULES
+
+    return wh
 
 
 def _sampled(pynvml: Any, handle: Any) -> Wh:

@@ -99,6 +99,8 @@ def test_a_cards_counter_becomes_watt_hours_since_the_meter_was_made(card: Card)
     assert used() == pytest.approx(1.0)
     card.millijoules += 900_000
     assert used() == pytest.approx(1.25)
+    card.millijoules = None
+    assert used() == pytest.approx(1.25), "a reading that fails must not end a run"
 
 
 def test_two_meters_of_one_card_begin_each_at_its_own_time(card: Card):
