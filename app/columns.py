@@ -39,7 +39,7 @@ def column(key: str, field: str) -> ColumnElement[Any]:
     if key.startswith("recipe.") and is_knob(path := key.removeprefix("recipe.")):
         return func.json_extract(Run.recipe, _json_path(path))
     name, _, epoch = key.partition("@")
-    if name == "val_accuracy" and epoch.isdecimal() and 0 < len(epoch) <= 6:
+    if name == "val_accuracy" and epoch.isdecimal() and len(epoch) <= 7 and 0 < int(epoch) <= MOST_EPOCHS:
         return _at(int(epoch))
     words = f"there is no {key[:80]!r}; these work: {', '.join(PLAIN)}, recipe.KNOB, val_accuracy@EPOCH"
     raise InvalidRequest([(field, words)])

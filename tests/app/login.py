@@ -8,7 +8,7 @@ from app.plotly_js import ADDRESS as PLOTLY
 from app.state import State
 
 TOKEN = "a-login-token-of-this-test"
-WITHOUT_LOGIN = {"/login", "/healthz", "/readyz", "/static/favicon.svg", PLOTLY}
+WITHOUT_LOGIN = {"/login", "/healthz", "/readyz", "/static/favicon.svg", "/static/app.1.css", PLOTLY}
 
 
 def state_behind(client: TestClient) -> State:

@@ -1,0 +1,67 @@
+"""One verb for many runs: each as it would be alone."""
+
+from __future__ import annotations
+
+import pytest
+from fastapi.testclient import TestClient
+
+from app import bulk, files
+from app.problems import InvalidRequest
+from app.state import State
+from tests.app.cast import claim, launch, trained
+
+
+def status(http: TestClient, run_id: int) -> str:
+    return str(http.get(f"/api/v1/runs/{run_id}").json()["status"])
+
+
+def test_cancel_pause_and_resume_act_on_each_and_name_those_that_cannot(client: TestClient, state: State):
+    ended, first, second = trained(client, state), launch(state), launch(state)
+
+    paused = bulk.do(state, "pause", [first, second, first, ended])
+    assert (paused.done, list(paused.refused)) == ([first, second], [ended])
+    assert status(client, first) == status(client, second) == "paused"
+    assert bulk.do(state, "resume", [second]).done == [second]
+    assert bulk.do(state, "cancel", [first, second]).done == [first, second]
+    assert status(client, second) == "cancelled"
+
+
+def test_tags_are_added_once_and_taken_away(client: TestClient, state: State):
+    one, other = launch(state, tags=["a"]), launch(state, tags=[f"t{number}" for number in range(20)])
+
+    done = bulk.do(state, "tag", [one, other], "b")
+    assert done.done == [one] and "20 tags" in done.refused[other]
+    bulk.do(state, "tag", [one], "a")
+    assert client.get(f"/api/v1/runs/{one}").json()["tags"] == ["b", "a"]
+    bulk.do(state, "untag", [one, other], "a")
+    assert client.get(f"/api/v1/runs/{one}").json()["tags"] == ["b"]
+    with pytest.raises(InvalidRequest, match="tag"):
+        bulk.do(state, "tag", [one])
+
+
+def test_deleted_runs_leave_no_files_and_held_ones_stay(client: TestClient, state: State):
+    ended = trained(client, state)
+    held = launch(state)
+    assert claim(state) == (held, 1)
+    log = files.log_path(state.settings.data_dir, ended, 1)
+    assert log.exists()
+
+    done = bulk.do(state, "delete", [ended, held, 999])
+    assert (done.done, set(done.refused)) == ([ended], {held, 999})
+    assert not log.exists() and client.get(f"/api/v1/runs/{ended}").status_code == 404
+
+
+def test_clones_have_the_same_recipe_and_remember_where_they_come_from(client: TestClient, state: State):
+    runs = [launch(state, {"seed": seed}, name=f"run {seed}", tags=["t"]) for seed in range(2)]
+
+    made = bulk.do(state, "clone", runs).made
+    shown = [client.get(f"/api/v1/runs/{run_id}").json() for run_id in made]
+    assert [(run["parent_id"], run["seed"], run["tags"], run["status"]) for run in shown] == [
+        (runs[0], 0, ["t"], "queued"),
+        (runs[1], 1, ["t"], "queued"),
+    ]
+
+
+def test_more_than_a_thousand_are_too_many(state: State):
+    with pytest.raises(InvalidRequest, match="at most 1000"):
+        bulk.do(state, "cancel", range(1, 1002))

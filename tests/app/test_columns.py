@@ -1,0 +1,125 @@
+"""The list of runs: sorted and filtered by columns, knobs and accuracies at an epoch; page by page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from app.state import State
+from tests.app.cast import launch, trained
+
+RATES = (0.3, 0.1, 0.2)
+
+
+@pytest.fixture
+def ran(client: TestClient, state: State) -> list[int]:
+    """Three runs of two epochs, and one that waits."""
+    made = []
+    for number, rate in enumerate(RATES):
+        recipe = {"epochs": 2, "schedule": {"kind": "constant", "lr": rate}, "model": {"identity": number == 1}}
+        made.append(trained(client, state, (0.5 + number / 10, 0.9 - number / 10), recipe=recipe, name=f"run {number}"))
+    return [*made, launch(state, {"mixup": {"alpha": 0.3}}, name="waits")]
+
+
+def found(http: TestClient, **asked: Any) -> list[int]:
+    answer = http.get("/api/v1/runs", params=asked)
+    assert answer.status_code == 200, answer.text
+    return [run["id"] for run in answer.json()["runs"]]
+
+
+@pytest.mark.parametrize(
+    ("key", "order"),
+    [
+        ("recipe.schedule.lr", [1, 2, 0]),
+        ("best_val_accuracy", [1, 2, 0]),
+        ("last_val_accuracy", [2, 1, 0]),
+        ("val_accuracy@1", [0, 1, 2]),
+        ("val_accuracy@2", [2, 1, 0]),
+        ("ended_at", [0, 1, 2]),
+    ],
+)
+def test_runs_are_sorted_by_any_of_these_and_those_without_come_last(
+    client: TestClient, ran: list[int], key: str, order: list[int]
+):
+    if key == "best_val_accuracy":  # 0.9, 0.8, 0.7
+        order = [2, 1, 0]
+    rising = [ran[at] for at in order]
+    assert found(client, sort=key) == [*rising, ran[3]]
+    assert found(client, sort=f"-{key}") == [*reversed(rising), ran[3]]
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        ("recipe.schedule.lr>=0.2", {0, 2}),
+        ("recipe.schedule.lr<0.2", {1}),
+        ("recipe.schedule.lr=0.3", {0}),
+        ("recipe.schedule.lr!=0.3", {1, 2}),
+        ("recipe.schedule.lr>0.1", {0, 2}),
+        ("recipe.schedule.lr<=0.1", {1}),
+        ("recipe.model.identity=true", {1}),
+        ("recipe.schedule.kind=constant", {0, 1, 2}),
+        ("recipe.mixup.alpha!=null", {3}),
+        ("recipe.mixup.alpha=null", {0, 1, 2}),
+        ("best_val_accuracy=null", {3}),
+        ("val_accuracy@1>0.55", {1, 2}),
+        ("status=queued", {3}),
+        ("created_at>2020-01-01T00:00+00:00", {0, 1, 2, 3}),
+        ("name = waits", {3}),
+    ],
+)
+def test_a_condition_holds_for_what_is_found(client: TestClient, ran: list[int], where: str, expected: set[int]):
+    assert set(found(client, where=where)) == {ran[at] for at in expected}
+
+
+def test_all_conditions_must_hold(client: TestClient, ran: list[int]):
+    assert found(client, where=["recipe.schedule.lr>=0.2", "val_accuracy@1>0.55"]) == [ran[2]]
+
+
+@pytest.mark.parametrize(
+    "sort", ["-id", "id", "name", "-recipe.schedule.lr", "best_val_accuracy", "-val_accuracy@1", "seed"]
+)
+def test_pages_show_every_run_once(client: TestClient, state: State, ran: list[int], sort: str):
+    for number in range(4):
+        launch(state, name=f"more {number}")
+    seen: list[int] = []
+    asked: dict[str, Any] = {"sort": sort, "limit": 3}
+    while True:
+        page = client.get("/api/v1/runs", params=asked).json()
+        seen += [run["id"] for run in page["runs"]]
+        if page["next_cursor"] is None:
+            break
+        asked["cursor"] = page["next_cursor"]
+    assert seen == found(client, sort=sort)
+    assert len(seen) == len(set(seen)) == 8
+
+
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [
+        ({"sort": "luck"}, "sort"),
+        ({"sort": "recipe.luck"}, "sort"),
+        ({"sort": "recipe.schedule"}, "sort"),
+        ({"sort": "val_accuracy@0"}, "sort"),
+        ({"sort": "val_accuracy@x"}, "sort"),
+        ({"sort": "recipe.schedule.lr'); DROP TABLE runs; --"}, "sort"),
+        ({"where": "luck"}, "where"),
+        ({"where": "luck=1"}, "where"),
+        ({"where": "seed<null"}, "where"),
+        ({"where": "created_at>yesterday"}, "where"),
+        ({"where": "created_at>2026-01-01"}, "where"),
+    ],
+)
+def test_what_cannot_be_asked_is_named(client: TestClient, ran: list[int], asked: dict[str, str], field: str):
+    answer = client.get("/api/v1/runs", params=asked)
+    assert (answer.status_code, answer.json()["field"]) == (422, field)
+
+
+def test_a_cursor_belongs_to_its_question(client: TestClient, ran: list[int]):
+    cursor = client.get("/api/v1/runs", params={"sort": "name", "limit": 2}).json()["next_cursor"]
+    for other in ({"sort": "-name"}, {"sort": "name", "q": "run"}, {"sort": "name", "where": "seed=0"}):
+        answer = client.get("/api/v1/runs", params={**other, "limit": "2", "cursor": cursor})
+        assert (answer.status_code, answer.json()["field"]) == (422, "cursor")
+    assert len(client.get("/api/v1/runs", params={"sort": "name", "limit": 50, "cursor": cursor}).json()["runs"]) == 2

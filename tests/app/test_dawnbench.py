@@ -1,0 +1,71 @@
+"""A run as an entry of DAWNBench, and what others published there."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from fastapi.testclient import TestClient
+
+from app import dawnbench
+from app.published import published
+from app.state import State
+from tests.app.cast import Hand, epoch, launch, started
+from tests.app.test_board import PLACE, ran
+
+
+def test_the_table_is_read_back_as_the_run_was(client: TestClient, state: State):
+    run = ran(client, state, (0.5123, 0.9400, 0.9399), seconds=3.3)
+
+    answer = client.get(f"/api/v1/runs/{run}/dawnbench.tsv")
+    assert answer.headers["content-type"].startswith("text/tab-separated-values")
+    assert answer.text.splitlines()[0] == "epoch\thours\ttop1Accuracy"
+    rows = dawnbench.read(answer.text)
+    assert [row[0] for row in rows] == [1, 2, 3]
+    assert [row[1] for row in rows] == pytest.approx([3.3, 6.6, 9.9], rel=1e-12)
+    assert [row[2] for row in rows] == pytest.approx([0.5123, 0.94, 0.9399], rel=1e-12)
+    assert client.get(f"/api/v1/runs/{run}").json()["time_to_target"] is None or rows
+
+
+def test_the_entry_has_what_the_format_asks_and_leaves_the_author_open(client: TestClient, state: State):
+    run = ran(client, state, (0.95,), device="NVIDIA H100 80GB", keras="3.15.1", tensorflow="2.21.0")
+    answer = client.get(f"/api/v1/runs/{run}/dawnbench.json")
+    entry = json.loads(answer.text)
+
+    assert {"version", "author", "authorEmail", "framework", "model", "hardware", "timestamp", "misc"} <= entry.keys()
+    assert entry["framework"] == "tensorflow 2.21.0 Keras 3.15.1"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", entry["timestamp"])
+    assert entry["misc"]["recipe"]["epochs"] == 1 and "costPerHour" not in entry
+    assert 'filename="AUTHOR_resnet9_NVIDIA-H100-80GB_tensorflow.json"' in answer.headers["content-disposition"]
+    client.patch("/api/v1/workers/ada", json={"price_per_hour": 2.5}).raise_for_status()
+    assert client.get(f"/api/v1/runs/{run}/dawnbench.json").json()["costPerHour"] == 2.5
+
+
+def test_epochs_that_nobody_validated_are_left_out_and_a_run_without_any_has_no_entry(client: TestClient, state: State):
+    waits = launch(state)
+    assert client.get(f"/api/v1/runs/{waits}/dawnbench.tsv").status_code == 409
+    assert client.get("/api/v1/runs/999/dawnbench.json").status_code == 404
+    hand = Hand(client, state)
+    assert hand.claim()
+    hand.say(started(environment=PLACE), epoch(1, None), epoch(2, 0.5))
+    assert [row[0] for row in dawnbench.read(client.get(f"/api/v1/runs/{waits}/dawnbench.tsv").text)] == [2]
+
+
+def test_what_is_no_table_is_refused():
+    for text in ("a\tb\tc\n1\t2\t3\n", "epoch\thours\ttop1Accuracy\n1\tx\t3\n"):
+        with pytest.raises(ValueError, match=r"first line|could not convert"):
+            dawnbench.read(text)
+
+
+def test_published_results_are_named_dated_and_at_94_percent():
+    rows = published()
+    assert len(rows) > 30
+    assert [row.seconds for row in rows] == sorted(row.seconds for row in rows)
+    for row in rows:
+        assert row.name and row.hardware and row.source and row.clock and row.runs, row
+        assert re.fullmatch(r"20\d\d(-\d\d(-\d\d)?)?", row.date), row
+        assert 0.94 <= row.accuracy < 1 and row.seconds > 0 and row.epochs > 0, row
+    assert len({(row.name, row.hardware, row.date, row.seconds) for row in rows}) == len(rows)
+    original = next(row for row in rows if row.name == "The original experiment")
+    assert (round(original.seconds), original.accuracy) == (416, 0.941)
