@@ -30,7 +30,7 @@ def _question(
         ),
     ] = "-id",
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 50,
-    cursor: Annotated[str | None, Query(max_length=1000)] = None,
+    cursor: Annotated[str | None, Query(max_length=4000)] = None,
     where: Annotated[
         list[Annotated[str, Query(max_length=300)]],
         Query(max_length=MOST_CONDITIONS, description="`recipe.schedule.max_lr>=0.2`; all of them must hold"),

@@ -48,7 +48,7 @@ def do(here: State, verb: Verb, run_ids: Sequence[int], tag: str = "") -> Done:
                 try:
                     one(session, run_id, here.now())
                     found.done.append(run_id)
-                except (Conflict, NotFound) as problem:
+                except (Conflict, NotFound, InvalidRequest) as problem:
                     found.refused[run_id] = problem.detail
         if verb == "delete":
             for run_id in set(some) - set(found.refused):

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, String, func, select
 from sqlalchemy.sql.operators import eq, ge, gt, le, lt, ne
 
 from app.models import Epoch, Run
@@ -27,9 +27,10 @@ PLAIN: dict[str, ColumnElement[Any]] = {
     )
 }
 TIMES = {"created_at", "started_at", "ended_at"}
+WORDS = {key for key, column in PLAIN.items() if isinstance(column.type, String)}
 OPERATORS = {"<=": le, ">=": ge, "!=": ne, "=": eq, "<": lt, ">": gt}
 CONDITION = re.compile(r"\s*([a-z][\w.@]*)\s*(<=|>=|!=|=|<|>)\s*(.*?)\s*", re.ASCII | re.DOTALL)
-MOST_EPOCHS = 10**6
+EPOCH = re.compile(r"[1-9]\d{0,5}", re.ASCII)
 
 
 def column(key: str, field: str) -> ColumnElement[Any]:
@@ -39,7 +40,7 @@ def column(key: str, field: str) -> ColumnElement[Any]:
     if key.startswith("recipe.") and is_knob(path := key.removeprefix("recipe.")):
         return func.json_extract(Run.recipe, _json_path(path))
     name, _, epoch = key.partition("@")
-    if name == "val_accuracy" and epoch.isdecimal() and len(epoch) <= 7 and 0 < int(epoch) <= MOST_EPOCHS:
+    if name == "val_accuracy" and EPOCH.fullmatch(epoch):
         return _at(int(epoch))
     words = f"there is no {key[:80]!r}; these work: {', '.join(PLAIN)}, recipe.KNOB, val_accuracy@EPOCH"
     raise InvalidRequest([(field, words)])
@@ -62,24 +63,34 @@ def condition(text: str, field: str = "where") -> ColumnElement[bool]:
 
 
 def _value(key: str, said: str, field: str) -> Any:
-    """JSON where it is some, else a word. SQLite keeps true as 1."""
+    """JSON where it is some, else a word; a column of words holds words, or null. SQLite keeps true as 1."""
+    if said == "null":
+        return None
     if key in TIMES:
-        try:
-            time = datetime.fromisoformat(said)
-        except ValueError:
-            raise InvalidRequest([(field, f"{said[:40]!r} is no time: write 2026-01-31T12:00+00:00")]) from None
-        if time.tzinfo is None:
-            raise InvalidRequest([(field, f"{said[:40]!r} has no time zone: add +00:00")])
-        return time
+        return _time(said, field)
     try:
         value = json.loads(said)
     except ValueError:
         value = said
+    if key in WORDS and not isinstance(value, str):
+        value = said
+    if isinstance(value, str) and not value.isprintable():  # among these half characters, which no database takes
+        raise InvalidRequest([(field, "holds what cannot be printed")])
     if isinstance(value, bool):
         return int(value)
     if isinstance(value, int) and abs(value) >= 2**63:
         return float(value)
     return value if isinstance(value, int | float | str) or value is None else said
+
+
+def _time(said: str, field: str) -> datetime:
+    try:
+        time = datetime.fromisoformat(said)
+        if time.tzinfo is None:
+            raise InvalidRequest([(field, f"{said[:40]!r} has no time zone: add +00:00")])
+        return time.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise InvalidRequest([(field, f"{said[:40]!r} is no time: write 2026-01-31T12:00+00:00")]) from None
 
 
 def _json_path(path: str) -> str:
@@ -90,7 +101,8 @@ def _json_path(path: str) -> str:
 
 def _at(epoch: int) -> ColumnElement[Any]:
     """The validation accuracy of an epoch: of the latest attempt, or of the one before that has it."""
-    found = select(Epoch.val_accuracy).where(Epoch.run_id == Run.id, Epoch.epoch == epoch)
+    since = Epoch.attempt >= Run.trail_from  # a retry from scratch begins a new curve
+    found = select(Epoch.val_accuracy).where(Epoch.run_id == Run.id, Epoch.epoch == epoch, since)
     latest = found.where(Epoch.attempt == Run.attempt).correlate(Run).scalar_subquery()
-    earlier = found.where(Epoch.attempt >= Run.trail_from).order_by(Epoch.attempt.desc()).limit(1)
+    earlier = found.order_by(Epoch.attempt.desc()).limit(1)
     return func.coalesce(latest, earlier.correlate(Run).scalar_subquery())

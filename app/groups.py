@@ -63,9 +63,10 @@ def of(session: Session, name: str, hardware: str | None = None, target: float |
     on = hardware or (kinds.most_common(1)[0][0] if kinds else None)
     prints = Counter(row.fingerprint for row in counted if row.hardware == on)
     pictures = prints.most_common(1)[0][0] if prints else None
-    mine = [row for row in rows if row.hardware in (on, None) and row.fingerprint in (pictures, None)]
+    mine = [row for row in rows if on is None or (row.hardware in (on, None) and row.fingerprint in (pictures, None))]
     found = samples.sorted_out(mine)
     sample = next((one for one in found if one.hardware == on), Sample(recipe_hash, on))
+    sample.excluded = sum(one.excluded for one in found)  # some ended before they had any hardware
     sample.under_way = sum(run.status not in ENDED for run in runs)
     aim = float(runs[0].recipe["target_accuracy"]) if target is None else target
     shown = [row.id for row in sample.counted] + [run.id for run in runs if run.status not in ENDED]

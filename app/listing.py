@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select, text
@@ -132,7 +132,11 @@ def _beyond(column: ColumnElement[Any], falling: bool, value: Any, last_id: int)
 
 def _encode(question: Question, value: Any, last_id: int) -> str:
     plain = value.isoformat() if isinstance(value, datetime) else value
-    return base64.urlsafe_b64encode(json.dumps([_mark(question), plain, last_id]).encode()).decode().rstrip("=")
+    return (
+        base64.urlsafe_b64encode(json.dumps([_mark(question), plain, last_id], ensure_ascii=False).encode())
+        .decode()
+        .rstrip("=")
+    )
 
 
 def _decode(question: Question) -> tuple[Any, int]:
@@ -147,9 +151,10 @@ def _decode(question: Question) -> tuple[Any, int]:
             value = datetime.fromisoformat(str(value))
             if value.tzinfo is None:
                 raise ValueError("not a time of ours")
+            value = value.astimezone(UTC)  # as stored; what is beyond the calendar there is no time of ours
         elif isinstance(value, str):
             value.encode()  # a lone surrogate is a ValueError
-    except (ValueError, binascii.Error, TypeError):
+    except (ValueError, binascii.Error, TypeError, OverflowError):
         raise InvalidRequest([("cursor", "is not one that a page of runs gave: start without it")]) from None
     if mark != _mark(question):
         raise InvalidRequest([("cursor", "is of another query: start without it")])

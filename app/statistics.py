@@ -140,11 +140,11 @@ def _means(first: Numbers, other: Numbers) -> float | None:
     one, two = ([value for value in sample if value is not None] for sample in (first, other))
     if len(one) < 2 or len(two) < 2:
         return None
+    if len(set(one)) == len(set(two)) == 1:  # no spread at all: the test divides by it
+        return float(one[0] == two[0])
     (mean, sd), (other_mean, other_sd) = (
         (float(np.mean(sample)), float(np.std(sample, ddof=1))) for sample in (one, two)
     )
-    if sd == other_sd == 0:  # no spread at all: the test divides by it
-        return float(mean == other_mean)
     found = stats.ttest_ind_from_stats(mean, sd, len(one), other_mean, other_sd, len(two), equal_var=False)
     return float(found.pvalue)
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from functools import cache
+import re
+from functools import cache, lru_cache
 from types import NoneType
 from typing import Any, get_args, get_origin
 
 from trainer.knobs import Part
 from trainer.recipe import Recipe
 
-MOST_IN_A_LIST = 100
+INDEX = re.compile(r"0|[1-9]\d?", re.ASCII)  # in a list
 
 
-@cache
+@lru_cache(1000)
 def is_knob(path: str) -> bool:
     """Whether some recipe has a number, a word or a switch there."""
     places: list[Any] = [Recipe]
@@ -39,7 +40,7 @@ def _titled(part: type[Part], before: str) -> list[tuple[str, str]]:
 
 def _below(place: Any, step: str) -> list[Any]:
     if get_origin(place) is list:
-        return _kinds(get_args(place)[0]) if step.isdecimal() and int(step) < MOST_IN_A_LIST else []
+        return _kinds(get_args(place)[0]) if INDEX.fullmatch(step) else []
     info = place.model_fields.get(step) if _is_part(place) else None
     return _kinds(info.annotation) if info else []
 

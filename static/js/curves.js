@@ -4,18 +4,20 @@ import { CONFIG, dressed, tokens } from "./charts.js";
 
 const TURN = ["--chart-validation", "--chart-train", "--chart-rate", "--good", "--bad", "--wait", "--chart-time", "--ink"];
 
+const EACH_EPOCH = 16; // up to so many epochs each has its tick
 const NAMED = 16; // more names than that would leave no room for the curves
 
 export function drawCurves(plot, figure, by = "epoch", smooth = 0) {
   const color = tokens();
   const { axis, layout } = dressed(color);
   const traces = figure.traces.map((trace) => dressedTrace(trace, color, by, smooth));
+  const longest = Math.max(...figure.traces.flatMap((trace) => trace.x));
   Plotly.react(plot, traces, {
     ...layout,
     uirevision: by,
     hovermode: "closest",
     margin: { l: 52, r: 12, t: 8, b: 42 },
-    xaxis: { ...axis, title: { text: { epoch: "Epoch", step: "Step", elapsed: "Training time (s)" }[by], standoff: 8 } },
+    xaxis: { ...axis, ...(by === "epoch" && longest <= EACH_EPOCH && { dtick: 1 }), title: { text: { epoch: "Epoch", step: "Step", elapsed: "Training time (s)" }[by], standoff: 8 } },
     showlegend: figure.traces.filter((trace) => !trace.meta.is_band).length <= NAMED,
     yaxis: { ...axis, ...(figure.percent && { tickformat: ".1%", hoverformat: ".2%" }) },
     shapes: figure.target ? [{ type: "line", xref: "paper", x0: 0, x1: 1, y0: figure.target, y1: figure.target, line: { color: color("--chart-target"), width: 1, dash: "dash" } }] : [],

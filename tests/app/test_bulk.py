@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 from fastapi.testclient import TestClient
 
@@ -60,6 +62,19 @@ def test_clones_have_the_same_recipe_and_remember_where_they_come_from(client: T
         (runs[0], 0, ["t"], "queued"),
         (runs[1], 1, ["t"], "queued"),
     ]
+
+
+def test_a_clone_that_cannot_be_made_is_named_and_the_others_are(client: TestClient, state: State):
+    folder = state.settings.datasets_dir / "mine"
+    for part in ("train/a", "train/b", "test/a", "test/b"):
+        (folder / part).mkdir(parents=True)
+        (folder / part / "x.png").touch()
+    lost, good = launch(state, {"dataset": {"name": "folder:mine"}}), launch(state)
+    shutil.rmtree(folder)
+
+    done = bulk.do(state, "clone", [lost, good])
+    assert done.done == [good] and len(done.made) == 1
+    assert "no data set at" in done.refused[lost]
 
 
 def test_more_than_a_thousand_are_too_many(state: State):

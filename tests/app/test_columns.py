@@ -8,7 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.state import State
-from tests.app.cast import launch, trained
+from tests.app.cast import Hand, epoch, launch, started, trained
 
 RATES = (0.3, 0.1, 0.2)
 
@@ -68,9 +68,20 @@ def test_runs_are_sorted_by_any_of_these_and_those_without_come_last(
         ("status=queued", {3}),
         ("created_at>2020-01-01T00:00+00:00", {0, 1, 2, 3}),
         ("name = waits", {3}),
+        ("name=true", {4}),
+        ("name=1e5", {5}),
+        ('name="run 1"', {1}),
+        ("ended_at=null", {3, 4, 5}),
+        ("ended_at!=null", {0, 1, 2}),
     ],
 )
-def test_a_condition_holds_for_what_is_found(client: TestClient, ran: list[int], where: str, expected: set[int]):
+def test_a_condition_holds_for_what_is_found(
+    client: TestClient, state: State, ran: list[int], where: str, expected: set[int]
+):
+    ran += [launch(state, name=name) for name in ("true", "1e5")]
+    expected |= {4, 5} if where.startswith("created_at") else set()
+    if where in ("recipe.mixup.alpha=null", "best_val_accuracy=null", "status=queued"):
+        expected |= {4, 5}
     assert set(found(client, where=where)) == {ran[at] for at in expected}
 
 
@@ -110,11 +121,34 @@ def test_pages_show_every_run_once(client: TestClient, state: State, ran: list[i
         ({"where": "seed<null"}, "where"),
         ({"where": "created_at>yesterday"}, "where"),
         ({"where": "created_at>2026-01-01"}, "where"),
+        ({"where": "created_at>0001-01-01T00:00+14:00"}, "where"),
+        ({"where": 'name="\\ud800"'}, "where"),
+        ({"sort": "recipe.augment.٣.p"}, "sort"),
+        ({"sort": "val_accuracy@٣"}, "sort"),
+        ({"cursor": "bHVjaw"}, "cursor"),
     ],
 )
 def test_what_cannot_be_asked_is_named(client: TestClient, ran: list[int], asked: dict[str, str], field: str):
     answer = client.get("/api/v1/runs", params=asked)
     assert (answer.status_code, answer.json()["field"]) == (422, field)
+
+
+def test_long_names_of_other_alphabets_and_times_are_paged(client: TestClient, state: State):
+    runs = [launch(state, name="ä" * 199 + letter) for letter in "abc"]
+    for sort in ("name", "created_at"):
+        page = client.get("/api/v1/runs", params={"sort": sort, "limit": 2}).json()
+        assert [run["id"] for run in page["runs"]] == runs[:2]
+        assert found(client, sort=sort, limit=2, cursor=page["next_cursor"]) == runs[2:]
+
+
+def test_an_accuracy_is_that_of_the_curve_that_is_shown(client: TestClient, state: State):
+    hand = Hand(client, state)
+    run = launch(state)
+    assert hand.claim()
+    hand.say(started(), epoch(1, 0.9))
+    hand.finish("failed", exit_code=1, reason="x")
+    client.post(f"/api/v1/runs/{run}/retry", json={"from": "scratch"}).raise_for_status()
+    assert found(client, where="val_accuracy@1>0.5") == []
 
 
 def test_a_cursor_belongs_to_its_question(client: TestClient, ran: list[int]):

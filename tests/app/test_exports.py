@@ -21,11 +21,16 @@ def test_csv_is_read_back_as_it_was():
     assert second[1] == "3"
 
 
+def test_no_line_end_within_a_cell_makes_a_row():
+    text = "".join(as_csv(("a", "b"), [("x\ry", "z")]))
+    assert list(csv.reader(io.StringIO(text, newline="")))[1:] == [["x\ry", "z"]]
+
+
 def test_a_name_that_a_sheet_would_run_is_text():
     for evil in ("=1+1", "+1", "-1", "@x", "\t=1"):
-        ((name,),) = csv.reader(io.StringIO("".join(as_csv(("name",), [(evil,)])).removeprefix("name\n")))
+        ((name,),) = csv.reader(io.StringIO("".join(as_csv(("name",), [(evil,)])).removeprefix("name\r\n")))
         assert name == f"'{evil}"
-    assert "".join(as_csv(("n",), [(-1.5,)])) == "n\n-1.5\n", "a number is none"
+    assert "".join(as_csv(("n",), [(-1.5,)])) == "n\r\n-1.5\r\n", "a number is none"
 
 
 def test_json_is_an_array_of_objects():
@@ -35,4 +40,4 @@ def test_json_is_an_array_of_objects():
     }  # fmt: skip
     assert len(found) == 2
     assert json.loads("".join(as_json(COLUMNS, []))) == []
-    assert "".join(as_csv(COLUMNS, [])) == ",".join(COLUMNS) + "\n"
+    assert "".join(as_csv(COLUMNS, [])) == ",".join(COLUMNS) + "\r\n"

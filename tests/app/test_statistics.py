@@ -164,6 +164,7 @@ def test_too_few_runs_can_be_told_from_nothing():
 
 def test_rows_without_any_spread_differ_where_their_value_does():
     assert like_the_first([(0.5, 0.5, 0.5), (0.5, 0.5, 0.5), (0.25, 0.25)], "means") == [True, True, False]
+    assert like_the_first([(0.94,) * 3, (0.94,) * 7, (0.93,) * 20], "means") == [True, True, False], "whatever rounds"
     assert like_the_first([(8.0,) * 9, (8.0,) * 9, (9.0,) * 9], "times") == [True, True, False]
 
 
