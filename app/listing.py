@@ -38,18 +38,21 @@ class Question:
 
 
 def listing(session: Session, question: Question) -> tuple[Sequence[Run], str | None]:
-    """The runs of one page and the cursor of the next (None: this is the last). Runs without a value come last."""
+    """The runs of one page and the cursor of the next (None: this is the last). Runs without a value come last.
+
+    Ids are sorted first and the page's runs read then: whole rows carried through a sort take twice as long.
+    """
     falling, column = question.sort.startswith("-"), columns.column(question.sort.removeprefix("-"), "sort")
-    query = _filtered(select(Run, column.label("key")), question)
+    query = _filtered(select(Run.id, column.label("key")), question)
     if question.cursor:
         query = query.where(_beyond(column, falling, *_decode(question)))
     order = column.desc().nulls_last() if falling else column.asc().nulls_last()
     tie = Run.id.desc() if falling else Run.id.asc()
     found = session.execute(query.order_by(order, tie).limit(question.limit + 1)).all()
-    rows = [row.Run for row in found[: question.limit]]
+    rows = some(session, [row.id for row in found[: question.limit]])
     if len(found) <= question.limit:
         return rows, None
-    return rows, _encode(question, found[question.limit - 1].key, rows[-1].id)
+    return rows, _encode(question, found[question.limit - 1].key, found[question.limit - 1].id)
 
 
 def some(session: Session, run_ids: Sequence[int]) -> Sequence[Run]:

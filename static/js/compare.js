@@ -27,8 +27,8 @@ drawAll();
 
 function drawAll() {
   draw();
-  if (knobs) drawKnobs();
   document.documentElement.dataset.drawn = figure.traces.length; // for tests and measurements: what is on screen
+  if (knobs) setTimeout(drawKnobs); // further down: the curves need not wait for it
 }
 
 function draw() {
