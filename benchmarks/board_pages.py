@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from benchmarks.epochs import epoch_of
 from benchmarks.figures import Figure, median
+from benchmarks.many_runs import STARTED
 from tests import chromium
 from tests.e2e.conftest import FLAGS
 from tests.e2e.processes import Site
@@ -19,9 +20,10 @@ from trainer.spool import Batch
 
 LOADS = 5
 REPORTING = 50  # runs at once
-EVERY_S = 10.0  # seconds between the epochs of each: five epochs a second together
-WATCHED_S = 20.0
-ROUNDS = 2
+EVERY_S = 10  # seconds between the epochs of each: five epochs a second together
+BEAT_S = 2
+WATCHED_S = 15.0
+ROUNDS = 4
 HUNDRED = ",".join(map(str, range(1, 20_000, 200)))
 # (what, address, true when the last thing is there, bars)
 PAGES = (
@@ -96,7 +98,7 @@ def open_list(site: Site, pid: int) -> list[Figure]:
         browser = playwright.chromium.launch(executable_path=chromium.find(), args=FLAGS)
         reporting.start()
         try:
-            time.sleep(5)
+            time.sleep(15)  # all of them are under way
             for _ in range(ROUNDS):
                 for is_open in (False, True):
                     context = browser.new_context(viewport={"width": 1280, "height": 900})
@@ -118,18 +120,26 @@ def open_list(site: Site, pid: int) -> list[Figure]:
 
 
 def _report(site: Site, ended: threading.Event) -> None:
+    """As workers do: every run starts, is beaten for every 2 s, and ends an epoch every EVERY_S."""
     client = Client(site.url, (site.data_dir / "worker-token").read_text().strip())
     held = []
     for number in range(REPORTING):
         site.launch(preset="quickstart", recipe={"epochs": 10_000})
         claim = client.claim(f"bench-{number}", "none", ["tensorflow"], 5)
         assert claim
+        client.report(claim, Batch(0, [STARTED | {"environment": {"device": "cpu"}}], 0, ""))
         held.append(claim)
-    epoch = 0
+        for earlier in held:
+            client.beat(earlier)
+    began, second = time.monotonic(), 0
     while not ended.is_set():
-        epoch += 1
-        for claim in held:
-            client.report(claim, Batch(epoch - 1, [epoch_of(epoch)], 0, ""))
-            if ended.wait(EVERY_S / REPORTING):
+        for number, claim in enumerate(held):
+            if ended.wait(max(0.0, began + second + number / REPORTING - time.monotonic())):
                 break
+            if second % BEAT_S == 0:
+                client.beat(claim)
+            if (second + number) % EVERY_S == 0:
+                epoch = second // EVERY_S + 1
+                client.report(claim, Batch(epoch, [epoch_of(epoch)], 0, ""))
+        second += 1
     client.close()
