@@ -52,8 +52,10 @@ def html(found: Comparison, words: Words, now: datetime) -> str:
 
 
 def markdown(text: str) -> Markup:
-    """CommonMark with tables; HTML in it is shown as text, and links to scripts stay text."""
-    made = MarkdownIt("commonmark", {"html": False, "linkify": False}).enable(["table", "strikethrough"])
+    """CommonMark with tables; HTML in it is shown as text, links to scripts stay text, and pictures become links: a
+    report that fetched them would need a network, and tell others that it is read.
+    """
+    made = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"]).disable("image")
     return Markup(made.render(text))  # noqa: S704  # escaped by the library, html is off
 
 
