@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from app import milestones, samples, statistics
 from app.board_metrics import METRICS, Metric, Reach, reaches_of
 from app.models import Run, Status, Worker
-from app.samples import Sample
+from app.samples import Sample, has_finished
 
 ALL = "all"  # hardware: side by side, marked
 
@@ -49,6 +49,7 @@ class Ranked:
     spread: statistics.Spread | None  # of the metric over the runs that have it
     numbers: list[float]  # the metric of each run that has it
     missed: int
+    diverged: int  # runs that count: misses of the target, and in no mean
     unmeasured: int
     reached: statistics.Reached
     median_time: float | None  # seconds to the target, misses counted
@@ -117,6 +118,13 @@ def ranked(session: Session, question: Question) -> Board:
     return Board(asked, made, dict(hardware), dict(fingerprints), len(lines) - len(shown))
 
 
+def unknown(found: Board) -> list[tuple[str, str]]:
+    """(field, value) of what was asked for and no run has."""
+    asked = found.question
+    known = {"hardware": {*found.hardware, ALL, None}, "fingerprint": {*found.fingerprints, None}}
+    return [(field, getattr(asked, field)) for field, values in known.items() if getattr(asked, field) not in values]
+
+
 def prices_of(session: Session) -> dict[str, float]:
     """Per hour, of the workers that have one."""
     priced = select(Worker.name, Worker.price_per_hour).where(Worker.price_per_hour.is_not(None))
@@ -133,14 +141,15 @@ def _lines(found: Sequence[Sample], metric: Metric, target: float, prices: dict[
 def _line(sample: Sample, reaches: list[Reach | None], metric: Metric, prices: dict[str, float]) -> _Line:
     numbers: list[float | None] = []
     unmeasured = 0
-    finished = {row.id for row in sample.finished}
+    reaches = [reach if has_finished(row) else None for row, reach in zip(sample.counted, reaches, strict=True)]
     for row, reach in zip(sample.counted, reaches, strict=True):
-        number = metric.of(row, reach, prices.get(row.worker or ""))
-        if number is not None and (metric.reaches or row.id in finished):
+        price = prices.get(row.worker or "")
+        number = metric.of(row, reach, price)
+        if not metric.is_measured(row, price):
+            unmeasured += 1
+        elif metric.reaches or (number is not None and has_finished(row)):
             numbers.append(number)
-        elif metric.reaches and reach is None:
-            numbers.append(None)
-        else:
+        elif has_finished(row):
             unmeasured += 1
     return _Line(sample, numbers, unmeasured, reaches)
 
@@ -165,6 +174,7 @@ def _ranked(line: _Line, metric: Metric, rank: int | None, names: dict[int, Run]
         spread=statistics.spread(known) if known else None,
         numbers=known,
         missed=len(line.numbers) - len(known),
+        diverged=len(line.sample.counted) - len(line.sample.finished),
         unmeasured=line.unmeasured,
         reached=statistics.reached(line.reached, len(line.sample.counted)),
         median_time=statistics.median_time([reach.elapsed if reach else None for reach in line.reaches]),

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query
 from app import board, board_schemas, groups, runs, schemas, shown
 from app.api import PROBLEM
 from app.board_schemas import MetricName
+from app.problems import InvalidRequest
 from app.state import Here
 
 Target = Annotated[float, Query(gt=0, lt=1, allow_inf_nan=False, description="Share of the validation pictures")]
@@ -34,7 +35,10 @@ def get_board(
     """Recipes of one data set, the best first."""
     question = board.Question(dataset or None, metric, target, hardware, fingerprint, limit)
     with here.records.read() as session:
-        return board_schemas.board_shown(board.ranked(session, question))
+        found = board.ranked(session, question)
+        if unknown := board.unknown(found):
+            raise InvalidRequest([(field, f"no run of this data set has {value!r}") for field, value in unknown])
+        return board_schemas.board_shown(found)
 
 
 @router.get("/groups/{recipe_hash}", tags=["board"])

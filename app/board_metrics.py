@@ -36,6 +36,7 @@ class Metric:
     is_better_higher: bool
     reaches: bool  # it is about the way to the target: runs that never got there count as misses
     of: Callable[[Row, Reach | None, float | None], float | None]  # run, reach, price per hour
+    is_measured: Callable[[Row, float | None], bool] = lambda row, price: True  # else neither a number nor a miss
 
 
 def _speed(row: Row, reach: Reach | None, price: float | None) -> float | None:
@@ -62,8 +63,8 @@ METRICS = {
         Metric("epochs_to_target", "Epochs to target", "epochs", False, True,
                lambda row, reach, price: reach.epoch if reach else None),
         Metric("images_per_second", "Speed", "images/s", True, False, _speed),
-        Metric("energy", "Energy to target", "Wh", False, True, _energy),
-        Metric("cost", "Cost to target", "money", False, True, _cost),
+        Metric("energy", "Energy to target", "Wh", False, True, _energy, lambda row, price: row.energy_wh is not None),
+        Metric("cost", "Cost to target", "money", False, True, _cost, lambda row, price: price is not None),
     )
 }  # fmt: skip
 

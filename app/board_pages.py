@@ -5,7 +5,9 @@ Must not know SQL or formulas.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -23,6 +25,7 @@ from app.problems import InvalidRequest
 from app.rendering import page, word
 from app.state import Here
 
+DECIMAL_COMMA = re.compile(r"^\s*(\d+),(\d{1,2})\s*$")  # 0,50; but 1,000 is refused
 MOST_KNOBS = 6  # of a row's summary
 
 router = APIRouter(include_in_schema=False)
@@ -43,8 +46,11 @@ def show_board(
     question = board.Question(dataset or None, metric, target, hardware or None, fingerprint or None, limit)
     with here.records.read() as session:
         found = board.ranked(session, question)
+        if board.unknown(found):  # left over from another data set
+            found = board.ranked(session, replace(question, hardware=None, fingerprint=None))
         datasets = listing.datasets(session)
         can_compare = found.question.dataset == published.DATASET and metric in {"time_to_target", "accuracy"}
+        is_theirs = metric == "accuracy" or target == published.TARGET
         others = published.published() if with_published and can_compare else ()
         context = {
             "board": found,
@@ -55,7 +61,7 @@ def show_board(
             "can_compare": can_compare,
             "with_published": with_published,
             "published": others,
-            "figure": board_charts.of_board(found, METRICS[metric], others),
+            "figure": board_charts.of_board(found, METRICS[metric], others if is_theirs else ()),
             "summaries": _summaries([row.run.recipe for row in found.rows]),
             "workers": shown.workers(session, here.leases),
             "as_json": "/api/v1/board?" + urlencode(_asked(found.question)),
@@ -74,7 +80,7 @@ def press_price(
 ) -> RedirectResponse:
     """Nothing: not known."""
     try:
-        asked = WorkerEdited(price_per_hour=float(price.replace(",", ".")) if price.strip() else None)
+        asked = WorkerEdited(price_per_hour=float(DECIMAL_COMMA.sub(r"\1.\2", price)) if price.strip() else None)
     except ValueError:
         raise InvalidRequest([("price", f"{price!r} is no price: a number from 0 to 1,000,000, or nothing")]) from None
     with here.records.write() as session:

@@ -49,6 +49,7 @@ class BoardRow(BaseModel):
     min: float | None
     max: float | None
     missed: int = Field(description="Runs that count and never reached the target")
+    diverged: int = Field(description="Runs that count and broke: misses, and in no mean")
     unmeasured: int
     reached: int = Field(description="How many of n reached the target")
     reached_interval: list[float]
@@ -180,6 +181,7 @@ def _row(one: board.Ranked) -> BoardRow:
         min=spread and spread.min,
         max=spread and spread.max,
         missed=one.missed,
+        diverged=one.diverged,
         unmeasured=one.unmeasured,
         reached=one.reached.count,
         reached_interval=[one.reached.low, one.reached.high],

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, String, func, select
-from sqlalchemy.sql.operators import eq, ge, gt, le, lt, ne
+from sqlalchemy.sql.operators import eq, ge, gt, le, lt
 
 from app.models import Epoch, Run
 from app.problems import InvalidRequest
@@ -28,7 +29,14 @@ PLAIN: dict[str, ColumnElement[Any]] = {
 }
 TIMES = {"created_at", "started_at", "ended_at"}
 WORDS = {key for key, column in PLAIN.items() if isinstance(column.type, String)}
-OPERATORS = {"<=": le, ">=": ge, "!=": ne, "=": eq, "<": lt, ">": gt}
+OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
+    "<=": le,
+    ">=": ge,
+    "=": eq,
+    "<": lt,
+    ">": gt,
+    "!=": lambda column, value: column.is_distinct_from(value),  # null is another thing, too
+}
 CONDITION = re.compile(r"\s*([a-z][\w.@]*)\s*(<=|>=|!=|=|<|>)\s*(.*?)\s*", re.ASCII | re.DOTALL)
 EPOCH = re.compile(r"[1-9]\d{0,5}", re.ASCII)
 
@@ -78,6 +86,8 @@ def _value(key: str, said: str, field: str) -> Any:
         raise InvalidRequest([(field, "holds what cannot be printed")])
     if isinstance(value, bool):
         return int(value)
+    if not key.startswith("recipe.") and key not in WORDS and not isinstance(value, int | float):
+        raise InvalidRequest([(field, f"{key} is a number, and {said[:40]!r} is none")])
     if isinstance(value, int) and abs(value) >= 2**63:
         return float(value)
     return value if isinstance(value, int | float | str) or value is None else said

@@ -46,9 +46,11 @@ def curves(found: Comparison, field: str) -> Figure:
 def axes(found: Comparison) -> list[Axis]:
     """Knobs that differ, then what came out; none that has fewer than two values."""
     knobs = [_knob(path, values) for path, values in found.differing]
-    knobs = [axis for axis in knobs if axis.unit == "number" or len(set(axis.values)) <= MOST_WORDS]
+    knobs = [
+        axis for axis in knobs if len(_known(axis)) > 1 and (axis.unit == "number" or len(_known(axis)) <= MOST_WORDS)
+    ]
     results = [Axis(key, title, unit, _results(found.sides, key)) for key, (title, unit) in RESULTS.items()]
-    results = [axis for axis in results if len({value for value in axis.values if value is not None}) > 1]
+    results = [axis for axis in results if len(_known(axis)) > 1]
     return knobs[: MOST_AXES - len(results)] + results
 
 

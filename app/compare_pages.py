@@ -1,6 +1,6 @@
 """HTML of a comparison: curves over each other, what differs, results, and pictures that only one run got right.
 
-Works without JavaScript: every choice is in the address, every number in a table. Must not know SQL or formulas.
+Works without JavaScript: what is compared is in the address, every number in a table. Must not know SQL or formulas.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ def show_comparison(
                 [values[at] if values[at] is not NOT_THERE else None for _, values in found.differing]
                 for at in range(len(found.sides))
             ],
+            "is_mixed": len({side.run.hardware for side in found.sides}) > 1,
             "field": field,
             "fields": FIELDS,
             "figure": compare_charts.curves(found, field),

@@ -106,11 +106,12 @@ def _of_run(run: Run, curve: Curve | None) -> Side:
 
 def _of_group(group: groups.Group) -> Side:
     numbers, rows = group.numbers, group.sample.counted
+    newest = next((run for run in group.runs if rows and run.id == rows[-1].id), group.runs[0])  # that counts
     return Side(
         name=f"{group.runs[0].name}, {len(rows)} runs",
         address=f"/groups/{group.recipe_hash[:12]}",
         is_group=True,
-        run=group.runs[0],
+        run=newest,
         curves=list(group.curves.values()),
         accuracy=numbers.final.mean if numbers.final else None,
         sd=numbers.final.sd if numbers.final else None,
@@ -118,7 +119,7 @@ def _of_group(group: groups.Group) -> Side:
         seconds=sum(row.elapsed_seconds for row in rows) / len(rows) if rows else None,
         time_to_target=numbers.median_time,
         n=len(rows),
-        steps=_steps(group.runs[0]),
+        steps=_steps(newest),
         numbers=numbers,
     )
 

@@ -69,16 +69,6 @@ def table(rows: Sequence[EpochShown]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def read(text: str) -> list[tuple[float, float, float]]:
-    """(epoch, seconds, share) of each line of such a table, anybody's. Raises ValueError where it is none."""
-    head, *lines = [line.split() for line in text.removeprefix("\ufeff").splitlines() if line.strip()] or [[]]
-    if [word.lower() for word in head[:3]] != ["epoch", "hours", "top1accuracy"]:
-        raise ValueError("its first line is not: epoch, hours, top1Accuracy")
-    if any(len(line) < 3 for line in lines):
-        raise ValueError("a line has fewer than three columns")
-    return [(float(line[0]), HOUR * float(line[1]), float(line[2]) / 100) for line in lines]
-
-
 def _backend(run: RunWhole) -> str:
     return str(run.recipe["backend"])
 

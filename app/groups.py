@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from app import milestones, samples, statistics
 from app.board import prices_of
-from app.board_metrics import HOUR
+from app.board_metrics import HOUR, reaches_of
 from app.curves import Curve, of_runs
 from app.models import ENDED, Run
 from app.problems import InvalidRequest, NotFound
@@ -67,9 +67,10 @@ def of(session: Session, name: str, hardware: str | None = None, target: float |
     found = samples.sorted_out(mine)
     sample = next((one for one in found if one.hardware == on), Sample(recipe_hash, on))
     sample.excluded = sum(one.excluded for one in found)  # some ended before they had any hardware
-    sample.under_way = sum(run.status not in ENDED for run in runs)
+    live = [row.id for row in mine if row.status not in ENDED]
+    sample.under_way = len(live)
     aim = float(runs[0].recipe["target_accuracy"]) if target is None else target
-    shown = [row.id for row in sample.counted] + [run.id for run in runs if run.status not in ENDED]
+    shown = [row.id for row in sample.counted] + live
     return Group(
         recipe_hash,
         runs,
@@ -96,8 +97,10 @@ def _whole(session: Session, name: str) -> str:
 
 def _numbers(session: Session, sample: Sample, target: float) -> Numbers:
     rows, finished = sample.counted, sample.finished
-    reaches = milestones.first_at(target, [row.milestones for row in rows])
-    times = [float(one["elapsed"]) if one["epoch"] == one["epoch"] else None for one in reaches]
+    reaches = reaches_of(milestones.first_at(target, [row.milestones for row in rows]))
+    times = [
+        reach.elapsed if reach and samples.has_finished(row) else None for row, reach in zip(rows, reaches, strict=True)
+    ]
     known = [time for time in times if time is not None]
     prices = prices_of(session)
     costs = [prices[row.worker] * row.elapsed_seconds / HOUR for row in rows if row.worker in prices]

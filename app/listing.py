@@ -148,6 +148,8 @@ def _decode(question: Question) -> tuple[Any, int]:
         mark, value, last_id = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         if not isinstance(last_id, int) or not isinstance(value, str | int | float | None):
             raise ValueError("not one of ours")
+        if isinstance(last_id, bool) or isinstance(value, bool):
+            raise ValueError("no column holds true or false")
         if any(isinstance(one, int) and abs(one) >= 2**63 for one in (value, last_id)):
             raise ValueError("beyond SQLite's numbers")
         if question.sort.removeprefix("-") in columns.TIMES and value is not None:

@@ -29,14 +29,14 @@ def of(shown: Sequence[Epoch]) -> bytes:
     packed, elapsed, energy = b"", 0.0, None
     for row in shown:
         elapsed += row.seconds
-        energy = added(energy, row.energy_wh)
+        energy = row.energy_wh if row is shown[0] else added(energy, row.energy_wh)
         packed = grown(packed, row.epoch, elapsed, energy, row.val_accuracy)
     return packed
 
 
 def added(so_far: float | None, more: float | None) -> float | None:
-    """Wh; an epoch that nobody measured adds nothing."""
-    return so_far if more is None else (so_far or 0.0) + more
+    """Wh; with an epoch that nobody measured the sum is not known any more."""
+    return None if so_far is None or more is None else so_far + more
 
 
 def rows(packed: bytes) -> NDArray[np.void]:

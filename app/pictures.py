@@ -59,8 +59,10 @@ def disagreement(session: Session, gallery: Gallery, one: Run, other: Run) -> Di
         shelf = gallery.validation(data)
     except CannotTrain as problem:
         raise InvalidRequest([("left", f"{problem}. {problem.hint}".strip())]) from None
-    if {len(shelf.labels)} != {len(one) for one in taken}:
-        raise InvalidRequest([("left", f"the pictures of {data.name} here are no longer those that the runs saw")])
+    for run, found, field in ((one, taken[0], "left"), (other, taken[1], "right")):
+        if len(found) != len(shelf.labels) or not _is_right(run, found == shelf.labels):
+            words = f"the pictures of {data.name} here are not those that run {run.id} was validated on"
+            raise InvalidRequest([(field, words)])
     right = [found == shelf.labels for found in taken]
     only = (right[0] & ~right[1], right[1] & ~right[0])
     return Disagreement(
@@ -73,6 +75,12 @@ def disagreement(session: Session, gallery: Gallery, one: Run, other: Run) -> Di
 
 def _split(data: Dataset) -> tuple[object, ...]:
     return data.name, data.val_limit, data.val_from_train
+
+
+def _is_right(run: Run, right: NDArray[np.bool_]) -> bool:
+    """Whether the predictions make the accuracy that the run itself said: with other pictures they would not."""
+    said = run.last_val_accuracy
+    return said is not None and abs(float(right.mean()) - said) < 0.5 / len(right)
 
 
 def _taken(session: Session, run: Run, field: str) -> NDArray[np.uint16]:

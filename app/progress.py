@@ -21,7 +21,7 @@ def after_epoch(run: Run, event: EpochEnded) -> None:
     run.last_val_accuracy = event.val_accuracy
     run.elapsed_seconds += event.seconds
     run.spent_seconds += event.seconds
-    run.energy_wh = milestones.added(run.energy_wh, event.energy_wh)
+    run.energy_wh = event.energy_wh if event.epoch == 1 else milestones.added(run.energy_wh, event.energy_wh)
     run.milestones = milestones.grown(
         run.milestones, event.epoch, run.elapsed_seconds, run.energy_wh, event.val_accuracy
     )
@@ -37,9 +37,8 @@ def after_rewrite(run: Run, shown: Sequence[Epoch]) -> None:
     """The same where a later attempt has replaced epochs of an earlier one (`shown`: runs.epochs_of)."""
     run.elapsed_seconds = sum(row.seconds for row in shown)
     run.milestones = milestones.of(shown)
-    run.energy_wh = None
-    for row in shown:
-        run.energy_wh = milestones.added(run.energy_wh, row.energy_wh)
+    energies = [row.energy_wh for row in shown]
+    run.energy_wh = None if None in energies or not energies else sum(filter(None, energies))
     scored = [(row.val_accuracy, -row.epoch) for row in shown if row.val_accuracy is not None]
     best, minus_epoch = max(scored, default=(None, None))  # the earliest epoch of equal ones
     run.best_val_accuracy, run.best_epoch = best, None if minus_epoch is None else -minus_epoch

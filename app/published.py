@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-DATASET = "cifar10"
+DATASET, TARGET = "cifar10", 0.94
 FILE = Path(__file__).with_suffix(".json")
 
 

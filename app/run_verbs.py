@@ -13,7 +13,7 @@ from typing import Any, Literal
 from sqlalchemy import delete, update
 from sqlalchemy.orm import Session
 
-from app.models import HELD, Artifact, Run, Status
+from app.models import HELD, Artifact, Prediction, Run, Status
 from app.problems import Conflict
 from app.runs import brief, find, hits, tell
 
@@ -86,6 +86,7 @@ def retry(session: Session, run_id: int, source: Source, now: datetime) -> Run:
         raise Conflict(f"run {run_id} {_stands(run)}: only a failed or cancelled run can be retried; clone it instead")
     if source == "scratch":
         session.execute(delete(Artifact).where(Artifact.run_id == run_id))
+        session.execute(delete(Prediction).where(Prediction.run_id == run_id))
     tell(session, run, "status", brief(run), now)
     return run
 

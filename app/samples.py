@@ -58,7 +58,7 @@ class Sample:
     @property
     def finished(self) -> list[Row]:
         """Without those that diverged: they have no last accuracy worth the name."""
-        return [row for row in self.counted if row.status == Status.SUCCEEDED]
+        return [row for row in self.counted if has_finished(row)]
 
 
 def read(session: Session, *conditions: ColumnElement[bool]) -> list[Row]:
@@ -75,6 +75,11 @@ def kinds(session: Session, dataset: str) -> dict[tuple[str, str | None], int]:
         .group_by(Run.fingerprint, Run.hardware)
     )
     return {(pictures, hardware): number for pictures, hardware, number in session.execute(query) if pictures}
+
+
+def has_finished(row: Row) -> bool:
+    """Not diverged: that is a miss, whatever was reached on the way."""
+    return row.status == "succeeded"
 
 
 def counts(row: Row) -> bool:

@@ -100,7 +100,8 @@ def _at(curve: Curve, seconds: float) -> float | None:
 def _projection(session: Session, run: Run, own: Curve) -> Projection | None:
     if run.status in ENDED or run.time_to_target is not None:
         return None
-    rows = samples.read(session, Run.recipe_hash == run.recipe_hash, Run.hardware == run.hardware)
-    earlier = [row.id for row in rows if samples.counts(row) and row.id != run.id][-MOST:]
+    same = (Run.recipe_hash == run.recipe_hash, Run.hardware == run.hardware, Run.fingerprint == run.fingerprint)
+    counted = [row for sample in samples.sorted_out(samples.read(session, *same)) for row in sample.counted]
+    earlier = [row.id for row in counted if row.id != run.id][-MOST:]
     history = list(curves.of_runs(session, earlier).values())
     return projection.project(own, run.epochs, float(run.recipe["target_accuracy"]), history)

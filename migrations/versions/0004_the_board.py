@@ -30,7 +30,7 @@ KNOWN = """
 
 def upgrade() -> None:
     op.add_column("runs", sa.Column("energy_wh", sa.Double(), nullable=True))
-    op.add_column("runs", sa.Column("milestones", sa.LargeBinary(), nullable=False, server_default=""))
+    op.add_column("runs", sa.Column("milestones", sa.LargeBinary(), nullable=False, server_default=sa.text("x''")))
     op.add_column("runs", sa.Column("worker", sa.String(length=120), nullable=True))
     op.add_column("runs", sa.Column("hardware", sa.String(length=120), nullable=True))
     op.add_column("runs", sa.Column("fingerprint", sa.String(length=80), nullable=True))

@@ -22,6 +22,7 @@ export function keepBoxes() {
     const question = event.submitter?.dataset.confirm;
     if (question && !confirm(question)) event.preventDefault();
   });
+  for (const kind of ["rows", "deleted"]) document.addEventListener(`pitwall:${kind}`, () => setTimeout(count));
   addEventListener("pageshow", count); // a page that the browser kept still has its ticks
   count();
 }

@@ -9,7 +9,7 @@ const plot = document.querySelector("[data-plot]");
 const axis = document.querySelector("[data-axis]");
 const smoothing = document.querySelector("[data-smoothing]");
 const knobs = document.querySelector("[data-axes]") ? json("[data-axes]") : null;
-let by = new URLSearchParams(location.hash.slice(1)).get("by") ?? "epoch";
+let by = "epoch";
 
 for (const form of document.querySelectorAll("[data-asking]")) {
   form.addEventListener("change", ({ target }) => target.name === "field" && form.requestSubmit());

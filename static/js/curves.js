@@ -11,7 +11,7 @@ export function drawCurves(plot, figure, by = "epoch", smooth = 0) {
   const color = tokens();
   const { axis, layout } = dressed(color);
   const traces = figure.traces.map((trace) => dressedTrace(trace, color, by, smooth));
-  const longest = Math.max(...figure.traces.flatMap((trace) => trace.x));
+  const longest = figure.traces.reduce((most, trace) => trace.x.reduce((a, b) => Math.max(a, b), most), 0);
   Plotly.react(plot, traces, {
     ...layout,
     uirevision: by,
@@ -30,7 +30,7 @@ function dressedTrace(trace, color, by, smooth) {
   const dash = Number(role) >= TURN.length ? "dot" : "solid";
   return {
     ...trace,
-    x: by === "elapsed" ? elapsed : by === "step" ? trace.x.map((epoch) => epoch * steps) : trace.x,
+    x: by === "elapsed" ? elapsed : by === "step" ? trace.x.map((epoch) => (steps ? epoch * steps : null)) : trace.x,
     y: isBand ? trace.y : smoothed(trace.y, smooth),
     line: { color: own, dash, width: isBand ? 0 : role === "faint" ? 1 : 2 },
     opacity: role === "faint" ? 0.35 : 1,

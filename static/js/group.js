@@ -33,8 +33,13 @@ async function refresh() {
   const drawn = new DOMParser().parseFromString(answer.text, "text/html").body;
   const [old, fresh] = [place, drawn].map((root) => root.querySelector("[data-plot]"));
   if (old && fresh) fresh.replaceWith(old); // the same chart: a zoom stays
+  const box = place.querySelector(".scroll");
+  const [top, left] = [box?.scrollTop ?? 0, box?.scrollLeft ?? 0];
+  const pressed = place.contains(document.activeElement) ? document.activeElement.dataset.by : null;
   place.replaceChildren(...drawn.childNodes);
   draw();
+  place.querySelector(".scroll")?.scrollTo(left, top); // the reader stays where they were
+  if (pressed) place.querySelector(`[data-by="${pressed}"]`)?.focus();
 }
 
 const mine = (run) => document.querySelector(`tr[data-run="${run}"]`);

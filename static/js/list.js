@@ -14,16 +14,23 @@ keepProgress();
 keepBoxes();
 follow();
 
-const seen = new Set();
+const TOGETHER_MS = 60; // runs that were launched together arrive together: ask once
+const fresh = new Set();
 
-document.addEventListener("pitwall:status", async ({ detail: run }) => {
+document.addEventListener("pitwall:status", ({ detail: run }) => {
   if (!("newRuns" in document.body.dataset) || document.querySelector("[data-fragment='/fragments/now']")) return;
-  if (seen.has(run.id) || document.querySelector(`tr[data-run="${run.id}"]`)) return;
+  if (fresh.has(run.id) || document.querySelector(`tr[data-run="${run.id}"]`)) return;
   const body = document.querySelector("[data-runs]");
   const newest = body?.querySelector("tr[data-run]");
   if (newest && run.id < Number(newest.dataset.run)) return; // an old one, on a later page
-  seen.add(run.id);
   if (!body) return location.reload(); // the page said that there were none
-  const row = await drawn(body.closest("table"), [run.id]);
-  if (row) body.prepend(row);
+  if (!fresh.size) setTimeout(() => show(body), TOGETHER_MS);
+  fresh.add(run.id);
 });
+
+async function show(body) {
+  const ids = [...fresh].sort((a, b) => b - a); // the newest first, as the list has them
+  const rows = await drawn(body.closest("table"), ids);
+  fresh.clear();
+  if (rows) body.prepend(rows);
+}

@@ -43,12 +43,15 @@ function soon(run, wait) {
 async function redraw() {
   const runs = [...moved];
   moved.clear();
-  at = Infinity;
+  at = -Infinity; // nothing more is asked until this is answered: an older answer must not win
   for (const table of document.querySelectorAll("[data-rows-from]")) {
     const ids = runs.filter((run) => rowsOf(run, table).length);
     const fresh = ids.length ? await drawn(table, ids) : null;
     for (const row of fresh ? [...fresh.children] : []) rowsOf(row.dataset.run, table).forEach((old) => swap(old, row));
   }
+  at = Infinity;
+  if (moved.size) soon([...moved][0], EPOCH_MS);
+  document.dispatchEvent(new Event("pitwall:rows"));
 }
 
 function swap(old, row) {

@@ -129,6 +129,43 @@ def test_a_run_of_one_has_no_spread(client: TestClient, state: State):
     assert (row["n"], row["sd"], row["interval"], row["is_like_first"]) == (1, None, None, True)
 
 
+def test_a_run_that_diverged_is_a_miss_whatever_it_touched_on_its_way(client: TestClient, state: State):
+    for seed in range(2):
+        client.post(
+            "/api/v1/runs", json={"recipe": SMALL | {"seed": seed, "schedule": {"kind": "constant", "lr": 0.1}}}
+        )
+        hand = Hand(client, state)
+        assert hand.claim()
+        hand.say(started(environment=PLACE), epoch(1, 0.95))
+        hand.say({"event": "failed", "kind": "diverged", "message": "The loss is no number."})
+        hand.finish("failed", exit_code=1)
+    ran(client, state, (0.5, 0.9, 0.93), seed=2)
+
+    (row,) = board(client)["rows"]
+    assert (row["n"], row["reached"], row["missed"], row["diverged"], row["rank"]) == (3, 0, 3, 2, None)
+    (row,) = board(client, metric="accuracy")["rows"]
+    assert (row["value"], row["diverged"], row["unmeasured"]) == (0.93, 2, 0)
+    assert "2 diverged" in client.get("/board?dataset=digits&metric=accuracy").text
+
+
+def test_what_nobody_measured_is_neither_a_number_nor_a_miss(client: TestClient, state: State):
+    ran(client, state, (0.5, 0.95), seed=0, worker="ada")
+    for seed, last in ((1, 0.95), (2, 0.6)):
+        ran(client, state, (0.5, last), seed=seed, worker="eve")
+    client.patch("/api/v1/workers/ada", json={"price_per_hour": 3600.0}).raise_for_status()
+
+    (row,) = board(client, metric="cost")["rows"]
+    assert (row["rank"], row["value"], row["missed"], row["unmeasured"]) == (1, 4.0, 0, 2)
+
+
+def test_another_data_set_s_hardware_is_named_by_json_and_forgotten_by_the_page(client: TestClient, state: State):
+    ran(client, state, (0.95,))
+    for field in ("hardware", "fingerprint"):
+        answer = client.get("/api/v1/board", params={"dataset": "digits", field: "nope"})
+        assert (answer.status_code, answer.json()["field"]) == (422, field)
+        assert "resnet9 digits" in client.get("/board", params={"dataset": "digits", field: "nope"}).text
+
+
 @pytest.mark.parametrize(
     ("asked", "field"),
     [

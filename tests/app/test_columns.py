@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import pytest
@@ -56,7 +57,8 @@ def test_runs_are_sorted_by_any_of_these_and_those_without_come_last(
         ("recipe.schedule.lr>=0.2", {0, 2}),
         ("recipe.schedule.lr<0.2", {1}),
         ("recipe.schedule.lr=0.3", {0}),
-        ("recipe.schedule.lr!=0.3", {1, 2}),
+        ("recipe.schedule.lr!=0.3", {1, 2, 3, 4, 5}),  # another schedule has another rate
+        ("best_val_accuracy!=0.7", {0, 1, 3, 4, 5}),
         ("recipe.schedule.lr>0.1", {0, 2}),
         ("recipe.schedule.lr<=0.1", {1}),
         ("recipe.model.identity=true", {1}),
@@ -119,6 +121,9 @@ def test_pages_show_every_run_once(client: TestClient, state: State, ran: list[i
         ({"where": "luck"}, "where"),
         ({"where": "luck=1"}, "where"),
         ({"where": "seed<null"}, "where"),
+        ({"where": "best_val_accuracy>94%"}, "where"),
+        ({"where": "val_accuracy@1=good"}, "where"),
+        ({"cursor": base64.urlsafe_b64encode(b'["x", true, 1]').decode()}, "cursor"),
         ({"where": "created_at>yesterday"}, "where"),
         ({"where": "created_at>2026-01-01"}, "where"),
         ({"where": "created_at>0001-01-01T00:00+14:00"}, "where"),

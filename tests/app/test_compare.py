@@ -23,14 +23,14 @@ def compared(http: TestClient, **asked: Any) -> dict[str, Any]:
     return dict(answer.json())
 
 
-def guessed(http: TestClient, state: State, wrong: list[int], **recipe: Any) -> int:
-    """A run whose net took the validation pictures of these numbers for the next digit."""
+def guessed(http: TestClient, state: State, wrong: list[int], said: float | None = None, **recipe: Any) -> int:
+    """A run whose net took the validation pictures of these numbers for the next digit; `said`: its accuracy."""
     http.post("/api/v1/runs", json={"recipe": DIGITS | recipe}).raise_for_status()
     hand = Hand(http, state)
     assert hand.claim()
     labels = digits.read()[3].copy()
     labels[wrong] = (labels[wrong] + 1) % 10
-    hand.say(started(environment=PLACE), epoch(1, 0.9, predictions=pack(labels)))
+    hand.say(started(environment=PLACE), epoch(1, said or 1 - len(wrong) / len(labels), predictions=pack(labels)))
     hand.finish()
     return hand.run
 
@@ -83,6 +83,14 @@ def test_the_page_says_the_same_without_a_script(client: TestClient, state: Stat
     assert from_the_list.headers["location"] == f"/compare?runs={one},{other}"
 
 
+def test_a_part_that_only_one_recipe_has_is_no_axis_and_no_fault(client: TestClient, state: State):
+    one = ran(client, state, (0.5, 0.95))
+    recipe = {"dataset": {"name": "digits"}, "epochs": 2, "schedule": {"kind": "constant", "lr": 0.1}, "mixup": {}}
+    other = client.post("/api/v1/runs", json={"recipe": recipe}).json()["runs"][0]["id"]
+    page = client.get(f"/compare?runs={one},{other}")
+    assert page.status_code == 200 and "mixup.alpha" in page.text
+
+
 def test_recipes_that_are_the_same_say_so(client: TestClient, state: State):
     one, other = ran(client, state, (0.5, 0.95)), ran(client, state, (0.6, 0.96))
     assert "the same in every knob" in client.get(f"/compare?runs={one},{other}").text
@@ -127,8 +135,13 @@ def test_pictures_cannot_be_compared_where_runs_saw_others_or_kept_nothing(clien
     one = guessed(client, state, [3])
     limited = guessed(client, state, [3], dataset={"name": "digits", "val_limit": 100})
     without = ran(client, state, (0.5,))
+    elsewhere = guessed(client, state, [3], said=0.5, seed=7)  # its own labels were others
 
-    for right, sentence in ((limited, "other pictures"), (without, "kept no predictions")):
+    for right, sentence in (
+        (limited, "other pictures"),
+        (without, "kept no predictions"),
+        (elsewhere, "are not those that run"),
+    ):
         answer = client.get("/api/v1/compare/pictures", params={"left": one, "right": right})
         assert (answer.status_code, answer.json()["field"]) == (422, "right")
         assert sentence in answer.json()["detail"]

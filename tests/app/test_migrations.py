@@ -42,6 +42,7 @@ def rows(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> dict[s
         hand = Hand(client, elsewhere)
         assert hand.claim()
         hand.say(started(), epoch(1))
+        client.post("/api/v1/runs", json={"recipe": SMALL | {"seed": 1}})  # waits: it has no epoch
     written = rows_of(elsewhere)
     elsewhere.records.close()
 
@@ -78,9 +79,21 @@ def test_every_row_of_the_first_version_is_kept_and_has_no_evidence(rows: dict[s
     trails = [row.pop("trail") for row in now["runs"]]
 
     assert now == {**rows, "runs": [{name: row[name] for name in row if name != "trail"} for row in rows["runs"]]}
-    assert len(set(trails)) == len(trails) == 2  # each run has a trail of its own from now on
+    assert len(set(trails)) == len(trails) == 3  # each run has a trail of its own from now on
     assert {len(trail) for trail in trails} == {16}
     assert [row["evidence"] for row in now["attempts"]] == ["[]", "[]"]
+
+
+def test_runs_that_waited_through_the_upgrade_go_on_and_boards_read_them(rows: dict[str, Any], migrated: State):
+    with migrated.records.read() as session:
+        kinds = session.execute(text("SELECT DISTINCT typeof(milestones) FROM runs")).scalars().all()
+    assert kinds == ["blob"]
+    with TestClient(create_app(migrated), base_url=HERE) as client:
+        hand = Hand(client, migrated, "eve")
+        assert hand.claim()
+        hand.say(started(), epoch(1, 0.95))
+        assert client.get("/board").status_code == client.get("/api/v1/board").status_code == 200
+        assert client.get(f"/runs/{hand.run}").status_code == 200
 
 
 def test_the_tables_are_those_of_this_version_s_models(migrated: State):
