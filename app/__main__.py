@@ -80,7 +80,7 @@ def serve(settings: Settings) -> None:
         gc.collect()
         gc.freeze()  # what is here now stays: it need not be looked through for garbage again and again
         gc.set_threshold(GARBAGE)
-        later = threading.Timer(SETTLED_S, statistics.prepare)
+        later = threading.Timer(SETTLED_S, _settle)
         later.daemon = True
         later.start()
         # uvicorn sends itself the signal once more at its end: leave by an exception, so that the records are closed
@@ -89,6 +89,13 @@ def serve(settings: Settings) -> None:
         Server(config, hub).run()
     finally:
         records.close()
+
+
+def _settle() -> None:
+    """What is needed later, loaded when nobody waits; it stays, too."""
+    statistics.prepare()
+    gc.collect()
+    gc.freeze()
 
 
 def asked() -> argparse.Namespace:
