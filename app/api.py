@@ -15,7 +15,7 @@ from fastapi.responses import PlainTextResponse
 from app import files, listing, run_verbs, runs, schemas, shown
 from app.asked import Asked
 from app.problems import InvalidRequest
-from app.recipes import resolve, resolve_over
+from app.recipes import resolve
 from app.state import Here
 from trainer import datasets
 from trainer.presets import PRESETS
@@ -123,9 +123,8 @@ def clone_run(
     asked = asked or schemas.CloneAsked()
     with here.records.write() as session:
         run = runs.find(session, run_id)
-        resolved = resolve_over(run.recipe, run.preset, run.preset_version, asked.recipe, here.settings.datasets_dir)
-        labels = runs.Labels(asked.name, list(run.tags), "", run.priority)
-        made = runs.launch(session, resolved, labels, here.now(), parent_id=run.id)
+        root = here.settings.datasets_dir
+        made = runs.again(session, run, root, here.now(), asked.recipe, name=asked.name, parent_id=run.id)
         answer = schemas.RunsLaunched(runs=[schemas.RunShown.model_validate(one) for one in made])
     response.headers["Location"] = f"/api/v1/runs/{answer.runs[0].id}"
     return answer

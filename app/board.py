@@ -9,15 +9,15 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app import milestones, samples, statistics
-from app.board_metrics import METRICS, Metric, Reach, reaches_of
+from app import listing, samples, statistics
+from app.board_metrics import METRICS, Metric, Reach, reaches
 from app.models import Run, Status, Worker
 from app.samples import Sample, has_finished
 
@@ -66,7 +66,7 @@ class Board:
     left: int  # rows beyond the limit
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Line:
     """A sample and its numbers, before anybody looks at the others."""
 
@@ -74,16 +74,11 @@ class _Line:
     numbers: list[float | None]  # one for each counted run that was measured; None: a miss
     unmeasured: int
     reaches: list[Reach | None]
+    value: float | None  # as Ranked.value
 
     @property
     def reached(self) -> int:
         return sum(reach is not None for reach in self.reaches)
-
-    def value(self, metric: Metric) -> float | None:
-        if metric.reaches:
-            return statistics.median_time(self.numbers)
-        known = [number for number in self.numbers if number is not None]
-        return fmean(known) if known else None
 
 
 def ranked(session: Session, question: Question) -> Board:
@@ -97,24 +92,24 @@ def ranked(session: Session, question: Question) -> Board:
         fingerprints[pictures] += number
     chosen = question.fingerprint or _most(fingerprints)
     for (pictures, device), number in kinds.items():
-        hardware[device] += number if pictures == chosen else 0
-    hardware += Counter()  # without those that have none
+        if pictures == chosen:
+            hardware[device] += number
     on = question.hardware or _most(hardware)
     conditions = [Run.dataset == dataset, Run.fingerprint == chosen]
     rows = samples.read(session, *conditions, *([] if on == ALL else [Run.hardware == on]))
     lines = _lines(samples.sorted_out(rows), metric, question.target, prices_of(session))
     lines.sort(key=lambda line: _order(line, metric))
     shown = lines[: question.limit]
-    first = [line for line in shown if line.value(metric) is not None]
-    like = statistics.like_the_first([line.numbers for line in first], "times" if metric.reaches else "means")
-    names = _newest(session, shown)
+    valued = [line.numbers for line in shown if line.value is not None]  # these come first
+    like = statistics.like_the_first(valued, "times" if metric.reaches else "means")
+    like += [False] * (len(shown) - len(like))
+    newest = [line.sample.counted[-1].id for line in shown]
+    runs = {run.id: run for run in listing.some(session, newest)}
     made = [
-        _ranked(
-            line, metric, number if number <= len(first) else None, names, number <= len(first) and like[number - 1]
-        )
-        for number, line in enumerate(shown, 1)
+        _ranked(line, runs[newest[at]], rank=None if line.value is None else at + 1, is_like=like[at])
+        for at, line in enumerate(shown)
     ]
-    asked = Question(dataset, question.metric, question.target, on, chosen, question.limit)
+    asked = replace(question, dataset=dataset, hardware=on, fingerprint=chosen)
     return Board(asked, made, dict(hardware), dict(fingerprints), len(lines) - len(shown))
 
 
@@ -133,16 +128,14 @@ def prices_of(session: Session) -> dict[str, float]:
 
 def _lines(found: Sequence[Sample], metric: Metric, target: float, prices: dict[str, float]) -> list[_Line]:
     found = [sample for sample in found if sample.counted]
-    every = [row for sample in found for row in sample.counted]
-    reaches = iter(reaches_of(milestones.first_at(target, [row.milestones for row in every])))
-    return [_line(sample, [next(reaches) for _ in sample.counted], metric, prices) for sample in found]
+    every = iter(reaches([row for sample in found for row in sample.counted], target))
+    return [_line(sample, [next(every) for _ in sample.counted], metric, prices) for sample in found]
 
 
-def _line(sample: Sample, reaches: list[Reach | None], metric: Metric, prices: dict[str, float]) -> _Line:
+def _line(sample: Sample, there: list[Reach | None], metric: Metric, prices: dict[str, float]) -> _Line:
     numbers: list[float | None] = []
     unmeasured = 0
-    reaches = [reach if has_finished(row) else None for row, reach in zip(sample.counted, reaches, strict=True)]
-    for row, reach in zip(sample.counted, reaches, strict=True):
+    for row, reach in zip(sample.counted, there, strict=True):
         price = prices.get(row.worker or "")
         number = metric.of(row, reach, price)
         if not metric.is_measured(row, price):
@@ -151,41 +144,37 @@ def _line(sample: Sample, reaches: list[Reach | None], metric: Metric, prices: d
             numbers.append(number)
         elif has_finished(row):
             unmeasured += 1
-    return _Line(sample, numbers, unmeasured, reaches)
+    known = [number for number in numbers if number is not None]
+    mean = fmean(known) if known else None
+    return _Line(sample, numbers, unmeasured, there, statistics.median_time(numbers) if metric.reaches else mean)
 
 
 def _order(line: _Line, metric: Metric) -> tuple[float, float, int]:
     """Best first; what has no value comes last, among these whoever reached the target more often first."""
-    value = line.value(metric)
-    share = line.reached / len(line.sample.counted)
-    if value is None:
-        return (math.inf, -share, line.sample.counted[0].id)
-    return (-value if metric.is_better_higher else value, -share, line.sample.counted[0].id)
+    share, earliest = line.reached / len(line.sample.counted), line.sample.counted[0].id
+    if line.value is None:
+        return (math.inf, -share, earliest)
+    return (-line.value if metric.is_better_higher else line.value, -share, earliest)
 
 
-def _ranked(line: _Line, metric: Metric, rank: int | None, names: dict[int, Run], is_like_first: bool) -> Ranked:
+def _ranked(line: _Line, run: Run, *, rank: int | None, is_like: bool) -> Ranked:
+    counted, finished = line.sample.counted, line.sample.finished
     known = [number for number in line.numbers if number is not None]
-    finals = [row.last_val_accuracy for row in line.sample.finished if row.last_val_accuracy is not None]
     return Ranked(
         rank=rank,
-        run=names[line.sample.counted[-1].id],
+        run=run,
         sample=line.sample,
-        value=line.value(metric),
-        spread=statistics.spread(known) if known else None,
+        value=line.value,
+        spread=statistics.spread_of_known(known),
         numbers=known,
         missed=len(line.numbers) - len(known),
-        diverged=len(line.sample.counted) - len(line.sample.finished),
+        diverged=len(counted) - len(finished),
         unmeasured=line.unmeasured,
-        reached=statistics.reached(line.reached, len(line.sample.counted)),
+        reached=statistics.reached(line.reached, len(counted)),
         median_time=statistics.median_time([reach.elapsed if reach else None for reach in line.reaches]),
-        final=statistics.spread(finals) if finals else None,
-        is_like_first=is_like_first,
+        final=statistics.spread_of_known([row.last_val_accuracy for row in finished]),
+        is_like_first=is_like,
     )
-
-
-def _newest(session: Session, lines: Sequence[_Line]) -> dict[int, Run]:
-    wanted = [line.sample.counted[-1].id for line in lines]
-    return {run.id: run for run in session.scalars(select(Run).where(Run.id.in_(wanted)))}
 
 
 def _most_used(session: Session) -> str:

@@ -6,14 +6,12 @@ Pure functions of a run's columns. Must not know the database, HTML or how rows 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-from app.samples import Row
+from app import milestones
+from app.samples import Row, has_finished
 
 HOUR = 3600.0
 
@@ -69,8 +67,10 @@ METRICS = {
 }  # fmt: skip
 
 
-def reaches_of(first: NDArray[np.void]) -> list[Reach | None]:
-    """Of milestones.first_at."""
+def reaches(rows: Sequence[Row], target: float) -> list[Reach | None]:
+    """When each run first was there; None: a miss, among these whoever diverged after it had been there."""
+    first = milestones.first_at(target, [row.milestones for row in rows]).tolist()
     return [
-        None if math.isnan(epoch) else Reach(epoch, elapsed, energy) for epoch, elapsed, energy, _ in first.tolist()
+        Reach(epoch, elapsed, energy) if has_finished(row) and not math.isnan(epoch) else None
+        for row, (epoch, elapsed, energy, _) in zip(rows, first, strict=True)
     ]

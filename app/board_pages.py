@@ -26,6 +26,7 @@ from app.rendering import page, word
 from app.state import Here
 
 DECIMAL_COMMA = re.compile(r"^\s*(\d+),(\d{1,2})\s*$")  # 0,50; but 1,000 is refused
+MOST_ROWS = 200
 MOST_KNOBS = 6  # of a row's summary
 
 router = APIRouter(include_in_schema=False)
@@ -41,7 +42,7 @@ def show_board(
     hardware: Annotated[str | None, Query(max_length=120)] = None,
     fingerprint: Annotated[str | None, Query(max_length=80)] = None,
     with_published: Annotated[bool, Query(alias="published")] = False,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    limit: Annotated[int, Query(ge=1, le=MOST_ROWS)] = 50,
 ) -> HTMLResponse:
     question = board.Question(dataset or None, metric, target, hardware or None, fingerprint or None, limit)
     with here.records.read() as session:
@@ -64,8 +65,8 @@ def show_board(
             "figure": board_charts.of_board(found, METRICS[metric], others if is_theirs else ()),
             "summaries": _summaries([row.run.recipe for row in found.rows]),
             "workers": shown.workers(session, here.leases),
-            "as_json": "/api/v1/board?" + urlencode(_asked(found.question)),
-            "as_asked": urlencode(_asked(found.question)),
+            "as_asked": _asked(found.question),
+            "more": _asked(replace(found.question, limit=MOST_ROWS)) if found.question.limit < MOST_ROWS else None,
             "plotly": PLOTLY,
         }
         return page(request, "board/index.html", context)
@@ -97,6 +98,5 @@ def _summaries(recipes: Sequence[dict[str, Any]]) -> list[str]:
     ]
 
 
-def _asked(question: board.Question) -> dict[str, Any]:
-    asked = vars(question)
-    return {key: value for key, value in asked.items() if value is not None}
+def _asked(question: board.Question) -> str:
+    return urlencode({key: value for key, value in vars(question).items() if value is not None})

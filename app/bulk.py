@@ -14,7 +14,6 @@ from sqlalchemy.orm import Session
 
 from app import files, run_verbs, runs
 from app.problems import Conflict, InvalidRequest, NotFound
-from app.recipes import resolve_over
 from app.state import State
 
 Verb = Literal["cancel", "pause", "resume", "delete", "tag", "untag", "clone"]
@@ -65,9 +64,8 @@ def _one(here: State, verb: Verb, tag: str, found: Done) -> Callable[[Session, i
 
     def cloned(session: Session, run_id: int, now: datetime) -> None:
         run = runs.find(session, run_id)
-        resolved = resolve_over(run.recipe, run.preset, run.preset_version, {}, here.settings.datasets_dir)
-        labels = runs.Labels(run.name, list(run.tags), "", run.priority)
-        found.made += [made.id for made in runs.launch(session, resolved, labels, now, parent_id=run.id)]
+        made = runs.again(session, run, here.settings.datasets_dir, now, {}, name=run.name, parent_id=run.id)
+        found.made += [one.id for one in made]
 
     match verb:
         case "cancel":

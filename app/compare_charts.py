@@ -14,7 +14,7 @@ import numpy as np
 
 from app.cells import knob_title
 from app.charts import Figure
-from app.comparing import Comparison, Side
+from app.comparing import Comparison
 from app.group_charts import laid_over
 from app.knob_rows import NOT_THERE
 
@@ -49,7 +49,9 @@ def axes(found: Comparison) -> list[Axis]:
     knobs = [
         axis for axis in knobs if len(_known(axis)) > 1 and (axis.unit == "number" or len(_known(axis)) <= MOST_WORDS)
     ]
-    results = [Axis(key, title, unit, _results(found.sides, key)) for key, (title, unit) in RESULTS.items()]
+    results = [
+        Axis(key, title, unit, [getattr(side, key) for side in found.sides]) for key, (title, unit) in RESULTS.items()
+    ]
     results = [axis for axis in results if len(_known(axis)) > 1]
     return knobs[: MOST_AXES - len(results)] + results
 
@@ -66,10 +68,6 @@ def _knob(path: str, values: Sequence[Any]) -> Axis:
     )
     shown = plain if is_number else [None if value is None else str(value) for value in plain]
     return Axis(path, knob_title(path), "number" if is_number else "word", shown)
-
-
-def _results(sides: Sequence[Side], key: str) -> list[Any]:
-    return [getattr(side, key) for side in sides]
 
 
 def _known(axis: Axis) -> list[Any]:

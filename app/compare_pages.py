@@ -13,7 +13,6 @@ from sqlalchemy.orm import Session
 
 from app import compare_charts, comparing, pictures, runs
 from app.compare_api import Field, Groups, Runs, numbers, words
-from app.knob_rows import NOT_THERE
 from app.plotly_js import ADDRESS as PLOTLY
 from app.problems import InvalidRequest
 from app.rendering import page
@@ -51,10 +50,7 @@ def show_comparison(
             "found": found,
             "without": [_without(found, side) for side in found.sides],
             "knobs": [path for path, _ in found.differing],
-            "values": [
-                [values[at] if values[at] is not NOT_THERE else None for _, values in found.differing]
-                for at in range(len(found.sides))
-            ],
+            "values": found.values,
             "is_mixed": len({side.run.hardware for side in found.sides}) > 1,
             "field": field,
             "fields": FIELDS,

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app import curves, groups
+from app import curves, groups, listing
 from app.curves import Curve
-from app.knob_rows import differing
+from app.knob_rows import NOT_THERE, differing
 from app.models import Run
 from app.problems import InvalidRequest, NotFound
 from trainer.recipe import Recipe
@@ -56,6 +55,12 @@ class Comparison:
     sides: list[Side]
     differing: list[tuple[str, list[Any]]]  # knob, its value on each side
 
+    @property
+    def values(self) -> list[list[Any]]:
+        """Of each side what differs, in that order; None: it has no such knob."""
+        shown = [[None if value is NOT_THERE else value for value in values] for _, values in self.differing]
+        return [[values[at] for values in shown] for at in range(len(self.sides))]
+
 
 def compare(session: Session, run_ids: Sequence[int], names: Sequence[str]) -> Comparison:
     """Raises NotFound, and InvalidRequest where there are too many."""
@@ -79,12 +84,11 @@ def address(run_ids: Sequence[object], names: Sequence[str]) -> str:
 
 
 def _of_runs(session: Session, run_ids: Sequence[int]) -> list[Side]:
-    found = {run.id: run for run in session.scalars(select(Run).where(Run.id.in_(run_ids)))}
-    missing = [run_id for run_id in run_ids if run_id not in found]
-    if missing:
-        raise NotFound(f"there is no run {missing[0]}")
+    found = listing.some(session, run_ids)
+    if missing := set(run_ids) - {run.id for run in found}:
+        raise NotFound(f"there is no run {min(missing)}")
     drawn = curves.of_runs(session, run_ids)
-    return [_of_run(found[run_id], drawn.get(run_id)) for run_id in run_ids]
+    return [_of_run(run, drawn.get(run.id)) for run in found]
 
 
 def _of_run(run: Run, curve: Curve | None) -> Side:

@@ -15,7 +15,6 @@ from app.schemas import EpochShown, RunWhole
 
 VERSION = "v1.0"
 HOUR = 3600.0
-PACKAGES = ("tensorflow", "jax", "torch")
 
 
 def name_of(run: RunWhole) -> str:
@@ -28,7 +27,8 @@ def name_of(run: RunWhole) -> str:
 
 def entry(run: RunWhole, price_per_hour: float | None) -> str:
     """The JSON file. `price_per_hour`: of the worker, left out where it is not known."""
-    recipe, place = run.recipe, _environment(run)
+    recipe, started = run.recipe, _started(run)
+    place = started.get("environment", {})
     framework = " ".join(
         part for part in (_backend(run), place.get(_backend(run)), "Keras", place.get("keras")) if part
     )
@@ -42,9 +42,7 @@ def entry(run: RunWhole, price_per_hour: float | None) -> str:
         "timestamp": (run.ended_at or run.created_at).date().isoformat(),
         "misc": {
             "recipe": recipe,
-            "trainImages": run.attempts[-1].started.get("train_images")
-            if run.attempts and run.attempts[-1].started
-            else None,
+            "trainImages": started.get("train_images"),
             "datasetFingerprint": run.fingerprint,
             "pitwall": run.version,
             "attempts": run.attempt,
@@ -73,6 +71,6 @@ def _backend(run: RunWhole) -> str:
     return str(run.recipe["backend"])
 
 
-def _environment(run: RunWhole) -> dict[str, Any]:
-    started = run.attempts[-1].started if run.attempts else None
-    return dict((started or {}).get("environment", {}))
+def _started(run: RunWhole) -> dict[str, Any]:
+    """What the child said of itself; nothing, if it has not."""
+    return (run.attempts[-1].started if run.attempts else None) or {}

@@ -7,7 +7,7 @@ A trace's `x` is by epoch, `meta.elapsed` the same by training seconds, and `met
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,13 +18,12 @@ from app.curves import Band, Curve, Floats, band
 MOST_FAINT = 40  # single runs drawn behind a band; more are one grey
 
 
-def of_group(curves: Mapping[int, Curve], target: float | None, field: str = "val_accuracy") -> Figure:
-    """Each run a faint line, their mean, and the band of one deviation to each side."""
-    all_of_them = list(curves.values())
-    traces: list[Figure] = [_line(curve, field, f"run {curve.run_id}", "faint") for curve in all_of_them[:MOST_FAINT]]
-    if len(all_of_them) > 1:
-        traces += _banded(band(all_of_them, field), "Mean", "validation", is_share=field.endswith("accuracy"))
-    return {"traces": traces, "target": target, "percent": field.endswith("accuracy")}
+def of_group(curves: Sequence[Curve], together: Band, target: float) -> Figure:
+    """Each run's validation accuracy as a faint line, their mean, and the band of one deviation to each side."""
+    traces = [_line(curve, "val_accuracy", f"run {curve.run_id}", "faint") for curve in curves[:MOST_FAINT]]
+    if len(curves) > 1:
+        traces += _banded(together, "Mean", "validation", is_share=True)
+    return {"traces": traces, "target": target, "percent": True}
 
 
 def laid_over(named: Sequence[tuple[str, Sequence[Curve], int | None]], field: str, target: float | None) -> Figure:

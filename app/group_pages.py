@@ -10,15 +10,13 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
-from sqlalchemy.orm import Session
 
 from app import cells, group_charts, groups, listing, runs
-from app.curves import band
+from app.curves import Band, band
 from app.plotly_js import ADDRESS as PLOTLY
-from app.recipes import resolve_over
 from app.rendering import page
 from app.run_list_pages import table
-from app.state import Here, State
+from app.state import Here
 
 MOST_MORE = 100
 MOST_RUNS = 100  # in the table; the list of runs has all
@@ -33,7 +31,14 @@ def show_group(
     name: str, request: Request, here: Here, hardware: Hardware = None, target: Target = None
 ) -> HTMLResponse:
     with here.records.read() as session:
-        return page(request, "groups/show.html", _context(session, name, here, hardware, target))
+        group = groups.of(session, name, hardware, target)
+        context = {
+            "newest": group.runs[0],
+            "runs": table(session, here, group.runs[:MOST_RUNS], cells.usual()),
+            "after": listing.newest_event(session),
+            "plotly": PLOTLY,
+        }
+        return page(request, "groups/show.html", context | _numbers(group))
 
 
 @router.get("/groups/{name}/numbers")
@@ -42,42 +47,32 @@ def show_group_numbers(
 ) -> HTMLResponse:
     """What changes while its runs train: first paint and live."""
     with here.records.read() as session:
-        return page(request, "groups/_numbers.html", _context(session, name, here, hardware, target))
+        return page(request, "groups/_numbers.html", _numbers(groups.of(session, name, hardware, target)))
 
 
 @router.post("/groups/{name}/repeat")
 def press_repeat(name: str, here: Here, more: Annotated[int, Form(ge=1, le=MOST_MORE)]) -> RedirectResponse:
     """Queue more seeds of the same recipe, after the largest that was used."""
     with here.records.write() as session:
-        group = groups.of(session, name)
-        newest, seed = group.runs[0], max(run.seed for run in group.runs) + 1
-        root = here.settings.datasets_dir
-        resolved = resolve_over(newest.recipe, newest.preset, newest.preset_version, {"seed": seed}, root)
-        labels = runs.Labels(newest.name, list(newest.tags), "", newest.priority)
-        runs.launch(session, resolved, labels, here.now(), repeats=more)
+        known = groups.runs_of(session, name)
+        seed, root = max(run.seed for run in known) + 1, here.settings.datasets_dir
+        runs.again(session, known[0], root, here.now(), {"seed": seed}, name=known[0].name, repeats=more)
     return RedirectResponse(f"/groups/{name}", 303)
 
 
-def _context(session: Session, name: str, here: State, hardware: str | None, target: float | None) -> dict[str, Any]:
-    group = groups.of(session, name, hardware, target)
+def _numbers(group: groups.Group) -> dict[str, Any]:
     curves = list(group.curves.values())
+    together = band(curves) if curves else None
     return {
         "group": group,
-        "newest": group.runs[0],
         "numbers": group.numbers,
-        "runs": table(session, here, group.runs[:MOST_RUNS], cells.usual()),
-        "figure": group_charts.of_group(group.curves, group.target) if curves else None,
-        "rows": _rows(curves),
-        "after": listing.newest_event(session),
-        "plotly": PLOTLY,
+        "figure": group_charts.of_group(curves, together, group.target) if together else None,
+        "rows": _rows(together) if together else [],
     }
 
 
-def _rows(curves: list[Any]) -> list[dict[str, Any]]:
+def _rows(found: Band) -> list[dict[str, Any]]:
     """The band as a table, the last epoch first."""
-    if not curves:
-        return []
-    found = band(curves)
     columns = zip(found.epoch, found.n, found.mean, found.sd, found.low, found.high, found.elapsed, strict=True)
     return [
         {

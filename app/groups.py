@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app import milestones, samples, statistics
+from app import samples, statistics
 from app.board import prices_of
-from app.board_metrics import HOUR, reaches_of
+from app.board_metrics import HOUR, reaches
 from app.curves import Curve, of_runs
 from app.models import ENDED, Run
 from app.problems import InvalidRequest, NotFound
@@ -52,8 +52,8 @@ class Group:
 
 def of(session: Session, name: str, hardware: str | None = None, target: float | None = None) -> Group:
     """The group of a recipe's hash, or of its first letters. Raises NotFound, InvalidRequest."""
-    recipe_hash = _whole(session, name)
-    runs = session.scalars(select(Run).where(Run.recipe_hash == recipe_hash).order_by(Run.id.desc())).all()
+    runs = runs_of(session, name)
+    recipe_hash = runs[0].recipe_hash
     rows = samples.read(session, Run.recipe_hash == recipe_hash)
     counted = [row for row in rows if row.hardware and samples.counts(row)]
     kinds = Counter(row.hardware for row in counted if row.hardware)
@@ -82,6 +82,11 @@ def of(session: Session, name: str, hardware: str | None = None, target: float |
     )
 
 
+def runs_of(session: Session, name: str) -> Sequence[Run]:
+    """All runs of it, newest first. Raises NotFound."""
+    return session.scalars(select(Run).where(Run.recipe_hash == _whole(session, name)).order_by(Run.id.desc())).all()
+
+
 def _whole(session: Session, name: str) -> str:
     letters = name.lower()
     if len(letters) < SHORTEST or set(letters) - set("0123456789abcdef"):
@@ -97,24 +102,16 @@ def _whole(session: Session, name: str) -> str:
 
 def _numbers(session: Session, sample: Sample, target: float) -> Numbers:
     rows, finished = sample.counted, sample.finished
-    reaches = reaches_of(milestones.first_at(target, [row.milestones for row in rows]))
-    times = [
-        reach.elapsed if reach and samples.has_finished(row) else None for row, reach in zip(rows, reaches, strict=True)
-    ]
+    times = [reach.elapsed if reach else None for reach in reaches(rows, target)]
     known = [time for time in times if time is not None]
     prices = prices_of(session)
     costs = [prices[row.worker] * row.elapsed_seconds / HOUR for row in rows if row.worker in prices]
     return Numbers(
-        final=_spread([row.last_val_accuracy for row in finished]),
-        best=_spread([row.best_val_accuracy for row in finished]),
+        final=statistics.spread_of_known([row.last_val_accuracy for row in finished]),
+        best=statistics.spread_of_known([row.best_val_accuracy for row in finished]),
         reached=statistics.reached(len(known), len(rows)) if rows else None,
         median_time=statistics.median_time(times),
-        times=_spread(known),
-        energy=_spread([row.energy_wh for row in rows]),
-        cost=_spread(costs),
+        times=statistics.spread_of_known(known),
+        energy=statistics.spread_of_known([row.energy_wh for row in rows]),
+        cost=statistics.spread_of_known(costs),
     )
-
-
-def _spread(values: Sequence[float | None]) -> statistics.Spread | None:
-    known = [value for value in values if value is not None]
-    return statistics.spread(known) if known else None

@@ -135,11 +135,8 @@ def _beyond(column: ColumnElement[Any], falling: bool, value: Any, last_id: int)
 
 def _encode(question: Question, value: Any, last_id: int) -> str:
     plain = value.isoformat() if isinstance(value, datetime) else value
-    return (
-        base64.urlsafe_b64encode(json.dumps([_mark(question), plain, last_id], ensure_ascii=False).encode())
-        .decode()
-        .rstrip("=")
-    )
+    text = json.dumps([_mark(question), plain, last_id], ensure_ascii=False)
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
 def _decode(question: Question) -> tuple[Any, int]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,10 +27,9 @@ def grown(packed: bytes, epoch: int, elapsed: float, energy: float | None, accur
 
 def of(shown: Sequence[Epoch]) -> bytes:
     """Of a whole curve."""
-    packed, elapsed, energy = b"", 0.0, None
-    for row in shown:
+    packed, elapsed = b"", 0.0
+    for row, energy in zip(shown, accumulate((row.energy_wh for row in shown), added), strict=True):
         elapsed += row.seconds
-        energy = row.energy_wh if row is shown[0] else added(energy, row.energy_wh)
         packed = grown(packed, row.epoch, elapsed, energy, row.val_accuracy)
     return packed
 

@@ -44,28 +44,23 @@ def show_now(request: Request, here: Here) -> HTMLResponse:
 @router.get("/runs/{run_id}")
 def show_run(run_id: int, request: Request, here: Here) -> HTMLResponse:
     with here.records.read() as session:
-        run = shown.whole(session, runs.find(session, run_id), here)
-        rows = shown.curve(runs.epochs_of(session, run_id))
         found = runs.find(session, run_id)
-        stands = _standing(session, found, standing.best_of(session, found))
+        run = shown.whole(session, found, here)
+        rows = shown.curve(runs.epochs_of(session, run_id))
+        parts = _evidence(session, run, here) | _standing(session, found, standing.best_of(session, found))
         after = listing.newest_event(session)
-        evidence = _evidence(session, run, here)
     recipe = Recipe.model_validate(run.recipe)
     start, log = files.read_log(files.log_path(here.settings.data_dir, run_id, run.attempt))
-    context = (
-        _summary(run, here)
-        | stands
-        | {
-            "rows": [row.model_dump(mode="json") for row in rows],
-            "best_epoch": run.best_epoch,
-            "figures": charts.of_run(rows, recipe, _train_images(run, recipe, here)),
-            "log": log,
-            "log_next": start + len(log.encode()),
-            "after": after,
-            "plotly": PLOTLY,
-        }
-    )
-    return page(request, "runs/show.html", context | _recipe(run) | evidence)
+    context = _summary(run, here) | {
+        "rows": [row.model_dump(mode="json") for row in rows],
+        "best_epoch": run.best_epoch,
+        "figures": charts.of_run(rows, recipe, _train_images(run, recipe, here)),
+        "log": log,
+        "log_next": start + len(log.encode()),
+        "after": after,
+        "plotly": PLOTLY,
+    }
+    return page(request, "runs/show.html", context | _recipe(run) | parts)
 
 
 @router.get("/runs/{run_id}/summary")

@@ -6,6 +6,7 @@ Must not know sessions or HTTP.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any
 
 from app import milestones
@@ -37,8 +38,7 @@ def after_rewrite(run: Run, shown: Sequence[Epoch]) -> None:
     """The same where a later attempt has replaced epochs of an earlier one (`shown`: runs.epochs_of)."""
     run.elapsed_seconds = sum(row.seconds for row in shown)
     run.milestones = milestones.of(shown)
-    energies = [row.energy_wh for row in shown]
-    run.energy_wh = None if None in energies or not energies else sum(filter(None, energies))
+    run.energy_wh = reduce(milestones.added, [row.energy_wh for row in shown]) if shown else None
     scored = [(row.val_accuracy, -row.epoch) for row in shown if row.val_accuracy is not None]
     best, minus_epoch = max(scored, default=(None, None))  # the earliest epoch of equal ones
     run.best_val_accuracy, run.best_epoch = best, None if minus_epoch is None else -minus_epoch

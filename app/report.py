@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from app import compare_charts, plotly_js
 from app.comparing import Comparison, Side
-from app.knob_rows import NOT_THERE, flat
+from app.knob_rows import flat
 from app.rendering import environment
 
 CHARTS = (("val_accuracy", "Validation accuracy"), ("val_loss", "Validation loss"), ("learning_rate", "Learning rate"))
@@ -42,7 +42,7 @@ def html(found: Comparison, words: Words, now: datetime) -> str:
             now=now,
             found=found,
             run_notes=[markdown(side.run.notes) for side in found.sides],
-            values=[_values(found, at) for at in range(len(found.sides))],
+            values=found.values,
             recipes=[flat(side.run.recipe) for side in found.sides],
             epochs=[_epochs(side) for side in found.sides],
             charts=[_chart(found, field, title) for field, title in CHARTS],
@@ -57,10 +57,6 @@ def markdown(text: str) -> Markup:
     """
     made = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"]).disable("image")
     return Markup(made.render(text))  # noqa: S704  # escaped by the library, html is off
-
-
-def _values(found: Comparison, at: int) -> list[Any]:
-    return [None if values[at] is NOT_THERE else values[at] for _, values in found.differing]
 
 
 def _epochs(side: Side) -> list[tuple[float | None, ...]]:

@@ -6,9 +6,10 @@ Each function works inside the caller's transaction and never commits. Must not 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import delete, func, insert, select
@@ -16,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from app.models import ENDED, HELD, Artifact, Attempt, Epoch, Event, Run, Status, Submission, Worker
 from app.problems import Conflict, InvalidRequest, NotFound
-from app.recipes import Resolved
+from app.recipes import Resolved, resolve_over
 from trainer.recipe import Recipe, recipe_hash
 
 # Rows that are written most often, by a statement that is made once: an object for each would take twice as long.
@@ -74,6 +75,23 @@ def launch(
         made.append(run)
         tell(session, run, "status", brief(run), now)
     return made
+
+
+def again(
+    session: Session,
+    run: Run,
+    root: Path,
+    now: datetime,
+    changes: Mapping[str, Any],
+    *,
+    name: str = "",
+    repeats: int = 1,
+    parent_id: int | None = None,
+) -> list[Run]:
+    """Queue a run's recipe once more, changed as a partial recipe says. Raises InvalidRecipe. `root`: of data sets."""
+    resolved = resolve_over(run.recipe, run.preset, run.preset_version, dict(changes), root)
+    labels = Labels(name, list(run.tags), "", run.priority)
+    return launch(session, resolved, labels, now, repeats=repeats, parent_id=parent_id)
 
 
 def find(session: Session, run_id: int) -> Run:

@@ -60,9 +60,15 @@ def spread(values: Sequence[float]) -> Spread:
     median = (ordered[(n - 1) // 2] + ordered[n // 2]) / 2
     if n == 1:
         return Spread(1, mean, median, None, None, None, mean, mean)
-    sd = _sd(values)
+    sd = float(np.std(values, ddof=1))  # of the sample
     half = _t(n - 1) * sd / math.sqrt(n)
     return Spread(n, mean, median, sd, mean - half, mean + half, ordered[0], ordered[-1])
+
+
+def spread_of_known(values: Sequence[float | None]) -> Spread | None:
+    """The same without those that are None; None: all of them are."""
+    known = [value for value in values if value is not None]
+    return spread(known) if known else None
 
 
 @cache
@@ -159,8 +165,3 @@ def _ranks(first: Numbers, other: Numbers) -> float | None:
     if len({*one, *two}) == 1:  # all the same, perhaps all misses
         return 1.0
     return float(stats.mannwhitneyu(one, two, alternative="two-sided").pvalue)
-
-
-def _sd(values: Sequence[float]) -> float:
-    """Of the sample."""
-    return float(np.std(values, ddof=1))

@@ -72,8 +72,8 @@ def create_app(state: State) -> FastAPI:
     app.state.pitwall = state
     parts = (
         worker_api,  # first: routes are looked through in this order, and reports come most
-        many_api,  # before the runs by number
         api,
+        many_api,
         artifacts,
         streams,
         health,

@@ -96,7 +96,7 @@ function layout(figure, rows, by, color) {
   };
 }
 
-function target(value, color) {
+export function target(value, color) {
   return {
     type: "line", xref: "paper", x0: 0, x1: 1, y0: value, y1: value,
     line: { color: color("--chart-target"), width: 1, dash: "dash" },

@@ -1,6 +1,6 @@
 // Several curves in one plot, by epoch, step or training time, with bands. Colours are the page's tokens, in turn.
 
-import { CONFIG, dressed, tokens } from "./charts.js";
+import { CONFIG, dressed, target, tokens } from "./charts.js";
 
 const TURN = ["--chart-validation", "--chart-train", "--chart-rate", "--good", "--bad", "--wait", "--chart-time", "--ink"];
 
@@ -20,7 +20,7 @@ export function drawCurves(plot, figure, by = "epoch", smooth = 0) {
     xaxis: { ...axis, ...(by === "epoch" && longest <= EACH_EPOCH && { dtick: 1 }), title: { text: { epoch: "Epoch", step: "Step", elapsed: "Training time (s)" }[by], standoff: 8 } },
     showlegend: figure.traces.filter((trace) => !trace.meta.is_band).length <= NAMED,
     yaxis: { ...axis, ...(figure.percent && { tickformat: ".1%", hoverformat: ".2%" }) },
-    shapes: figure.target ? [{ type: "line", xref: "paper", x0: 0, x1: 1, y0: figure.target, y1: figure.target, line: { color: color("--chart-target"), width: 1, dash: "dash" } }] : [],
+    shapes: figure.target ? [target(figure.target, color)] : [],
   }, CONFIG);
 }
 

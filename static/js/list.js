@@ -31,6 +31,7 @@ document.addEventListener("pitwall:status", ({ detail: run }) => {
 async function show(body) {
   const ids = [...fresh].sort((a, b) => b - a); // the newest first, as the list has them
   const rows = await drawn(body.closest("table"), ids);
-  fresh.clear();
   if (rows) body.prepend(rows);
+  for (const id of ids) fresh.delete(id);
+  if (fresh.size) show(body); // came meanwhile
 }

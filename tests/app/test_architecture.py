@@ -54,7 +54,6 @@ READERS = {
     "app/backup.py": "what is in a copy, by the driver itself: other versions' tables, too",
     "app/cells.py": "accuracies at an epoch, for a table's rows",
     "app/columns.py": "what a list can be sorted and filtered by",
-    "app/comparing.py": "runs beside each other",
     "app/curves.py": "the epochs of many runs",
     "app/database.py": "the door itself",
     "app/groups.py": "repeats of a recipe",
