@@ -42,8 +42,8 @@ def of_board(board: Board, metric: Metric, published: Sequence[Published]) -> Fi
             "error_x": {
                 "type": "data",
                 "symmetric": False,
-                "array": [_beyond(bar.high, bar.mean) if bar else 0.0 for bar in bars],
-                "arrayminus": [_beyond(bar.mean, bar.low) if bar else 0.0 for bar in bars],
+                "array": [_beyond(_end(bar.high, metric), bar.mean) if bar else 0.0 for bar in bars],
+                "arrayminus": [_beyond(bar.mean, _end(bar.low, metric)) if bar else 0.0 for bar in bars],
             },
             "meta": {"role": "mean"},
         },
@@ -53,6 +53,11 @@ def of_board(board: Board, metric: Metric, published: Sequence[Published]) -> Fi
         for one in published
     ]
     return {"traces": traces, "names": names, "unit": metric.unit, "title": metric.title, "marks": marks}
+
+
+def _end(value: float | None, metric: Metric) -> float | None:
+    """Of an interval: no share lies beyond 0 or 1."""
+    return value if value is None or metric.unit != "share" else min(max(value, 0.0), 1.0)
 
 
 def _beyond(larger: float | None, smaller: float | None) -> float:

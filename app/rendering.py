@@ -47,6 +47,7 @@ def environment() -> Environment:
     made.filters |= {
         "percent": percent,
         "percent0": lambda share: f"{share * 100:.0f}\u202f%",
+        "percent_end": lambda share: percent(min(max(share, 0.0), 1.0)),  # of an interval: no share lies beyond
         "points": points,
         "of_unit": of_unit,
         "duration": duration,

@@ -50,7 +50,7 @@ def test_the_buttons_of_the_list_lead_back_to_it_or_say_what_was_left(client: Te
     assert (answer.status_code, answer.headers["location"]) == (303, "/runs?sort=name")
     assert client.get(f"/api/v1/runs/{ended}").json()["tags"] == ["mine"]
     left = client.post("/runs/bulk", data={"do": "pause", "runs": [ended, waiting]})
-    assert left.status_code == 200 and "1 of 2 runs: pause" in left.text and f'href="/runs/{ended}"' in left.text
+    assert left.status_code == 200 and "1 of 2 runs paused" in left.text and f'href="/runs/{ended}"' in left.text
     assert client.post("/runs/bulk", data={"do": "cancel"}).status_code == 422
     hostile = client.post("/runs/bulk", data={"do": "tag", "runs": [ended], "tag": "a\x00b"})
     assert hostile.status_code == 422
