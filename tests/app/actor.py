@@ -49,6 +49,13 @@ def weights(epoch: int) -> bytes:
     return len(header).to_bytes(8, "little") + header
 
 
+def keep(name: str, epoch: int) -> None:
+    """Whole or not at all, as the trainer does it: the worker may be reading the one before."""
+    part = folder() / f"{name}.part"
+    part.write_bytes(weights(epoch))
+    part.rename(folder() / name)
+
+
 def keep_checkpoints(epochs: int) -> None:
     """Train from the newest checkpoint on, one checkpoint an epoch, until told to stop."""
     first = int(checkpoints()[-1].name.split("-")[1]) if checkpoints() else 0
@@ -56,8 +63,8 @@ def keep_checkpoints(epochs: int) -> None:
           file=sys.stderr, flush=True)  # fmt: skip
     for number in range(first + 1, epochs + 1):
         epoch(number)
-        (folder() / f"checkpoint-{number:05d}-000000.safetensors").write_bytes(weights(number))
-        (folder() / "best.safetensors").write_bytes(weights(number))
+        keep(f"checkpoint-{number:05d}-000000.safetensors", number)
+        keep("best.safetensors", number)
         say("checkpoint", epoch=number)
         time.sleep(0.05)
         if stopped:
