@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.problems import InvalidRecipe
-from trainer.augment.host import Pipeline
+from trainer.augment.pipeline import Pipeline
 from trainer.augment.normalisation import PerChannel, normalisation, shown
 from trainer.augment.operations import Cutout
 from trainer.augment.selections import Selection, first_places, labels_of

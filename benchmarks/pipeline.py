@@ -50,7 +50,7 @@ def _per_core() -> list[Figure]:
 
 
 def _batched(images: np.ndarray) -> Callable[[], None]:
-    from trainer.augment.host import Pipeline
+    from trainer.augment.pipeline import Pipeline
     from trainer.augment.selections import Selection
     from trainer.recipe import Recipe
 

@@ -13,18 +13,18 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.augment.crew import Crew
-from trainer.augment.feed import Feed
-from trainer.augment.selections import labels_of, selections
+from trainer.augment.normalisation import Batch
+from trainer.augment.selections import selections
 from trainer.checkpoint import Place
 from trainer.datasets import Data
 from trainer.divergence import refuse_no_number
-from trainer.engine.interface import Engine, Sums
+from trainer.engine.interface import Engine, Made, Places, Sums
 from trainer.events import Evidence, Said
 from trainer.failures import Stopped
 from trainer.power import Wh
 from trainer.progress import Progress
 from trainer.recipe import Recipe
+from trainer.supply import Supply
 from trainer.witness import witness
 
 EVALUATION_BATCH = 500  # pictures; divides CIFAR's 10,000, and a wide net's activations still fit a small card
@@ -41,7 +41,7 @@ class Experiment:
     rates: NDArray[np.float32]  # of the whole run
     steps: int  # of an epoch
     engine: Engine
-    crew: Crew
+    supply: Supply
     progress: Progress
     say: Callable[[Said], None]
     stop: Callable[[], bool]
@@ -63,7 +63,7 @@ def train_steps(run: Experiment) -> Sums:
     witnessed = _witnessed(run, epoch) if epoch in WITNESSED and not first else None
 
     before, began, used = run.place, perf_counter(), _used(run)
-    with Feed(lambda one: run.crew.prepare(epoch, one), batches[first:], ahead=run.crew.ahead) as feed:
+    with run.supply.batches(run.engine, epoch, batches[first:]) as feed:
 
         def stands(step: int) -> Place:
             seconds = before.seconds + perf_counter() - began
@@ -71,17 +71,18 @@ def train_steps(run: Experiment) -> Sums:
             return replace(before, step=step, seconds=seconds, input_seconds=waited, energy_wh=used(before))
 
         step, watch = first, _Watch(run)
-        for selection, batch in feed:
+        for batch in feed:
             if run.stop():
                 run.engine.synchronize()
                 run.place = stands(step)
                 raise Stopped
-            run.engine.step(batch, labels_of(selection, run.data.train_labels, len(run.data.classes)))
+            run.engine.step(batch)
             step += 1
             watch.stepped(step, len(batch))
             if witnessed is not None:
                 evidence, expected = witnessed
-                evidence.is_what_the_step_saw &= np.array_equal(batch, expected)
+                if isinstance(batch, Made):
+                    evidence.is_what_the_step_saw &= np.array_equal(batch.images, expected)
                 run.say(evidence)
                 witnessed = None
         trained = run.engine.progress()
@@ -91,19 +92,22 @@ def train_steps(run: Experiment) -> Sums:
 
 def evaluate(run: Experiment) -> Sums:
     """The validation of the epoch whose steps are done. Raises Stopped; the epoch is then as it was trained."""
-    slices = evaluation_slices(len(run.data.val_images))
-    run.progress.phase("evaluating", run.place.epoch + 1, len(slices))
-    for done, at in enumerate(slices):
+    batches = evaluation_batches(len(run.data.val_images))
+    run.progress.phase("evaluating", run.place.epoch + 1, len(batches))
+    for done, places in enumerate(batches):
         if run.stop():
             run.engine.evaluation_end()
             raise Stopped
-        run.engine.evaluate(run.crew.pipeline.evaluation(run.data.val_images[at]), run.data.val_labels[at])
+        run.engine.evaluate(places)
         run.progress.update(step=done + 1)
     return run.engine.evaluation_end()
 
 
-def evaluation_slices(images: int) -> list[slice]:
-    return [slice(first, first + EVALUATION_BATCH) for first in range(0, images, EVALUATION_BATCH)]
+def evaluation_batches(images: int) -> list[Places]:
+    return [
+        np.arange(first, min(first + EVALUATION_BATCH, images), dtype=np.int32)
+        for first in range(0, images, EVALUATION_BATCH)
+    ]
 
 
 def _used(run: Experiment) -> Callable[[Place], float | None]:
@@ -122,7 +126,7 @@ def _change_once(run: Experiment, epoch: int) -> None:
     if run.recipe.augment_when == "once" and not run.is_changed_once:
         run.progress.phase("loading", epoch)
         began, used = perf_counter(), _used(run)
-        run.crew.change_once(run.stop)
+        run.supply.change_once(run.stop)
         run.is_changed_once = True
         seconds, place = perf_counter() - began, run.place
         run.place = replace(
@@ -134,10 +138,9 @@ def _change_once(run: Experiment, epoch: int) -> None:
         run.progress.phase("training", epoch, run.steps)
 
 
-def _witnessed(run: Experiment, epoch: int) -> tuple[Evidence, NDArray[np.float32]]:
+def _witnessed(run: Experiment, epoch: int) -> tuple[Evidence, Batch]:
     selection = selections(run.recipe, len(run.data.train_images), epoch)[0]
-    labels = labels_of(selection, run.data.train_labels, len(run.data.classes))
-    return witness(run.crew, run.engine, run.rates, epoch, run.steps, selection, labels)
+    return witness(run.supply, run.engine, run.rates, epoch, run.steps, selection)
 
 
 class _Watch:

@@ -70,6 +70,8 @@ class EpochEnded(Said):
     seconds: float = Field(ge=0)  # first batch's preparation to the device-synchronised end of the last step
     input_seconds: float = 0.0  # of which the device waited for pictures
     val_seconds: float = 0.0
+    tta_accuracy: float | None = None  # validation with test-time augmentation; null where the recipe has none
+    tta_seconds: float = 0.0  # what the further views took, beside val_seconds
     compile_seconds: float = 0.0  # before this epoch, outside `seconds`
     predictions: str | None = None  # of the last epoch, packed by trainer.predictions
     energy_wh: float | None = None  # of the device during `seconds`; null: not measured

@@ -72,8 +72,11 @@ class Recipe(Part):
         max_length=16,
     )
     mixup: Mixup | None = None
-    augment_engine: Literal["imgaug"] = knob(
-        "imgaug", "Augmentation engine", "Where the pictures are changed: imgaug on the host."
+    augment_engine: Literal["imgaug", "device"] = knob(
+        "imgaug",
+        "Augmentation engine",
+        "Where the pictures are changed: imgaug on the host, or on the device, in the program of the step. Both do "
+        "what is drawn for a picture, so the choice is one of speed.",
     )
     augment_when: Literal["each_epoch", "once"] = knob(
         "each_epoch",
@@ -92,8 +95,19 @@ class Recipe(Part):
     epochs: int = knob(20, "Epochs", "Times that each picture is seen.", ge=1, le=10_000)
     batch_size: int = knob(512, "Batch size", "Pictures per step.", unit="pictures", ge=1, le=16_384)
     seed: int = knob(0, "Seed", "Decides initial weights, order and augmentation.", ge=0, le=2**32 - 1)
-    precision: Literal["float32"] = knob("float32", "Precision", "Number format of the computation.")
-    backend: Literal["tensorflow"] = knob("tensorflow", "Backend", "Framework below Keras.")
+    precision: Literal["auto", "float32", "bfloat16"] = knob(
+        "auto",
+        "Precision",
+        "Number format of convolutions; weights, batch norm and loss are always float32. auto: bfloat16 on a GPU that "
+        "has it, otherwise float32.",
+    )
+    backend: Literal["tensorflow", "jax"] = knob("tensorflow", "Backend", "Framework below Keras.")
+    tta: Literal["none", "flip", "six"] = knob(
+        "none",
+        "Test-time augmentation",
+        "Validation also averages each picture with its mirror image (flip), or six views: plain and shifted by one "
+        "pixel two ways, each of them mirrored, too (six, as in airbench). Shown beside the plain accuracy.",
+    )
     diverges_at: float | None = knob(
         1000.0,
         "Diverged above",

@@ -68,3 +68,13 @@ class Ema(Part):
     every: int = knob(
         5, "Every", "Averaged each so many steps, by the decay to the power of that.", unit="steps", ge=1, le=1000
     )
+    rise: float = knob(
+        0.0,
+        "Rise",
+        "The decay is multiplied by the share of the run that is done, to this power: 3 in airbench, 0 leaves it alone.",
+        ge=0,
+        le=10,
+    )
+    put_back: bool = knob(
+        False, "Put back", "Training goes on from the average each time (a kind of lookahead, as in airbench)."
+    )

@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer import datasets
-from trainer.augment.crew import Crew, fitting
+from trainer.augment.crew import fitting
+from trainer.augment.pipeline import Pipeline
 from trainer.augment.selections import selections
 from trainer.check import check
 from trainer.checkpoint import Checkpoint, Facts, Place
@@ -26,7 +27,7 @@ from trainer.divergence import refuse, refuse_broken, refuse_no_number
 from trainer.engine import faults
 from trainer.engine.interface import Engine
 from trainer.environment import differences, environment
-from trainer.epoch import Experiment, evaluate, evaluation_slices, train_steps
+from trainer.epoch import Experiment, evaluate, evaluation_batches, train_steps
 from trainer.events import EpochEnded, Finished, Said, Started
 from trainer.failures import CannotTrain, InputBroken, RecipeMistake, Stopped
 from trainer.keeper import EVERY_S, Keeper
@@ -36,6 +37,7 @@ from trainer.progress import Progress
 from trainer.recipe import Recipe
 from trainer.resume import refuse_another_recipe, refuse_other_pictures
 from trainer.schedules import learning_rates, steps_per_epoch
+from trainer.supply import supply
 
 log = logging.getLogger(__name__)
 
@@ -75,11 +77,12 @@ def train(
             raise Stopped
         if processes is None:
             processes = fitting(len(os.sched_getaffinity(0)))
-        with Crew(recipe, data.train_images, processes) as crew:
-            engine = _engine(recipe, len(data.classes), rates, crew)
+        with supply(recipe, data, processes) as source:
+            engine = _engine(recipe, len(data.classes), rates, source.pipeline)
             if stop():  # the framework's import alone takes seconds
                 raise Stopped
-            run = Experiment(recipe, data, rates, steps, engine, crew, progress, say, stop, meter)
+            source.hand_over(engine)
+            run = Experiment(recipe, data, rates, steps, engine, source, progress, say, stop, meter)
             compile_seconds = 0.0 if saved and saved.facts.place.epoch == recipe.epochs else _compiled(run)
             facts = _started(run, saved, known)
             del saved  # as large as the net
@@ -103,6 +106,8 @@ def _epochs(run: Experiment, keeper: Keeper, facts: Facts, compile_seconds: floa
             refuse(recipe, trained.loss, trained.penalty, f"the loss of epoch {epoch}")
             began = perf_counter()
             validated = evaluate(run)
+            looked = perf_counter()
+            again = engine.look_again() if recipe.tta != "none" else None
         except Stopped:
             keeper.stopped(all_of_it)
             raise
@@ -117,7 +122,9 @@ def _epochs(run: Experiment, keeper: Keeper, facts: Facts, compile_seconds: floa
             penalty=trained.penalty if recipe.optimizer.weight_decay.kind == "l2" else None,
             seconds=run.place.seconds,
             input_seconds=run.place.input_seconds,
-            val_seconds=perf_counter() - began,
+            val_seconds=looked - began,
+            tta_accuracy=again.accuracy if again else None,
+            tta_seconds=perf_counter() - looked if again else 0.0,
             compile_seconds=compile_seconds,
             energy_wh=run.place.energy_wh,
             predictions=pack(engine.predictions()) if epoch == recipe.epochs else None,
@@ -125,7 +132,7 @@ def _epochs(run: Experiment, keeper: Keeper, facts: Facts, compile_seconds: floa
         compile_seconds = 0.0
         engine.epoch_end()
         run.say(row)
-        run.place = _after(run.place, row, validated.accuracy)
+        run.place = _after(run.place, row, (again or validated).accuracy)
         if run.place.best_epoch == epoch:
             keeper.improved(lambda: Checkpoint(replace(facts, place=run.place), engine.weights()))
         if epoch == recipe.epochs:
@@ -153,25 +160,26 @@ def _steps(recipe: Recipe, images: int) -> int:
     return steps
 
 
-def _engine(recipe: Recipe, classes: int, rates: NDArray[np.float32], crew: Crew) -> Engine:
+def _engine(recipe: Recipe, classes: int, rates: NDArray[np.float32], pipeline: Pipeline) -> Engine:
     """Imported here: a missing data set is found without the seconds that a framework takes."""
-    from trainer.engine.tensorflow import TensorFlowEngine
-    from trainer.models.whitening import SAMPLE, whitening_filters
+    from trainer.engine.backends import backend
+    from trainer.models.whitening import filters_of
 
-    filters = None
-    if recipe.model.whiten:
-        filters = whitening_filters(crew.pipeline.evaluation(crew.pipeline.images[:SAMPLE]))
-    return TensorFlowEngine(recipe, classes, rates, filters)
+    opened = backend(recipe.backend)
+    from trainer.engine.engine import KerasEngine
+
+    return KerasEngine(
+        opened, recipe, classes, rates, filters_of(recipe.model, pipeline), (pipeline.scale, pipeline.shift)
+    )
 
 
 def _compiled(run: Experiment) -> float:
     """The programs and the crew are made ready; answers the seconds."""
     run.progress.phase("compiling")
     began = perf_counter()
-    sizes = [len(selection) for selection in selections(run.recipe, len(run.data.train_images), 1)]
-    validation = run.data.val_images
-    run.engine.compile(sizes, [len(validation[at]) for at in evaluation_slices(len(validation))])
-    run.crew.warm_up()
+    examples = run.supply.examples(run.engine, selections(run.recipe, len(run.data.train_images), 1))
+    run.engine.compile(examples, evaluation_batches(len(run.data.val_images)))
+    run.supply.warm_up()
     return perf_counter() - began
 
 
@@ -186,8 +194,8 @@ def _started(run: Experiment, saved: Checkpoint | None, known: int | None) -> Fa
         "dataset_fingerprint": data.fingerprint,
         "backend": recipe.backend,
         "augment_engine": recipe.augment_engine,
-        "augment_processes": run.crew.processes,
-        "precision": recipe.precision,
+        "augment_processes": run.supply.processes,
+        "precision": engine.precision(),
     }
     run.say(
         Started(

@@ -10,7 +10,8 @@ import pytest
 
 from tests.trainer import plain_pictures as plain
 from trainer.augment.draws import Boxes, Crops, Draws, Flips, draw
-from trainer.augment.host import Pipeline, Stage
+from trainer.augment.flow import Stage
+from trainer.augment.pipeline import Pipeline
 from trainer.augment.normalisation import shown
 from trainer.augment.operations import Crop, Cutout, CutoutSquare, Flip, Mixup, Operation, Pad, PadCrop
 from trainer.augment.selections import Selection

@@ -18,7 +18,7 @@ from types import TracebackType
 import numpy as np
 
 from trainer.augment.feed import Feed
-from trainer.augment.host import Pipeline
+from trainer.augment.pipeline import Pipeline
 from trainer.augment.imgaug_shim import imgaug
 from trainer.augment.normalisation import Batch, Pictures
 from trainer.augment.selections import Selection

@@ -2,7 +2,7 @@
 
 Picture i's draws are row i of a table whose rows are filled one after the other, so they do not depend on
 how many pictures there are, on the batch they land in, or on which engine applies them. Knows nothing of
-pixels, imgaug or any ML framework: what is done with the draws is host.py's business.
+pixels, imgaug or any ML framework: what is done with the draws is the hands' business (host.py, batched.py).
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Boxes:
     """Rectangles to erase. `height` 0 where there is none.
 
     `top`, `left`, `height`, `width`: int64 (n,) pixels. `value`: float64 (n,), the fill of a one-value
-    rectangle, in the operation's range. `noise_seed`: uint32 (n,), what `noise` needs for a noisy one.
+    rectangle, in the operation's range. `noise_seed`: uint32 (n,), what noise.py needs for a noisy one.
     """
 
     top: NDArray[np.int64]
@@ -128,22 +128,6 @@ def draw(operation: Operation, seed: int, epoch: int, position: int, *, n: int, 
             return _boxes(operation, stream, n, side)
         case CutoutSquare():
             return _squares(operation, stream, n, side)
-
-
-def noise(noise_seed: NDArray[np.uint32], count: int) -> NDArray[np.float32]:
-    """`count` values in [0, 1) for each seed: float32 (len(noise_seed), count), multiples of 2^-24.
-
-    Value j of a picture is a hash of (seed, j), so any engine can compute any of them alone, with 32-bit
-    integers only. The hash is Chris Wellons' "lowbias32" (nullprogram.com, "Prospecting for Hash Functions").
-    """
-    return noise_at(noise_seed[:, None], np.arange(count)[None, :], count)
-
-
-def noise_at(noise_seed: NDArray[np.uint32], j: NDArray[np.int64], count: int) -> NDArray[np.float32]:
-    """Value `j` (below `count`) of each seed's noise; both of shapes that NumPy can lay over each other."""
-    counter = _mixed(np.arange(count, dtype=np.uint32) * np.uint32(0x9E3779B9))
-    bits = _mixed(counter[j] ^ _mixed(noise_seed))
-    return (bits >> np.uint32(8)).astype(np.float32) * np.float32(2**-24)
 
 
 def _some(p: float, low: float, high: float, stream: Stream, n: int) -> NDArray[np.float64]:
@@ -206,13 +190,3 @@ def _generator(seed: int, epoch: int, position: int, attempt: int = 0) -> np.ran
 
 def _between(share: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:
     return low + (high - low) * share
-
-
-def _mixed(bits: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """lowbias32: every input bit changes about half of the output bits. Wraps around on purpose."""
-    bits = bits ^ (bits >> np.uint32(16))
-    bits = bits * np.uint32(0x7FEB352D)
-    bits ^= bits >> np.uint32(15)
-    bits *= np.uint32(0x846CA68B)
-    bits ^= bits >> np.uint32(16)
-    return bits

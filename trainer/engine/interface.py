@@ -1,4 +1,4 @@
-"""What a backend's engine offers to train.py: a net, its optimiser and its sums, all living on the device.
+"""What a backend's engine offers to train.py: a net, its optimiser, its data and its sums, all living on the device.
 
 Must not know any ML framework, events, clocks or files.
 """
@@ -12,9 +12,32 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.augment.selections import Labels
+from trainer.augment.normalisation import Batch, Pictures
+from trainer.augment.selections import Labels, Selection
+from trainer.augment.tables import Tables
 
-Images = NDArray[np.float32]  # (b, side, side, 3), in the recipe's range
+
+@dataclass(frozen=True)
+class Made:
+    """A batch that the host has prepared."""
+
+    images: Batch  # float32 (b, side, side, 3), in the recipe's range
+    labels: Labels  # int64 (b,), or float32 (b, classes) shares
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+Given = Made | Selection  # a Selection: of the pictures on the device, which its program changes as the tables say
+Places = NDArray[np.int32]  # (b,): numbers of validation pictures
+
+
+@dataclass(frozen=True)
+class Split:
+    """Pictures and their classes, as a data set has them."""
+
+    images: Pictures  # uint8 (n, side, side, 3)
+    labels: NDArray[np.int64]  # (n,)
 
 
 @dataclass(frozen=True)
@@ -41,7 +64,7 @@ class Witnessed:
 
 
 class Engine(Protocol):
-    """One net in training. Every call but `step` and `evaluate` waits for the device.
+    """One net in training. Every call but `step`, `evaluate`, `look_again` and `begin_epoch` waits for the device.
 
     Errors are the framework's own; faults.py names them.
     """
@@ -52,13 +75,25 @@ class Engine(Protocol):
     def device(self) -> str:
         """`cpu`, or the accelerator's name."""
 
-    def compile(self, batch_sizes: list[int], evaluation_sizes: list[int]) -> None:
-        """Build the programs for these numbers of pictures; nothing learned, nothing counted."""
+    def precision(self) -> str:
+        """`float32` or `bfloat16`: what convolutions really compute in."""
 
-    def step(self, images: Images, labels: Labels) -> None:
+    def hold(self, training: Split | None, validation: Split) -> None:
+        """Bring the data set to the device: validation pictures, and those to train on where the device changes them."""
+
+    def compile(self, batches: list[Given], evaluations: list[Places]) -> None:
+        """Build the programs for batches of these sizes; nothing learned, nothing counted."""
+
+    def begin_epoch(self, tables: Tables) -> None:
+        """What is drawn for each picture on the device, from now on."""
+
+    def step(self, batch: Given) -> None:
         """One optimiser step on one batch, perhaps still under way on return."""
 
-    def witness(self, images: Images, labels: Labels, step: int, moving_step: int) -> Witnessed:
+    def images(self, selection: Selection) -> Batch:
+        """What the device's program makes of these pictures."""
+
+    def witness(self, batch: Given, step: int, moving_step: int) -> Witnessed:
         """Do step number `step` (from 0) on this batch with and without weight decay, look, and undo it.
 
         `moving_step` lends its learning rate to the measurement of norms: at a rate of 0 nothing moves.
@@ -70,11 +105,14 @@ class Engine(Protocol):
     def epoch_end(self) -> Sums:
         """The same, then empties them."""
 
-    def evaluate(self, images: Images, labels: Labels) -> None:
-        """Add one batch to the evaluation sums, each picture counting the same."""
+    def evaluate(self, places: Places) -> None:
+        """Add validation pictures to the evaluation sums, each counting the same."""
 
     def evaluation_end(self) -> Sums:
         """The evaluation sums, then empties them."""
+
+    def look_again(self) -> Sums:
+        """The latest evaluation's pictures once more, with the recipe's further views averaged in."""
 
     def predictions(self) -> NDArray[np.uint16]:
         """(n,): the class that the net took each picture of the latest evaluation for, in the order of the calls."""

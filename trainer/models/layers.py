@@ -79,10 +79,22 @@ class Stack:
     def top(self) -> Layer:
         return self.layers[-1]
 
-    def conv(self, name: str, filters: int, size: int = 3, *, is_frozen: bool = False) -> None:
-        """Same padding, stride 1, no bias."""
+    def conv(
+        self,
+        name: str,
+        filters: int,
+        size: int = 3,
+        *,
+        is_frozen: bool = False,
+        has_bias: bool = False,
+        passes_on: bool = False,
+        padding: Literal["same", "valid"] = "same",
+    ) -> None:
+        """Stride 1. `is_frozen` is the kernel; `passes_on`: its first filters begin as copies of the input."""
         height, width, channels = self.top.shape
-        weights = size * size * channels * filters
+        if padding == "valid":
+            height, width = height - size + 1, width - size + 1
+        weights, biases = size * size * channels * filters, filters * has_bias
         self._add(
             Layer(
                 name,
@@ -90,8 +102,15 @@ class Stack:
                 (self.top.name,),
                 (height, width, filters),
                 self.block,
-                {"filters": filters, "size": size, "is_frozen": is_frozen},
-                trainable=0 if is_frozen else weights,
+                {
+                    "filters": filters,
+                    "size": size,
+                    "is_frozen": is_frozen,
+                    "has_bias": has_bias,
+                    "passes_on": passes_on,
+                    "padding": padding,
+                },
+                trainable=biases + (0 if is_frozen else weights),
                 frozen=weights if is_frozen else 0,
                 macs=weights * height * width,
                 # nothing below the first learned layer is learned: its input's gradient is not computed

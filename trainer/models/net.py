@@ -11,77 +11,91 @@ from keras import layers as kl
 from keras import ops
 from numpy.typing import NDArray
 
+from trainer.models.initial import Init, kernel, passing_on
 from trainer.models.layers import Layer
 
-# PyTorch's default for convolutions and linear layers: U(±1/sqrt(fan_in)), a variance of 1 / (3 · fan_in).
-PYTORCH = {"scale": 1 / 3, "mode": "fan_in", "distribution": "uniform"}
+Precision = Literal["float32", "bfloat16"]
 
 
 def build(
-    layers: Sequence[Layer], init: Literal["keras", "pytorch"], whitening: NDArray[np.float32] | None = None
+    layers: Sequence[Layer],
+    init: Init,
+    whitening: NDArray[np.float32] | None = None,
+    *,
+    seed: int = 0,
+    precision: Precision = "float32",
 ) -> keras.Model:
     """Pictures (b, side, side, 3) float32 to the last layer's output, float32.
 
-    `whitening`: the kernel of the frozen convolution, where the layers have one.
+    `whitening`: the kernel of the frozen convolution, where the layers have one. `seed` decides the other kernels and
+    what dropout drops. `precision`: of convolutions and of what stands between them; variables are float32 always,
+    and so are the batch norms' sums, the head and the loss.
     """
     first = layers[0]
     given = {first.name: keras.Input(first.shape, name=first.name)}
-    for layer in layers[1:]:
+    for place, layer in enumerate(layers[1:], start=1):
         taken = [given[name] for name in layer.inputs]
-        given[layer.name] = _made(layer, init)(taken if len(taken) > 1 else taken[0])
-    model = keras.Model(given[first.name], given[layers[-1].name], name="resnet9")
-    for layer in layers:
-        if layer.knobs.get("is_frozen"):
-            assert whitening is not None
-            model.get_layer(layer.name).set_weights([whitening])
+        policy = "mixed_bfloat16" if precision == "bfloat16" and layer.kind not in {"dense", "scale"} else "float32"
+        made = _made(layer, {"dtype": policy, "name": layer.name}, seed + place)
+        given[layer.name] = made(taken if len(taken) > 1 else taken[0])
+    model = keras.Model(given[first.name], given[layers[-1].name], name="net")
+    for place, layer in enumerate(layers):
+        if layer.kind in {"conv", "dense"}:
+            variable = model.get_layer(layer.name).kernel
+            if layer.knobs.get("is_frozen"):
+                assert whitening is not None
+                variable.assign(whitening)
+                variable.trainable = False
+            else:
+                drawn = kernel(tuple(variable.shape), init, seed, place)
+                variable.assign(passing_on(drawn) if layer.knobs.get("passes_on") else drawn)
     return model
 
 
-def _made(layer: Layer, init: str) -> Any:
-    knobs, name = layer.knobs, layer.name
+def _made(layer: Layer, common: dict[str, Any], seed: int) -> Any:
+    """`common`: what every layer takes. Kernels begin as zeros: build() fills them."""
+    knobs = layer.knobs
     match layer.kind:
         case "conv":
             return kl.Conv2D(
                 knobs["filters"],
                 knobs["size"],
-                padding="same",
-                use_bias=False,
-                kernel_initializer=_initializer(init),
-                trainable=not knobs["is_frozen"],
-                name=name,
+                padding=knobs["padding"],
+                use_bias=knobs["has_bias"],
+                kernel_initializer="zeros",
+                **common,
             )
         case "batch_norm":
             settings = {"momentum": knobs["momentum"], "epsilon": knobs["epsilon"], "scale": knobs["is_scaled"]}
             if knobs["ghost_batch"]:
-                return GhostBatchNorm(knobs["ghost_batch"], **settings, name=name)
-            return kl.BatchNormalization(**settings, name=name)
+                return GhostBatchNorm(knobs["ghost_batch"], **settings, **common)
+            return kl.BatchNormalization(**settings, **common)
         case "activation":
-            return kl.Activation(_activation(knobs), name=name)
+            return kl.Activation(_activation(knobs), **common)
         case "max_pool":
-            return kl.MaxPool2D(knobs["size"], name=name)
+            return kl.MaxPool2D(knobs["size"], **common)
         case "identity":
-            return kl.Identity(name=name)
+            return kl.Identity(**common)
         case "dropout":
-            return kl.Dropout(knobs["rate"], name=name)
+            return kl.Dropout(knobs["rate"], seed=seed, **common)
         case "add":
-            return kl.Add(name=name)
+            return kl.Add(**common)
         case "flatten":
-            return kl.Flatten(name=name)
+            return kl.Flatten(**common)
         case "dense":
-            return kl.Dense(knobs["units"], use_bias=False, kernel_initializer=_initializer(init), name=name)
+            return kl.Dense(knobs["units"], use_bias=False, kernel_initializer="zeros", **common)
         case "scale":
-            return kl.Rescaling(knobs["factor"], name=name)
+            return kl.Rescaling(knobs["factor"], **common)
     raise ValueError(f"no layer is made of {layer.kind}")
 
 
-def _initializer(init: str) -> Any:
-    return keras.initializers.VarianceScaling(**PYTORCH) if init == "pytorch" else "glorot_uniform"
-
-
 def _activation(knobs: dict[str, Any]) -> Any:
-    if knobs["function"] == "celu":
-        alpha = knobs["alpha"]
-        return lambda x: ops.celu(x, alpha)
+    match knobs["function"]:
+        case "celu":
+            alpha = knobs["alpha"]
+            return lambda x: ops.celu(x, alpha)
+        case "gelu":
+            return lambda x: ops.gelu(x, approximate=False)
     return knobs["function"]
 
 
@@ -101,15 +115,16 @@ class GhostBatchNorm(kl.BatchNormalization):  # type: ignore[misc]
         if not training:
             return super().call(inputs, training=False, mask=mask)
         shape = ops.shape(inputs)
-        groups = ops.reshape(inputs, (-1, self.ghost_batch, *shape[1:]))
+        groups = ops.cast(ops.reshape(inputs, (-1, self.ghost_batch, *shape[1:])), "float32")
         within = tuple(range(1, len(shape)))  # pictures of a group, rows, columns
         mean, variance = ops.moments(groups, axes=within, keepdims=True)
         for moving, now in ((self.moving_mean, mean), (self.moving_variance, variance)):
             moving.assign(moving * self.momentum + ops.mean(now, axis=(0, *within)) * (1.0 - self.momentum))
-        normal = (groups - mean) * ops.rsqrt(variance + self.epsilon)
+        factor = ops.rsqrt(variance + self.epsilon)
         if self.scale:
-            normal = normal * self.gamma
-        return ops.reshape(normal + self.beta, shape)
+            factor = factor * self.gamma
+        normal = (groups - mean) * factor + self.beta
+        return ops.cast(ops.reshape(normal, shape), self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "ghost_batch": self.ghost_batch}

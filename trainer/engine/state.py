@@ -1,6 +1,6 @@
 """Everything of an engine that changes, by name: taken off the device as arrays, and put back.
 
-TensorFlow only. Must not know files or what the arrays mean.
+Must not know files or what the arrays mean.
 """
 
 from __future__ import annotations
@@ -11,26 +11,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.engine.average import Average
+from trainer.engine.averages import Averages
+from trainer.engine.backend import Backend
 from trainer.failures import CannotTrain
 
 SEEDS = "seed_generator_state"  # dropout's counter: a part of the state, but no weight
 
 
-def variables(model: Any, optimizer: Any, average: Average | None, others: Mapping[str, Any]) -> dict[str, Any]:
+def variables(model: Any, optimizer: Any, averages: Averages | None, others: Mapping[str, Any]) -> dict[str, Any]:
     """Weights, running statistics, dropout's counters, momenta, the step counter, averages, and `others`.
 
     The names are of layers, not of Keras' own counting, which goes on from one net of a process to the next.
     """
     found = [(f"net/{layer.name}/{one.name}", one) for layer in model.layers for one in layer.variables]
     found += [(f"optimizer/{one.name}", one) for one in optimizer.variables]
-    if average is not None:
+    if averages is not None:
         of_net = {id(one): name for name, one in found}
         found += [
             (f"average/{of_net[id(weight)]}", one)
-            for weight, one in zip(average.weights, average.variables, strict=True)
+            for weight, one in zip(averages.weights, averages.variables, strict=True)
         ]
-        found.append(("average/steps", average.steps))
+        found.append(("average/steps", averages.steps))
     found += others.items()
     named = dict(found)
     assert len(named) == len(found), "two variables of one name"
@@ -38,32 +39,28 @@ def variables(model: Any, optimizer: Any, average: Average | None, others: Mappi
     return named
 
 
-def taken(named: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+def taken(backend: Backend, named: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
     """Copies; returns when the device has finished what it was given."""
-    return {name: np.asarray(one.numpy()) for name, one in named.items()}
+    return {name: backend.read(one) for name, one in named.items()}
 
 
-def put_back(named: Mapping[str, Any], state: Mapping[str, NDArray[Any]]) -> None:
+def put_back(backend: Backend, named: Mapping[str, Any], state: Mapping[str, NDArray[Any]]) -> None:
     """Raises CannotTrain, and changes nothing, where names, shapes or types are not exactly those of the variables."""
-    wanted = {name: (tuple(one.shape), np.dtype(_type(one))) for name, one in named.items()}
+    wanted = {name: (tuple(one.shape), np.dtype(one.dtype)) for name, one in named.items()}
     given = {name: (array.shape, array.dtype) for name, array in state.items()}
     if wanted != given:
         other = sorted(name for name in wanted.keys() | given.keys() if wanted.get(name) != given.get(name))
         text = f"the checkpoint is of another net: {len(other)} of its arrays do not fit, such as {other[0]}"
         raise CannotTrain(text, "Retry from scratch, or go on with the version of Pitwall that made it.")
     for name, one in named.items():
-        one.assign(state[name])
+        backend.write(one, state[name])
 
 
-def weights(named: Mapping[str, Any], average: Average | None) -> dict[str, NDArray[Any]]:
+def weights(backend: Backend, named: Mapping[str, Any], averages: Averages | None) -> dict[str, NDArray[Any]]:
     """The net's weights and running statistics as an evaluation uses them, by layer: `Conv1/kernel`."""
-    part = "average/net/" if average is not None and not average.is_in else "net/"
+    part = "average/net/" if averages is not None else "net/"
     return {
         name.removeprefix(part): array
-        for name, array in taken({name: one for name, one in named.items() if name.startswith(part)}).items()
+        for name, array in taken(backend, {name: one for name, one in named.items() if name.startswith(part)}).items()
         if not name.endswith(SEEDS)
     }
-
-
-def _type(variable: Any) -> str:
-    return str(getattr(variable.dtype, "name", variable.dtype))

@@ -1,0 +1,37 @@
+"""The backends by name. Light until one is made: a framework takes seconds to import.
+
+Keras reads the name of its backend once per process, from the environment; this is the only place that writes it.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from trainer.engine.backend import Backend
+from trainer.failures import RecipeMistake
+
+CLASSES = {"tensorflow": "TensorFlow", "jax": "Jax"}
+
+
+def installed() -> list[str]:
+    """Names of those whose packages are here, without importing them."""
+    return [name for name in CLASSES if find_spec(name) is not None]
+
+
+def ready(name: str) -> Any:
+    """Import the backend (seconds) without touching a device; answers its class. Raises RecipeMistake."""
+    if name not in installed():
+        others = ", ".join(installed())
+        hint = f"Install it, or take {others}." if others else "Install it."
+        raise RecipeMistake(f"backend: {name} is not installed here", hint)
+    os.environ["KERAS_BACKEND"] = name
+    return getattr(import_module(f"trainer.engine.{name}"), CLASSES[name])
+
+
+def backend(name: str) -> Backend:
+    """The backend, with its device opened."""
+    made: Backend = ready(name)()
+    return made

@@ -1,0 +1,290 @@
+"""The engine: a Keras net, its optimiser, data and sums on a device, and the programs that a backend makes of them.
+
+The same for every backend. Importing this imports Keras. Must not know events, clocks or files.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from trainer.augment.normalisation import Batch, PerChannel
+from trainer.augment.selections import Labels, Selection
+from trainer.augment.tables import Tables
+from trainer.engine.averages import Averages
+from trainer.engine.backend import Backend
+from trainer.engine.interface import Given, Made, Places, Split, Sums, Witnessed
+from trainer.engine.learning import Learning
+from trainer.engine.pictures import Pictures
+from trainer.engine.state import put_back, taken, variables, weights
+from trainer.engine.sums import EMPTY, count, cross_entropy, means, new_sums
+from trainer.engine.views import averaged
+from trainer.models.architectures import layers
+from trainer.models.net import build
+from trainer.recipe import Recipe
+
+AHEAD = 2  # steps that the device may be behind: enough to keep it busy, few enough to stop soon
+PLAIN = (np.ones(3, np.float32), np.zeros(3, np.float32))
+
+
+class KerasEngine:
+    """See `trainer.engine.interface.Engine`. One per process: it seeds Keras' global generators."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        recipe: Recipe,
+        classes: int,
+        rates: NDArray[np.float32],
+        whitening: NDArray[np.float32] | None = None,
+        normal: tuple[PerChannel, PerChannel] = PLAIN,
+    ) -> None:
+        """`rates`: float32, one per step of the whole run. `whitening`: the kernel, if the net has one. `normal`: scale
+        and shift, what trainer.augment.normalisation answers.
+        """
+        self.backend, self.classes, self._precision = backend, classes, _precision(backend, recipe)
+        keras.utils.set_random_seed(recipe.seed)
+        made = layers(recipe.model, classes)
+        self.model = build(made, recipe.model.init, whitening, seed=recipe.seed, precision=self._precision)
+        self.learning = Learning(backend, self.model, recipe, classes, rates)
+        self.averages = Averages(self.model.weights, recipe.ema, len(rates)) if recipe.ema else None
+        self._evaluated = new_sums("evaluation")
+        others = {
+            "decay": self.learning.strength,
+            "sums/training": self.learning.sums,
+            "sums/evaluation": self._evaluated,
+        }
+        self._named = variables(self.model, self.learning.optimizer, self.averages, others)
+        backend.own(list(self._named.values()))
+        self._pictures, self._tta = Pictures(recipe, classes, *normal), recipe.tta
+        self._smallest = getattr(recipe.model, "ghost_batch", None) or 1
+        self._step = backend.program(self._train_made, "step")
+        self._step_of = backend.program(self._train_selected, "step on the device")
+        self._images = backend.program(self._made, "images")
+        self._evaluate = backend.program(self._validate, "evaluate")
+        self._view = backend.program(self._views, "further views")
+        self._rate = backend.program(lambda: self.learning.optimizer.learning_rate, "rate")
+        self._training: Any = None
+        self._validation: Any = None
+        self._tables: Any = {}
+        self._latest: list[tuple[Places, Any, Any]] = []  # of the evaluation under way or the latest one, a batch each
+        self._evaluating = False
+        self._seen: Any = None  # of the latest step: label entropy, smallest and largest input
+        self._behind: list[Any] = []
+
+    def parameters(self) -> dict[str, int]:
+        trainable = sum(math.prod(weight.shape) for weight in self.model.trainable_weights)
+        total = self.model.count_params()
+        return {"total": total, "trainable": trainable, "non_trainable": total - trainable}
+
+    def device(self) -> str:
+        return self.backend.device()
+
+    def precision(self) -> str:
+        return self._precision
+
+    @property
+    def traces(self) -> dict[str, int]:
+        """How often each program was made: see the backend."""
+        return self.backend.traces
+
+    def hold(self, training: Split | None, validation: Split) -> None:
+        self._training = self._held(training) if training else None
+        self._validation = self._held(validation)
+
+    def compile(self, batches: list[Given], evaluations: list[Places]) -> None:
+        """Every program once for each size of batch, then every variable as it was.
+
+        Where a program takes any size, one small batch stands for all.
+        """
+        with self._undone():
+            for batch in self._sizes(batches):
+                self.step(batch)
+            if any(isinstance(batch, Selection) for batch in batches):
+                self.images(self._sizes(batches)[0])
+            for places in evaluations[:1] if self.backend.is_open else {len(one): one for one in evaluations}.values():
+                self.evaluate(places)
+            if self._tta != "none":
+                self.look_again()
+            self.evaluation_end()
+        self.synchronize()
+
+    def begin_epoch(self, tables: Tables) -> None:
+        self._tables = {name: self.backend.hold(column) for name, column in tables.items()}
+
+    def step(self, batch: Given) -> None:
+        if isinstance(batch, Made):
+            self._seen = self._step(batch.images, _shares(batch.labels, self.classes))
+        else:
+            self._seen = self._step_of(self._training, self._tables, _places(batch))
+        self._behind.append(self._seen)
+        if len(self._behind) > AHEAD:
+            self.backend.fetch(self._behind.pop(0))
+
+    def images(self, selection: Selection) -> Batch:
+        return self.backend.fetch(self._images(self._training, self._tables, _places(selection))[0])
+
+    def witness(self, batch: Given, step: int, moving_step: int) -> Witnessed:
+        """See the interface. With no momentum stored, a step moves a weight by the rate times its gradient (times
+        1 + momentum with Nesterov): a movement is read as the gradient that made it, decay as the difference.
+        """
+        learning, backend = self.learning, self.backend
+        iterations = learning.optimizer.iterations
+        with self._undone():
+            backend.write(iterations, np.asarray(step, iterations.dtype))
+            rate = float(backend.fetch(self._rate()))
+        watched = learning.decayed if learning.decay.value else learning.trained
+        moved = []
+        for strength in (0.0, learning.decay.value):
+            with self._undone():
+                for momentum in learning.optimizer.momentums:
+                    backend.write(momentum, np.zeros(momentum.shape, np.float32))
+                backend.write(iterations, np.asarray(moving_step, iterations.dtype))
+                fastest = float(backend.fetch(self._rate()))
+                unit = fastest * (1 + learning.knobs.momentum * learning.knobs.nesterov)
+                backend.write(learning.strength, np.asarray(strength, np.float32))
+                before = [backend.read(weight).astype(np.float64) for weight in watched]
+                self.step(batch)
+                after = [backend.read(weight).astype(np.float64) for weight in watched]
+                scale = 1 / unit if unit else 0.0
+                moved.append([(new - old) * scale for new, old in zip(after, before, strict=True)])
+        entropy, low, high = (float(value) for value in backend.fetch(self._seen))
+        return Witnessed(
+            learning_rate=rate,
+            label_entropy=entropy,
+            input_low=low,
+            input_high=high,
+            gradient_norm=_norm(moved[0]),
+            decay_norm=_norm([with_it - without for without, with_it in zip(*moved, strict=True)]),
+            weight_norm=_norm(before),
+        )
+
+    def progress(self) -> Sums:
+        return means(self.backend.read(self.learning.sums))
+
+    def epoch_end(self) -> Sums:
+        return self._emptied(self.learning.sums)
+
+    def evaluate(self, places: Places) -> None:
+        if not self._evaluating:
+            self._latest, self._evaluating = [], True
+        self._latest.append((places, *self._evaluate(self._validation, places)))
+
+    def evaluation_end(self) -> Sums:
+        self._evaluating = False
+        return self._emptied(self._evaluated)
+
+    def look_again(self) -> Sums:
+        kept = self.backend.read(self._evaluated)
+        self.backend.write(self._evaluated, EMPTY)
+        for places, logits, _ in self._latest:
+            self._view(self._validation, places, logits)
+        found = self._emptied(self._evaluated)
+        self.backend.write(self._evaluated, kept)
+        return found
+
+    def predictions(self) -> NDArray[np.uint16]:
+        return np.concatenate([self.backend.fetch(one) for *_, one in self._latest]).astype(np.uint16)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        return taken(self.backend, self._named)
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        put_back(self.backend, self._named, state)
+
+    def weights(self) -> dict[str, NDArray[Any]]:
+        return weights(self.backend, self._named, self.averages)
+
+    def synchronize(self) -> None:
+        # Reading a variable that every step writes waits for all of them.
+        self._behind.clear()
+        self.backend.read(self.learning.sums)
+        self.backend.read(self._evaluated)
+
+    def _train_made(self, images: Any, shares: Any) -> Any:
+        seen = self.learning.step(images, shares)
+        if self.averages:
+            self.averages.toward()
+        return seen
+
+    def _train_selected(self, split: Any, tables: Any, places: Any) -> Any:
+        return self._train_made(*self._pictures.trained_on(split, tables, places))
+
+    def _made(self, split: Any, tables: Any, places: Any) -> Any:
+        return self._pictures.trained_on(split, tables, places)
+
+    def _validate(self, split: Any, places: Any) -> Any:
+        images, shares = self._pictures.validated_on(split, places)
+        logits = self._net(images)
+        count(self._evaluated, cross_entropy(logits, shares), 0.0, logits, shares)
+        return logits, ops.cast(ops.argmax(logits, axis=-1), "int32")
+
+    def _views(self, split: Any, places: Any, plain: Any) -> Any:
+        images, shares = self._pictures.validated_on(split, places)
+        logits = averaged(self._tta, self._net, images, plain)
+        count(self._evaluated, cross_entropy(logits, shares), 0.0, logits, shares)
+        return ops.cast(ops.argmax(logits, axis=-1), "int32")
+
+    def _net(self, images: Any) -> Any:
+        if self.averages is None:
+            return self.model(images, training=False)
+        with self.averages.in_place():
+            return self.model(images, training=False)
+
+    def _held(self, split: Split) -> tuple[Any, Any]:
+        return self.backend.hold(split.images), self.backend.hold(split.labels.astype(np.int32))
+
+    def _sizes(self, batches: Sequence[Given]) -> list[Any]:
+        """One batch of each size, or of any size a small one."""
+        if not self.backend.is_open:
+            return list({len(batch): batch for batch in batches}.values())
+        size = min(len(batches[0]), 8) if self._smallest == 1 else self._smallest
+        first = batches[0]
+        small = first.part(0, size) if isinstance(first, Selection) else Made(first.images[:size], first.labels[:size])
+        return [small]
+
+    def _emptied(self, sums: Any) -> Sums:
+        found = means(self.backend.read(sums))
+        self.backend.write(sums, EMPTY)
+        return found
+
+    @contextmanager
+    def _undone(self) -> Iterator[None]:
+        """Whatever is done inside, every variable has its old value afterwards."""
+        kept = self.state()
+        try:
+            yield
+        finally:
+            for name, variable in self._named.items():
+                self.backend.write(variable, kept[name])
+
+
+def _precision(backend: Backend, recipe: Recipe) -> Any:
+    if recipe.precision == "auto":
+        return "bfloat16" if backend.has_bfloat16() else "float32"
+    return recipe.precision
+
+
+def _shares(labels: Labels, classes: int) -> NDArray[np.float32]:
+    """(b, classes)."""
+    if labels.ndim == 2:
+        return labels.astype(np.float32)
+    return np.eye(classes, dtype=np.float32)[labels]
+
+
+def _places(selection: Selection) -> dict[str, NDArray[Any]]:
+    own = selection.pictures.astype(np.int32)
+    if selection.partners is None or selection.shares is None:
+        return {"own": own}
+    return {"own": own, "other": selection.partners.astype(np.int32), "share": selection.shares.astype(np.float32)}
+
+
+def _norm(parts: Sequence[NDArray[np.float64]]) -> float:
+    return math.sqrt(sum(float((part**2).sum()) for part in parts))

@@ -1,0 +1,96 @@
+"""Programs on JAX: pure functions of the variables' values, which are held here and given up to each step.
+
+Importing this imports JAX (seconds). Must not know nets, steps or data.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.engine.backend import Body, Variable
+
+jax.config.update("jax_enable_x64", True)  # the sums over an epoch are float64; everything else names its type
+
+TENSOR_CORES = 8.0  # compute capability from which bfloat16 is fast (Ampere)
+
+
+class Jax:
+    """See `trainer.engine.backend.Backend`."""
+
+    is_open = False
+
+    def __init__(self) -> None:
+        self._device = jax.devices()[0]
+        self.on_gpu = self._device.platform == "gpu"
+        self._variables: list[Variable] = []
+        self._values: list[Any] = []
+        self._at: dict[int, int] = {}
+        self._traces: Counter[str] = Counter()
+
+    def device(self) -> str:
+        return str(self._device.device_kind) if self.on_gpu else "cpu"
+
+    def has_bfloat16(self) -> bool:
+        return self.on_gpu and float(getattr(self._device, "compute_capability", 0)) >= TENSOR_CORES
+
+    def own(self, variables: Sequence[Variable]) -> None:
+        self._variables = list(variables)
+        # copies: a step gives its values up, and Keras keeps the first ones
+        self._values = [jax.numpy.array(variable.value, copy=True) for variable in variables]
+        self._at = {id(variable): at for at, variable in enumerate(self._variables)}
+
+    def hold(self, array: NDArray[Any]) -> Any:
+        return jax.device_put(array, self._device)
+
+    def program(self, body: Body, name: str) -> Callable[..., Any]:
+        def pure(values: list[Any], arrays: tuple[Any, ...]) -> tuple[Any, list[Any]]:
+            self._traces[name] += 1
+            with keras.StatelessScope(zip(self._variables, values, strict=True)) as scope:
+                answer = body(*arrays)
+            return answer, [scope.get_current_value(variable) for variable in self._variables]
+
+        compiled = jax.jit(pure, donate_argnums=0)
+
+        def run(*arrays: Any) -> Any:
+            answer, self._values = compiled(self._values, arrays)
+            return answer
+
+        return run
+
+    def gradients(self, loss: Callable[[], tuple[Any, Any]], variables: Sequence[Variable]) -> tuple[Any, list[Any]]:
+        now = [variable.value for variable in self._variables]
+
+        def pure(wanted: list[Any]) -> tuple[Any, Any]:
+            mapping = dict(zip(map(id, variables), wanted, strict=True))
+            values = [mapping.get(id(one), value) for one, value in zip(self._variables, now, strict=True)]
+            with keras.StatelessScope(zip(self._variables, values, strict=True)) as scope:
+                value, others = loss()
+            return value, (others, [scope.get_current_value(variable) for variable in self._variables])
+
+        wanted = [variable.value for variable in variables]
+        gradients, (others, after) = jax.grad(pure, has_aux=True)(wanted)
+        asked = {id(variable) for variable in variables}
+        for variable, old, new in zip(self._variables, now, after, strict=True):
+            if new is not old and id(variable) not in asked:  # running statistics, dropout's counters
+                variable.assign(new)
+        return others, gradients
+
+    def read(self, variable: Variable) -> NDArray[Any]:
+        return np.array(self._values[self._at[id(variable)]])
+
+    def write(self, variable: Variable, value: NDArray[Any]) -> None:
+        self._values[self._at[id(variable)]] = jax.device_put(value, self._device)
+
+    def fetch(self, value: Any) -> NDArray[Any]:
+        return np.array(value)
+
+    @property
+    def traces(self) -> dict[str, int]:
+        return dict(self._traces)

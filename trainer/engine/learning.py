@@ -1,0 +1,91 @@
+"""One optimiser step on a batch that is on the device: loss, gradients, weight decay, update. Keras only.
+
+Must not know where the batch comes from, or which backend runs this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from trainer.engine.backend import Backend
+from trainer.engine.rate_table import RateTable
+from trainer.engine.sums import count, cross_entropy, new_sums
+from trainer.recipe import Recipe
+
+PULL = {"l2": 2.0, "coupled": 1.0, "decoupled": 0.0}  # what the gradient gets, in values times weight
+
+
+class Learning:
+    """A net's optimiser and the sums of what it trains on."""
+
+    def __init__(self, backend: Backend, model: Any, recipe: Recipe, classes: int, rates: NDArray[np.float32]) -> None:
+        """`rates`: float32, one per step of the whole run."""
+        self.model, self.classes = model, classes
+        self.knobs, self.loss, self.decay = recipe.optimizer, recipe.loss, recipe.optimizer.weight_decay
+        self.optimizer = keras.optimizers.SGD(
+            learning_rate=RateTable(rates), momentum=self.knobs.momentum, nesterov=self.knobs.nesterov
+        )
+        self.trained: Sequence[Any] = model.trainable_variables
+        self.optimizer.build(self.trained)
+        self.decayed = [weight for weight in self.trained if self.decay.on == "all" or _is_convolution_kernel(weight)]
+        # a variable, so that a step can be done without decay by the very program that is trained with
+        self.strength = keras.Variable(self.decay.value, dtype="float32", trainable=False, name="decay")
+        self.sums = new_sums("training")
+        self._backend = backend
+
+    def step(self, images: Any, shares: Any) -> Any:
+        """Inside a program. `images` (b, side, side, 3), label `shares` (b, classes).
+
+        Answers what the step saw: [label entropy, smallest input, largest input].
+        """
+        targets = shares
+        if smoothing := self.loss.label_smoothing:
+            targets = shares * (1 - smoothing) + smoothing / self.classes
+
+        def loss() -> tuple[Any, Any]:
+            logits = self.model(images, training=True)
+            losses = cross_entropy(logits, targets)
+            return ops.sum(losses) if self.loss.reduction == "sum" else ops.mean(losses), (logits, losses)
+
+        (logits, losses), gradients = self._backend.gradients(loss, self.trained)
+        penalty = self._penalty()
+        pulled = [self._pulled(gradient, weight) for gradient, weight in zip(gradients, self.trained, strict=True)]
+        if self.decay.kind == "decoupled" and self.decay.value:
+            rate = self.optimizer.learning_rate
+            for weight in self.decayed:
+                weight.assign(weight.value - rate * self.strength.value * weight.value)
+        self.optimizer.apply(pulled, self.trained)
+        count(self.sums, losses, penalty, logits, shares)
+        sure = ops.maximum(targets, np.float32(1e-30))
+        entropy = ops.mean(-ops.sum(targets * ops.log(sure), axis=-1))
+        return ops.stack([entropy, ops.min(images), ops.max(images)])
+
+    def _penalty(self) -> Any:
+        """What Keras' `l2(value)` regulariser would add to the loss: value · sum(w²)."""
+        if self.decay.kind != "l2" or not self.decay.value:
+            return ops.convert_to_tensor(0.0, "float32")
+        squares = [ops.sum(ops.square(weight.value)) for weight in self.decayed]
+        return self.strength.value * sum(squares[1:], squares[0])
+
+    def _pulled(self, gradient: Any, weight: Any) -> Any:
+        """The gradient with weight decay: 2·value·w (l2), value·w (coupled), nothing (decoupled).
+
+        Decay is not multiplied by a bias' own rate: there the rate is f times, the decay 1/f of the others'.
+        """
+        # Keras' SGD has one rate for all weights: a gradient of f times the size is a rate of f times the size
+        if weight.name in {"beta", "bias"} and self.knobs.bias_rate != 1:
+            gradient = self.knobs.bias_rate * gradient
+        factor = PULL[self.decay.kind]
+        if factor and self.decay.value and any(weight is decayed for decayed in self.decayed):
+            gradient = gradient + factor * self.strength.value * weight.value
+        return gradient
+
+
+def _is_convolution_kernel(weight: Any) -> bool:
+    return weight.name == "kernel" and len(weight.shape) == 4

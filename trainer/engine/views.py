@@ -1,0 +1,40 @@
+"""Test-time augmentation: the further views of a picture whose logits are averaged in. Keras only.
+
+flip: the mirror image, half and half (David Page's bag of tricks). six: plain and shifted by one pixel up and left,
+and down and right, each with its mirror image; a quarter for the plain pair's two, an eighth for the four others
+(`infer_mirror_translate` of Keller Jordan's airbench94.py). Must not know the recipe or the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+FORWARD = {"none": 1, "flip": 2, "six": 6}  # passes through the net for each picture
+
+
+def averaged(kind: str, net: Callable[[Any], Any], images: Any, plain: Any) -> Any:
+    """Logits (b, classes) over the views of `images` (b, side, side, 3); `plain`: the logits of the images as they are."""
+    pair = 0.5 * plain + 0.5 * net(_mirrored(images))
+    if kind == "flip":
+        return pair
+    shifted = [_both(net, _shifted(images, by)) for by in (-1, 1)]
+    return 0.5 * pair + 0.25 * (shifted[0] + shifted[1])
+
+
+def _both(net: Callable[[Any], Any], images: Any) -> Any:
+    return 0.5 * net(images) + 0.5 * net(_mirrored(images))
+
+
+def _mirrored(images: Any) -> Any:
+    return ops.flip(images, axis=2)
+
+
+def _shifted(images: Any, by: int) -> Any:
+    """By one pixel along both axes, the edge filled with its mirror image."""
+    side = images.shape[1]
+    seen = np.pad(np.arange(side, dtype=np.int32), 1, mode="reflect")[1 + by : 1 + by + side]
+    return ops.take(ops.take(images, seen, axis=1), seen, axis=2)

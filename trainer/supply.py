@@ -1,0 +1,220 @@
+"""Where an epoch's batches come from: prepared by the host's crew, or left to the device's own program.
+
+What a batch shows depends on (recipe, epoch, selection) alone, whoever makes it. Must not know the net, events or files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from time import perf_counter
+from types import TracebackType
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.augment.crew import Crew
+from trainer.augment.feed import Feed
+from trainer.augment.normalisation import Batch
+from trainer.augment.pipeline import Pipeline
+from trainer.augment.selections import Selection, labels_of
+from trainer.augment.tables import Tables, tables
+from trainer.datasets import Data
+from trainer.engine.interface import Engine, Given, Made, Split
+from trainer.recipe import Recipe
+
+
+class Batches(Protocol):
+    """A context that hands out an epoch's batches in order."""
+
+    waited: float  # seconds that the iterating thread stood still for a batch
+
+    def __enter__(self) -> Batches: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def __iter__(self) -> Iterator[Given]: ...
+
+
+class Supply(Protocol):
+    """A context; nothing of it outlives it."""
+
+    pipeline: Pipeline
+    processes: int  # that prepare pictures
+    is_exact: bool  # whether it makes the very bits that the pipeline makes
+
+    def __enter__(self) -> Supply: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def hand_over(self, engine: Engine) -> None:
+        """Bring to the device what it needs of the data set."""
+
+    def examples(self, engine: Engine, selected: Sequence[Selection]) -> list[Given]:
+        """Batches of these sizes, for programs to be made with."""
+
+    def warm_up(self) -> None:
+        """What takes seconds and is no epoch's fault."""
+
+    def change_once(self, stop: Callable[[], bool]) -> None:
+        """Where pictures are changed ahead of the loop: do it. Raises Stopped once `stop()` is true."""
+
+    def batches(self, engine: Engine, epoch: int, selected: Sequence[Selection]) -> Batches:
+        """Those of epoch `epoch` (from 1), in order."""
+
+    def one(self, engine: Engine, epoch: int, selection: Selection) -> tuple[Given, Batch]:
+        """One batch for a step, and the pictures that the step sees: float32 (b, side, side, 3)."""
+
+
+def supply(recipe: Recipe, data: Data, processes: int) -> Supply:
+    """The one that the recipe names. `processes`: of a crew; 0: a thread."""
+    kind = HostSupply if recipe.augment_engine == "imgaug" else DeviceSupply
+    return kind(recipe, data, processes)
+
+
+class HostSupply:
+    """A crew prepares pictures while the device is busy with the batch before."""
+
+    is_exact = True
+
+    def __init__(self, recipe: Recipe, data: Data, processes: int) -> None:
+        self._data, self._crew = data, Crew(recipe, data.train_images, processes)
+        self.pipeline, self.processes = self._crew.pipeline, processes
+
+    def __enter__(self) -> HostSupply:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._crew.__exit__(kind, error, trace)
+
+    def hand_over(self, engine: Engine) -> None:
+        engine.hold(None, _validation(self._data))
+
+    def examples(self, engine: Engine, selected: Sequence[Selection]) -> list[Given]:
+        shape, classes = self.pipeline.images.shape[1:], len(self._data.classes)
+        return [
+            Made(np.zeros((size, *shape), np.float32), np.arange(size, dtype=np.int64) % classes)
+            for size in sorted({len(one) for one in selected}, reverse=True)
+        ]
+
+    def warm_up(self) -> None:
+        self._crew.warm_up()
+
+    def change_once(self, stop: Callable[[], bool]) -> None:
+        self._crew.change_once(stop)
+
+    def batches(self, engine: Engine, epoch: int, selected: Sequence[Selection]) -> Batches:
+        feed = Feed(lambda one: self._crew.prepare(epoch, one), selected, ahead=self._crew.ahead)
+        return _Prepared(feed, self._labels)
+
+    def one(self, engine: Engine, epoch: int, selection: Selection) -> tuple[Given, Batch]:
+        images = self._crew.prepare(epoch, selection).result()
+        return Made(images, self._labels(selection)), images
+
+    def _labels(self, selection: Selection) -> NDArray[np.int64] | NDArray[np.float32]:
+        return labels_of(selection, self._data.train_labels, len(self._data.classes))
+
+
+class _Prepared:
+    def __init__(
+        self,
+        feed: Feed[Selection, Batch],
+        labels: Callable[[Selection], NDArray[np.int64] | NDArray[np.float32]],
+    ) -> None:
+        self._feed, self._labels = feed, labels
+
+    @property
+    def waited(self) -> float:
+        return self._feed.waited
+
+    def __enter__(self) -> Batches:
+        self._feed.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._feed.__exit__(kind, error, trace)
+
+    def __iter__(self) -> Iterator[Given]:
+        for selection, images in self._feed:
+            yield Made(images, self._labels(selection))
+
+
+class DeviceSupply:
+    """The pictures lie on the device; an epoch costs the host its draws, which are made while the one before runs."""
+
+    is_exact = False  # the same operations, but the device rounds in its own way
+
+    def __init__(self, recipe: Recipe, data: Data, processes: int) -> None:
+        self._recipe, self._data = recipe, data
+        self.pipeline, self.processes = Pipeline(recipe, data.train_images), 0
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="draws")
+        self._made: dict[int, Future[Tables]] = {}  # by epoch: the latest, and the next
+
+    def __enter__(self) -> DeviceSupply:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._thread.shutdown(wait=True, cancel_futures=True)
+
+    def hand_over(self, engine: Engine) -> None:
+        engine.hold(Split(self._data.train_images, self._data.train_labels), _validation(self._data))
+
+    def examples(self, engine: Engine, selected: Sequence[Selection]) -> list[Given]:
+        engine.begin_epoch(self._tables(1).result())
+        return list({len(one): one for one in selected}.values())
+
+    def warm_up(self) -> None:
+        pass
+
+    def change_once(self, stop: Callable[[], bool]) -> None:
+        pass  # the draws of epoch 1 are every epoch's: what they cost on a device is not worth keeping 600 MB for
+
+    def batches(self, engine: Engine, epoch: int, selected: Sequence[Selection]) -> Batches:
+        began = perf_counter()
+        drawn = self._tables(epoch).result()
+        if epoch < self._recipe.epochs:
+            self._tables(epoch + 1)
+        waited = perf_counter() - began
+        engine.begin_epoch(drawn)
+        return _Selected(selected, waited)
+
+    def one(self, engine: Engine, epoch: int, selection: Selection) -> tuple[Given, Batch]:
+        engine.begin_epoch(self._tables(epoch).result())
+        return selection, engine.images(selection)
+
+    def _tables(self, epoch: int) -> Future[Tables]:
+        if epoch not in self._made:
+            kept = {old: made for old, made in self._made.items() if old == epoch - 1}
+            self._made = {**kept, epoch: self._thread.submit(lambda: tables(self.pipeline.draws(epoch)))}
+        return self._made[epoch]
+
+
+class _Selected:
+    def __init__(self, selected: Sequence[Selection], waited: float) -> None:
+        self._selected, self.waited = selected, waited
+
+    def __enter__(self) -> Batches:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def __iter__(self) -> Iterator[Given]:
+        return iter(self._selected)
+
+
+def _validation(data: Data) -> Split:
+    return Split(data.val_images, data.val_labels)
