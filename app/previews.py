@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.problems import InvalidRecipe
-from trainer.augment.pipeline import Pipeline
 from trainer.augment.normalisation import PerChannel, normalisation, shown
 from trainer.augment.operations import Cutout
+from trainer.augment.pipeline import Pipeline
 from trainer.augment.selections import Selection, first_places, labels_of
 from trainer.failures import CannotTrain
 from trainer.gallery import Gallery, Shelf

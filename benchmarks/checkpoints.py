@@ -13,6 +13,7 @@ import numpy as np
 from benchmarks.figures import Figure, median, percentile
 from trainer.checkpoint import Checkpoint, Facts, Place, listing, read
 from trainer.divergence import refuse_broken
+from trainer.engine.interface import Made
 from trainer.events import CheckpointSaved, Said
 from trainer.keeper import Keeper
 from trainer.recipe import Recipe
@@ -25,11 +26,14 @@ BAR = "≤ 200 ms, 2 % of a 10-second epoch"
 def measure(folder: Path) -> list[Figure]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TensorFlow's own, at import
-        from trainer.engine.tensorflow import TensorFlowEngine
+        from trainer.engine.backends import backend
+
+        opened = backend("tensorflow")
+        from trainer.engine.engine import KerasEngine
 
     recipe = Recipe()
-    engine = TensorFlowEngine(recipe, 10, np.full(100, 0.01, np.float32))
-    engine.step(np.zeros((8, 32, 32, 3), np.float32), np.arange(8))
+    engine = KerasEngine(opened, recipe, 10, np.full(100, 0.01, np.float32))
+    engine.step(Made(np.zeros((8, 32, 32, 3), np.float32), np.arange(8)))
     facts = Facts(Place(), recipe.model_dump(mode="json"), "0" * 64, {})
 
     looks, stands, whole, used = list[float](), list[float](), list[float](), list[float]()

@@ -72,11 +72,11 @@ class Recipe(Part):
         max_length=16,
     )
     mixup: Mixup | None = None
-    augment_engine: Literal["imgaug", "device"] = knob(
-        "imgaug",
+    augment_engine: Literal["auto", "imgaug", "device"] = knob(
+        "auto",
         "Augmentation engine",
-        "Where the pictures are changed: imgaug on the host, or on the device, in the program of the step. Both do "
-        "what is drawn for a picture, so the choice is one of speed.",
+        "Where the pictures are changed: by imgaug on the host, or on the device, in the program of the step. Both do "
+        "what was drawn for a picture, so the choice is one of speed; auto: device on a GPU, imgaug on a CPU.",
     )
     augment_when: Literal["each_epoch", "once"] = knob(
         "each_epoch",

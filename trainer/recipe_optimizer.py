@@ -71,7 +71,7 @@ class Ema(Part):
     rise: float = knob(
         0.0,
         "Rise",
-        "The decay is multiplied by the share of the run that is done, to this power: 3 in airbench, 0 leaves it alone.",
+        "The decay is multiplied by the share of the run that is done, to this power (3 in airbench); 0: it is not.",
         ge=0,
         le=10,
     )

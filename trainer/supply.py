@@ -1,6 +1,6 @@
 """Where an epoch's batches come from: prepared by the host's crew, or left to the device's own program.
 
-What a batch shows depends on (recipe, epoch, selection) alone, whoever makes it. Must not know the net, events or files.
+What a batch shows depends on (recipe, epoch, selection) alone, whoever makes it. Must not know the net or events.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from trainer.augment.crew import Crew
 from trainer.augment.feed import Feed
-from trainer.augment.normalisation import Batch
+from trainer.augment.normalisation import Batch, PerChannel
 from trainer.augment.pipeline import Pipeline
 from trainer.augment.selections import Selection, labels_of
 from trainer.augment.tables import Tables, tables
@@ -24,11 +24,15 @@ from trainer.datasets import Data
 from trainer.engine.interface import Engine, Given, Made, Split
 from trainer.recipe import Recipe
 
+Normal = tuple[PerChannel, PerChannel]  # scale and shift
+
 
 class Batches(Protocol):
     """A context that hands out an epoch's batches in order."""
 
-    waited: float  # seconds that the iterating thread stood still for a batch
+    @property
+    def waited(self) -> float:
+        """Seconds that the iterating thread stood still for a batch, so far."""
 
     def __enter__(self) -> Batches: ...
 
@@ -43,6 +47,7 @@ class Supply(Protocol):
     """A context; nothing of it outlives it."""
 
     pipeline: Pipeline
+    engine: str  # imgaug or device
     processes: int  # that prepare pictures
     is_exact: bool  # whether it makes the very bits that the pipeline makes
 
@@ -71,19 +76,23 @@ class Supply(Protocol):
         """One batch for a step, and the pictures that the step sees: float32 (b, side, side, 3)."""
 
 
-def supply(recipe: Recipe, data: Data, processes: int) -> Supply:
-    """The one that the recipe names. `processes`: of a crew; 0: a thread."""
-    kind = HostSupply if recipe.augment_engine == "imgaug" else DeviceSupply
-    return kind(recipe, data, processes)
+def supply(recipe: Recipe, data: Data, normal: Normal, device: str, processes: int) -> Supply:
+    """The one that the recipe names, or the faster one. `device`: as the engine calls it. `processes`: of a crew."""
+    kind = recipe.augment_engine
+    if kind == "auto":
+        kind = "imgaug" if device == "cpu" else "device"
+    return HostSupply(recipe, data, normal, processes) if kind == "imgaug" else DeviceSupply(recipe, data, normal)
 
 
 class HostSupply:
     """A crew prepares pictures while the device is busy with the batch before."""
 
+    engine = "imgaug"
     is_exact = True
 
-    def __init__(self, recipe: Recipe, data: Data, processes: int) -> None:
-        self._data, self._crew = data, Crew(recipe, data.train_images, processes)
+    def __init__(self, recipe: Recipe, data: Data, normal: Normal, processes: int) -> None:
+        """`processes`: that the crew has; 0: a thread."""
+        self._data, self._crew = data, Crew(recipe, data.train_images, processes, normal)
         self.pipeline, self.processes = self._crew.pipeline, processes
 
     def __enter__(self) -> HostSupply:
@@ -151,11 +160,13 @@ class _Prepared:
 class DeviceSupply:
     """The pictures lie on the device; an epoch costs the host its draws, which are made while the one before runs."""
 
+    engine = "device"
+    processes = 0
     is_exact = False  # the same operations, but the device rounds in its own way
 
-    def __init__(self, recipe: Recipe, data: Data, processes: int) -> None:
-        self._recipe, self._data = recipe, data
-        self.pipeline, self.processes = Pipeline(recipe, data.train_images), 0
+    def __init__(self, recipe: Recipe, data: Data, normal: Normal) -> None:
+        self._recipe, self._data = recipe.model_copy(update={"augment_engine": "device"}), data
+        self.pipeline = Pipeline(self._recipe, data.train_images, normal)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="draws")
         self._made: dict[int, Future[Tables]] = {}  # by epoch: the latest, and the next
 

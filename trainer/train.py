@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 
 from trainer import datasets
 from trainer.augment.crew import fitting
-from trainer.augment.pipeline import Pipeline
+from trainer.augment.normalisation import PerChannel, normalisation
 from trainer.augment.selections import selections
 from trainer.check import check
 from trainer.checkpoint import Checkpoint, Facts, Place
+from trainer.datasets import Data
 from trainer.divergence import refuse, refuse_broken, refuse_no_number
 from trainer.engine import faults
 from trainer.engine.interface import Engine
@@ -77,10 +78,11 @@ def train(
             raise Stopped
         if processes is None:
             processes = fitting(len(os.sched_getaffinity(0)))
-        with supply(recipe, data, processes) as source:
-            engine = _engine(recipe, len(data.classes), rates, source.pipeline)
-            if stop():  # the framework's import alone takes seconds
-                raise Stopped
+        normal = normalisation(recipe.normalize, data.train_images)
+        engine = _engine(recipe, data, rates, normal)
+        if stop():  # the framework's import alone takes seconds
+            raise Stopped
+        with supply(recipe, data, normal, engine.device(), processes) as source:
             source.hand_over(engine)
             run = Experiment(recipe, data, rates, steps, engine, source, progress, say, stop, meter)
             compile_seconds = 0.0 if saved and saved.facts.place.epoch == recipe.epochs else _compiled(run)
@@ -160,17 +162,16 @@ def _steps(recipe: Recipe, images: int) -> int:
     return steps
 
 
-def _engine(recipe: Recipe, classes: int, rates: NDArray[np.float32], pipeline: Pipeline) -> Engine:
+def _engine(recipe: Recipe, data: Data, rates: NDArray[np.float32], normal: tuple[PerChannel, PerChannel]) -> Engine:
     """Imported here: a missing data set is found without the seconds that a framework takes."""
     from trainer.engine.backends import backend
-    from trainer.models.whitening import filters_of
 
     opened = backend(recipe.backend)
     from trainer.engine.engine import KerasEngine
+    from trainer.models.whitening import filters_of
 
-    return KerasEngine(
-        opened, recipe, classes, rates, filters_of(recipe.model, pipeline), (pipeline.scale, pipeline.shift)
-    )
+    whitening = filters_of(recipe.model, data.train_images, normal)
+    return KerasEngine(opened, recipe, len(data.classes), rates, whitening, normal)
 
 
 def _compiled(run: Experiment) -> float:
@@ -193,7 +194,7 @@ def _started(run: Experiment, saved: Checkpoint | None, known: int | None) -> Fa
         **environment(engine.device()),
         "dataset_fingerprint": data.fingerprint,
         "backend": recipe.backend,
-        "augment_engine": recipe.augment_engine,
+        "augment_engine": run.supply.engine,
         "augment_processes": run.supply.processes,
         "precision": engine.precision(),
     }

@@ -17,10 +17,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.augment.selections import Labels
-from trainer.engine.interface import Images, Sums, Witnessed
+from trainer.augment.normalisation import Batch, normalised
+from trainer.augment.selections import Labels, Selection
+from trainer.augment.tables import Tables
+from trainer.engine.interface import Given, Made, Places, Split, Sums, Witnessed
 from trainer.failures import CannotTrain
 from trainer.recipe import Recipe
+from trainer.supply import Normal
 
 POISON = 660_001  # kills itself as soon as it is made
 DEAF = 660_002  # does not hear SIGTERM
@@ -34,12 +37,12 @@ Arrays = dict[str, NDArray[Any]]
 class LightEngine:
     """See trainer.engine.interface.Engine."""
 
-    def __init__(self, recipe: Recipe, classes: int, learning_rates: NDArray[np.float32]) -> None:
+    def __init__(self, recipe: Recipe, classes: int, learning_rates: NDArray[np.float32], normal: Normal) -> None:
         if recipe.seed == POISON:
             os.kill(os.getpid(), signal.SIGKILL)
         if recipe.seed == DEAF:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        self._recipe, self._classes, self._rates = recipe, classes, learning_rates
+        self._recipe, self._classes, self._rates, self._normal = recipe, classes, learning_rates, normal
         self._step_s = recipe.model.width / 1000
         first = np.random.default_rng([recipe.seed, 1]).normal(0, 0.01, (INPUTS, classes))
         self._state: Arrays = {
@@ -61,30 +64,49 @@ class LightEngine:
     def device(self) -> str:
         return "cpu"
 
-    def compile(self, batch_sizes: list[int], evaluation_sizes: list[int]) -> None:
+    def precision(self) -> str:
+        return "float32"
+
+    def hold(self, training: Split | None, validation: Split) -> None:
+        assert training is None, "pictures are changed on the host here"
+        self._validation = validation
+
+    def compile(self, batches: list[Given], evaluations: list[Places]) -> None:
         pass
 
-    def step(self, images: Images, labels: Labels) -> None:
+    def begin_epoch(self, tables: Tables) -> None:
+        raise NotImplementedError
+
+    def images(self, selection: Selection) -> Batch:
+        raise NotImplementedError
+
+    def look_again(self) -> Sums:
+        raise NotImplementedError
+
+    def step(self, batch: Given) -> None:
+        assert isinstance(batch, Made)
         time.sleep(self._step_s)
         if self._recipe.seed == HUNGRY:
             self._meals.append(np.ones(MEAL, np.uint8))
-        self._move(images, labels, float(self._rates[int(self._state["optimizer/steps"][0])]))
+        rate = float(self._rates[int(self._state["optimizer/steps"][0])])
+        self._move(batch.images, batch.labels, rate)
         self._state["optimizer/steps"] = self._state["optimizer/steps"] + 1
 
-    def witness(self, images: Images, labels: Labels, step: int, moving_step: int) -> Witnessed:
+    def witness(self, batch: Given, step: int, moving_step: int) -> Witnessed:
+        assert isinstance(batch, Made)
         kept = self.state()
         weights = kept["net/kernel"].astype(np.float64)
         rate = float(self._rates[moving_step])
         self._state["optimizer/momentum"] = np.zeros_like(kept["optimizer/momentum"])
-        self._move(images, labels, rate)
+        self._move(batch.images, batch.labels, rate)
         moved = self._state["net/kernel"].astype(np.float64) - weights
         self._state = kept
         strength = self._recipe.optimizer.weight_decay.value
         return Witnessed(
             learning_rate=float(self._rates[step]),
             label_entropy=0.0,
-            input_low=float(images.min()),
-            input_high=float(images.max()),
+            input_low=float(batch.images.min()),
+            input_high=float(batch.images.max()),
             gradient_norm=float(np.linalg.norm(moved)) / rate if rate else 0.0,
             decay_norm=2 * strength * float(np.linalg.norm(weights)),
             weight_norm=float(np.linalg.norm(weights)),
@@ -98,9 +120,10 @@ class LightEngine:
         self._state["sums/training"] = np.zeros(4)
         return sums
 
-    def evaluate(self, images: Images, labels: Labels) -> None:
+    def evaluate(self, places: Places) -> None:
+        images = normalised(self._validation.images[places], *self._normal)
         shares = _soft(_inputs(images) @ self._state["net/kernel"])
-        self._count("sums/evaluation", shares, self._targets(labels), 0.0)
+        self._count("sums/evaluation", shares, self._targets(self._validation.labels[places]), 0.0)
         self._predicted.append(shares.argmax(axis=1))
 
     def evaluation_end(self) -> Sums:
@@ -126,7 +149,7 @@ class LightEngine:
     def synchronize(self) -> None:
         pass
 
-    def _move(self, images: Images, labels: Labels, rate: float) -> None:
+    def _move(self, images: Batch, labels: Labels, rate: float) -> None:
         state, knobs = self._state, self._recipe.optimizer
         random = np.random.default_rng([self._recipe.seed, int(state["net/dropout"][0])])
         state["net/dropout"] = state["net/dropout"] + 1
@@ -152,7 +175,7 @@ class LightEngine:
         self._state[name] = self._state[name] + [len(shares), losses, right, penalty * len(shares)]
 
 
-def _inputs(images: Images) -> NDArray[np.float64]:
+def _inputs(images: Batch) -> NDArray[np.float64]:
     """(b, 65): the picture as 8x8 means, and a one."""
     small = images.reshape(len(images), 8, images.shape[1] // 8, 8, -1).mean(axis=(2, 4), dtype=np.float64)
     return np.hstack([small.reshape(len(images), -1), np.ones((len(images), 1))])

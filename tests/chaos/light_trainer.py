@@ -23,9 +23,10 @@ import trainer.augment.crew
 import trainer.augment.host
 import trainer.train
 from tests.chaos.light_engine import LightEngine
-from trainer.augment.crew import Crew
+from trainer.datasets import Data
 from trainer.engine.interface import Engine
 from trainer.recipe import Recipe
+from trainer.supply import Normal
 
 
 class Whole:
@@ -49,8 +50,8 @@ def light_imgaug() -> tuple[Any, Any]:
     return Light, None
 
 
-def light_engine(recipe: Recipe, classes: int, rates: NDArray[np.float32], _crew: Crew) -> Engine:
-    return LightEngine(recipe, classes, rates)
+def light_engine(recipe: Recipe, data: Data, rates: NDArray[np.float32], normal: Normal) -> Engine:
+    return LightEngine(recipe, len(data.classes), rates, normal)
 
 
 if __name__ == "__main__":

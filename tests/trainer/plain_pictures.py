@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.augment.draws import noise
+from trainer.augment.noise import noise
 from trainer.augment.operations import Cutout, CutoutSquare
 
 Picture = NDArray[Any]  # (side, side, 3)

@@ -17,6 +17,7 @@ import pytest
 from trainer.augment import crew, host, selections
 from trainer.augment.draws import Draws
 from trainer.augment.operations import Operation
+from trainer.augment.pipeline import Pipeline
 from trainer.events import Evidence, Said
 from trainer.evidence import judge
 from trainer.recipe import Recipe
@@ -100,24 +101,24 @@ def test_mixup_that_is_never_called_is_found(tmp_path: Path, monkeypatch: pytest
 
 
 def test_labels_that_stay_hard_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("trainer.epoch.labels_of", lambda one, labels, classes: labels[one.pictures])
+    monkeypatch.setattr("trainer.supply.labels_of", lambda one, labels, classes: labels[one.pictures])
     assert ("labels_not_mixed", "mixup") in codes(tmp_path)
 
 
 def test_operations_that_the_batches_of_the_run_do_not_get_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The preview and the measurement work, what is trained on is something else."""
 
-    def plain(pipeline: host.Pipeline, epoch: int, selection: selections.Selection) -> np.ndarray:
+    def plain(pipeline: Pipeline, epoch: int, selection: selections.Selection) -> np.ndarray:
         return pipeline.evaluation(pipeline.images[selection.pictures])
 
-    monkeypatch.setattr(host.Pipeline, "batch", plain)
+    monkeypatch.setattr(Pipeline, "batch", plain)
     assert ("another_batch", "augment") in codes(tmp_path)
 
 
 def test_draws_that_are_made_once_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """As a function that is traced once draws once."""
-    really = host.Pipeline._epoch_draws
-    monkeypatch.setattr(host.Pipeline, "_epoch_draws", lambda pipeline, _epoch: really(pipeline, 1))
+    really = Pipeline.draws
+    monkeypatch.setattr(Pipeline, "draws", lambda pipeline, _epoch: really(pipeline, 1))
     assert ("drawn_once", "augment_when") in codes(tmp_path, mixup=None)
 
 
@@ -125,13 +126,13 @@ def test_pictures_that_should_change_once_and_change_each_epoch_are_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(crew.Crew, "change_once", lambda *_: None)
-    really = host.Pipeline._epoch_draws
+    really = Pipeline.draws
 
-    def forgetful(pipeline: host.Pipeline, epoch: int) -> Any:
-        pipeline.is_once = False
+    def forgetful(pipeline: Pipeline, epoch: int) -> Any:
+        pipeline.recipe = pipeline.recipe.model_copy(update={"augment_when": "each_epoch"})
         return really(pipeline, epoch)
 
-    monkeypatch.setattr(host.Pipeline, "_epoch_draws", forgetful)
+    monkeypatch.setattr(Pipeline, "draws", forgetful)
     found = codes(tmp_path, mixup=None, augment_when="once")
     assert ("drawn_again", "augment_when") in found
 
@@ -139,38 +140,38 @@ def test_pictures_that_should_change_once_and_change_each_epoch_are_found(
 @pytest.mark.parametrize("kind", ["l2", "coupled"])
 def test_a_decay_that_is_added_to_a_local_name_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str):
     """`for g, v in zip(grads, weights): g += v * wd`, as the notebook of the original experiment had it."""
-    from trainer.engine.tensorflow import TensorFlowEngine
+    from trainer.engine import learning
 
-    monkeypatch.setattr(TensorFlowEngine, "_pull", lambda *_: 0.0)
+    monkeypatch.setattr(learning, "PULL", {"l2": 0.0, "coupled": 0.0})
     found = codes(tmp_path, optimizer={"weight_decay": {"kind": kind, "value": 0.01}})
     assert ("no_decay", "optimizer.weight_decay") in found
 
 
 def test_a_decoupled_decay_that_touches_no_weight_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    from trainer.engine.tensorflow import TensorFlowEngine
+    from trainer.engine.engine import KerasEngine
 
-    really = TensorFlowEngine.compile
+    really = KerasEngine.compile
 
     def forgetful(engine: Any, *sizes: Any) -> None:
-        engine.decayed = []
+        decayed, engine.learning.decayed = engine.learning.decayed, []
         really(engine, *sizes)
-        engine.decayed = [weight for weight in engine.trained if len(weight.shape) == 4]
+        engine.learning.decayed = decayed
 
-    monkeypatch.setattr(TensorFlowEngine, "compile", forgetful)
+    monkeypatch.setattr(KerasEngine, "compile", forgetful)
     found = codes(tmp_path, optimizer={"weight_decay": {"kind": "decoupled", "value": 0.01}})
     assert ("no_decay", "optimizer.weight_decay") in found
 
 
 def test_label_smoothing_that_the_loss_does_not_see_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    from trainer.engine.tensorflow import TensorFlowEngine
+    from trainer.engine.engine import KerasEngine
 
-    really = TensorFlowEngine.compile
+    really = KerasEngine.compile
 
     def forgetful(engine: Any, *sizes: Any) -> None:
-        engine.loss = engine.loss.model_copy(update={"label_smoothing": 0.0})
+        engine.learning.loss = engine.learning.loss.model_copy(update={"label_smoothing": 0.0})
         really(engine, *sizes)
 
-    monkeypatch.setattr(TensorFlowEngine, "compile", forgetful)
+    monkeypatch.setattr(KerasEngine, "compile", forgetful)
     assert ("labels_not_smoothed", "loss.label_smoothing") in codes(tmp_path, mixup=None)
 
 
@@ -182,5 +183,5 @@ def test_a_schedule_that_the_optimiser_does_not_follow_is_found(tmp_path: Path, 
 
 
 def test_an_input_range_that_is_not_kept_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(host, "normalisation", lambda *_: (np.ones(3, np.float32), np.zeros(3, np.float32)))
+    monkeypatch.setattr("trainer.train.normalisation", lambda *_: (np.ones(3, np.float32), np.zeros(3, np.float32)))
     assert ("another_range", "normalize") in codes(tmp_path)

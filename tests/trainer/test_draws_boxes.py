@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from tests.trainer.distributions import chi_square, kolmogorov_smirnov
-from trainer.augment.draws import Boxes, draw, noise
+from trainer.augment.draws import Boxes, draw
+from trainer.augment.noise import noise
 from trainer.augment.operations import Cutout, CutoutSquare
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.trainer.engines import EVERY, IMAGES, LABELS, batch, logits, losses, open_backend, trained
+from tests.trainer.engines import engine as engine_of
+from trainer.engine.interface import Made
 from trainer.recipe import Recipe
 from trainer.recipe_model import ResNet9
 from trainer.recipe_optimizer import SGD, WeightDecay
@@ -16,25 +18,9 @@ from trainer.schedules import learning_rates
 
 pytestmark = pytest.mark.keras
 
-IMAGES = np.random.default_rng(0).random((12, 32, 32, 3), dtype=np.float32)
-LABELS = np.arange(12, dtype=np.int64) % 10
-
-
-@pytest.fixture(scope="module", autouse=True)
-def keras() -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # TensorFlow's own, at import
-        import keras
-        import tensorflow
-
-        assert tensorflow.__version__
-    return keras
-
 
 def engine(recipe: Recipe, steps: int = 10) -> Any:
-    from trainer.engine.tensorflow import TensorFlowEngine
-
-    return TensorFlowEngine(recipe, 10, learning_rates(recipe.model_copy(update={"epochs": steps}), 12))
+    return engine_of(recipe, learning_rates(recipe.model_copy(update={"epochs": steps}), 12))
 
 
 def tiny(**changes: Any) -> Recipe:
@@ -65,11 +51,8 @@ EVERY_KIND: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("schedule", EVERY_KIND, ids=lambda schedule: schedule["kind"])
-def test_every_step_of_a_run_uses_the_pure_function_s_rate_exactly(keras: Any, schedule: dict[str, Any]):
+def test_every_step_of_a_run_uses_the_pure_function_s_rate_exactly(schedule: dict[str, Any]):
     """By the weights: a bias without decay and momentum moves by the rate times its gradient, here made to be 1."""
-    import tensorflow as tf
-
-    from trainer.engine.rate_table import RateTable
     from trainer.schedules import calendar, scheduled, time_decay
 
     recipe = tiny(epochs=9, batch_size=5).model_copy(
@@ -81,44 +64,39 @@ def test_every_step_of_a_run_uses_the_pure_function_s_rate_exactly(keras: Any, s
     assert len(pure) == 27
     assert len(np.unique(pure)) > 1
 
+    backend = open_backend()
+    import keras
+    from keras import ops
+
+    from trainer.engine.rate_table import RateTable
+
     optimizer = keras.optimizers.SGD(RateTable(learning_rates(recipe, 12)))
     weight = keras.Variable(np.zeros((), np.float32))
     optimizer.build([weight])
+    backend.own([weight, *optimizer.variables])
 
-    @tf.function  # type: ignore[untyped-decorator]
     def step() -> Any:
-        before = tf.identity(weight.value)
-        weight.assign(tf.zeros(()))
-        optimizer.apply([tf.constant(-1.0)], [weight])
+        before = weight.value + 0.0
+        weight.assign(ops.zeros(()))
+        optimizer.apply([ops.convert_to_tensor(np.float32(-1))], [weight])
         return before
 
-    seen = []
+    program, seen = backend.program(step, "step"), []
     for _ in pure:
-        step()
-        seen.append(np.float32(weight.numpy()))
+        program()
+        seen.append(np.float32(backend.read(weight)))
     np.testing.assert_array_equal(np.array(seen), pure)
 
 
 def test_the_compiled_step_uses_the_table_s_rate_at_every_step_exactly():
     recipe = tiny(schedule=Triangular(base_lr=0.001, max_lr=0.4, step_epochs=2.3), epochs=9, batch_size=5)
     rates = learning_rates(recipe, 12)
-    from trainer.engine.rate_table import RateTable
-    from trainer.engine.tensorflow import TensorFlowEngine
-
-    run = TensorFlowEngine(recipe, 10, rates)
-    seen = []
+    run, seen = engine_of(recipe, rates), []
     for _ in rates:
-        seen.append(np.float32(run.optimizer.learning_rate))
-        run.step(IMAGES, LABELS)
+        seen.append(np.float32(run.backend.fetch(run._rate())))
+        run.step(batch())
     np.testing.assert_array_equal(seen, rates)
-    assert int(run.optimizer.iterations) == len(rates) == 27
-
-    import tensorflow as tf
-
-    table = RateTable(rates)
-    compiled = tf.function(table)
-    inside = [compiled(tf.constant(step, tf.int64)).numpy() for step in range(len(rates))]
-    np.testing.assert_array_equal(np.array(inside, np.float32), rates)
+    assert int(run.state()["optimizer/iteration"]) == len(rates) == 27
 
 
 @pytest.mark.parametrize(
@@ -132,11 +110,11 @@ def test_weight_decay_moves_weights_without_a_data_gradient_by_the_stated_amount
     decay = WeightDecay.model_validate({"kind": kind, "value": 0.01, "on": on})
     recipe = tiny(schedule=Constant(lr=0.5), optimizer=SGD(momentum=0.9, nesterov=True, decay=0, weight_decay=decay))
     run = engine(recipe)
-    before = {weight.path: weight.numpy() for weight in run.model.trainable_variables}
+    before = trained(run)
     for _ in range(2):
-        run.step(np.zeros((12, 32, 32, 3), np.float32), LABELS)
-    after = {weight.path: weight.numpy() for weight in run.model.trainable_variables}
-    first = before["Conv1/kernel"].astype(np.float64)
+        run.step(Made(np.zeros((12, 32, 32, 3), np.float32), LABELS))
+    after = trained(run)
+    first = before["Conv1/kernel"]
     # Nesterov in Keras' form: v = m·v - lr·g; w += m·v - lr·g
     velocity = np.zeros_like(first)
     expected = first.copy()
@@ -155,38 +133,34 @@ def test_weight_decay_moves_weights_without_a_data_gradient_by_the_stated_amount
 
 def test_no_decay_moves_nothing_and_the_penalty_is_value_times_the_sum_of_squares():
     still = engine(tiny(optimizer=SGD(weight_decay=WeightDecay(value=0))))
-    before = still.model.get_layer("Conv1").kernel.numpy()
-    still.step(np.zeros((12, 32, 32, 3), np.float32), LABELS)
-    np.testing.assert_array_equal(still.model.get_layer("Conv1").kernel.numpy(), before)
+    before = trained(still)["Conv1/kernel"]
+    still.step(Made(np.zeros((12, 32, 32, 3), np.float32), LABELS))
+    np.testing.assert_array_equal(trained(still)["Conv1/kernel"], before)
     assert still.epoch_end().penalty == 0
 
     run = engine(tiny(optimizer=SGD(weight_decay=WeightDecay(kind="l2", value=0.25))))
-    squares = sum(
-        float((weight.numpy().astype(np.float64) ** 2).sum())
-        for weight in run.model.trainable_variables
-        if len(weight.shape) == 4
-    )
-    run.step(IMAGES, LABELS)
+    squares = sum(float((weight**2).sum()) for weight in trained(run).values() if weight.ndim == 4)
+    run.step(batch())
     assert run.epoch_end().penalty == pytest.approx(0.25 * squares, rel=1e-5)
 
 
-def test_sums_are_means_over_pictures_and_empty_after_each_epoch(keras: Any):
+def test_sums_are_means_over_pictures_and_empty_after_each_epoch():
     run = engine(tiny())
-    logits = np.asarray(run.model(IMAGES, training=False))
-    losses = np.asarray(keras.losses.sparse_categorical_crossentropy(LABELS, logits, from_logits=True))
-    run.evaluate(IMAGES[:10], LABELS[:10])
-    run.evaluate(IMAGES[10:], LABELS[10:])  # a smaller batch: each picture counts the same
+    said, expected = logits(run), losses(run)
+    run.evaluate(EVERY[:10])
+    run.evaluate(EVERY[10:])  # a smaller batch: each picture counts the same
     sums = run.evaluation_end()
     assert sums.count == 12
-    assert sums.loss == pytest.approx(losses.mean(), rel=1e-5)
-    assert sums.accuracy == pytest.approx((logits.argmax(1) == LABELS).mean())
+    assert sums.loss == pytest.approx(expected.mean(), rel=1e-5)
+    assert sums.accuracy == pytest.approx((said.argmax(1) == LABELS).mean())
+    np.testing.assert_array_equal(run.predictions(), said.argmax(1))
     assert run.evaluation_end().count == 0
 
 
 def test_soft_labels_of_one_class_train_as_that_class_does():
     hard, soft = engine(tiny()), engine(tiny())
-    hard.step(IMAGES, LABELS)
-    soft.step(IMAGES, np.eye(10, dtype=np.float32)[LABELS])
+    hard.step(batch())
+    soft.step(Made(IMAGES, np.eye(10, dtype=np.float32)[LABELS]))
     assert hard.progress() == soft.progress()
     assert hard.progress().count == 12
 
@@ -194,30 +168,38 @@ def test_soft_labels_of_one_class_train_as_that_class_does():
 def test_compiling_ahead_changes_neither_weights_nor_counters_nor_later_steps():
     recipe = tiny(model=ResNet9(width=2, dropout=0.5))
     cold, warm = engine(recipe), engine(recipe)
-    warm.compile([12, 3], [12])
-    assert int(warm.optimizer.iterations) == 0
+    warm.compile([batch(), batch(3)], [EVERY])
     for run in (cold, warm):
         for _ in range(3):
-            run.step(IMAGES, LABELS)
+            run.step(batch())
     assert cold.progress() == warm.progress()
-    for one, other in zip(cold.model.get_weights(), warm.model.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, other)
+    theirs = cold.state()
+    for name, value in warm.state().items():
+        np.testing.assert_array_equal(value, theirs[name])
 
 
-def test_a_smaller_last_batch_needs_no_new_program():
+def test_programs_are_made_while_compiling_and_never_again():
+    """One for each size of batch, or one for all where the backend leaves the size open."""
     run = engine(tiny())
-    run.step(IMAGES, LABELS)
-    run.step(IMAGES[:5], LABELS[:5])
-    run.step(IMAGES[:1], LABELS[:1])
-    assert run._step.experimental_get_tracing_count() == 1
+    run.compile([batch(), batch(5)], [EVERY[:7], EVERY[:5]])
+    sizes = 1 if run.backend.is_open else 2
+    assert {name: run.traces[name] for name in ("step", "evaluate")} == {"step": sizes, "evaluate": sizes}
+    made = run.traces
+    for size in (12, 5, 12):
+        run.step(batch(size))
+        run.evaluate(EVERY[:7])
+        run.evaluate(EVERY[:5])
+        run.evaluation_end()
+        run.epoch_end()
+    assert run.traces == made
 
 
 def test_the_step_learns():
     run = engine(tiny(model=ResNet9(width=8, dropout=0), schedule=Constant(lr=0.02)), steps=30)
-    run.step(IMAGES, LABELS)
+    run.step(batch())
     first = run.epoch_end().loss
     for _ in range(25):
-        run.step(IMAGES, LABELS)
+        run.step(batch())
     run.epoch_end()
-    run.step(IMAGES, LABELS)
+    run.step(batch())
     assert run.epoch_end().loss < first / 3

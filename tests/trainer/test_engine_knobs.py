@@ -2,55 +2,36 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.trainer.engines import EVERY, IMAGES, LABELS, Values, batch, losses, put, trained
+from tests.trainer.engines import engine as engine_of
+from trainer.engine.interface import Made
 from trainer.recipe import Recipe
 from trainer.recipe_model import ResNet9
 from trainer.recipe_optimizer import SGD, Ema, Loss, WeightDecay
 from trainer.recipe_schedule import Constant
-from trainer.schedules import learning_rates
 
 pytestmark = pytest.mark.keras
 
-IMAGES = np.random.default_rng(0).random((12, 32, 32, 3), dtype=np.float32)
-LABELS = np.arange(12, dtype=np.int64) % 10
 PLAIN = SGD(momentum=0, nesterov=False, decay=0, weight_decay=WeightDecay(value=0))
 
 
-@pytest.fixture(scope="module", autouse=True)
-def keras() -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # TensorFlow's own, at import
-        import keras
-        import tensorflow
-
-        assert tensorflow.__version__
-    return keras
-
-
 def engine(**knobs: Any) -> Any:
-    from trainer.engine.tensorflow import TensorFlowEngine
-
     knobs = {"model": ResNet9(width=2, dropout=0), "schedule": Constant(lr=0.1), "optimizer": PLAIN, **knobs}
-    recipe = Recipe(batch_size=12, epochs=40, **knobs)
-    return TensorFlowEngine(recipe, 10, learning_rates(recipe, 12))
+    return engine_of(Recipe(batch_size=12, epochs=40, **knobs))
 
 
-def weights(run: Any) -> dict[str, np.ndarray]:
-    return {weight.path: weight.numpy().astype(np.float64) for weight in run.model.trainable_variables}
+def moved(run: Any, labels: np.ndarray = LABELS) -> Values:
+    before = trained(run)
+    run.step(Made(IMAGES, labels))
+    return {path: after - before[path] for path, after in trained(run).items()}
 
 
-def moved(run: Any, labels: np.ndarray = LABELS) -> dict[str, np.ndarray]:
-    before = weights(run)
-    run.step(IMAGES, labels)
-    return {path: after - before[path] for path, after in weights(run).items()}
-
-
-def close(one: dict[str, np.ndarray], other: dict[str, np.ndarray], factor: float = 1.0) -> None:
+def close(one: Values, other: Values, factor: float = 1.0) -> None:
     for path, values in one.items():
         scale = np.abs(values).max() + 1e-12
         np.testing.assert_allclose(values, factor * other[path], rtol=0, atol=2e-4 * scale, err_msg=path)
@@ -62,26 +43,24 @@ def test_a_summed_loss_moves_the_weights_as_many_times_as_there_are_pictures():
 
 def test_a_summed_loss_is_shown_as_the_mean_over_pictures():
     summed, mean = engine(loss=Loss(reduction="sum")), engine()
-    summed.step(IMAGES, LABELS)
-    mean.step(IMAGES, LABELS)
+    summed.step(batch())
+    mean.step(batch())
     assert summed.epoch_end().loss == pytest.approx(mean.epoch_end().loss, rel=1e-6)
 
 
-def test_label_smoothing_is_the_same_as_labels_that_were_smoothed_by_hand(keras: Any):
+def test_label_smoothing_is_the_same_as_labels_that_were_smoothed_by_hand():
     by_hand = (np.eye(10)[LABELS] * 0.8 + 0.2 / 10).astype(np.float32)
     smoothed, plain = engine(loss=Loss(label_smoothing=0.2)), engine()
     close(moved(smoothed), moved(plain, by_hand))
-
-    fresh = engine()
-    logits = np.asarray(fresh.model(IMAGES, training=True))
-    expected = np.asarray(keras.losses.categorical_crossentropy(by_hand, logits, from_logits=True)).mean()
-    assert smoothed.epoch_end().loss == pytest.approx(expected, rel=1e-5)
+    hard = losses(engine(), training=True).mean()
+    assert smoothed.epoch_end().loss == pytest.approx(plain.epoch_end().loss, rel=1e-5)
+    assert smoothed.epoch_end().loss != pytest.approx(hard, rel=1e-3)
 
 
 def test_validation_is_never_smoothed():
     smoothed, plain = engine(loss=Loss(label_smoothing=0.5)), engine()
-    smoothed.evaluate(IMAGES, LABELS)
-    plain.evaluate(IMAGES, LABELS)
+    smoothed.evaluate(EVERY)
+    plain.evaluate(EVERY)
     assert smoothed.evaluation_end() == plain.evaluation_end()
 
 
@@ -93,10 +72,10 @@ def test_biases_learn_faster_by_their_rate_and_decay_by_as_much_less(kind: str):
         engine(optimizer=PLAIN.model_copy(update={"bias_rate": rate, "weight_decay": decay})) for rate in (1.0, 64.0)
     )
     for run in (plain, fast):  # shifts begin at 0, which decays to 0: give them a size
-        for weight in run.model.trainable_variables:
-            if weight.name == "beta":
-                weight.assign(np.full(weight.shape, 0.5, np.float32))
-    start = weights(plain)
+        for path in trained(run):
+            if path.endswith("beta"):
+                put(run, path, 0.5)
+    start = trained(plain)
     ours, theirs = moved(fast), moved(plain)
     pull = {"l2": 0.02, "coupled": 0.01}[kind]
     for path, movement in ours.items():
@@ -106,9 +85,9 @@ def test_biases_learn_faster_by_their_rate_and_decay_by_as_much_less(kind: str):
 
 
 def test_a_frozen_scale_is_not_learned_and_an_identical_step_otherwise():
-    frozen, trained = (engine(model=ResNet9(width=2, dropout=0, bn_scale=kind)) for kind in ("frozen", "trained"))
-    assert not [path for path in weights(frozen) if path.endswith("gamma")]
-    theirs = moved(trained)
+    frozen, learned = (engine(model=ResNet9(width=2, dropout=0, bn_scale=kind)) for kind in ("frozen", "trained"))
+    assert not [path for path in trained(frozen) if path.endswith("gamma")]
+    theirs = moved(learned)
     close(moved(frozen), {path: values for path, values in theirs.items() if not path.endswith("gamma")})
 
 
@@ -126,23 +105,46 @@ def test_dropout_drops_in_training_only():
     assert not np.array_equal(other[0], other[1])
 
 
+def net(run: Any) -> Values:
+    return {name: value.astype(np.float64) for name, value in run.state().items() if name.startswith("net/")}
+
+
 @pytest.mark.parametrize("every", [1, 3])
-def test_validation_sees_the_running_average_of_weights_and_statistics(every: int):
-    averaging = engine(ema=Ema(decay=0.9, every=every))
-    average = [weight.numpy().astype(np.float64) for weight in averaging.model.weights]
+@pytest.mark.parametrize("rise", [0.0, 3.0])
+def test_validation_sees_the_running_average_of_weights_and_statistics(every: int, rise: float):
+    averaging = engine(ema=Ema(decay=0.9, every=every, rise=rise))
+    average = net(averaging)
     for step in range(1, 8):
-        averaging.step(IMAGES, LABELS)
+        averaging.step(batch())
         if step % every == 0:
-            now = [weight.numpy().astype(np.float64) for weight in averaging.model.weights]
-            average = [old * 0.9**every + new * (1 - 0.9**every) for old, new in zip(average, now, strict=True)]
-    trained = averaging.model.get_weights()
-    averaging.evaluate(IMAGES, LABELS)
-    for inside, expected in zip(averaging.model.get_weights(), average, strict=True):
-        np.testing.assert_allclose(inside, expected, rtol=1e-4, atol=1e-6)
-    assert not all(np.allclose(one, other) for one, other in zip(averaging.model.get_weights(), trained, strict=True))
-    averaging.evaluation_end()
-    for after, before in zip(averaging.model.get_weights(), trained, strict=True):
-        np.testing.assert_array_equal(after, before)
+            kept = 0.9**every * (step / 40) ** rise  # 40 epochs of one step
+            average = {name: average[name] * kept + now * (1 - kept) for name, now in net(averaging).items()}
+    before = averaging.state()
+    for name, seen in averaging.weights().items():
+        np.testing.assert_allclose(seen, average[f"net/{name}"], rtol=1e-4, atol=1e-6)
+    averaging.evaluate(EVERY)
+    found = averaging.evaluation_end()
+    for name, value in averaging.state().items():
+        np.testing.assert_array_equal(value, before[name])
+
+    plain = engine()
+    for name, value in averaging.weights().items():
+        plain.backend.write(plain._named[f"net/{name}"], value)
+    assert found.loss == pytest.approx(losses(plain).mean(), rel=1e-5)
+
+
+def test_training_goes_on_from_an_average_that_is_put_back():
+    """airbench's lookahead: every second step the weights become what the average has become."""
+    ahead, plain = engine(ema=Ema(decay=0.5, every=2, put_back=True)), engine()
+    first = net(ahead)
+    for run in (ahead, plain):
+        run.step(batch())
+        run.step(batch())
+    after, there = net(plain), net(ahead)
+    for name, value in there.items():
+        np.testing.assert_allclose(value, 0.25 * first[name] + 0.75 * after[name], rtol=1e-4, atol=1e-5)
+        if f"average/{name}" in ahead.state():
+            np.testing.assert_array_equal(ahead.state()[f"average/{name}"], value.astype(np.float32))
 
 
 @pytest.mark.parametrize(("kind", "factor"), [("l2", 2.0), ("coupled", 1.0), ("decoupled", 1 / 1.9)])
@@ -150,29 +152,25 @@ def test_the_witness_reads_the_strength_of_each_decay_off_the_weights_movement(k
     decay = WeightDecay.model_validate({"kind": kind, "value": 0.01})
     run = engine(optimizer=SGD(decay=0, weight_decay=decay))
     before = run.state()
-    seen = run.witness(IMAGES, LABELS, step=0, moving_step=3)
+    seen = run.witness(batch(), step=0, moving_step=3)
     assert seen.decay_norm == pytest.approx(factor * 0.01 * seen.weight_norm, rel=2e-3)
-    kernels = [weight.numpy() for weight in run.model.trainable_variables if len(weight.shape) == 4]
+    kernels = [weight for weight in trained(run).values() if weight.ndim == 4]
     assert seen.weight_norm == pytest.approx(np.sqrt(sum((kernel**2).sum() for kernel in kernels)), rel=1e-5)
     for name, value in run.state().items():
         np.testing.assert_array_equal(value, before[name])
 
 
-def test_the_witness_measures_the_data_s_gradient_whatever_momentum_is_stored(keras: Any):
-    import tensorflow as tf
-
-    run = engine(optimizer=SGD(decay=0, weight_decay=WeightDecay(value=0)))
+def test_the_witness_measures_the_data_s_gradient_whatever_momentum_is_stored():
+    still = SGD(decay=0, weight_decay=WeightDecay(value=0))
+    run, plain = engine(optimizer=still), engine()
     for _ in range(3):
-        run.step(IMAGES, LABELS)
-    kept = run.model.get_weights()
-    with tf.GradientTape() as tape:
-        logits = run.model(IMAGES, training=True)
-        loss = tf.reduce_mean(keras.losses.sparse_categorical_crossentropy(LABELS, logits, from_logits=True))
-    gradients = tape.gradient(loss, run.model.trainable_variables)
-    expected = np.sqrt(sum(float((np.asarray(gradient) ** 2).sum()) for gradient in gradients))
-    run.model.set_weights(kept)
+        run.step(batch())
+    for name, value in run.weights().items():
+        plain.backend.write(plain._named[f"net/{name}"], value)
+    gradients = [movement / -0.1 for movement in moved(plain).values()]  # plain descent at a rate of 0.1
+    expected = np.sqrt(sum(float((gradient**2).sum()) for gradient in gradients))
 
-    seen = run.witness(IMAGES, LABELS, step=5, moving_step=5)
+    seen = run.witness(batch(), step=5, moving_step=5)
     assert seen.gradient_norm == pytest.approx(expected, rel=1e-3)
     assert seen.decay_norm == 0
     assert (seen.input_low, seen.input_high) == (IMAGES.min(), IMAGES.max())

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.trainer.engines import EVERY, batch, losses
+from tests.trainer.engines import engine as engine_of
 from trainer.failures import CannotTrain
 from trainer.recipe import Recipe
-from trainer.schedules import learning_rates
 
 pytestmark = pytest.mark.keras
 
-IMAGES = np.random.default_rng(0).random((12, 32, 32, 3), dtype=np.float32)
-LABELS = np.arange(12, dtype=np.int64) % 10
 KNOBS: dict[str, Any] = {
     "model": {"width": 2, "dropout": 0.5},
     "schedule": {"kind": "constant", "lr": 0.05},
@@ -28,20 +26,8 @@ KNOBS: dict[str, Any] = {
 State = dict[str, NDArray[Any]]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def frameworks() -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # TensorFlow's own, at import
-        import tensorflow
-
-        assert tensorflow.__version__
-
-
 def engine(**changes: Any) -> Any:
-    from trainer.engine.tensorflow import TensorFlowEngine
-
-    recipe = Recipe.model_validate({**KNOBS, **changes})
-    return TensorFlowEngine(recipe, 10, learning_rates(recipe, 12))
+    return engine_of(Recipe.model_validate({**KNOBS, **changes}))
 
 
 def differing(one: State, other: State) -> list[str]:
@@ -52,8 +38,8 @@ def differing(one: State, other: State) -> list[str]:
 def test_a_state_holds_all_that_a_step_changes_under_names_that_another_engine_has_too():
     run, other = engine(), engine()
     before = run.state()
-    run.step(IMAGES, LABELS)
-    run.step(IMAGES, LABELS)
+    run.step(batch())
+    run.step(batch())
     after = run.state()
     kinds = {name.partition("/")[0] for name in differing(before, after)}
     assert kinds == {"net", "optimizer", "average", "sums"}
@@ -66,25 +52,25 @@ def test_a_state_holds_all_that_a_step_changes_under_names_that_another_engine_h
 
 def test_a_state_is_a_copy_that_later_steps_leave_alone():
     run = engine()
-    run.step(IMAGES, LABELS)
+    run.step(batch())
     taken = run.state()
     kept = {name: array.copy() for name, array in taken.items()}
     for _ in range(3):
-        run.step(IMAGES, LABELS)
+        run.step(batch())
     assert differing(taken, kept) == []
 
 
 def test_an_engine_with_another_s_state_does_the_same_steps():
     run, other = engine(), engine(seed=5)
-    run.compile([12], [12])
-    other.compile([12], [12])
+    run.compile([batch()], [EVERY])
+    other.compile([batch()], [EVERY])
     for _ in range(3):
-        run.step(IMAGES, LABELS)
+        run.step(batch())
     other.restore(run.state())
     assert differing(other.state(), run.state()) == []
     for one in (run, other):
-        one.step(IMAGES, LABELS)
-        one.step(IMAGES[:5], LABELS[:5])
+        one.step(batch())
+        one.step(batch(5))
     assert differing(other.state(), run.state()) == []
     assert run.epoch_end() == other.epoch_end()
 
@@ -102,7 +88,7 @@ def test_an_engine_with_another_s_state_does_the_same_steps():
 def test_a_state_that_does_not_fit_in_every_name_shape_and_type_changes_nothing(spoil: Any):
     run = engine()
     before = run.state()
-    run.step(IMAGES, LABELS)
+    run.step(batch())
     after = run.state()
     spoil(before)
     with pytest.raises(CannotTrain, match="1 of its arrays do not fit"):
@@ -113,40 +99,36 @@ def test_a_state_that_does_not_fit_in_every_name_shape_and_type_changes_nothing(
 def test_an_evaluation_sees_the_average_and_training_goes_on_without_it():
     """Also after compile(), which evaluates too: it once left the average in the place of the weights."""
     compiled, plain = engine(), engine()
-    compiled.compile([12], [12])
+    compiled.compile([batch()], [EVERY])
     for one in (compiled, plain):
         for _ in range(3):
-            one.step(IMAGES, LABELS)
+            one.step(batch())
     trained = compiled.state()
     assert differing(trained, plain.state()) == []
     averages = compiled.weights()
     assert not np.array_equal(averages["Conv1/kernel"], trained["net/Conv1/kernel"])
     assert np.array_equal(averages["Conv1/kernel"], trained["average/net/Conv1/kernel"])
 
-    compiled.evaluate(IMAGES, LABELS)
-    during = {weight.path: weight.numpy() for weight in compiled.model.weights}
-    assert {name for name in averages if not np.array_equal(during[name], averages[name])} == set()
-    assert {name for name in averages if not np.array_equal(compiled.weights()[name], averages[name])} == set()
+    compiled.evaluate(EVERY)
     seen = compiled.evaluation_end()
     assert differing(compiled.state(), trained) == []
 
-    plain.model.set_weights([averages[weight.path] for weight in plain.model.weights])
-    logits = np.asarray(plain.model(IMAGES, training=False), np.float64)
-    losses = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(12), LABELS]
-    assert seen.loss == pytest.approx(losses.mean(), rel=1e-5)
+    for name, value in averages.items():
+        plain.backend.write(plain._named[f"net/{name}"], value)
+    assert seen.loss == pytest.approx(losses(plain).mean(), rel=1e-5)
 
 
 def test_a_state_taken_in_the_middle_of_an_evaluation_is_the_trained_one():
     run = engine()
-    run.step(IMAGES, LABELS)
+    run.step(batch())
     trained = run.state()
-    run.evaluate(IMAGES, LABELS)
+    run.evaluate(EVERY)
     assert differing(run.state(), trained) == ["sums/evaluation"]
 
 
 def test_without_an_average_an_evaluation_s_weights_are_the_trained_ones():
     run = engine(ema=None)
-    run.step(IMAGES, LABELS)
+    run.step(batch())
     assert not any(name.startswith("average") for name in run.state())
     for name, array in run.weights().items():
         assert np.array_equal(array, run.state()[f"net/{name}"])

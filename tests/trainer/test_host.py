@@ -11,9 +11,9 @@ import pytest
 from tests.trainer import plain_pictures as plain
 from trainer.augment.draws import Boxes, Crops, Draws, Flips, draw
 from trainer.augment.flow import Stage
-from trainer.augment.pipeline import Pipeline
 from trainer.augment.normalisation import shown
 from trainer.augment.operations import Crop, Cutout, CutoutSquare, Flip, Mixup, Operation, Pad, PadCrop
+from trainer.augment.pipeline import Pipeline
 from trainer.augment.selections import Selection
 from trainer.recipe import Recipe
 

@@ -50,7 +50,11 @@ class Batched:
                 return self._erased(pictures, operation, drawn)
 
     def normalised(self, pictures: Any) -> Any:
-        return self._xp.cast(pictures, "float32") / self._scale - self._shift
+        # row by row: an inner loop of three channels takes four times as long where loops are not fused
+        xp, (height, width, channels) = self._xp, pictures.shape[1:]
+        rows = xp.cast(xp.reshape(pictures, (-1, height, width * channels)), "float32")
+        rows = rows / np.tile(self._scale, width) - np.tile(self._shift, width)
+        return xp.reshape(rows, (-1, height, width, channels))
 
     def mixed_bytes(self, own: Any, other: Any, share: Any) -> Any:
         xp = self._xp
@@ -153,9 +157,7 @@ class Batched:
         inside = self._at(pictures, xp.clip(rows, 0, height - 1), xp.clip(columns, 0, width - 1))
         if mode == "edge":
             return inside
-        is_in = xp.logical_and(
-            xp.logical_and(rows >= 0, rows < height), xp.logical_and(columns >= 0, columns < width)
-        )
+        is_in = xp.logical_and(xp.logical_and(rows >= 0, rows < height), xp.logical_and(columns >= 0, columns < width))
         return inside * xp.cast(xp.expand_dims(is_in, -1), "uint8")
 
     def _looked_up(self, pictures: Any, rows: Any, columns: Any) -> Any:
@@ -188,8 +190,8 @@ def _half(sigma: Any, xp: Any) -> Any:
 
 
 def _outside(side: int, pad: int, mode: Fill) -> NDArray[np.int32]:
-    """Which pixel is seen at each place of an axis that was made longer by `pad` on both ends: int32 (side + 2 pad,)."""
-    return np.pad(np.arange(side, dtype=np.int32), pad, mode=mode)  # type: ignore[call-overload, no-any-return]
+    """Which pixel is seen at each place of an axis that is longer by `pad` on both ends: int32 (side + 2 pad,)."""
+    return np.pad(np.arange(side, dtype=np.int32), pad, mode=mode)
 
 
 def _mirrored(places: Any, side: int, xp: Any) -> Any:

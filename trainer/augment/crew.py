@@ -18,9 +18,9 @@ from types import TracebackType
 import numpy as np
 
 from trainer.augment.feed import Feed
-from trainer.augment.pipeline import Pipeline
 from trainer.augment.imgaug_shim import imgaug
-from trainer.augment.normalisation import Batch, Pictures
+from trainer.augment.normalisation import Batch, PerChannel, Pictures
+from trainer.augment.pipeline import Pipeline
 from trainer.augment.selections import Selection
 from trainer.failures import Stopped
 from trainer.parent import die_with
@@ -40,9 +40,17 @@ def fitting(cores: int) -> int:
 class Crew:
     """A recipe's pipeline and whoever runs it. Use as a context; nothing of it outlives the context."""
 
-    def __init__(self, recipe: Recipe, images: Pictures, processes: int) -> None:
-        """`images`: uint8 (n, side, side, 3). Processes start at once; they are ready some seconds later."""
-        self.pipeline = Pipeline(recipe, images)
+    def __init__(
+        self,
+        recipe: Recipe,
+        images: Pictures,
+        processes: int,
+        normal: tuple[PerChannel, PerChannel] | None = None,
+    ) -> None:
+        """`images`: uint8 (n, side, side, 3). Processes start at once; they are ready some seconds later. `normal`:
+        scale and shift, where they are known already.
+        """
+        self.pipeline = Pipeline(recipe, images, normal)
         self.processes = processes
         self.ahead = 2 + processes  # batches under way at most
         self._table: Batch | None = None  # all pictures, where they are changed once
@@ -55,7 +63,7 @@ class Crew:
                 processes,
                 multiprocessing.get_context("spawn"),  # never fork: a framework's threads may hold locks
                 initializer=_begin,
-                initargs=(os.getpid(), self._shared, images.shape, recipe),
+                initargs=(os.getpid(), self._shared, images.shape, recipe, (self.pipeline.scale, self.pipeline.shift)),
             )
             others = multiprocessing.active_children()
             # What is started while they are blocked never hears them, not even while it is starting.
@@ -129,7 +137,9 @@ class Crew:
 _pipeline: Pipeline | None = None  # of a process of the crew
 
 
-def _begin(parent: int, shared: int, shape: tuple[int, ...], recipe: Recipe) -> None:
+def _begin(
+    parent: int, shared: int, shape: tuple[int, ...], recipe: Recipe, normal: tuple[PerChannel, PerChannel]
+) -> None:
     global _pipeline  # noqa: PLW0603  # a process of the pool has no other place
     die_with(parent)
     for number in UNHEARD:
@@ -139,7 +149,7 @@ def _begin(parent: int, shared: int, shape: tuple[int, ...], recipe: Recipe) -> 
 
     cv2.setNumThreads(1)  # the other cores have processes of their own
     images = np.memmap(f"/proc/{parent}/fd/{shared}", dtype=np.uint8, mode="r", shape=shape)
-    _pipeline = Pipeline(recipe, images)
+    _pipeline = Pipeline(recipe, images, normal)
 
 
 def _prepare(epoch: int, selection: Selection) -> Batch:

@@ -36,8 +36,7 @@ class Pipeline:
         self.images, self.recipe = train_images, recipe
         self.scale, self.shift = normal or normalisation(recipe.normalize, train_images)
         self._flow = Flow(recipe)
-        kind = Host if recipe.augment_engine == "imgaug" else Batched
-        self._hand: Hand = kind(self.scale, self.shift)
+        self._hand: Hand = (Batched if recipe.augment_engine == "device" else Host)(self.scale, self.shift)
         self._draws: dict[int, dict[int, Draws]] = {}
         self._lock = Lock()
 

@@ -1,4 +1,4 @@
-"""A running average of a net's weights and batch-norm statistics, looked at in their place by an evaluation. Keras only.
+"""A running average of a net's weights and batch-norm statistics, for an evaluation to see in their place. Keras only.
 
 David Page's bag of tricks: every few steps, by the power of the decay, over the running statistics too (Keras' own
 `use_ema` leaves these out). Keller Jordan's airbench: the decay rises with the run, and training goes on from the

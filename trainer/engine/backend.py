@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
 Body = Callable[..., Any]  # of nested dicts and tuples of arrays, to the same
@@ -39,6 +38,9 @@ class Backend(Protocol):
 
     def gradients(self, loss: Callable[[], tuple[Any, Any]], variables: Sequence[Variable]) -> tuple[Any, list[Any]]:
         """Inside a body: the second thing that `loss()` answers, and the first one's gradient by each variable."""
+
+    def settled(self, values: Any) -> Any:
+        """Inside a body: the same, computed whole before anything uses it."""
 
     def read(self, variable: Variable) -> NDArray[Any]:
         """A copy of its value; waits for the device."""

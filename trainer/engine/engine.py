@@ -88,7 +88,7 @@ class KerasEngine:
         return self.backend.device()
 
     def precision(self) -> str:
-        return self._precision
+        return str(self._precision)
 
     @property
     def traces(self) -> dict[str, int]:
@@ -215,7 +215,7 @@ class KerasEngine:
         return seen
 
     def _train_selected(self, split: Any, tables: Any, places: Any) -> Any:
-        return self._train_made(*self._pictures.trained_on(split, tables, places))
+        return self._train_made(*self.backend.settled(self._pictures.trained_on(split, tables, places)))
 
     def _made(self, split: Any, tables: Any, places: Any) -> Any:
         return self._pictures.trained_on(split, tables, places)

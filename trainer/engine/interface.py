@@ -79,7 +79,7 @@ class Engine(Protocol):
         """`float32` or `bfloat16`: what convolutions really compute in."""
 
     def hold(self, training: Split | None, validation: Split) -> None:
-        """Bring the data set to the device: validation pictures, and those to train on where the device changes them."""
+        """Bring pictures to the device: to validate on, and to train on where the device changes them."""
 
     def compile(self, batches: list[Given], evaluations: list[Places]) -> None:
         """Build the programs for batches of these sizes; nothing learned, nothing counted."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from trainer.engine.backend import Body, Variable
 
-jax.config.update("jax_enable_x64", True)  # the sums over an epoch are float64; everything else names its type
+jax.config.update("jax_enable_x64", True)  # type: ignore[no-untyped-call]  # the sums over an epoch are float64; everything else names its type
 
 TENSOR_CORES = 8.0  # compute capability from which bfloat16 is fast (Ampere)
 
@@ -43,7 +43,7 @@ class Jax:
     def own(self, variables: Sequence[Variable]) -> None:
         self._variables = list(variables)
         # copies: a step gives its values up, and Keras keeps the first ones
-        self._values = [jax.numpy.array(variable.value, copy=True) for variable in variables]
+        self._values = [jax.device_put(np.array(variable.value), self._device) for variable in variables]
         self._at = {id(variable): at for at, variable in enumerate(self._variables)}
 
     def hold(self, array: NDArray[Any]) -> Any:
@@ -81,6 +81,9 @@ class Jax:
             if new is not old and id(variable) not in asked:  # running statistics, dropout's counters
                 variable.assign(new)
         return others, gradients
+
+    def settled(self, values: Any) -> Any:
+        return jax.lax.optimization_barrier(values)  # type: ignore[no-untyped-call]
 
     def read(self, variable: Variable) -> NDArray[Any]:
         return np.array(self._values[self._at[id(variable)]])

@@ -1,4 +1,4 @@
-"""A batch made inside a program, of pictures that lie on the device: looked up, augmented, mixed, normalised. Keras only.
+"""A batch made inside a program, of pictures that lie on the device: looked up, changed, mixed, normalised. Keras only.
 
 Must not know the net or what is done with the batch.
 """

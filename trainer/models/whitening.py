@@ -6,7 +6,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from trainer.augment.pipeline import Pipeline
+from trainer.augment.normalisation import PerChannel, Pictures, normalised
 from trainer.models.resnet9 import PATCH, PATCH_FILTERS
 from trainer.recipe_model import ResNet9
 
@@ -14,9 +14,9 @@ SAMPLE = 10_000  # pictures that Page's notebook looks at
 EPSILON = 1e-2  # keeps directions in which nothing varies from being blown up
 
 
-def filters_of(knobs: ResNet9, pipeline: Pipeline) -> NDArray[np.float32] | None:
-    """The kernel of the net's frozen convolution; None where it has none."""
-    return whitening_filters(pipeline.evaluation(pipeline.images[:SAMPLE])) if knobs.whiten else None
+def filters_of(knobs: ResNet9, images: Pictures, normal: tuple[PerChannel, PerChannel]) -> NDArray[np.float32] | None:
+    """The kernel of the net's frozen convolution, from training `images`; None where the net has none."""
+    return whitening_filters(normalised(images[:SAMPLE], *normal)) if knobs.whiten else None
 
 
 def whitening_filters(pictures: NDArray[np.float32], epsilon: float = EPSILON) -> NDArray[np.float32]:

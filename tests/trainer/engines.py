@@ -1,0 +1,83 @@
+"""Engines for tests: twelve pictures on the device, on TensorFlow, or on the backend that KERAS_BACKEND names."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.augment.selections import Selection
+from trainer.engine.interface import Made, Split
+from trainer.recipe import Recipe
+from trainer.schedules import learning_rates
+
+BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
+PICTURES = np.random.default_rng(0).integers(0, 256, (12, 32, 32, 3), dtype=np.uint8)
+IMAGES = (PICTURES / 255).astype(np.float32)
+LABELS = np.arange(12, dtype=np.int64) % 10
+EVERY = np.arange(12, dtype=np.int32)
+NORMAL = (np.full(3, 255, np.float32), np.zeros(3, np.float32))
+
+Values = dict[str, NDArray[np.float64]]
+
+
+def open_backend() -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the framework's own, at import
+        from trainer.engine.backends import backend
+
+        return backend(BACKEND)
+
+
+def engine(recipe: Recipe, rates: NDArray[np.float32] | None = None, whitening: Any = None) -> Any:
+    """`rates`: of the whole run; else what the recipe's schedule makes of twelve pictures."""
+    opened = open_backend()
+    from trainer.engine.engine import KerasEngine
+
+    rates = learning_rates(recipe, 12) if rates is None else rates
+    made = KerasEngine(opened, recipe, 10, rates, whitening, NORMAL)
+    split = Split(PICTURES, LABELS)
+    made.hold(split, split)
+    return made
+
+
+def batch(size: int = 12) -> Made:
+    return Made(IMAGES[:size], LABELS[:size])
+
+
+def selection(size: int = 12) -> Selection:
+    return Selection(np.arange(size))
+
+
+def trained(run: Any) -> Values:
+    """The weights that are learned, by layer: `Conv1/kernel`."""
+    state = run.state()
+    names = {id(variable): name for name, variable in run._named.items()}
+    return {
+        names[id(one)].removeprefix("net/"): state[names[id(one)]].astype(np.float64) for one in run.learning.trained
+    }
+
+
+def put(run: Any, name: str, value: float) -> None:
+    """Fill one of the net's arrays."""
+    variable = run._named[f"net/{name}"]
+    run.backend.write(variable, np.full(variable.shape, value, np.float32))
+
+
+def logits(run: Any, *, training: bool = False) -> NDArray[np.float64]:
+    """What the net says to the twelve pictures now; running statistics move in training."""
+    from keras import ops
+
+    found = run.backend.program(lambda images: ops.cast(run.model(images, training=training), "float32"), "look")(
+        IMAGES
+    )
+    return np.asarray(run.backend.fetch(found), np.float64)
+
+
+def losses(run: Any, *, training: bool = False) -> NDArray[np.float64]:
+    """Cross-entropy of each of the twelve pictures, (12,)."""
+    found = logits(run, training=training)
+    return np.log(np.exp(found).sum(axis=1)) - found[np.arange(12), LABELS]
