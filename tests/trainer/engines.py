@@ -71,13 +71,12 @@ def logits(run: Any, *, training: bool = False) -> NDArray[np.float64]:
     """What the net says to the twelve pictures now; running statistics move in training."""
     from keras import ops
 
-    found = run.backend.program(lambda images: ops.cast(run.model(images, training=training), "float32"), "look")(
-        IMAGES
-    )
-    return np.asarray(run.backend.fetch(found), np.float64)
+    look = run.backend.program(lambda images: ops.cast(run.model(images, training=training), "float32"), "look")
+    return np.asarray(run.backend.fetch(look(IMAGES)), np.float64)
 
 
 def losses(run: Any, *, training: bool = False) -> NDArray[np.float64]:
     """Cross-entropy of each of the twelve pictures, (12,)."""
-    found = logits(run, training=training)
-    return np.log(np.exp(found).sum(axis=1)) - found[np.arange(12), LABELS]
+    said = logits(run, training=training)
+    found: NDArray[np.float64] = np.log(np.exp(said).sum(axis=1)) - said[np.arange(12), LABELS]
+    return found

@@ -25,8 +25,7 @@ class Averages:
         """`steps`: of the whole run."""
         self.weights = list(weights)
         self.variables = [
-            keras.Variable(ops.convert_to_numpy(weight.value), dtype=weight.dtype, trainable=False)
-            for weight in self.weights
+            keras.Variable(ops.copy(weight.value), dtype=weight.dtype, trainable=False) for weight in self.weights
         ]
         self.steps = keras.Variable(0, dtype="int32", trainable=False, name="steps")
         self._kept = kept_shares(knobs, steps)

@@ -17,7 +17,7 @@ FORWARD = {"none": 1, "flip": 2, "six": 6}  # passes through the net for each pi
 
 
 def averaged(kind: str, net: Callable[[Any], Any], images: Any, plain: Any) -> Any:
-    """Logits (b, classes), a mean over views of `images` (b, side, side, 3); `plain`: those of the images themselves."""
+    """Logits (b, classes), a mean over views of `images` (b, side, side, 3). `plain`: the logits of `images` as is."""
     pair = 0.5 * plain + 0.5 * net(_mirrored(images))
     if kind == "flip":
         return pair

@@ -63,6 +63,7 @@ def _made(layer: Layer, common: dict[str, Any], seed: int) -> Any:
                 padding=knobs["padding"],
                 use_bias=knobs["has_bias"],
                 kernel_initializer="zeros",
+                trainable=not knobs["is_frozen"] or knobs["has_bias"],
                 **common,
             )
         case "batch_norm":
