@@ -1,7 +1,7 @@
 """The operations done to a whole batch at once, written over an array library: NumPy, or `keras.ops` in a program.
 
 They take imgaug's arguments and the same draws, so that host and device show the net the same pictures. What
-differs: OpenCV computes rotations and blurs of bytes in fixed point, so a byte may be one or two levels off.
+differs: OpenCV rounds rotations and blurs of bytes in fixed point, so a byte may be a level or two off.
 Must not know the recipe, the data set or which library it is given.
 """
 
@@ -19,7 +19,6 @@ from trainer.augment.noise import counters, noise_at
 from trainer.augment.normalisation import PerChannel
 from trainer.augment.operations import Blur, Crop, Cutout, Fill, Operation, Pad, PadCrop, Rotate
 
-GRID = 32  # OpenCV turns pictures on a grid of 1/32 pixel
 LEAST_SIGMA = 1e-3  # imgaug does not blur with less
 
 
@@ -99,7 +98,6 @@ class Batched:
         across = np.arange(width, dtype=np.float32)[None, :] - np.float32((width - 1) / 2)
         x = cosine * across + sine * down + np.float32((width - 1) / 2)
         y = cosine * down - sine * across + np.float32((height - 1) / 2)
-        x, y = (xp.floor(one * GRID + 0.5) / GRID for one in (x, y))
         left, top = xp.floor(x), xp.floor(y)
         right_share, low_share = (xp.expand_dims(one, -1) for one in (x - left, y - top))
         left, top = xp.cast(left, "int32"), xp.cast(top, "int32")
@@ -197,5 +195,5 @@ def _outside(side: int, pad: int, mode: Fill) -> NDArray[np.int32]:
 def _mirrored(places: Any, side: int, xp: Any) -> Any:
     """As OpenCV's BORDER_REFLECT_101 and NumPy's "reflect": the pixel at the edge is not repeated."""
     period = 2 * (side - 1)
-    around = xp.abs(xp.remainder(places, period))
+    around = xp.abs(xp.mod(places, period))
     return xp.where(around < side, around, period - around)

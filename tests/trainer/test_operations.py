@@ -1,19 +1,49 @@
-"""Each operation, done by imgaug at given draws, against the same in plain NumPy, pixel by pixel."""
+"""Each operation at given draws, done by each hand, against the same picture by picture in NumPy, pixel by pixel."""
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
 import pytest
 
 from tests.trainer import plain_pictures as plain
+from trainer.augment.batched import Batched, kernel_size
 from trainer.augment.draws import Angles, Boxes, Crops, Draws, Flips, Nothing, Sigmas, draw
-from trainer.augment.host import changed
+from trainer.augment.host import Host
+from trainer.augment.normalisation import normalisation, normalised
 from trainer.augment.operations import Blur, Crop, Cutout, CutoutSquare, Flip, Operation, Pad, PadCrop, Rotate
 
 Mode = Literal["reflect", "constant", "edge"]
 MODES: list[Mode] = ["reflect", "constant", "edge"]
+
+
+Changed = Callable[[np.ndarray, Operation, Draws], np.ndarray]
+NORMAL = (np.full(3, 255, np.float32), np.zeros(3, np.float32))
+
+
+def by_program(pictures: np.ndarray, operation: Operation, drawn: Draws) -> np.ndarray:
+    """As the device's program does it, here without compiling it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the framework's own, at import
+        from keras import ops
+    columns = {name: ops.convert_to_tensor(column) for name, column in vars(drawn).items()}
+    result = Batched(*NORMAL, ops).changed(ops.convert_to_tensor(pictures), operation, type(drawn)(**columns))
+    return ops.convert_to_numpy(result)  # type: ignore[no-any-return]
+
+
+HANDS: dict[str, Changed] = {
+    "imgaug": Host(*NORMAL).changed,
+    "arrays": Batched(*NORMAL).changed,
+    "program": by_program,
+}
+
+
+@pytest.fixture(params=["imgaug", "arrays", pytest.param("program", marks=pytest.mark.keras)])
+def changed(request: pytest.FixtureRequest) -> Changed:
+    return HANDS[request.param]
 
 
 @pytest.fixture
@@ -23,7 +53,7 @@ def images() -> np.ndarray:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_turned_picture_is_the_bilinear_warp_to_one_grey_level(images: np.ndarray, mode: Mode):
+def test_a_turned_picture_is_the_bilinear_warp_to_one_grey_level(changed: Changed, images: np.ndarray, mode: Mode):
     degrees = np.array([15, -15, 0.5, -7.25, 90, -90, 180, 45, -133.7, 30, 3, -60], dtype=np.float64)
     ours = changed(images, Rotate(degrees=180, mode=mode), Angles(degrees))
     assert ours.dtype == np.uint8
@@ -31,7 +61,7 @@ def test_a_turned_picture_is_the_bilinear_warp_to_one_grey_level(images: np.ndar
         assert np.abs(one - plain.rotated(picture, angle, mode)).max() <= 1
 
 
-def test_a_positive_angle_turns_clockwise_on_the_screen():
+def test_a_positive_angle_turns_clockwise_on_the_screen(changed: Changed):
     picture = np.zeros((1, 32, 32, 3), dtype=np.uint8)
     picture[:, 14:18, 24:30] = 255  # a bar on the right
     [turned] = changed(picture, Rotate(degrees=90), Angles(np.array([90.0])))
@@ -39,21 +69,21 @@ def test_a_positive_angle_turns_clockwise_on_the_screen():
     assert (rows.mean(), columns.mean()) == (26.5, 15.5)  # now at the bottom
 
 
-def test_a_quarter_turn_about_the_middle_moves_whole_pixels(images: np.ndarray):
+def test_a_quarter_turn_about_the_middle_moves_whole_pixels(changed: Changed, images: np.ndarray):
     [ours] = changed(images[:1], Rotate(degrees=90), Angles(np.array([90.0])))
     assert np.abs(ours.astype(int) - np.rot90(images[0], -1)).max() <= 1
 
 
-def test_a_blurred_picture_is_the_separable_gaussian_to_two_grey_levels(images: np.ndarray):
+def test_a_blurred_picture_is_the_separable_gaussian_to_two_grey_levels(changed: Changed, images: np.ndarray):
     # 2.9 and 3.1 stand on both sides of a change of kernel size; 10 is the widest that a recipe may ask for
     sigma = np.array([0.1, 0.3, 0.5, 0.8, 1, 1.6, 2.2, 2.9, 3.1, 4.9, 5.1, 10])
-    ours = changed(images, Blur(p=1), Sigmas(sigma))
+    ours = changed(images, Blur(p=1, sigma_h=10), Sigmas(sigma))
     assert ours.dtype == np.uint8
     for one, picture, width in zip(ours, images, sigma, strict=True):
         assert np.abs(one - plain.blurred(picture, width)).max() <= 2
 
 
-def test_what_is_neither_turned_nor_blurred_stays_bit_for_bit(images: np.ndarray):
+def test_what_is_neither_turned_nor_blurred_stays_bit_for_bit(changed: Changed, images: np.ndarray):
     some = np.where(np.arange(12) % 3 == 0, 1.0, 0.0)
     for operation, drawn in ((Rotate(), Angles(10 * some)), (Blur(), Sigmas(some))):
         ours = changed(images, operation, drawn)
@@ -68,7 +98,7 @@ def test_what_is_neither_turned_nor_blurred_stays_bit_for_bit(images: np.ndarray
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("pad", [1, 4, 16])
-def test_a_padded_picture_is_numpys(images: np.ndarray, mode: Mode, pad: int):
+def test_a_padded_picture_is_numpys(changed: Changed, images: np.ndarray, mode: Mode, pad: int):
     ours = changed(images, Pad(pad=pad, mode=mode), Nothing())
     np.testing.assert_array_equal(ours, [plain.padded(picture, pad, mode) for picture in images])
 
@@ -79,7 +109,7 @@ def every_offset(room: int) -> Crops:
 
 
 @pytest.mark.parametrize("size", [32, 31, 24, 1])
-def test_every_square_is_cut_out_exactly_where_it_was_drawn(images: np.ndarray, size: int):
+def test_every_square_is_cut_out_exactly_where_it_was_drawn(changed: Changed, images: np.ndarray, size: int):
     crops = every_offset(32 - size)
     picture = images[0]
     ours = changed(np.repeat(picture[None], len(crops.top), axis=0), Crop(size=size), crops)
@@ -90,7 +120,7 @@ def test_every_square_is_cut_out_exactly_where_it_was_drawn(images: np.ndarray, 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("pad", [1, 4, 16])
-def test_every_offset_of_a_padded_crop_is_exact(images: np.ndarray, mode: Mode, pad: int):
+def test_every_offset_of_a_padded_crop_is_exact(changed: Changed, images: np.ndarray, mode: Mode, pad: int):
     crops = every_offset(2 * pad)
     wide = plain.padded(images[0], pad, mode)
     ours = changed(np.repeat(images[:1], len(crops.top), axis=0), PadCrop(pad=pad, mode=mode), crops)
@@ -98,7 +128,7 @@ def test_every_offset_of_a_padded_crop_is_exact(images: np.ndarray, mode: Mode, 
         np.testing.assert_array_equal(one, wide[y : y + 32, x : x + 32])
 
 
-def test_a_flip_mirrors_left_and_right_and_leaves_the_others(images: np.ndarray):
+def test_a_flip_mirrors_left_and_right_and_leaves_the_others(changed: Changed, images: np.ndarray):
     flipped = np.arange(12) % 2 == 0
     ours = changed(images, Flip(), Flips(flipped))
     for one, picture, is_flipped in zip(ours, images, flipped, strict=True):
@@ -117,7 +147,9 @@ def test_a_flip_mirrors_left_and_right_and_leaves_the_others(images: np.ndarray)
     ],
     ids=str,
 )
-def test_erased_rectangles_are_exact_inside_and_untouched_outside(images: np.ndarray, operation: Cutout | CutoutSquare):
+def test_erased_rectangles_are_exact_inside_and_untouched_outside(
+    changed: Changed, images: np.ndarray, operation: Cutout | CutoutSquare
+):
     pictures = images.astype(np.float32) / np.float32(255)
     drawn = draw(operation, 1, 2, 0, n=12)
     assert isinstance(drawn, Boxes)
@@ -138,9 +170,47 @@ def everything() -> list[tuple[Operation, Draws]]:
 
 
 @pytest.mark.parametrize(("operation", "drawn"), everything(), ids=[operation.op for operation, _ in everything()])
-def test_no_operation_changes_the_pictures_that_it_is_given(images: np.ndarray, operation: Operation, drawn: Any):
+def test_no_operation_changes_the_pictures_that_it_is_given(
+    changed: Changed, images: np.ndarray, operation: Operation, drawn: Any
+):
     given = images.astype(np.float32) if isinstance(operation, Cutout | CutoutSquare) else images
     before = given.copy()
     ours = changed(given, operation, drawn)
     assert ours.shape != before.shape or (ours != before).any()
     np.testing.assert_array_equal(given, before)
+
+
+def test_imgaug_and_arrays_make_the_same_pictures_of_the_same_draws(images: np.ndarray):
+    """Whole bytes and rectangles bit for bit; what is interpolated to a level or two, and nowhere to one side."""
+    many = np.tile(images, (20, 1, 1, 1))
+    operations: list[Operation] = [
+        Rotate(degrees=180), Rotate(mode="reflect"), Flip(), Pad(), Crop(size=24), PadCrop(), PadCrop(mode="constant"),
+        Blur(p=1, sigma_h=3), Cutout(p=1, v_l=-1), Cutout(pixel_level=False), CutoutSquare(p=0.5),
+    ]  # fmt: skip
+    for operation in operations:
+        drawn = draw(operation, 3, 1, 0, n=len(many))
+        given = many.astype(np.float32) / 255 if isinstance(operation, Cutout | CutoutSquare) else many
+        one, other = (HANDS[hand](given, operation, drawn).astype(np.float64) for hand in ("imgaug", "arrays"))
+        if isinstance(operation, Rotate | Blur):
+            assert np.abs(one - other).max() <= 2, operation
+            assert abs((one - other).mean()) < 0.02, operation
+            assert abs(one.std() - other.std()) < 0.1, operation
+        else:
+            np.testing.assert_array_equal(one, other)
+
+
+def test_normalised_and_mixed_pictures_are_the_same_by_each_hand(images: np.ndarray):
+    normal = normalisation("standardised", images)
+    share = np.linspace(0, 1, 12, dtype=np.float32)
+    host, arrays = Host(*normal), Batched(*normal)
+    for hand in (host, arrays):
+        np.testing.assert_array_equal(hand.normalised(images), normalised(images, *normal))
+    for mix in ("mixed", "mixed_bytes"):
+        one, other = (getattr(hand, mix)(images, images[::-1], share) for hand in (host, arrays))
+        np.testing.assert_array_equal(one, other)
+
+
+def test_the_width_of_a_kernel_is_imgaugs():
+    assert [kernel_size(sigma) for sigma in (0.1, 1, 2.9, 3.0, 3.1, 4.9, 5.1, 10)] == [
+        plain.kernel_size(sigma) for sigma in (0.1, 1, 2.9, 3.0, 3.1, 4.9, 5.1, 10)
+    ]
