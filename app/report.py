@@ -19,7 +19,11 @@ from app.comparing import Comparison, Side
 from app.knob_rows import flat
 from app.rendering import environment
 
-CHARTS = (("val_accuracy", "Validation accuracy"), ("val_loss", "Validation loss"), ("learning_rate", "Learning rate"))
+CHARTS = (
+    ("counted_accuracy", "Validation accuracy"),
+    ("val_loss", "Validation loss"),
+    ("learning_rate", "Learning rate"),
+)
 COLOURS = ("#3b56c4", "#c9822b", "#a2459b", "#1c7c4a", "#b3402e", "#7a6a1f", "#3f8a94", "#222222")
 
 

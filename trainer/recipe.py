@@ -100,6 +100,12 @@ class Recipe(Part):
         "Give up when the mean loss of an epoch is above this. Empty: only when it is no number any more.",
         gt=0,
     )
+    tta: Literal["none", "flip", "six"] = knob(
+        "none",
+        "Test-time augmentation",
+        "Validation also averages each picture's mirror image (flip), or six views: plain, mirrored, and both shifted "
+        "by one pixel two ways (six, as in airbench). Shown beside the plain accuracy, and counted in its place.",
+    )
     target_accuracy: float = knob(
         0.94, "Target accuracy", "Validation accuracy whose first reaching is timed, as a share.", gt=0, le=1
     )
