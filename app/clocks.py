@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.models import ENDED, Status
+from app.models import ENDED
 from app.schemas import AttemptShown, ClocksShown, RunShown
 
 Said = Mapping[str, Any]  # of trainer.events.Started, as it is kept; older trainers say less
@@ -49,7 +49,7 @@ def pictures_per_epoch(recipe: Mapping[str, Any], started: Said) -> int:
 def _is_one_curve(run: RunShown) -> bool:
     """Whether exactly epochs 1 to the last one make `elapsed_seconds`. While a later attempt goes over epochs of an
     earlier one, more may be shown."""
-    return run.attempt == run.trail_from or run.status == Status.SUCCEEDED
+    return run.attempt == run.trail_from or run.status == "succeeded"
 
 
 def _job_remark(run: RunShown, done: AttemptShown | None) -> str | None:

@@ -43,8 +43,8 @@ def after_rewrite(run: Run, shown: Sequence[Epoch]) -> None:
     run.energy_wh = reduce(milestones.added, [row.energy_wh for row in shown]) if shown else None
     scored = [(accuracy, -row.epoch, row) for row in shown if (accuracy := counted.accuracy(row)) is not None]
     best, _, row = max(scored, default=(None, None, None))  # the earliest epoch of equal ones
-    run.best_val_accuracy, run.best_epoch = best, row and row.epoch
-    run.best_plain_accuracy = row and counted.plain_beside(row)
+    run.best_val_accuracy, run.best_epoch = best, row.epoch if row else None
+    run.best_plain_accuracy = counted.plain_beside(row) if row else None
     run.time_to_target = time_to(float(run.recipe["target_accuracy"]), shown)
 
 
