@@ -95,7 +95,7 @@ def _validation(epochs: Sequence[EpochShown], recipe: Recipe) -> list[Figure]:
     if recipe.tta == "none":
         return [_trace(epochs, "val_accuracy", "Validation", "validation")]
     with_tta = _trace(epochs, "tta_accuracy", "Validation, TTA", "validation")
-    return [with_tta, _trace(epochs, "val_accuracy", "Validation, plain", "plain")]
+    return [with_tta, _trace(epochs, "val_accuracy", "Plain", "plain")]
 
 
 def _planned(recipe: Recipe, train_images: int | None) -> list[Figure]:

@@ -22,12 +22,13 @@ def of(run: RunShown, attempts: Sequence[AttemptShown]) -> ClocksShown:
     said = [one.started for one in own if one.started]
     pictures = run.last_epoch * pictures_per_epoch(run.recipe, said[-1]) if said and _is_one_curve(run) else None
     job = (done.ended_at - done.claimed_at).total_seconds() if done and done.ended_at else None
-    not_cold = _not_cold(done)
+    no_result = None if done else "there is no result" if run.status in ENDED else "known at the end"
+    not_cold = _not_cold(done) if done else no_result
     mfu, mfu_remark = _mfu(run, said, pictures)
     return ClocksShown(
         train_seconds=run.elapsed_seconds,
         job_seconds=job,
-        job_remark=_job_remark(run, done),
+        job_remark=_left_out(run, done) if done else no_result,
         cold_seconds=None if not_cold else job,
         cold_remark=not_cold,
         startup_seconds=said[-1].get("startup_seconds") if said else None,
@@ -52,9 +53,7 @@ def _is_one_curve(run: RunShown) -> bool:
     return run.attempt == run.trail_from or run.status == "succeeded"
 
 
-def _job_remark(run: RunShown, done: AttemptShown | None) -> str | None:
-    if done is None:
-        return "there is no result" if run.status in ENDED else "known at the end"
+def _left_out(run: RunShown, done: AttemptShown) -> str | None:
     if after := _resumed(done):
         return f"of attempt {done.number} alone, which went on {after}"
     return f"of attempt {done.number} alone" if done.number > run.trail_from else None
@@ -68,10 +67,8 @@ def _resumed(attempt: AttemptShown) -> str:
     return f"after epoch {epoch}" if epoch else ""
 
 
-def _not_cold(done: AttemptShown | None) -> str | None:
+def _not_cold(done: AttemptShown) -> str | None:
     """Why its job was not a cold one; None: it was."""
-    if done is None:
-        return "there is no result"
     said = done.started or {}
     if _resumed(done):
         return "the run was resumed"

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel
 from pydantic import Field as Described
 
-from app import compare_charts, comparing, pictures, runs
+from app import compare_charts, comparing, counted, pictures, runs
 from app.api import PROBLEM
 from app.knob_rows import NOT_THERE
 from app.problems import InvalidRequest
@@ -35,6 +35,7 @@ class SideShown(BaseModel):
     n: int
     accuracy: float | None = Described(description="At the end; of a group the mean")
     sd: float | None
+    tta: str = Described(description="By which views of a validation picture accuracies count: none, flip, six")
     plain: float | None = Described(description="Without TTA; null: the recipe has none, the other is plain")
     best: float | None
     plain_best: float | None
@@ -126,6 +127,7 @@ def _side(found: comparing.Comparison, at: int) -> SideShown:
         n=side.n,
         accuracy=side.accuracy,
         sd=side.sd,
+        tta=counted.views(side.run.recipe),
         plain=side.plain,
         best=side.best,
         plain_best=side.plain_best,

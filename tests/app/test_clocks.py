@@ -85,7 +85,7 @@ def test_a_resumed_run_s_job_is_that_of_the_attempt_that_finished_and_says_so(st
     said(state, second, started(**COLD, resumed_from_epoch=1), epoch(2, seconds=3.0))
 
     under_way = of(state, run_id)
-    assert (under_way.job_seconds, under_way.job_remark) == (None, "known at the end")
+    assert (under_way.job_seconds, under_way.job_remark, under_way.cold_remark) == (None, *["known at the end"] * 2)
     assert (under_way.mfu, under_way.mfu_remark[:16]) == (None, "known at the end")
 
     ended(state, second, 107.0)

@@ -123,7 +123,7 @@ def test_every_page_and_file_that_shows_one_shows_the_other(client: TestClient, 
 
     side = client.get(f"/api/v1/compare?runs={run_id}").json()
     assert (side["sides"][0]["plain"], side["sides"][0]["plain_best"]) == (0.92, 0.93)
-    assert side["curves"]["traces"][0]["y"] == list(TTA)
+    assert (side["sides"][0]["tta"], side["curves"]["traces"][0]["y"]) == ("flip", [*TTA])
     assert client.get(f"/api/v1/compare?runs={run_id}&field=val_accuracy").json()["curves"]["traces"][0]["y"] == [
         *PLAIN
     ]
