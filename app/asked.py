@@ -25,7 +25,7 @@ def _question(
         str,
         Query(
             max_length=120,
-            description="A column, a knob as `recipe.schedule.max_lr`, or `val_accuracy@10`; "
+            description="A column, a knob as `recipe.schedule.max_lr`, or `counted_accuracy@10`; "
             "a leading minus puts the largest first",
         ),
     ] = "-id",

@@ -54,6 +54,8 @@ class Ranked:
     reached: statistics.Reached
     median_time: float | None  # seconds to the target, misses counted
     final: statistics.Spread | None  # accuracy at the end, of the runs that finished
+    plain_final: float | None  # the same without TTA, its mean; None: the recipe has none, the other is plain
+    plain_best: float | None  # likewise of the best accuracies
     is_like_first: bool
 
 
@@ -144,9 +146,8 @@ def _line(sample: Sample, there: list[Reach | None], metric: Metric, prices: dic
             numbers.append(number)
         elif has_finished(row):
             unmeasured += 1
-    known = [number for number in numbers if number is not None]
-    mean = fmean(known) if known else None
-    return _Line(sample, numbers, unmeasured, there, statistics.median_time(numbers) if metric.reaches else mean)
+    value = statistics.median_time(numbers) if metric.reaches else _mean(numbers)
+    return _Line(sample, numbers, unmeasured, there, value)
 
 
 def _order(line: _Line, metric: Metric) -> tuple[float, float, int]:
@@ -173,8 +174,15 @@ def _ranked(line: _Line, run: Run, *, rank: int | None, is_like: bool) -> Ranked
         reached=statistics.reached(line.reached, len(counted)),
         median_time=statistics.median_time([reach.elapsed if reach else None for reach in line.reaches]),
         final=statistics.spread_of_known([row.last_val_accuracy for row in finished]),
+        plain_final=_mean([row.last_plain_accuracy for row in finished]),
+        plain_best=_mean([row.best_plain_accuracy for row in finished]),
         is_like_first=is_like,
     )
+
+
+def _mean(some: Sequence[float | None]) -> float | None:
+    known = [one for one in some if one is not None]
+    return fmean(known) if known else None
 
 
 def _most_used(session: Session) -> str:

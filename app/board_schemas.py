@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from app import board, groups, statistics
+from app import board, counted, groups, statistics
 from app.board_metrics import METRICS
 from app.schemas import Asked
 
@@ -58,7 +58,9 @@ class BoardRow(BaseModel):
     hardware: str | None
     precision: str
     backend: str
-    tta: bool = Field(description="Whether validation pictures are seen from several sides")
+    tta: bool = Field(description="Whether accuracies count with test-time augmentation; by which, `recipe.tta` says")
+    plain_accuracy: float | None = Field(description="Mean at the end without it; null: there is none, all are plain")
+    plain_best_accuracy: float | None = Field(description="Likewise of the best")
     versions: list[str]
     resumed: int = Field(description="Runs whose curve is that of several attempts")
     runs: list[int]
@@ -89,8 +91,11 @@ class GroupShown(BaseModel):
     replays: list[int]
     excluded: int
     under_way: int
+    tta: bool = Field(description="Whether accuracies count with test-time augmentation")
     final_accuracy: SpreadShown | None
+    plain_final_accuracy: SpreadShown | None = Field(description="Without it; null: there is none, the other is plain")
     best_accuracy: SpreadShown | None
+    plain_best_accuracy: SpreadShown | None
     reached: ReachedShown | None
     median_time_to_target: float | None = Field(description="Misses counted as longer than any time")
     times_to_target: SpreadShown | None
@@ -134,8 +139,11 @@ def group_shown(found: groups.Group) -> GroupShown:
         replays=[row.id for row in sample.replays],
         excluded=sample.excluded,
         under_way=sample.under_way,
+        tta=counted.has_tta(found.runs[0].recipe),
         final_accuracy=spread_shown(numbers.final),
+        plain_final_accuracy=spread_shown(numbers.plain_final),
         best_accuracy=spread_shown(numbers.best),
+        plain_best_accuracy=spread_shown(numbers.plain_best),
         reached=_reached(numbers.reached),
         median_time_to_target=numbers.median_time,
         times_to_target=spread_shown(numbers.times),
@@ -190,7 +198,9 @@ def _row(one: board.Ranked) -> BoardRow:
         hardware=sample.hardware,
         precision=run.recipe["precision"],
         backend=run.backend,
-        tta=False,
+        tta=counted.has_tta(run.recipe),
+        plain_accuracy=one.plain_final,
+        plain_best_accuracy=one.plain_best,
         versions=sorted({row.version or "unknown" for row in sample.counted}),
         resumed=sum(row.is_resumed for row in sample.counted),
         runs=[row.id for row in sample.counted],

@@ -25,11 +25,14 @@ USUAL = ("best_val_accuracy", "elapsed_seconds", LEFT, "created_at")
 Unit = Literal["share", "seconds", "time", "Wh", "number", "word"]
 PLAIN: dict[str, tuple[str, Unit]] = {
     "best_val_accuracy": ("Best accuracy", "share"),
+    "best_plain_accuracy": ("Best accuracy, plain", "share"),
     "last_val_accuracy": ("Last accuracy", "share"),
+    "last_plain_accuracy": ("Last accuracy, plain", "share"),
     "best_epoch": ("Best epoch", "number"),
     "time_to_target": ("Time to target", "seconds"),
     "elapsed_seconds": ("Training time", "seconds"),
     "spent_seconds": ("With lost attempts", "seconds"),
+    "tta_seconds": ("Of test-time augmentation", "seconds"),
     LEFT: ("Left", "seconds"),
     "energy_wh": ("Energy", "Wh"),
     "last_epoch": ("Last epoch", "number"),
@@ -45,6 +48,13 @@ PLAIN: dict[str, tuple[str, Unit]] = {
     "created_at": ("Launched", "time"),
     "started_at": ("Started", "time"),
     "ended_at": ("Ended", "time"),
+}
+
+# Beside each accuracy that counts.
+PLAIN_OF = {
+    "best_val_accuracy": "best_plain_accuracy",
+    "last_val_accuracy": "last_plain_accuracy",
+    "counted_accuracy": "val_accuracy",
 }
 
 
@@ -67,7 +77,20 @@ def column(key: str) -> Column:
     if key.startswith("recipe."):
         return Column(key, knob_title(key.removeprefix("recipe.")), "word")
     name, _, epoch = key.partition("@")
-    return Column(key, f"Accuracy at {epoch}", "share") if epoch else Column(key, name.capitalize(), "word")
+    if epoch:
+        return Column(key, f"{'Plain accuracy' if name == 'val_accuracy' else 'Accuracy'} at {epoch}", "share")
+    return Column(key, name.capitalize(), "word")
+
+
+def with_plain(chosen: Sequence[Column]) -> list[Column]:
+    """Each accuracy that counts with the plain one after it, and at the end by which views it counts."""
+    keys: list[str] = []
+    for one in chosen:
+        name, at, epoch = one.key.partition("@")
+        keys += [one.key, *([f"{PLAIN_OF[name]}{at}{epoch}"] if name in PLAIN_OF else [])]
+    if len(keys) > len(chosen):
+        keys.append("recipe.tta")
+    return [column(key) for key in dict.fromkeys(keys)]
 
 
 def usual() -> list[Column]:

@@ -31,7 +31,7 @@ def of_run(epochs: Sequence[EpochShown], recipe: Recipe, train_images: int | Non
             "Accuracy",
             [
                 _trace(epochs, "train_accuracy", "Training", "train"),
-                _trace(epochs, "val_accuracy", "Validation", "validation"),
+                *_validation(epochs, recipe),
             ],
             percent=True,
             target=recipe.target_accuracy,
@@ -89,6 +89,13 @@ def planned(recipe: Recipe, train_images: int) -> tuple[Floats, Floats]:
     corners = np.flatnonzero(np.diff(np.sign(np.diff(rates)))) + 1
     at = np.union1d(even, corners[:PLANNED_POINTS])
     return ((looked_at[at] + 1) / run.per_epoch).round(5), rates[at]
+
+
+def _validation(epochs: Sequence[EpochShown], recipe: Recipe) -> list[Figure]:
+    if recipe.tta == "none":
+        return [_trace(epochs, "val_accuracy", "Validation", "validation")]
+    with_tta = _trace(epochs, "tta_accuracy", "Validation, TTA", "validation")
+    return [with_tta, _trace(epochs, "val_accuracy", "Plain", "plain")]
 
 
 def _planned(recipe: Recipe, train_images: int | None) -> list[Figure]:

@@ -1,6 +1,6 @@
 """What a list of runs can show, be sorted and be filtered by: a run's columns, its knobs, its accuracy at an epoch.
 
-Keys are words of URLs: `best_val_accuracy`, `recipe.schedule.max_lr`, `val_accuracy@10`. Must not know HTTP or HTML.
+Keys are words of URLs: `best_val_accuracy`, `recipe.schedule.max_lr`, `counted_accuracy@10`. Must not know HTTP, HTML.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, String, func, select
 from sqlalchemy.sql.operators import eq, ge, gt, le, lt
 
+from app import counted
 from app.models import Epoch, Run
 from app.problems import InvalidRequest
 from trainer.knob_paths import is_knob
@@ -23,7 +24,8 @@ PLAIN: dict[str, ColumnElement[Any]] = {
     for name in (
         *("id", "name", "status", "dataset", "preset", "backend", "seed", "epochs", "priority"),
         *("created_at", "started_at", "ended_at", "last_epoch", "best_epoch"),
-        *("best_val_accuracy", "last_val_accuracy", "time_to_target", "elapsed_seconds", "spent_seconds"),
+        *("best_val_accuracy", "best_plain_accuracy", "last_val_accuracy", "last_plain_accuracy"),
+        *("time_to_target", "elapsed_seconds", "spent_seconds", "tta_seconds"),
         *("energy_wh", "hardware", "worker", "failure"),
     )
 }
@@ -38,6 +40,10 @@ OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "!=": lambda column, value: column.is_distinct_from(value),  # null is another thing, too
 }
 CONDITION = re.compile(r"\s*([a-z][\w.@]*)\s*(<=|>=|!=|=|<|>)\s*(.*?)\s*", re.ASCII | re.DOTALL)
+AT_EPOCHS: dict[str, ColumnElement[Any]] = {
+    "counted_accuracy": counted.ACCURACY,
+    "val_accuracy": Epoch.val_accuracy.expression,
+}
 EPOCH = re.compile(r"[1-9]\d{0,5}", re.ASCII)
 
 
@@ -48,10 +54,10 @@ def column(key: str, field: str) -> ColumnElement[Any]:
     if key.startswith("recipe.") and is_knob(path := key.removeprefix("recipe.")):
         return func.json_extract(Run.recipe, _json_path(path))
     name, _, epoch = key.partition("@")
-    if name == "val_accuracy" and EPOCH.fullmatch(epoch):
-        return _at(int(epoch))
-    words = f"there is no {key[:80]!r}; these work: {', '.join(PLAIN)}, recipe.KNOB, val_accuracy@EPOCH"
-    raise InvalidRequest([(field, words)])
+    if name in AT_EPOCHS and EPOCH.fullmatch(epoch):
+        return _at(AT_EPOCHS[name], int(epoch))
+    known = ", ".join([*PLAIN, "recipe.KNOB", *(f"{name}@EPOCH" for name in AT_EPOCHS)])
+    raise InvalidRequest([(field, f"there is no {key[:80]!r}; these work: {known}")])
 
 
 def condition(text: str, field: str = "where") -> ColumnElement[bool]:
@@ -109,10 +115,10 @@ def _json_path(path: str) -> str:
     return "$" + "".join(steps)
 
 
-def _at(epoch: int) -> ColumnElement[Any]:
-    """The validation accuracy of an epoch: of the latest attempt, or of the one before that has it."""
+def _at(accuracy: ColumnElement[Any], epoch: int) -> ColumnElement[Any]:
+    """An accuracy of an epoch: of the latest attempt, or of the one before that has it."""
     since = Epoch.attempt >= Run.trail_from  # a retry from scratch begins a new curve
-    found = select(Epoch.val_accuracy).where(Epoch.run_id == Run.id, Epoch.epoch == epoch, since)
+    found = select(accuracy).where(Epoch.run_id == Run.id, Epoch.epoch == epoch, since)
     latest = found.where(Epoch.attempt == Run.attempt).correlate(Run).scalar_subquery()
     earlier = found.order_by(Epoch.attempt.desc()).limit(1)
     return func.coalesce(latest, earlier.correlate(Run).scalar_subquery())

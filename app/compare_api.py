@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel
 from pydantic import Field as Described
 
-from app import compare_charts, comparing, pictures, runs
+from app import compare_charts, comparing, counted, pictures, runs
 from app.api import PROBLEM
 from app.knob_rows import NOT_THERE
 from app.problems import InvalidRequest
@@ -20,7 +20,9 @@ from app.state import Here
 Names = list[Annotated[str, Query(max_length=2000)]]
 Runs = Annotated[Names, Query(alias="runs", max_length=comparing.MOST, description="Numbers: `1,2` or repeated")]
 Groups = Annotated[Names, Query(max_length=comparing.MOST, description="First letters of recipes' hashes, likewise")]
-Field = Literal["val_accuracy", "train_accuracy", "val_loss", "train_loss", "learning_rate", "seconds"]
+Field = Literal[
+    "counted_accuracy", "val_accuracy", "train_accuracy", "val_loss", "train_loss", "learning_rate", "seconds"
+]
 router = APIRouter(prefix="/api/v1", responses={"4XX": PROBLEM})
 
 
@@ -33,7 +35,10 @@ class SideShown(BaseModel):
     n: int
     accuracy: float | None = Described(description="At the end; of a group the mean")
     sd: float | None
+    tta: str = Described(description="By which views of a validation picture accuracies count: none, flip, six")
+    plain: float | None = Described(description="Without TTA; null: the recipe has none, the other is plain")
     best: float | None
+    plain_best: float | None
     seconds: float | None = Described(description="Training clock; of a group the mean")
     time_to_target: float | None = Described(description="Of a group the median, misses counted")
     steps: int | None = Described(description="Of an epoch")
@@ -80,7 +85,7 @@ def compare_runs(
     here: Here,
     asked: Runs = [],  # noqa: B006
     groups: Groups = [],  # noqa: B006
-    field: Field = "val_accuracy",
+    field: Field = "counted_accuracy",
 ) -> Response:
     """Up to 100 runs and groups beside each other: results, what differs in their recipes, curves."""
     with here.records.read() as session:
@@ -122,7 +127,10 @@ def _side(found: comparing.Comparison, at: int) -> SideShown:
         n=side.n,
         accuracy=side.accuracy,
         sd=side.sd,
+        tta=counted.views(side.run.recipe),
+        plain=side.plain,
         best=side.best,
+        plain_best=side.plain_best,
         seconds=side.seconds,
         time_to_target=side.time_to_target,
         steps=side.steps,

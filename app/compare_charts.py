@@ -39,7 +39,8 @@ class Axis:
 
 def curves(found: Comparison, field: str) -> Figure:
     """With the target of the first side, where accuracies are shown."""
-    target = float(found.sides[0].run.recipe["target_accuracy"]) if found.sides and field == "val_accuracy" else None
+    is_aimed_at = found.sides and field in ("counted_accuracy", "val_accuracy")
+    target = float(found.sides[0].run.recipe["target_accuracy"]) if is_aimed_at else None
     return laid_over([(side.name, side.curves, side.steps) for side in found.sides], field, target)
 
 

@@ -19,7 +19,8 @@ from app.rendering import page
 from app.state import Here, State
 
 FIELDS = {
-    "val_accuracy": "Validation accuracy",
+    "counted_accuracy": "Validation accuracy",
+    "val_accuracy": "Validation accuracy, plain",
     "train_accuracy": "Training accuracy",
     "val_loss": "Validation loss",
     "train_loss": "Training loss",
@@ -37,7 +38,7 @@ def show_comparison(
     here: Here,
     asked: Runs = [],  # noqa: B006
     groups: Groups = [],  # noqa: B006
-    field: Field = "val_accuracy",
+    field: Field = "counted_accuracy",
     left: One = None,
     right: One = None,
 ) -> Response:

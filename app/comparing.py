@@ -34,7 +34,9 @@ class Side:
     curves: list[Curve]
     accuracy: float | None  # share: of a run its last, of a group the mean of the last
     sd: float | None
+    plain: float | None  # without TTA; None: the recipe has none, the other is plain
     best: float | None
+    plain_best: float | None
     seconds: float | None  # training clock of the run, or the mean of the runs
     time_to_target: float | None  # of a group the median, misses counted
     n: int
@@ -100,7 +102,9 @@ def _of_run(run: Run, curve: Curve | None) -> Side:
         curves=[curve] if curve else [],
         accuracy=run.last_val_accuracy,
         sd=None,
+        plain=run.last_plain_accuracy,
         best=run.best_val_accuracy,
+        plain_best=run.best_plain_accuracy,
         seconds=run.elapsed_seconds if run.last_epoch else None,
         time_to_target=run.time_to_target,
         n=1,
@@ -119,7 +123,9 @@ def _of_group(group: groups.Group) -> Side:
         curves=list(group.curves.values()),
         accuracy=numbers.final.mean if numbers.final else None,
         sd=numbers.final.sd if numbers.final else None,
+        plain=numbers.plain_final.mean if numbers.plain_final else None,
         best=numbers.best.largest if numbers.best else None,
+        plain_best=numbers.plain_best.largest if numbers.plain_best else None,
         seconds=sum(row.elapsed_seconds for row in rows) / len(rows) if rows else None,
         time_to_target=numbers.median_time,
         n=len(rows),

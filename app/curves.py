@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app import counted
 from app.models import Epoch, Run
 
 Floats = NDArray[np.float64]
-FIELDS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
+FIELDS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "counted_accuracy", "learning_rate", "seconds")
 
 
 @dataclass(frozen=True)
@@ -26,14 +27,15 @@ class Curve:
     train_loss: Floats
     train_accuracy: Floats  # share
     val_loss: Floats
-    val_accuracy: Floats  # share
+    val_accuracy: Floats  # share, plain
+    counted_accuracy: Floats  # share
     learning_rate: Floats
     seconds: Floats
 
 
 def of_runs(session: Session, run_ids: Sequence[int]) -> dict[int, Curve]:
     """Of each run that has any epoch; for each epoch the row of the highest attempt of the present trail."""
-    columns = [getattr(Epoch, field) for field in FIELDS]
+    columns = [counted.ACCURACY if field == "counted_accuracy" else getattr(Epoch, field) for field in FIELDS]
     query = (
         select(Epoch.run_id, Epoch.epoch, *columns)
         .join(Run, Run.id == Epoch.run_id)
@@ -68,7 +70,7 @@ class Band:
     high: Floats
 
 
-def band(curves: Sequence[Curve], field: str = "val_accuracy") -> Band:
+def band(curves: Sequence[Curve], field: str = "counted_accuracy") -> Band:
     """Over the runs that have an epoch; runs that are not so far say nothing of it."""
     longest = max((int(curve.epoch[-1]) for curve in curves), default=0)
     values, elapsed = np.full((len(curves), longest), np.nan), np.full((len(curves), longest), np.nan)

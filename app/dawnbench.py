@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from app import counted
 from app.schemas import EpochShown, RunWhole
 
 VERSION = "v1.0"
@@ -48,21 +49,28 @@ def entry(run: RunWhole, price_per_hour: float | None) -> str:
             "attempts": run.attempt,
         },
     }
+    if counted.has_tta(recipe):
+        found["misc"]["testTimeAugmentation"] = {
+            "views": counted.views(recipe),
+            "forwardPasses": counted.PASSES[counted.views(recipe)],
+            "seconds": run.tta_seconds,
+            "plainTop1Accuracy": None if run.last_plain_accuracy is None else round(100 * run.last_plain_accuracy, 8),
+        }
     if price_per_hour is not None:
         found["costPerHour"] = price_per_hour
     return json.dumps(found, indent=2) + "\n"
 
 
 def table(rows: Sequence[EpochShown]) -> str:
-    """The epochs, tab-separated: number, hours of the training clock, per cent of the validation pictures.
+    """The epochs, tab-separated: number, hours of the training clock, per cent of the pictures, as they count.
 
     Epochs that nobody validated are left out. Numbers are written so that reading them gives the same bits.
     """
     lines = ["epoch\thours\ttop1Accuracy"]
     lines += [
-        f"{row.epoch}\t{row.elapsed_seconds / HOUR!r}\t{round(100 * row.val_accuracy, 8)!r}"
+        f"{row.epoch}\t{row.elapsed_seconds / HOUR!r}\t{round(100 * accuracy, 8)!r}"
         for row in rows
-        if row.val_accuracy is not None
+        if (accuracy := counted.accuracy(row)) is not None
     ]
     return "\n".join(lines) + "\n"
 

@@ -19,8 +19,8 @@ MOST_FAINT = 40  # single runs drawn behind a band; more are one grey
 
 
 def of_group(curves: Sequence[Curve], together: Band, target: float) -> Figure:
-    """Each run's validation accuracy as a faint line, their mean, and the band of one deviation to each side."""
-    traces = [_line(curve, "val_accuracy", f"run {curve.run_id}", "faint") for curve in curves[:MOST_FAINT]]
+    """Each run's accuracy, as it counts, as a faint line, their mean, and the band of one deviation to each side."""
+    traces = [_line(curve, "counted_accuracy", f"run {curve.run_id}", "faint") for curve in curves[:MOST_FAINT]]
     if len(curves) > 1:
         traces += _banded(together, "Mean", "validation", is_share=True)
     return {"traces": traces, "target": target, "percent": True}

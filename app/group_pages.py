@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from app import cells, group_charts, groups, listing, runs
+from app import cells, counted, group_charts, groups, listing, runs
 from app.curves import Band, band
 from app.plotly_js import ADDRESS as PLOTLY
 from app.rendering import page
@@ -63,22 +63,27 @@ def press_repeat(name: str, here: Here, more: Annotated[int, Form(ge=1, le=MOST_
 def _numbers(group: groups.Group) -> dict[str, Any]:
     curves = list(group.curves.values())
     together = band(curves) if curves else None
+    has_tta = counted.has_tta(group.runs[0].recipe)
+    plain = band(curves, "val_accuracy") if curves and has_tta else None
     return {
         "group": group,
         "numbers": group.numbers,
         "figure": group_charts.of_group(curves, together, group.target) if together else None,
-        "rows": _rows(together) if together else [],
+        "rows": _rows(together, plain) if together else [],
+        "has_tta": has_tta,
     }
 
 
-def _rows(found: Band) -> list[dict[str, Any]]:
+def _rows(found: Band, plain: Band | None) -> list[dict[str, Any]]:
     """The band as a table, the last epoch first."""
+    plain_means = dict(zip(plain.epoch.tolist(), plain.mean.tolist(), strict=True)) if plain else {}
     columns = zip(found.epoch, found.n, found.mean, found.sd, found.low, found.high, found.elapsed, strict=True)
     return [
         {
             "epoch": int(epoch),
             "n": int(n),
             "mean": float(mean),
+            "plain": plain_means.get(float(epoch)),
             "sd": None if math.isnan(sd) else float(sd),
             "low": float(low),
             "high": float(high),

@@ -29,7 +29,9 @@ class Numbers:
     """Of the runs that count; None where no run has them."""
 
     final: statistics.Spread | None
+    plain_final: statistics.Spread | None  # without TTA; None: the recipe has none, the other is plain
     best: statistics.Spread | None
+    plain_best: statistics.Spread | None
     reached: statistics.Reached | None
     median_time: float | None  # seconds to the target; None: half of the runs or more missed it
     times: statistics.Spread | None  # of the runs that reached it
@@ -108,7 +110,9 @@ def _numbers(session: Session, sample: Sample, target: float) -> Numbers:
     costs = [prices[row.worker] * row.elapsed_seconds / HOUR for row in rows if row.worker in prices]
     return Numbers(
         final=statistics.spread_of_known([row.last_val_accuracy for row in finished]),
+        plain_final=statistics.spread_of_known([row.last_plain_accuracy for row in finished]),
         best=statistics.spread_of_known([row.best_val_accuracy for row in finished]),
+        plain_best=statistics.spread_of_known([row.best_plain_accuracy for row in finished]),
         reached=statistics.reached(len(known), len(rows)) if rows else None,
         median_time=statistics.median_time(times),
         times=statistics.spread_of_known(known),

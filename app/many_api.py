@@ -42,7 +42,10 @@ def act_on_runs(asked: BulkAsked, here: Here) -> BulkDone:
 
 @router.get("/runs.csv", tags=["runs"], response_class=StreamingResponse)
 def export_runs_as_csv(here: Here, question: Question, columns: Columns) -> StreamingResponse:
-    """Every run that the question finds, whatever the page, with the chosen `column`s."""
+    """Every run that the question finds, whatever the page, with the chosen `column`s.
+
+    Beside each accuracy that counts stands the plain one (nothing: the recipe has no TTA, the other is plain).
+    """
     heads, rows = _rows(here, question, columns)
     return _file(exports.as_csv(heads, rows), "text/csv; charset=utf-8", "runs.csv")
 
@@ -60,7 +63,7 @@ def _file(pieces: Iterator[str], kind: str, name: str) -> StreamingResponse:
 
 def _rows(here: State, question: Question, columns: Columns) -> tuple[Sequence[str], Iterator[Sequence[Any]]]:
     """Page by page: a slow reader holds no transaction. The first is read at once, so that mistakes are answers."""
-    columns = [column for column in columns if column.key not in {*HEAD, cells.LEFT}]
+    columns = [column for column in cells.with_plain(columns) if column.key not in {*HEAD, cells.LEFT}]
     question = replace(question, limit=listing.MAX_LIMIT, cursor=None)
     pages = _pages(here, question, columns)
     first = next(pages)

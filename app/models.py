@@ -141,12 +141,16 @@ class Run(Base):
     hint: Mapped[str | None] = mapped_column(Text)  # what to try
 
     last_epoch: Mapped[int] = mapped_column(default=0)
+    # The accuracy that counts (app.counted); null beside it: that one is plain.
     last_val_accuracy: Mapped[float | None]
+    last_plain_accuracy: Mapped[float | None]
     best_val_accuracy: Mapped[float | None] = mapped_column(index=True)
+    best_plain_accuracy: Mapped[float | None]  # of best_epoch
     best_epoch: Mapped[int | None]
     time_to_target: Mapped[float | None]  # elapsed seconds at the end of the first epoch that reached the target
     elapsed_seconds: Mapped[float] = mapped_column(default=0.0)  # training clock over the shown epochs
     spent_seconds: Mapped[float] = mapped_column(default=0.0)  # the same over all attempts' epochs
+    tta_seconds: Mapped[float] = mapped_column(default=0.0)  # of test-time augmentation, over the shown epochs
     energy_wh: Mapped[float | None]  # of the device over the shown epochs; null: not measured
     milestones: Mapped[bytes] = mapped_column(default=b"")  # app.milestones: when it first reached any target
 
@@ -199,12 +203,14 @@ class Epoch(Base):
     train_loss: Mapped[float | None]
     train_accuracy: Mapped[float | None]
     val_loss: Mapped[float | None]
-    val_accuracy: Mapped[float | None]
+    val_accuracy: Mapped[float | None]  # plain
+    tta_accuracy: Mapped[float | None]
     learning_rate: Mapped[float]
     penalty: Mapped[float | None]
     seconds: Mapped[float]
     input_seconds: Mapped[float]
     val_seconds: Mapped[float]
+    tta_seconds: Mapped[float]
     compile_seconds: Mapped[float]
     energy_wh: Mapped[float | None]  # of the device during `seconds`
     at: Mapped[datetime]

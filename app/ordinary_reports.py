@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, bindparam, exists, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
-from app import progress
+from app import counted, progress
 from app.models import HELD, Attempt, Epoch, Run
 from app.models import Event as Row
 from trainer.events import EpochEnded, Event, Step
@@ -24,11 +24,14 @@ from trainer.events import EpochEnded, Event, Step
 KEPT = (
     Run.last_epoch,
     Run.last_val_accuracy,
+    Run.last_plain_accuracy,
     Run.elapsed_seconds,
     Run.spent_seconds,
     Run.best_val_accuracy,
+    Run.best_plain_accuracy,
     Run.best_epoch,
     Run.time_to_target,
+    Run.tta_seconds,
     Run.energy_wh,
     Run.milestones,
 )  # the columns of a run that an epoch moves
@@ -38,6 +41,7 @@ HELD_NOW = (
     select(
         *(Run.id, Run.status, Run.epochs, Run.trail_from, *KEPT),
         func.json_extract(Run.recipe, "$.target_accuracy").label("target"),
+        func.json_extract(Run.recipe, "$.tta").label("tta"),
         *(Attempt.outcome, Attempt.next_seq, Attempt.log_size),
     )
     .join(Attempt, (Attempt.run_id == Run.id) & (Attempt.number == Run.attempt))
@@ -83,9 +87,9 @@ def take(
     epochs = [event.epoch for event in events if isinstance(event, EpochEnded)]
     if epochs and not _are_new(connection, run_id, (held["trail_from"], number), epochs):
         return None
-    run: Any = SimpleNamespace(**held, recipe={"target_accuracy": held["target"]})
+    run: Any = SimpleNamespace(**held, recipe={"target_accuracy": held["target"], "tta": held["tta"]})
     told: list[dict[str, Any]] = session.info.setdefault("told", [])
-    for seq, event in enumerate(events, first_seq):
+    for seq, event in enumerate(counted.as_asked(events, run.recipe), first_seq):
         if isinstance(event, Step):
             step = progress.of_step(run, event, recent(connection, run_id))
             told.append({"id": None, "run": run_id, "event": "step", "data": step})

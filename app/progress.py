@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import reduce
 from typing import Any
 
-from app import milestones
+from app import counted, milestones
 from app.models import Epoch, Run
 from trainer.events import EpochEnded, Step
 
@@ -18,42 +18,45 @@ RECENT_EPOCHS = 5  # the latest ones say best how long the next will take
 
 def after_epoch(run: Run, event: EpochEnded) -> None:
     """Bring the run's own columns up to date with an epoch that lengthens its curve."""
+    accuracy = counted.accuracy(event)
     run.last_epoch = event.epoch
-    run.last_val_accuracy = event.val_accuracy
+    run.last_val_accuracy, run.last_plain_accuracy = accuracy, counted.plain_beside(event)
+    run.tta_seconds += event.tta_seconds
     run.elapsed_seconds += event.seconds
     run.spent_seconds += event.seconds
     run.energy_wh = event.energy_wh if event.epoch == 1 else milestones.added(run.energy_wh, event.energy_wh)
-    run.milestones = milestones.grown(
-        run.milestones, event.epoch, run.elapsed_seconds, run.energy_wh, event.val_accuracy
-    )
-    if event.val_accuracy is None:
+    run.milestones = milestones.grown(run.milestones, event.epoch, run.elapsed_seconds, run.energy_wh, accuracy)
+    if accuracy is None:
         return
-    if run.best_val_accuracy is None or event.val_accuracy > run.best_val_accuracy:
-        run.best_val_accuracy, run.best_epoch = event.val_accuracy, event.epoch
-    if run.time_to_target is None and event.val_accuracy >= float(run.recipe["target_accuracy"]):
+    if run.best_val_accuracy is None or accuracy > run.best_val_accuracy:
+        run.best_val_accuracy, run.best_epoch = accuracy, event.epoch
+        run.best_plain_accuracy = counted.plain_beside(event)
+    if run.time_to_target is None and accuracy >= float(run.recipe["target_accuracy"]):
         run.time_to_target = run.elapsed_seconds
 
 
 def after_rewrite(run: Run, shown: Sequence[Epoch]) -> None:
     """The same where a later attempt has replaced epochs of an earlier one (`shown`: runs.epochs_of)."""
     run.elapsed_seconds = sum(row.seconds for row in shown)
+    run.tta_seconds = sum(row.tta_seconds for row in shown)
     run.milestones = milestones.of(shown)
     run.energy_wh = reduce(milestones.added, [row.energy_wh for row in shown]) if shown else None
-    scored = [(row.val_accuracy, -row.epoch) for row in shown if row.val_accuracy is not None]
-    best, minus_epoch = max(scored, default=(None, None))  # the earliest epoch of equal ones
-    run.best_val_accuracy, run.best_epoch = best, None if minus_epoch is None else -minus_epoch
+    scored = [(accuracy, -row.epoch, row) for row in shown if (accuracy := counted.accuracy(row)) is not None]
+    best, _, row = max(scored, default=(None, None, None))  # the earliest epoch of equal ones
+    run.best_val_accuracy, run.best_epoch = best, row.epoch if row else None
+    run.best_plain_accuracy = counted.plain_beside(row) if row else None
     run.time_to_target = time_to(float(run.recipe["target_accuracy"]), shown)
 
 
 def time_to(target: float, shown: Sequence[Epoch]) -> float | None:
-    """Training seconds at the end of the first epoch whose validation accuracy is at or above the target.
+    """Training seconds at the end of the first epoch whose accuracy, as it counts, is at or above the target.
 
     Source: DAWNBench's rule (first epoch at 94 % top-1 or above). None: not reached.
     """
     elapsed = 0.0
     for row in shown:
         elapsed += row.seconds
-        if row.val_accuracy is not None and row.val_accuracy >= target:
+        if (accuracy := counted.accuracy(row)) is not None and accuracy >= target:
             return elapsed
     return None
 

@@ -68,7 +68,7 @@ def _ways(curve: Curve, target: float, history: Sequence[Curve]) -> tuple[list[f
 
 def _deviation(curve: Curve, at: Floats, mean: Floats) -> Floats:
     """From the mean, at the epochs `at`; not-a-number where the run has no such epoch."""
-    own = dict(zip(curve.epoch.tolist(), curve.val_accuracy.tolist(), strict=True))
+    own = dict(zip(curve.epoch.tolist(), curve.counted_accuracy.tolist(), strict=True))
     return np.array([own.get(epoch, math.nan) for epoch in at.tolist()]) - mean
 
 
@@ -98,9 +98,9 @@ def _alone(curve: Curve, epochs: int, target: float) -> tuple[list[float | None]
     """
     from scipy import stats
 
-    known = ~np.isnan(curve.val_accuracy) & (curve.val_accuracy < 1)
+    known = ~np.isnan(curve.counted_accuracy) & (curve.counted_accuracy < 1)
     some = slice(-max(FEWEST, int(known.sum()) // 2), None)
-    x, y = np.log(curve.epoch[known][some]), np.log1p(-curve.val_accuracy[known][some])
+    x, y = np.log(curve.epoch[known][some]), np.log1p(-curve.counted_accuracy[known][some])
     if len(x) < FEWEST:
         return [None] * 3, 0.0
     fit = stats.linregress(x, y)

@@ -15,7 +15,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from app import storage, stylesheet
+from app import counted, storage, stylesheet
 from app.words import FAILURES, OUTCOMES, WORDS
 
 ROOT = Path(__file__).parent.parent
@@ -57,6 +57,7 @@ def environment() -> Environment:
         "json_data": json_data,
         "compact_json": lambda value: json.dumps(value, separators=(",", ":")),
         "field_id": field_id,
+        "tta": counted.in_words,
         "size": storage.size,
         "pretty_json": lambda value: json.dumps(value, indent=2),
     }

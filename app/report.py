@@ -19,7 +19,11 @@ from app.comparing import Comparison, Side
 from app.knob_rows import flat
 from app.rendering import environment
 
-CHARTS = (("val_accuracy", "Validation accuracy"), ("val_loss", "Validation loss"), ("learning_rate", "Learning rate"))
+CHARTS = (
+    ("counted_accuracy", "Validation accuracy"),
+    ("val_loss", "Validation loss"),
+    ("learning_rate", "Learning rate"),
+)
 COLOURS = ("#3b56c4", "#c9822b", "#a2459b", "#1c7c4a", "#b3402e", "#7a6a1f", "#3f8a94", "#222222")
 
 
@@ -60,11 +64,11 @@ def markdown(text: str) -> Markup:
 
 
 def _epochs(side: Side) -> list[tuple[float | None, ...]]:
-    """(epoch, seconds so far, training loss, validation loss, validation accuracy) of a run; nothing of a group."""
+    """(epoch, seconds so far, training loss, validation loss, accuracy, the plain one) of a run; nothing of a group."""
     if side.is_group or not side.curves:
         return []
     curve = side.curves[0]
-    columns = (curve.epoch, curve.elapsed, curve.train_loss, curve.val_loss, curve.val_accuracy)
+    columns = (curve.epoch, curve.elapsed, curve.train_loss, curve.val_loss, curve.counted_accuracy, curve.val_accuracy)
     rows = np.stack(columns, axis=1).tolist()
     return [tuple(None if math.isnan(value) else value for value in row) for row in rows]
 

@@ -14,7 +14,7 @@ from sqlalchemy import exists, func, select
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 
-from app import ordinary_reports, progress
+from app import counted, ordinary_reports, progress
 from app.models import Artifact, Attempt, Epoch, Prediction, Run, Status
 from app.run_queue import hold
 from app.runs import brief, epochs_of, hits, tell
@@ -35,7 +35,7 @@ def report(
     if (taken := ordinary_reports.take(session, run_id, number, first_seq, events, now)) is not None:
         return taken
     run, attempt = hold(session, run_id, number, now)
-    for seq, event in enumerate(events, first_seq):
+    for seq, event in enumerate(counted.as_asked(events, run.recipe), first_seq):
         if seq > attempt.next_seq:
             break
         if seq == attempt.next_seq:

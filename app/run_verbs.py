@@ -23,10 +23,13 @@ Source = Literal["checkpoint", "scratch"]
 NO_CURVE: dict[str, Any] = {
     "last_epoch": 0,
     "last_val_accuracy": None,
+    "last_plain_accuracy": None,
     "best_val_accuracy": None,
+    "best_plain_accuracy": None,
     "best_epoch": None,
     "time_to_target": None,
     "elapsed_seconds": 0.0,
+    "tta_seconds": 0.0,
     "energy_wh": None,
     "milestones": b"",
 }

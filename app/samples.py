@@ -37,7 +37,9 @@ class Row(NamedTuple):
     is_resumed: bool
     last_epoch: int
     last_val_accuracy: float | None
+    last_plain_accuracy: float | None
     best_val_accuracy: float | None
+    best_plain_accuracy: float | None
     elapsed_seconds: float
     energy_wh: float | None
     milestones: bytes

@@ -116,12 +116,15 @@ class RunShown(Shown):
     reason: str | None
     hint: str | None
     last_epoch: int
-    last_val_accuracy: float | None
-    best_val_accuracy: float | None
+    last_val_accuracy: float | None = Field(description="As it counts: with TTA where the recipe asks for it")
+    last_plain_accuracy: float | None = Field(description="Without TTA; null: the recipe has none, the other is plain")
+    best_val_accuracy: float | None = Field(description="As it counts")
+    best_plain_accuracy: float | None = Field(description="Likewise, of `best_epoch`")
     best_epoch: int | None
     time_to_target: float | None
     elapsed_seconds: float
     spent_seconds: float
+    tta_seconds: float = Field(description="What the further views of validation pictures took, over the shown epochs")
     energy_wh: float | None = Field(description="Of the device, over the shown epochs; null: not measured")
     worker: str | None = Field(description="That the latest attempt ran on; likewise the next three")
     hardware: str | None
@@ -140,11 +143,26 @@ class ArtifactShown(Shown):
     at: datetime
 
 
+class ClocksShown(BaseModel):
+    """How long a run took, by three clocks, and how well it used its device."""
+
+    train_seconds: float = Field(description="The shown epochs alone: no start, compilation or validation")
+    job_seconds: float | None = Field(description="From the claim to the result, of the attempt that finished")
+    job_remark: str | None = Field(description="What of the run is not in it, or why there is none")
+    cold_seconds: float | None = Field(description="The job, where its process was new and had no compiled program")
+    cold_remark: str | None = Field(description="Why it was not measured")
+    startup_seconds: float | None = Field(description="Of the latest attempt: until its programs were compiled")
+    pictures: int | None = Field(description="That the net was trained on, each as often as it was")
+    mfu: float | None = Field(description="Operations of the training over what the device could do in its time")
+    mfu_remark: str = Field(description="Of which peak, or why it is not known")
+
+
 class RunWhole(RunShown):
     """One run with its attempts and, while it trains, where it stands."""
 
     attempts: list[AttemptShown]
     artifacts: list[ArtifactShown]
+    clocks: ClocksShown
     resumed_from_epoch: int = 0
     step: dict[str, Any] | None = None
     is_silent: bool = Field(False, description="Its worker has not been heard of for some seconds")
@@ -170,7 +188,8 @@ class EpochShown(Shown):
     train_loss: float | None
     train_accuracy: float | None
     val_loss: float | None
-    val_accuracy: float | None
+    val_accuracy: float | None = Field(description="Plain")
+    tta_accuracy: float | None = Field(description="With test-time augmentation: counts; null: the recipe has none")
     learning_rate: float
     seconds: float
     elapsed_seconds: float
@@ -178,6 +197,7 @@ class EpochShown(Shown):
     penalty: float | None
     input_seconds: float
     val_seconds: float
+    tta_seconds: float = Field(description="Of the further views, beside `val_seconds`")
     compile_seconds: float
     energy_wh: float | None = Field(description="Of the device during `seconds`; null: not measured")
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app import runs, schemas
+from app import clocks, runs, schemas
 from app.leases import Leases
 from app.models import HELD, Attempt, Epoch, Run, Worker
 from app.state import State
@@ -16,9 +16,11 @@ from app.state import State
 def whole(session: Session, run: Run, here: State) -> schemas.RunWhole:
     """One run with its attempts and, while somebody works on it, its latest step and whether they are heard of."""
     attempts = [schemas.AttemptShown.model_validate(one) for one in runs.attempts_of(session, run.id)]
+    head = schemas.RunShown.model_validate(run)
     return schemas.RunWhole(
-        **schemas.RunShown.model_validate(run).model_dump(),
+        **head.model_dump(),
         attempts=attempts,
+        clocks=clocks.of(head, attempts),
         artifacts=[schemas.ArtifactShown.model_validate(one) for one in runs.artifacts_of(session, run.id)],
         resumed_from_epoch=attempts[-1].resumed_from_epoch if attempts else 0,
         step=here.hub.steps.get(run.id),

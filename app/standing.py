@@ -71,12 +71,12 @@ def of(session: Session, run: Run, best: Best | None) -> Standing:
     own = curves.of_runs(session, [run.id]).get(run.id)
     if own is None:
         return Standing(best, None, None, None)
-    others = [one for one in curves.of_runs(session, best.runs).values() if one.val_accuracy.size] if best else []
+    others = [one for one in curves.of_runs(session, best.runs).values() if one.counted_accuracy.size] if best else []
     return Standing(best, *(_beside(own, others) if others else (None, None)), _projection(session, run, own))
 
 
 def _beside(own: Curve, others: list[Curve]) -> tuple[Beside | None, Beside | None]:
-    epoch, seconds, accuracy = float(own.epoch[-1]), float(own.elapsed[-1]), float(own.val_accuracy[-1])
+    epoch, seconds, accuracy = float(own.epoch[-1]), float(own.elapsed[-1]), float(own.counted_accuracy[-1])
     if np.isnan(accuracy):
         return None, None
     mean = band(others)
@@ -93,7 +93,7 @@ def _beside(own: Curve, others: list[Curve]) -> tuple[Beside | None, Beside | No
 
 def _at(curve: Curve, seconds: float) -> float | None:
     """The accuracy of the last epoch that had ended by then."""
-    ended = curve.val_accuracy[(curve.elapsed <= seconds) & ~np.isnan(curve.val_accuracy)]
+    ended = curve.counted_accuracy[(curve.elapsed <= seconds) & ~np.isnan(curve.counted_accuracy)]
     return float(ended[-1]) if len(ended) else None
 
 

@@ -39,6 +39,12 @@ class Started(Said):
     resumed_from_epoch: int = 0  # completed epochs of the checkpoint that the run goes on from
     resumed_at_step: int = 0  # finished steps of the epoch after that
     differs: list[str] = []  # from where the checkpoint was made, in words; empty and on a CPU: the result is bit-same
+    training_flops: int | None = None  # floating-point operations of one training picture, forward and backward
+    peak_flops: float | None = None  # of the device in the run's precision, FLOP/s
+    peak_source: str | None = None  # datasheet, or measured
+    is_warm: bool = False  # the process was ready before the run was claimed
+    compile_cache: str | None = None  # off, empty, or used: whether compiled programs of earlier runs were there
+    startup_seconds: float | None = None  # process's start, or the order to a warm one, to the end of compilation
 
 
 class Step(Said):
@@ -65,12 +71,12 @@ class EpochEnded(Said):
     train_accuracy: float | None
     val_loss: float | None
     val_accuracy: float | None
+    tta_accuracy: float | None = None  # the same with test-time augmentation; null: the recipe has none
     learning_rate: float  # of the epoch's last step
     penalty: float | None = None
     seconds: float = Field(ge=0)  # first batch's preparation to the device-synchronised end of the last step
     input_seconds: float = 0.0  # of which the device waited for pictures
     val_seconds: float = 0.0
-    tta_accuracy: float | None = None  # validation with test-time augmentation; null where the recipe has none
     tta_seconds: float = 0.0  # what the further views took, beside val_seconds
     compile_seconds: float = 0.0  # before this epoch, outside `seconds`
     predictions: str | None = None  # of the last epoch, packed by trainer.predictions

@@ -102,17 +102,17 @@ class Recipe(Part):
         "has it, otherwise float32.",
     )
     backend: Literal["tensorflow", "jax"] = knob("tensorflow", "Backend", "Framework below Keras.")
-    tta: Literal["none", "flip", "six"] = knob(
-        "none",
-        "Test-time augmentation",
-        "Validation also averages each picture with its mirror image (flip), or six views: plain and shifted by one "
-        "pixel two ways, each of them mirrored, too (six, as in airbench). Shown beside the plain accuracy.",
-    )
     diverges_at: float | None = knob(
         1000.0,
         "Diverged above",
         "Give up when the mean loss of an epoch is above this. Empty: only when it is no number any more.",
         gt=0,
+    )
+    tta: Literal["none", "flip", "six"] = knob(
+        "none",
+        "Test-time augmentation",
+        "Validation also averages each picture's mirror image (flip), or six views: plain, mirrored, and both shifted "
+        "by one pixel two ways (six, as in airbench). Shown beside the plain accuracy, and counted in its place.",
     )
     target_accuracy: float = knob(
         0.94, "Target accuracy", "Validation accuracy whose first reaching is timed, as a share.", gt=0, le=1

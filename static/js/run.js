@@ -41,7 +41,8 @@ let saidAt = 0;
 function say(row) {
   if (Date.now() - saidAt < SAY_EVERY_MS) return;
   saidAt = Date.now();
-  const accuracy = row.val_accuracy == null ? "unknown" : `${(row.val_accuracy * 100).toFixed(2)} %`;
+  const counted = row.tta_accuracy ?? row.val_accuracy;
+  const accuracy = counted == null ? "unknown" : `${(counted * 100).toFixed(2)} %`;
   document.querySelector("[data-say]").textContent = `Epoch ${row.epoch}: validation accuracy ${accuracy}`;
 }
 

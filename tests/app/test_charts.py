@@ -19,6 +19,7 @@ def epoch(number: int) -> EpochShown:
         train_accuracy=None,
         val_loss=2 / number,
         val_accuracy=0.5,
+        tta_accuracy=0.6,
         learning_rate=0.1,
         seconds=2.0,
         elapsed_seconds=2.0 * number,
@@ -26,6 +27,7 @@ def epoch(number: int) -> EpochShown:
         penalty=None,
         input_seconds=0.0,
         val_seconds=0.0,
+        tta_seconds=0.0,
         compile_seconds=0.0,
         energy_wh=None,
     )

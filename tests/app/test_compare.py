@@ -23,14 +23,23 @@ def compared(http: TestClient, **asked: Any) -> dict[str, Any]:
     return dict(answer.json())
 
 
-def guessed(http: TestClient, state: State, wrong: list[int], said: float | None = None, **recipe: Any) -> int:
-    """A run whose net took the validation pictures of these numbers for the next digit; `said`: its accuracy."""
+def guessed(
+    http: TestClient,
+    state: State,
+    wrong: list[int],
+    said: float | None = None,
+    with_tta: float | None = None,
+    **recipe: Any,
+) -> int:
+    """A run whose net took the validation pictures of these numbers for the next digit; `said`: its accuracy;
+    `with_tta`: the same with test-time augmentation."""
     http.post("/api/v1/runs", json={"recipe": DIGITS | recipe}).raise_for_status()
     hand = Hand(http, state)
     assert hand.claim()
     labels = digits.read()[3].copy()
     labels[wrong] = (labels[wrong] + 1) % 10
-    hand.say(started(environment=PLACE), epoch(1, said or 1 - len(wrong) / len(labels), predictions=pack(labels)))
+    accuracy = said or 1 - len(wrong) / len(labels)
+    hand.say(started(environment=PLACE), epoch(1, accuracy, tta_accuracy=with_tta, predictions=pack(labels)))
     hand.finish()
     return hand.run
 
@@ -129,6 +138,14 @@ def test_pictures_that_only_one_run_got_right_are_shown_with_what_the_other_took
 
     page = client.get(f"/compare?runs={one},{other}&left={one}&right={other}").text
     assert f"Only #{one} got these right" in page and page.count('class="pixels"') == 3
+
+
+def test_pictures_of_a_run_with_tta_are_known_by_either_of_its_accuracies(client: TestClient, state: State):
+    of_plain = guessed(client, state, [3, 5], with_tta=0.5, tta="flip")
+    of_tta = guessed(client, state, [3, 5], said=0.5, with_tta=1 - 2 / 300, tta="flip")
+
+    found = client.get("/api/v1/compare/pictures", params={"left": of_plain, "right": of_tta}).json()
+    assert (found["both"], found["neither"]) == (298, 2)
 
 
 def test_pictures_cannot_be_compared_where_runs_saw_others_or_kept_nothing(client: TestClient, state: State):

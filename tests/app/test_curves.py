@@ -25,7 +25,8 @@ def curve(run_id: int, *accuracies: float, first: int = 1, seconds: float = 2.0)
         train_loss=1.0 / np.arange(1, n + 1),
         train_accuracy=empty,
         val_loss=empty,
-        val_accuracy=np.array(accuracies),
+        val_accuracy=empty,
+        counted_accuracy=np.array(accuracies),
         learning_rate=empty,
         seconds=np.full(n, seconds),
     )

@@ -71,12 +71,14 @@ def test_a_file_holds_every_run_of_the_question_with_the_chosen_columns(client: 
         "status",
         "tags",
         "best_val_accuracy",
+        "best_plain_accuracy",
         "val_accuracy@1",
         "recipe.batch_size",
         "created_at",
+        "recipe.tta",
     ]
     assert [row[1] for row in rows] == ["'=run 2", "'=run 1"]
-    assert rows[0][3:7] == ['["a", "b"]', "0.8", "0.5", "50"]
+    assert [*rows[0][3:8], rows[0][9]] == ['["a", "b"]', "0.8", "", "0.5", "50", "none"]
     as_json = client.get("/api/v1/runs.json", params=asked).json()
     assert [one["name"] for one in as_json] == ["=run 2", "=run 1"]
     assert (as_json[0]["tags"], as_json[0]["recipe.batch_size"]) == (["a", "b"], 50)

@@ -13,8 +13,9 @@ from trainer.events import EpochEnded, Step
 
 def row(number: int, val_accuracy: float | None = 0.5, seconds: float = 2.0, val_seconds: float = 0.0) -> Epoch:
     return Epoch(
-        run_id=1, attempt=1, epoch=number, val_accuracy=val_accuracy, seconds=seconds, val_seconds=val_seconds, at=NOW
-    )
+        run_id=1, attempt=1, epoch=number, val_accuracy=val_accuracy, seconds=seconds, val_seconds=val_seconds,
+        tta_seconds=0.0, at=NOW,
+    )  # fmt: skip
 
 
 def run(epochs: int = 10, target: float = 0.9) -> Run:
@@ -25,6 +26,7 @@ def run(epochs: int = 10, target: float = 0.9) -> Run:
         last_epoch=0,
         elapsed_seconds=0.0,
         spent_seconds=0.0,
+        tta_seconds=0.0,
         milestones=b"",
     )
 

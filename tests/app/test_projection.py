@@ -22,7 +22,7 @@ def curve(accuracies: Any, seconds: float = 2.0) -> Curve:
     other = np.full(n, np.nan)
     each = np.full(n, seconds)
     accuracy = np.asarray(accuracies, float)
-    return Curve(1, np.arange(1.0, n + 1), np.cumsum(each), other, other, other, accuracy, other, each)
+    return Curve(1, np.arange(1.0, n + 1), np.cumsum(each), other, other, other, other, accuracy, other, each)
 
 
 def rising(rate: float = 5.0, noise: Any = 0.0) -> Any:

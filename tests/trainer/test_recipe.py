@@ -214,6 +214,7 @@ def test_knobs_added_since_do_nothing_by_default():
         ("mixup",): None,
         ("augment_when",): "each_epoch",
         ("diverges_at",): 1000.0,
+        ("tta",): "none",
     }
 
 

@@ -1,0 +1,196 @@
+"""The three clocks of a run, and the share of its device's peak that it used."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from app import clocks, reports, run_queue, runs, shown
+from app.rendering import percent
+from app.schemas import ClocksShown
+from app.state import State
+from tests.app.cast import NOW, Hand, epoch, events, launch, started, trained
+from tests.app.queue_verbs import rescue
+from trainer.recipe import Recipe
+from trainer.schedules import steps_per_epoch
+
+KNOWN: dict[str, Any] = {"training_flops": 1_000_000, "peak_flops": 1e10, "peak_source": "datasheet"}
+COLD: dict[str, Any] = KNOWN | {"compile_cache": "empty", "startup_seconds": 3.5}
+
+
+def claimed(state: State, after: float = 0.0) -> tuple[int, int]:
+    with state.records.write() as session:
+        who = run_queue.WhoClaims("ada", "cpu", ["tensorflow"])
+        run = run_queue.claim(session, who, NOW + timedelta(seconds=after))
+        assert run
+        return run.id, run.attempt
+
+
+def said(state: State, held: tuple[int, int], *some: dict[str, Any]) -> None:
+    with state.records.write() as session:
+        reports.report(session, *held, 0, events(*some), NOW)
+
+
+def ended(state: State, held: tuple[int, int], after: float, outcome: Any = "succeeded") -> None:
+    with state.records.write() as session:
+        run_queue.finish(session, *held, outcome, NOW + timedelta(seconds=after))
+
+
+def of(state: State, run_id: int) -> ClocksShown:
+    with state.records.read() as session:
+        return shown.whole(session, runs.find(session, run_id), state).clocks
+
+
+def whole(state: State, **more: Any) -> ClocksShown:
+    """Of a run of two epochs of 2 s each, 10 s from claim to result."""
+    launch(state)
+    held = claimed(state)
+    said(state, held, started(**more), epoch(1), epoch(2))
+    ended(state, held, 10.0)
+    return of(state, held[0])
+
+
+@pytest.mark.parametrize("cache", ["empty", "off"])
+def test_a_new_process_that_found_nothing_compiled_has_all_three(state: State, cache: str):
+    found = whole(state, **COLD | {"compile_cache": cache})
+
+    assert (found.train_seconds, found.job_seconds, found.cold_seconds) == (4.0, 10.0, 10.0)
+    assert (found.job_remark, found.cold_remark, found.startup_seconds) == (None, None, 3.5)
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"compile_cache": "empty", "is_warm": True}, "its process was warm: ready before the claim"),
+        ({"compile_cache": "used"}, "compiled programs of earlier runs were used"),
+        ({"compile_cache": "used", "is_warm": True}, "its process was warm: ready before the claim"),
+        ({}, "the trainer did not say what its compile cache held"),
+    ],
+)
+def test_where_something_was_ready_no_cold_start_is_claimed(state: State, more: dict[str, Any], words: str):
+    found = whole(state, **more)
+
+    assert (found.job_seconds, found.cold_seconds, found.cold_remark) == (10.0, None, words)
+
+
+def test_a_resumed_run_s_job_is_that_of_the_attempt_that_finished_and_says_so(state: State):
+    run_id = launch(state)
+    first = claimed(state)
+    said(state, first, started(**COLD), epoch(1), epoch(2))
+    rescue(state, first)
+    second = claimed(state, after=100.0)
+    said(state, second, started(**COLD, resumed_from_epoch=1), epoch(2, seconds=3.0))
+
+    under_way = of(state, run_id)
+    assert (under_way.job_seconds, under_way.job_remark, under_way.cold_remark) == (None, *["known at the end"] * 2)
+    assert (under_way.mfu, under_way.mfu_remark[:16]) == (None, "known at the end")
+
+    ended(state, second, 107.0)
+    found = of(state, run_id)
+    assert (found.train_seconds, found.job_seconds, found.cold_seconds) == (5.0, 7.0, None)
+    assert found.job_remark == "of attempt 2 alone, which went on after epoch 1"
+    assert found.cold_remark == "the run was resumed"
+    assert found.pictures == 2 * 1497
+
+
+def test_an_attempt_that_began_within_an_epoch_or_anew_says_that(state: State):
+    for more, words in (
+        ({"resumed_at_step": 7}, "of attempt 2 alone, which went on within epoch 1"),
+        ({}, "of attempt 2 alone"),
+    ):
+        run_id = launch(state)
+        rescue(state, claimed(state))
+        held = claimed(state)
+        said(state, held, started(**COLD, **more), epoch(1))
+        ended(state, held, 5.0)
+        assert of(state, run_id).job_remark == words
+
+
+def test_a_run_without_a_result_has_no_job_seconds(state: State):
+    launch(state)
+    held = claimed(state)
+    assert of(state, held[0]).mfu_remark == "known after the first epoch"
+    said(state, held, started(**COLD), epoch(1))
+    ended(state, held, 10.0, "cancelled")
+
+    found = of(state, held[0])
+    assert (found.job_seconds, found.cold_seconds) == (None, None)
+    assert found.job_remark == found.cold_remark == "there is no result"
+    assert found.mfu == pytest.approx(1e6 * 1497 / 2.0 / 1e10), "its epochs were trained all the same"
+
+
+def test_mfu_is_the_operations_done_over_those_that_the_device_could_do(state: State):
+    found = whole(state, **COLD)
+
+    assert found.pictures == 2 * 1497
+    assert found.mfu == pytest.approx(1_000_000 * 2 * 1497 / 4.0 / 1e10)
+    assert found.mfu_remark == "of the device's peak (datasheet)"
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (KNOWN | {"peak_flops": None}, "the peak of the device is not known"),
+        (KNOWN | {"training_flops": None}, "the trainer did not say how many operations a picture costs"),
+        ({}, "the peak of the device is not known"),
+    ],
+)
+def test_mfu_is_not_known_where_one_of_its_parts_is_not(state: State, more: dict[str, Any], words: str):
+    found = whole(state, **more)
+
+    assert (found.mfu, found.mfu_remark) == (None, words)
+
+
+def test_mfu_is_not_known_of_attempts_on_different_devices(state: State):
+    run_id = launch(state)
+    first = claimed(state)
+    said(state, first, started(**COLD, environment={"device": "GPU one"}), epoch(1))
+    rescue(state, first)
+    second = claimed(state)
+    said(state, second, started(**COLD, environment={"device": "GPU two"}, resumed_from_epoch=1), epoch(2))
+    ended(state, second, 9.0)
+
+    assert (of(state, run_id).mfu, of(state, run_id).mfu_remark) == (None, "its attempts ran on different devices")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "pictures"),
+    [
+        ({"batch_size": 100}, 1497),
+        ({"batch_size": 100, "last_batch": "drop"}, 1400),
+        ({"batch_size": 100, "mixup": {"pairing": "permute"}}, 1497),
+        ({"batch_size": 100, "mixup": {"pairing": "permute"}, "last_batch": "drop"}, 1400),
+        ({"batch_size": 100, "mixup": {"pairing": "disjoint"}}, 700),  # two batches make one
+    ],
+)
+def test_pictures_trained_are_counted_exactly(recipe: dict[str, Any], pictures: int):
+    made = Recipe.model_validate(recipe)
+    told = {"train_images": 1497, "steps_per_epoch": steps_per_epoch(made, 1497)}
+
+    assert clocks.pictures_per_epoch(made.model_dump(mode="json"), told) == pictures
+
+
+def test_recipes_and_trainers_of_before_are_read(client: TestClient, state: State):
+    run_id = trained(client, state)
+    found = client.get(f"/api/v1/runs/{run_id}").json()["clocks"]
+
+    assert found["job_seconds"] >= 0 and found["cold_seconds"] is None
+    assert clocks.pictures_per_epoch({"batch_size": 50}, {"train_images": 90, "steps_per_epoch": 2}) == 90
+
+
+def test_the_page_of_a_run_shows_them(client: TestClient, state: State):
+    client.post("/api/v1/runs", json={"recipe": {"epochs": 2}}).raise_for_status()
+    assert "Cold seconds" not in client.get("/runs/1").text, "nobody has claimed it"
+    hand = Hand(client, state)
+    assert hand.claim()
+    assert "not known" in client.get("/runs/1").text
+    hand.say(started(**COLD, is_warm=True), epoch(1), epoch(2))
+    hand.finish()
+
+    page = client.get("/runs/1").text
+    assert "from claim to result" in page
+    assert "not measured: its process was warm: ready before the claim" in page
+    assert percent(1e6 * 2 * 1497 / 4.0 / 1e10) in page and "of the device&#39;s peak (datasheet)" in page
