@@ -39,6 +39,8 @@ class Started(Said):
     resumed_from_epoch: int = 0  # completed epochs of the checkpoint that the run goes on from
     resumed_at_step: int = 0  # finished steps of the epoch after that
     differs: list[str] = []  # from where the checkpoint was made, in words; empty and on a CPU: the result is bit-same
+    is_warm: bool = False  # the process was started before the run was claimed
+    startup_seconds: float | None = None  # from the process's start, or a warm one's order, to compiled programs
 
 
 class Step(Said):
