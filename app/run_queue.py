@@ -165,7 +165,7 @@ def rescue(session: Session, lapsed: Sequence[Held], now: datetime) -> None:
         tell(session, run, "status", brief(run), now)
 
 
-def _waiting(who: WhoClaims) -> Select[tuple[Run]]:
+def _waiting(who: WhoClaims) -> Select[Run]:
     """Runs that the worker can do, in the order in which they are given out."""
     waiting = select(Run).where(Run.status == Status.QUEUED, Run.backend.in_(who.backends))
     return waiting.order_by(Run.priority.desc(), Run.id)

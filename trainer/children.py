@@ -37,11 +37,13 @@ class Children:
         *,
         device: str = "cpu",
         keeps_warm: bool = False,
+        program: Path = Path(__file__).parent,
     ) -> None:
+        """`program`: the folder of what a child reads at its start."""
         self._base = ("--datasets", str(datasets), "--parent", str(os.getpid()))
         self._environment, self._command = environment, command
         self._wait = "all" if device == "cpu" else "host"  # a card is its run's alone
-        self._keeps_warm = keeps_warm
+        self._keeps_warm, self._program = keeps_warm, program
         self._warm: Child | None = None
         self._fits: Key = ()
         self.counts = Counter(used=0, discarded=0, died=0)  # warm children
@@ -54,7 +56,7 @@ class Children:
             if (code := child.exit_code(0)) is not None:
                 logger.warning("the warm child has died: %s", describe(code))
                 self.counts["died"] += 1
-            elif self._fits != _key(recipe):
+            elif self._fits != self._key(recipe):
                 self.counts["discarded"] += 1
             elif child.order(json.dumps(order) + "\n", hear):
                 self.counts["used"] += 1
@@ -69,7 +71,7 @@ class Children:
     def prepare(self, recipe: Mapping[str, Any]) -> None:
         """Have a child get ready for a run like this one, unless there is one already."""
         if self._keeps_warm and self._warm is None:
-            self._fits = _key(recipe)  # before it reads anything
+            self._fits = self._key(recipe)  # before it reads anything
             self._warm = Child([*self._command, *self._base, "--wait", self._wait, "-"], self._environment)
             self._warm.write(json.dumps(recipe) + "\n")
 
@@ -84,14 +86,12 @@ class Children:
             self._warm.close()
             self._warm = None
 
+    def _key(self, recipe: Mapping[str, Any]) -> Key:
+        """What a child is ready for. A new one would read the program as it is on the disk now."""
+        return recipe["backend"], recipe["precision"], recipe["dataset"]["name"], self._changed_at()
 
-def _key(recipe: Mapping[str, Any]) -> Key:
-    """What a child is ready for. A new one would read the program as it is on the disk now."""
-    return recipe["backend"], recipe["precision"], recipe["dataset"]["name"], _changed_at()
-
-
-def _changed_at() -> float:
-    try:
-        return max(path.stat().st_mtime for path in Path(__file__).parent.rglob("*.py"))
-    except OSError:  # it is being changed right now
-        return time.monotonic()
+    def _changed_at(self) -> float:
+        try:
+            return max(path.stat().st_mtime for path in self._program.rglob("*.py"))
+        except OSError:  # it is being changed right now
+            return time.monotonic()

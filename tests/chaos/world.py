@@ -130,8 +130,9 @@ class World:
     def child_of(worker: subprocess.Popen[bytes]) -> psutil.Process | None:
         """The trainer that a worker has under way."""
         try:
-            children = psutil.Process(worker.pid).children()
-            return children[0] if children and children[0].status() != psutil.STATUS_ZOMBIE else None
+            # the older one: beside it another may get ready for the next run
+            oldest = min(psutil.Process(worker.pid).children(), key=lambda child: child.create_time(), default=None)
+            return oldest if oldest and oldest.status() != psutil.STATUS_ZOMBIE else None
         except psutil.NoSuchProcess:
             return None
 
