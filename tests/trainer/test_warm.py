@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -23,11 +24,13 @@ REAL = (sys.executable, "-m", "trainer")
 class Waiting:
     """A process that was told what run to get ready for. Its log goes to a file."""
 
-    def __init__(self, log: Path, expected: dict[str, Any], command: tuple[str, ...] = LIGHT) -> None:
+    def __init__(
+        self, log: Path, expected: dict[str, Any], command: tuple[str, ...] = LIGHT, what: str = "all"
+    ) -> None:
         self.log = log
         with log.open("w") as file:
             self.process = subprocess.Popen(
-                [*command, "--wait", "all", "-"],
+                [*command, "--wait", what, "-"],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=file, text=True, cwd=REPOSITORY,
             )  # fmt: skip
         self._tell(expected)
@@ -112,6 +115,16 @@ def test_an_order_that_comes_at_once_is_taken_as_well(begin: Begin):
     assert numbers(said) == numbers(cold(RECIPE | {"seed": 7}))
 
 
+def test_a_child_that_got_ready_on_the_host_alone_takes_its_order_as_well(begin: Begin):
+    waiting = begin(RECIPE, LIGHT, "host")
+    until(waiting.is_ready)
+
+    said = waiting.order(RECIPE)
+
+    assert started(said)["is_warm"]
+    assert numbers(said) == numbers(cold(RECIPE))
+
+
 def test_a_cold_child_says_how_long_it_took_to_start():
     said = started(cold(RECIPE))
 
@@ -191,3 +204,19 @@ def test_a_net_that_was_compiled_ahead_learns_bit_by_bit_what_a_new_one_learns(b
     warm = waiting.order(recipe | {"seed": 3})
 
     assert numbers(warm) == numbers(cold(recipe | {"seed": 3}, REAL))
+
+
+@pytest.mark.keras
+def test_importing_the_framework_opens_no_device():
+    program = """
+from trainer import warm
+warm.ready("tensorflow")
+from tensorflow.python.eager import context
+print(context.context()._initialized, context.context()._physical_devices)
+"""
+    environment = os.environ | {"KERAS_BACKEND": "tensorflow"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=REPOSITORY, env=environment, check=True
+    )
+
+    assert done.stdout.split() == ["False", "None"]
