@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import Select, bindparam, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.leases import Held
@@ -58,11 +59,7 @@ def claim(session: Session, who: WhoClaims, now: datetime, is_kept: IsKept = lam
 
     `is_kept(run, attempt)`: whether a run that another worker has the newest checkpoint of still waits for it.
     """
-    waiting = (
-        select(Run.id, Run.attempt, Run.kept_for)
-        .where(Run.status == Status.QUEUED, Run.backend.in_(who.backends))
-        .order_by(Run.priority.desc(), Run.id)
-    )
+    waiting = _waiting(who).with_only_columns(Run.id, Run.attempt, Run.kept_for)
     for run_id, attempt, kept_for in session.execute(waiting.limit(LOOKED_AT)):
         if kept_for in (None, who.worker) or not is_kept(run_id, attempt):
             break
@@ -89,6 +86,12 @@ def claim(session: Session, who: WhoClaims, now: datetime, is_kept: IsKept = lam
     session.add(Attempt(run_id=run.id, number=run.attempt, worker=who.worker, device=who.device, claimed_at=now))
     tell(session, run, "status", brief(run), now)
     return run
+
+
+def upcoming(session: Session, who: WhoClaims) -> dict[str, Any] | None:
+    """The recipe of the run that the worker would get next, as the queue stands now. A guess: others take runs, too."""
+    free = or_(Run.kept_for.is_(None), Run.kept_for == who.worker)
+    return session.scalar(_waiting(who).with_only_columns(Run.recipe).where(free).limit(1))
 
 
 def standing(session: Session, run_id: int, number: int) -> str | None:
@@ -160,6 +163,12 @@ def rescue(session: Session, lapsed: Sequence[Held], now: datetime) -> None:
         run.requested, run.forced = None, False
         session.flush()
         tell(session, run, "status", brief(run), now)
+
+
+def _waiting(who: WhoClaims) -> Select[Run]:
+    """Runs that the worker can do, in the order in which they are given out."""
+    waiting = select(Run).where(Run.status == Status.QUEUED, Run.backend.in_(who.backends))
+    return waiting.order_by(Run.priority.desc(), Run.id)
 
 
 def _give_back(session: Session, run: Run, now: datetime) -> None:

@@ -118,6 +118,7 @@ async def _claim(here: State, who: run_queue.WhoClaims) -> worker_schemas.Claime
             lease_s=LEASE_S,
             trail=run.trail,
             resume=None if resume is None else worker_schemas.ResumeShown.model_validate(resume),
+            next=run_queue.upcoming(session, who),
         )
 
     claimed = await asyncio.wrap_future(here.records.submit(take))  # a queued run wakes every worker at once

@@ -41,6 +41,9 @@ class Claimed(BaseModel):
     lease_s: float
     trail: str = Field(description="Names the checkpoints that belong together; renewed by a retry from scratch")
     resume: ResumeShown | None = Field(description="null: the first attempt of its trail")
+    next: dict[str, Any] | None = Field(
+        None, description="The recipe that would come after it, to get ready for; promises nothing"
+    )
 
 
 class ReportAsked(BaseModel):

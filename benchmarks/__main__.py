@@ -8,13 +8,14 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import board, checkpoints, latency, memory, overhead, pipeline, previews, quickstart, reports
+from benchmarks import board, checkpoints, latency, memory, overhead, pipeline, previews, quickstart, reports, warm
 from benchmarks.figures import Figure
 
 PARTS: dict[str, Callable[[Path], list[Figure]]] = {
     "memory": memory.measure,
     "latency": latency.measure,
     "quickstart": quickstart.measure,
+    "warm": warm.measure,
     "overhead": overhead.measure,
     "previews": previews.measure,
     "pipeline": pipeline.measure,

@@ -85,7 +85,7 @@ def _started(folder: Path) -> list[float]:
     site = Site(folder)
     try:
         site.serve()
-        worker = psutil.Process(site.work().pid)
+        worker = psutil.Process(site.work("--no-warm").pid)
         until(lambda: site.get("/api/v1/workers"), 30, "the worker waits")
         waits = []
         for _ in range(SUBMITS):

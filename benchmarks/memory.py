@@ -18,7 +18,7 @@ def measure(folder: Path) -> list[Figure]:
     site = Site(folder)
     try:
         web = site.serve()
-        worker = site.work()
+        worker = site.work("--no-warm")
         site.launch(preset="seed-readme-fixed", recipe={"epochs": 100})
         until(lambda: site.get("/api/v1/workers"), 30, "the worker is there")
         site.post("/api/v1/runs/1/cancel")

@@ -20,7 +20,7 @@ def measure(folder: Path) -> list[Figure]:
     ratios, alones = [], []
     try:
         site.serve()
-        site.work()
+        site.work("--no-warm")
         until(lambda: site.get("/api/v1/workers"), 30, "the worker waits")
         _queued(site)  # warm the page cache
         for pair in range(PAIRS):

@@ -1,7 +1,8 @@
 """`python -m trainer RECIPE.json`: one run as a process. JSON events on stdout, people's log on stderr.
 
 With --dir it goes on from the newest checkpoint there. SIGTERM stops it at the next step, with a checkpoint; SIGUSR1
-writes what each thread is doing to the log. Exit code 0: finished; 75: stopped on request; 2: the recipe is wrong;
+writes what each thread is doing to the log. With --wait it gets ready for a run like RECIPE first, and waits to be
+told which one it is (warm.py). Exit code 0: finished; 75: stopped on request; 2: the recipe is wrong;
 1: failed, the last event says why.
 Must not import a framework before stdout is safe, and knows nothing of the app.
 """
@@ -15,6 +16,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
@@ -30,7 +32,9 @@ from trainer.knobs import merge, mistakes
 from trainer.parent import die_with
 from trainer.power import meter
 from trainer.presets import PRESETS
+from trainer.ready import Ready
 from trainer.recipe import Recipe
+from trainer.warm import Order, next_line, wait
 
 FINISHED, FAILED, BAD_RECIPE = 0, 1, 2
 
@@ -40,23 +44,34 @@ log = logging.getLogger("trainer")
 def main() -> int:
     events = _private_stdout()
     faulthandler.register(signal.SIGUSR1, file=sys.stderr, all_threads=True)
-    arguments = _arguments()
+    arguments = _arguments(sys.argv[1:])
     if arguments.parent is not None:
         die_with(arguments.parent)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
-    say = _speaker(events)
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"  # errors only: its notes about CPU features are no news
+    say, ready = _speaker(events), Ready(began=_began())
     try:
         recipe = _recipe(arguments)
+        if arguments.wait:
+            order = wait(recipe, arguments.datasets, programs=arguments.wait == "all")
+            if order is None:
+                return FINISHED
+            arguments, ready = _arguments([*sys.argv[1:], *order.arguments]), order.ready
+            recipe = _ordered(order, recipe)
     except RecipeMistake as mistake:
         log.error("%s", mistake)
         say(Failed(kind=mistake.kind, message=str(mistake)))
         return BAD_RECIPE
-    os.environ["KERAS_BACKEND"] = recipe.backend
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"  # errors only: its notes about CPU features are no news
-    return _run(recipe, say, arguments, _stop_flag())
+    return _run(recipe, say, arguments, _stop_flag(), ready)
 
 
-def _run(recipe: Recipe, say: Callable[[Said], None], arguments: argparse.Namespace, stop: Callable[[], bool]) -> int:
+def _run(
+    recipe: Recipe,
+    say: Callable[[Said], None],
+    arguments: argparse.Namespace,
+    stop: Callable[[], bool],
+    ready: Ready,
+) -> int:
     from trainer.train import train
 
     try:
@@ -70,6 +85,7 @@ def _run(recipe: Recipe, say: Callable[[Said], None], arguments: argparse.Namesp
             every_s=arguments.checkpoint_every,
             known=arguments.known,
             meter=meter(arguments.meter),
+            ready=ready,
         )
     except Stopped:
         log.info("stopped on request")
@@ -86,6 +102,13 @@ def _run(recipe: Recipe, say: Callable[[Said], None], arguments: argparse.Namesp
         say(Failed(kind="error", message=f"{type(error).__name__}: {error}"))
         return FAILED
     return FINISHED
+
+
+def _began() -> float:
+    """When this process was started, on time.monotonic(): before Python itself was ready."""
+    ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])  # since boot; field 22 of the line
+    age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    return time.monotonic() - age
 
 
 def _private_stdout() -> IO[str]:
@@ -140,7 +163,7 @@ def _percent(share: float | None) -> str:
     return "   -   " if share is None else f"{100 * share:6.2f} %"
 
 
-def _arguments() -> argparse.Namespace:
+def _arguments(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m trainer", description="Train one recipe.")
     parser.add_argument("recipe", nargs="?", help="a JSON file, perhaps partial; - or nothing: stdin")
     parser.add_argument("--preset", choices=list(PRESETS), help="lay the recipe over this one")
@@ -161,7 +184,12 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--meter", metavar="gpu:N", default="cpu", help="the card whose energy is measured")
     parser.add_argument("--parent", type=int, metavar="PID", help="die when this process does")
-    return parser.parse_args()
+    parser.add_argument(
+        "--wait",
+        choices=["host", "all"],
+        help="get ready for a run like this one, and wait for an order on stdin; all: open the device, too",
+    )
+    return parser.parse_args(words)
 
 
 def _seconds(text: str) -> float:
@@ -179,8 +207,20 @@ def _epochs(text: str) -> int:
 def _recipe(arguments: argparse.Namespace) -> Recipe:
     """The complete recipe. Raises RecipeMistake with a line for each mistake, its path first."""
     base = PRESETS[arguments.preset].recipe if arguments.preset else Recipe()
+    return _merged(base, lambda: _partial(arguments))
+
+
+def _ordered(order: Order, expected: Recipe) -> Recipe:
+    """The complete recipe of an order. Raises RecipeMistake, also where another framework was made ready for it."""
+    recipe = _merged(Recipe(), lambda: order.recipe)
+    if recipe.backend != expected.backend:
+        raise RecipeMistake(f"backend: this process was made ready for {expected.backend}, not {recipe.backend}")
+    return recipe
+
+
+def _merged(base: Recipe, read: Callable[[], Any]) -> Recipe:
     try:
-        partial = _partial(arguments)
+        partial = read()
         if not isinstance(partial, dict):
             raise ValueError("a recipe is a JSON object")
         return Recipe.model_validate(merge(base.model_dump(mode="json"), partial))
@@ -195,6 +235,8 @@ def _partial(arguments: argparse.Namespace) -> Any:
     if arguments.recipe is None and arguments.preset:
         return {}
     if arguments.recipe in {None, "-"}:
+        if arguments.wait:
+            return json.loads(next_line())
         return json.load(sys.stdin)
     return json.loads(Path(arguments.recipe).read_text(encoding="utf-8"))
 

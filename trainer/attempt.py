@@ -13,12 +13,13 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from trainer.child import TRAINER, Child
+from trainer.child import Child
+from trainer.children import Children
 from trainer.client import Claim, Client, Gone, NotYours, Unreachable, Unreadable
 from trainer.exits import ending
 from trainer.memory import oom_kills
@@ -50,21 +51,20 @@ class AtWork:
         claim: Claim,
         data_dir: Path,
         stopping: threading.Event,
-        environment: Mapping[str, str],
-        trainer: tuple[str, ...] = TRAINER,
+        children: Children,
     ) -> None:
-        """`stopping`: set when the worker shall end; the run is then handed back. `environment`: of the child."""
-        self._client, self._claim, self._stopping = client, claim, stopping
-        self._data_dir, self._environment, self._trainer = data_dir, environment, trainer
+        """`stopping`: set when the worker shall end; the run is then handed back. `children`: of the worker."""
+        self._client, self._claim, self._stopping, self._children = client, claim, stopping, children
         self._workplace = Workplace(data_dir / "work", claim.run, claim.trail, claim.attempt)
         self._uploads = Uploads(client, claim, self._workplace)
         self._lost, self._over = threading.Event(), threading.Event()
         self._asked: Command = "none"
-        self._at_once = False
+        self._at_once = self._has_begun = False
         self._ends_at: float | None = None
         self._files_end_at: float | None = None
         self.trouble: str | None = None  # why this worker can do no work at all just now
         self.failure: str | None = None  # as the child named it
+        self.has_failed = False
 
     def hurry(self) -> None:
         """Told to stop a second time: wait for nothing."""
@@ -131,17 +131,11 @@ class AtWork:
             dog.hear(event)
             if event["event"] == "failed":
                 self.failure = str(event.get("kind"))
+            self._has_begun |= event["event"] == "started"
 
         known = self._claim.known_epoch
-        child = Child(
-            self._claim.recipe,
-            self._workplace.folder,
-            self._data_dir / "datasets",
-            self._environment,
-            self._trainer,
-            ("--known", str(known)) if known is not None else (),
-            hear,
-        )
+        arguments = ["--dir", str(self._workplace.folder), *(["--known", str(known)] if known is not None else [])]
+        child = self._children.take(self._claim.recipe, arguments, hear)
         carrier = threading.Thread(target=self._carry, args=(child,), name="carrier")
         carrier.start()
         try:
@@ -179,12 +173,14 @@ class AtWork:
                 dumped_at = time.monotonic()
             else:
                 self._uploads.perhaps()
+                if self._has_begun:
+                    self._children.prepare_beside(self._claim.next or self._claim.recipe)
         return exit_code, hang
 
     def _finish(self, told: Ending) -> None:
         claim, name = self._claim, self.failure or told.failure
         if told.outcome == "failed":
-            told = replace(told, failure=name)
+            told, self.has_failed = replace(told, failure=name), True
         has_all = self._uploads.finish(self._left_for_files)
         taken = self._insist(lambda: self._client.finish(claim, told))
         words = told.outcome if taken else f"{told.outcome}, which the app did not take"

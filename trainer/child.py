@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import codecs
 import contextlib
-import json
 import os
 import signal
 import subprocess
@@ -15,7 +14,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import IO, Any
 
 from trainer.spool import Spool
@@ -29,29 +27,15 @@ MAX_LINE = 1024 * 1024  # bytes; an event is far shorter
 class Child:
     """The process, from its start to its last word. Use from one thread; `spool` fills by itself."""
 
-    def __init__(
-        self,
-        recipe: Mapping[str, Any],
-        directory: Path,
-        datasets: Path,
-        environment: Mapping[str, str],
-        command: tuple[str, ...] = TRAINER,
-        more: Sequence[str] = (),
-        hear: Callable[[dict[str, Any] | None], None] = lambda event: None,
-    ) -> None:
-        """Start it. Its own process group, so that it and its data workers are stopped together; it dies with us.
-
-        `more`: further arguments. `hear` gets each event as it is said, and None when the log grew.
-        """
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        """Start it, in its own process group, so that it and its data workers are stopped together."""
         self.spool = Spool()
-        self._hear = hear
+        self._hear: Callable[[dict[str, Any] | None], None] = lambda event: None
         self._asked_at: float | None = None
         self._killed = False
         self._silent = threading.Event()  # its event stream has ended: it has, or is about to
-        directory.mkdir(parents=True, exist_ok=True)
-        arguments = ["--dir", str(directory), "--datasets", str(datasets), "--parent", str(os.getpid()), *more, "-"]
         self._process = subprocess.Popen(
-            [*command, *arguments],
+            command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -65,11 +49,23 @@ class Child:
         ]
         for reader in self._readers:
             reader.start()
+
+    def write(self, text: str) -> bool:
+        """To its stdin. False where it has died; its exit code tells."""
+        assert self._process.stdin
         try:
-            self._process.stdin.write(json.dumps(recipe).encode())
-            self._process.stdin.close()
+            self._process.stdin.write(text.encode())
+            self._process.stdin.flush()
         except BrokenPipeError:
-            pass  # it died at once; its exit code tells
+            return False
+        return True
+
+    def order(self, text: str, hear: Callable[[dict[str, Any] | None], None]) -> bool:
+        """The same, for the last time. `hear` gets each event as it is said, and None when the log grew."""
+        self._hear = hear
+        is_heard = self.write(text)
+        self._hang_up()
+        return is_heard
 
     @property
     def pid(self) -> int:
@@ -109,10 +105,16 @@ class Child:
         self._process.wait()
         for reader in self._readers:
             reader.join()
+        self._hang_up()
         for pipe in (self._process.stdout, self._process.stderr):
             if pipe:
                 pipe.close()
         self.spool.close()
+
+    def _hang_up(self) -> None:
+        assert self._process.stdin
+        with contextlib.suppress(BrokenPipeError):  # what it did not take is tried once more
+            self._process.stdin.close()
 
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):  # all of it has ended

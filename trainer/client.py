@@ -54,6 +54,7 @@ class Claim:
     trail: str  # the checkpoints that belong together
     known_epoch: int | None  # the app has the rows of epochs 1 to this; None: nothing was done under this trail yet
     handed_in: dict[str, Any] | None  # epoch, step, sha256, bytes of the checkpoint that the app has
+    next: dict[str, Any] | None = None  # the recipe of the run that would come after it, as far as the app knows now
 
 
 class Client:
@@ -81,6 +82,7 @@ class Client:
             answer["trail"],
             resume["known_epoch"],
             resume["checkpoint"],
+            answer.get("next"),
         )
 
     def complain(self, worker: str, device: str, backends: list[str], trouble: str) -> None:

@@ -42,7 +42,7 @@ class Started(Said):
     training_flops: int | None = None  # floating-point operations of one training picture, forward and backward
     peak_flops: float | None = None  # of the device in the run's precision, FLOP/s
     peak_source: str | None = None  # datasheet, or measured
-    is_warm: bool = False  # the process was ready before the run was claimed
+    is_warm: bool = False  # the process was started before the run was claimed
     compile_cache: str | None = None  # off, empty, or used: whether compiled programs of earlier runs were there
     startup_seconds: float | None = None  # process's start, or the order to a warm one, to the end of compilation
 

@@ -17,7 +17,6 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer import datasets
 from trainer.augment.crew import fitting
 from trainer.augment.normalisation import PerChannel, normalisation
 from trainer.augment.selections import selections
@@ -35,6 +34,7 @@ from trainer.keeper import EVERY_S, Keeper
 from trainer.power import Wh
 from trainer.predictions import pack
 from trainer.progress import Progress
+from trainer.ready import Ready
 from trainer.recipe import Recipe
 from trainer.resume import refuse_another_recipe, refuse_other_pictures
 from trainer.schedules import learning_rates, steps_per_epoch
@@ -54,20 +54,23 @@ def train(
     every_s: float = EVERY_S,
     known: int | None = None,
     meter: Wh | None = None,
+    ready: Ready | None = None,
 ) -> None:
     """Run the recipe to its last step, on the data sets under `root`, going on from what is in `folder`.
 
     `processes` prepare pictures (0: a thread; None: as many as suit the cores); the result does not depend on it.
     `every_s`: between two checkpoints. `known`: whoever listens has the rows of so many epochs; the later ones that
-    the checkpoint remembers are said again. `meter`: of the device's energy. Raises Stopped once `stop()` is true
-    (asked between two steps, when a checkpoint has been made), and CannotTrain's kinds.
+    the checkpoint remembers are said again. `meter`: of the device's energy. `ready`: what this process has made ready
+    before. Raises Stopped once `stop()` is true (asked between two steps, when a checkpoint has been made), and
+    CannotTrain's kinds.
     """
+    ready = ready or Ready()
     with _failures_named(recipe), Progress(say) as progress, Keeper(folder, every_s, say) as keeper:
         saved = keeper.newest()
         if saved:
             refuse_another_recipe(recipe, saved.facts, folder)
         keeper.note("recipe.json", recipe.model_dump_json(indent=2) + "\n")
-        data = datasets.load(recipe.dataset, root, log.info)
+        data = ready.data(recipe.dataset, root, log.info)
         if saved:
             refuse_other_pictures(data.fingerprint, saved.facts)
         steps = _steps(recipe, len(data.train_images))
@@ -79,14 +82,14 @@ def train(
         if processes is None:
             processes = fitting(len(os.sched_getaffinity(0)))
         normal = normalisation(recipe.normalize, data.train_images)
-        engine = _engine(recipe, data, rates, normal)
+        engine = ready.engine(recipe, data, lambda: _engine(recipe, data, rates, normal))
         if stop():  # the framework's import alone takes seconds
             raise Stopped
         with supply(recipe, data, normal, engine.device(), processes) as source:
             source.hand_over(engine)
             run = Experiment(recipe, data, rates, steps, engine, source, progress, say, stop, meter)
             compile_seconds = 0.0 if saved and saved.facts.place.epoch == recipe.epochs else _compiled(run)
-            facts = _started(run, saved, known)
+            facts = _started(run, saved, known, ready)
             del saved  # as large as the net
             _epochs(run, keeper, facts, compile_seconds)
     say(Finished(epochs=recipe.epochs))
@@ -184,9 +187,9 @@ def _compiled(run: Experiment) -> float:
     return perf_counter() - began
 
 
-def _started(run: Experiment, saved: Checkpoint | None, known: int | None) -> Facts:
+def _started(run: Experiment, saved: Checkpoint | None, known: int | None, ready: Ready) -> Facts:
     """Go to where the checkpoint stands, and say so. Answers what every checkpoint of this attempt will hold."""
-    recipe, data, engine = run.recipe, run.data, run.engine
+    recipe, data, engine, startup_seconds = run.recipe, run.data, run.engine, ready.seconds
     if saved:
         engine.restore(saved.tensors)
         run.place = saved.facts.place
@@ -209,6 +212,8 @@ def _started(run: Experiment, saved: Checkpoint | None, known: int | None) -> Fa
             resumed_from_epoch=run.place.epoch,
             resumed_at_step=run.place.step,
             differs=differences(saved.facts.environment, surroundings) if saved else [],
+            is_warm=ready.is_warm,
+            startup_seconds=startup_seconds,
         )
     )
     for row in run.place.history[known:] if known is not None else []:

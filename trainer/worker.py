@@ -20,11 +20,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from trainer.attempt import RETRY_S, AtWork
 from trainer.child import TRAINER
-from trainer.client import Claim, Client, Denied, Unreachable, Unreadable
+from trainer.children import Children
+from trainer.client import WAIT_S, Claim, Client, Denied, Unreachable, Unreadable
 from trainer.devices import answers, devices, named
+from trainer.engine.backends import installed
 from trainer.parent import die_with
 from trainer.protocol import DEVICE_LOST
 from trainer.workplace import can_write, drop_old
@@ -33,7 +36,6 @@ logger = logging.getLogger("pitwall.worker")
 
 TROUBLE_S = 5.0  # how often a device or a disk that does not work is looked at
 QUIET_TRIES = 4  # some four seconds: the app may just be starting beside us
-BACKENDS = ["tensorflow"]
 
 
 class Stop(Exception):
@@ -44,13 +46,25 @@ class Worker:
     """The loop. `once()` is one turn of it, so that a test can drive it by hand."""
 
     def __init__(
-        self, client: Client, device: str, data_dir: Path, name: str | None = None, trainer: tuple[str, ...] = TRAINER
+        self,
+        client: Client,
+        device: str,
+        data_dir: Path,
+        name: str | None = None,
+        trainer: tuple[str, ...] = TRAINER,
+        *,
+        keeps_warm: bool = False,
     ) -> None:
+        """`keeps_warm`: a child for the next run."""
         self.name = name or f"{platform.node() or 'worker'}/{device}"
         self.device = device
         self._client = client
+        self._backends = installed()
         self._data_dir = data_dir
-        self._trainer = trainer
+        self._children = Children(
+            data_dir / "datasets", _environment(device), trainer, device=device, keeps_warm=keeps_warm
+        )
+        self._latest: dict[str, Any] | None = None  # the recipe of a run that has just ended well
         self._stopping = threading.Event()
         self._waiting = False
         self._failures = 0
@@ -65,14 +79,19 @@ class Worker:
                 self.once()
         except Stop:
             pass
-        logger.info("worker %s stops", self.name)
+        finally:
+            self._children.close()
+        counts = ", ".join(f"{number} {what}" for what, number in self._children.counts.items())
+        logger.info("worker %s stops; of its warm children: %s", self.name, counts)
 
     def once(self) -> bool:
         """Wait for one run and work on it; False when there was none, or the app could not be reached."""
+        # only when no other run is to be had at once is there time to get ready for the next
+        wait_s = WAIT_S if self._latest is None else 0.0
         try:
             self._waiting = True
             try:
-                claim = self._client.claim(self.name, self.device, BACKENDS)
+                claim = self._client.claim(self.name, self.device, self._backends, wait_s)
             finally:
                 self._waiting = False
         except (Denied, Unreadable) as problem:
@@ -84,7 +103,10 @@ class Worker:
             self._failures += 1
             return False
         self._failures = 0
+        latest, self._latest = self._latest, None
         if claim is None:
+            if latest is not None:
+                self._children.prepare(latest)
             return False
         self._work(claim)
         return True
@@ -100,10 +122,10 @@ class Worker:
 
     def _work(self, claim: Claim) -> None:
         logger.info("run %d, attempt %d: claimed", claim.run, claim.attempt)
-        environment = _environment(self.device)
-        self._at_work = AtWork(self._client, claim, self._data_dir, self._stopping, environment, self._trainer)
+        self._at_work = AtWork(self._client, claim, self._data_dir, self._stopping, self._children)
         try:
             self._at_work.do()
+            self._latest = None if self._at_work.has_failed else claim.recipe  # what failed would fail again
             if self._at_work.failure == DEVICE_LOST:
                 trouble = f"{self.device} does not answer any more: reset it, or restart the machine"
                 self._wait_until(lambda: answers(self.device), trouble)
@@ -120,7 +142,7 @@ class Worker:
             if turn == 0:
                 logger.error("%s; taking no runs until then", trouble)
             with contextlib.suppress(Unreachable, Unreadable):
-                self._client.complain(self.name, self.device, BACKENDS, trouble)
+                self._client.complain(self.name, self.device, self._backends, trouble)
             self._stopping.wait(TROUBLE_S)
 
 
@@ -146,6 +168,12 @@ def main() -> None:
     parser.add_argument(
         "--checkpoint-every", type=float, default=60.0, metavar="SECONDS", help="at least so far apart (default: 60)"
     )
+    parser.add_argument(
+        "--warm",
+        action=argparse.BooleanOptionalAction,
+        default=os.environ.get("PITWALL_WARM", "1") != "0",
+        help="keep a child ready for the next run (default: PITWALL_WARM, or yes)",
+    )
     parser.add_argument("--parent", type=int, default=None, help="end when this process has ended")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", datefmt="%H:%M:%S")
@@ -155,7 +183,7 @@ def main() -> None:
     device = arguments.device or devices(os.environ.get("CUDA_VISIBLE_DEVICES"))[0]
     client = Client(arguments.server, _token(arguments.token_file))
     more = ("--checkpoint-every", str(arguments.checkpoint_every), "--meter", device)
-    worker = Worker(client, device, arguments.data_dir, arguments.name, (*TRAINER, *more))
+    worker = Worker(client, device, arguments.data_dir, arguments.name, (*TRAINER, *more), keeps_warm=arguments.warm)
     signal.signal(signal.SIGTERM, worker.stop)
     signal.signal(signal.SIGINT, worker.stop)
     worker.run()

@@ -28,7 +28,7 @@ LIGHT = {
     "trainer.check_knobs", "trainer.evidence", "trainer.preset", "trainer.presets_seed", "trainer.presets_trials",
     "trainer.presets_page", "trainer.recipe_warning", "trainer.recipe_model", "trainer.recipe_optimizer",
     "trainer.recipe_schedule", "trainer.protocol", "trainer.augment.selections", "trainer.augment.normalisation",
-    "trainer.knob_paths", "trainer.predictions", "trainer.power",
+    "trainer.knob_paths", "trainer.predictions", "trainer.power", "trainer.children",
 }  # fmt: skip
 
 # Who may read the environment, and why.

@@ -70,7 +70,7 @@ def test_a_trainer_that_cannot_be_started_at_all_fails_the_run(site: Site, http:
 
     other = launch(site.state)
     cast = Cast(site, tmp_path)
-    cast.worker._trainer = (sys.executable, "-c", "raise SystemExit(2)")
+    cast.worker._children._command = (sys.executable, "-c", "raise SystemExit(2)")
     cast.start().join()
     assert (run_of(http, other)["status"], run_of(http, other)["attempts"][0]["exit_code"]) == ("failed", 2)
 

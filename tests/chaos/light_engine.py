@@ -49,7 +49,7 @@ class LightEngine:
             "net/kernel": first.astype(np.float32),
             "optimizer/momentum": np.zeros((INPUTS, classes), np.float32),
             "optimizer/steps": np.zeros(1, np.int64),
-            "net/dropout": np.zeros(1, np.int64),
+            "net/dropout": np.array([recipe.seed, 0], np.int64),  # as Keras has it: a seed and a counter
             "sums/training": np.zeros(4),
             "sums/evaluation": np.zeros(4),
         }
@@ -86,7 +86,7 @@ class LightEngine:
     def step(self, batch: Given) -> None:
         assert isinstance(batch, Made)
         time.sleep(self._step_s)
-        if self._recipe.seed == HUNGRY:
+        if self._state["net/dropout"][0] == HUNGRY:
             self._meals.append(np.ones(MEAL, np.uint8))
         rate = float(self._rates[int(self._state["optimizer/steps"][0])])
         self._move(batch.images, batch.labels, rate)
@@ -151,8 +151,8 @@ class LightEngine:
 
     def _move(self, images: Batch, labels: Labels, rate: float) -> None:
         state, knobs = self._state, self._recipe.optimizer
-        random = np.random.default_rng([self._recipe.seed, int(state["net/dropout"][0])])
-        state["net/dropout"] = state["net/dropout"] + 1
+        random = np.random.default_rng(state["net/dropout"])
+        state["net/dropout"] = state["net/dropout"] + [0, 1]
         inputs = _inputs(images)
         inputs *= random.random(inputs.shape) >= DROPPED
         targets = self._targets(labels)

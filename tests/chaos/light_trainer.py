@@ -22,6 +22,7 @@ import trainer.__main__
 import trainer.augment.crew
 import trainer.augment.host
 import trainer.train
+import trainer.warm
 from tests.chaos.light_engine import LightEngine
 from trainer.datasets import Data
 from trainer.engine.interface import Engine
@@ -56,6 +57,7 @@ def light_engine(recipe: Recipe, data: Data, rates: NDArray[np.float32], normal:
 
 if __name__ == "__main__":
     vars(trainer.train)["_engine"] = light_engine
-    for module in (trainer.augment.host, trainer.augment.crew):
+    vars(trainer.warm)["ready"] = lambda backend: None
+    for module in (trainer.augment.host, trainer.augment.crew, trainer.warm):
         vars(module)["imgaug"] = light_imgaug
     sys.exit(trainer.__main__.main())

@@ -121,7 +121,7 @@ class Weather:
 
     def _worker(self, name: str) -> subprocess.Popen[bytes]:
         own = None if name in ONE_DISK else self.world.folder / f"disk-of-{name}"
-        return self.world.work(name, data_dir=own)
+        return self.world.work(name, data_dir=own, warm=True)
 
     def _answers(self) -> bool:
         try:

@@ -113,8 +113,10 @@ class World:
         data_dir: Path | None = None,
         module: str = "tests.chaos.light_worker",
         before: tuple[str, ...] = (),
+        warm: bool = False,
     ) -> subprocess.Popen[bytes]:
-        """A worker. `every`: seconds between checkpoints; `data_dir`: a disk of its own; `before`: runs the command."""
+        """A worker. `every`: seconds between checkpoints; `data_dir`: a disk of its own; `before`: runs the command;
+        `warm`: it keeps a child for its next run."""
         options = {
             "--server": self.url,
             "--token-file": str(self.data_dir / "worker-token"),
@@ -124,14 +126,17 @@ class World:
             "--checkpoint-every": str(every),
             "--parent": str(os.getpid()),
         }
-        return self.start(name, [*before, sys.executable, "-m", module, *(word for o in options.items() for word in o)])
+        words = [word for option in options.items() for word in option]
+        flag = "--warm" if warm else "--no-warm"
+        return self.start(name, [*before, sys.executable, "-m", module, *words, flag])
 
     @staticmethod
     def child_of(worker: subprocess.Popen[bytes]) -> psutil.Process | None:
         """The trainer that a worker has under way."""
         try:
-            children = psutil.Process(worker.pid).children()
-            return children[0] if children and children[0].status() != psutil.STATUS_ZOMBIE else None
+            # the older one: beside it, another may get ready for the next run
+            oldest = min(psutil.Process(worker.pid).children(), key=lambda child: child.create_time(), default=None)
+            return oldest if oldest and oldest.status() != psutil.STATUS_ZOMBIE else None
         except psutil.NoSuchProcess:
             return None
 

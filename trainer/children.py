@@ -1,0 +1,97 @@
+"""The children of one worker: the run's own, and one that is kept warm for the run after it (warm.py).
+
+A warm child fits a run of the same backend, precision and data set, and is discarded for any other; one whose program
+has changed on the disk since it read it fits none. Must not know HTTP, the queue, or what children say.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from trainer.child import TRAINER, Child
+from trainer.exits import describe
+
+logger = logging.getLogger("pitwall.worker")
+
+ROOMY = 4  # cores: below, a child that gets ready would take from the run in progress
+
+Hear = Callable[[dict[str, Any] | None], None]
+Key = tuple[Any, ...]
+
+
+class Children:
+    """Use from one thread: the kernel ends a child when the thread that started it has ended."""
+
+    def __init__(
+        self,
+        datasets: Path,
+        environment: Mapping[str, str],
+        command: tuple[str, ...] = TRAINER,
+        *,
+        device: str = "cpu",
+        keeps_warm: bool = False,
+        program: Path = Path(__file__).parent,
+    ) -> None:
+        """`program`: the folder of what a child reads at its start."""
+        self._base = ("--datasets", str(datasets), "--parent", str(os.getpid()))
+        self._environment, self._command = environment, command
+        self._wait = "all" if device == "cpu" else "host"  # a card is its run's alone
+        self._keeps_warm, self._program = keeps_warm, program
+        self._warm: Child | None = None
+        self._fits: Key = ()
+        self.counts = Counter(used=0, discarded=0, died=0)  # warm children
+
+    def take(self, recipe: Mapping[str, Any], arguments: Sequence[str], hear: Hear) -> Child:
+        """A child at work on the recipe: the warm one where it fits, else a new one. See Child.order for `hear`."""
+        child, self._warm = self._warm, None
+        if child is not None:
+            order = {"at": time.monotonic(), "recipe": recipe, "arguments": arguments}
+            if (code := child.exit_code(0)) is not None:
+                logger.warning("the warm child has died: %s", describe(code))
+                self.counts["died"] += 1
+            elif self._fits != self._key(recipe):
+                self.counts["discarded"] += 1
+            elif child.order(json.dumps(order) + "\n", hear):
+                self.counts["used"] += 1
+                return child
+            else:
+                self.counts["died"] += 1
+            child.close()
+        child = Child([*self._command, *self._base, *arguments, "-"], self._environment)
+        child.order(json.dumps(recipe), hear)
+        return child
+
+    def prepare(self, recipe: Mapping[str, Any]) -> None:
+        """Have a child get ready for a run like this one, unless there is one already."""
+        if self._keeps_warm and self._warm is None:
+            self._fits = self._key(recipe)  # before it reads anything
+            self._warm = Child([*self._command, *self._base, "--wait", self._wait, "-"], self._environment)
+            self._warm.write(json.dumps(recipe) + "\n")
+
+    def prepare_beside(self, recipe: Mapping[str, Any]) -> None:
+        """The same while a run is under way, where there are cores for both."""
+        if len(os.sched_getaffinity(0)) >= ROOMY:
+            self.prepare(recipe)
+
+    def close(self) -> None:
+        """End the one that waits."""
+        if self._warm is not None:
+            self._warm.close()
+            self._warm = None
+
+    def _key(self, recipe: Mapping[str, Any]) -> Key:
+        """What a child is ready for. A new one would read the program as it is on the disk now."""
+        return recipe["backend"], recipe["precision"], recipe["dataset"]["name"], self._changed_at()
+
+    def _changed_at(self) -> float:
+        try:
+            return max(path.stat().st_mtime for path in self._program.rglob("*.py"))
+        except OSError:  # it is being changed right now
+            return time.monotonic()
