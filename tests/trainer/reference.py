@@ -128,7 +128,8 @@ def _conv(layer: Layer, x: Array, weights: dict[str, Array], gradients: dict[str
             gradients[f"{layer.name}/bias"] = given.sum(axis=(0, 1, 2))
         rim = size - 1 - pad
         spread = sliding_window_view(np.pad(given, ((0, 0), (rim, rim), (rim, rim), (0, 0))), (size, size), axis=(1, 2))
-        return np.einsum("brcoyx,yxio->brci", spread, kernel[::-1, ::-1], optimize=True)
+        flowing: Array = np.einsum("brcoyx,yxio->brci", spread, kernel[::-1, ::-1], optimize=True)
+        return flowing
 
     return given_out, back
 
@@ -153,7 +154,8 @@ def _batch_norm(
             gradients[f"{name}/gamma"] = (grouped * normal).sum(axis=(0, 1, 2, 3))
         inner = grouped * gamma
         centred = inner - inner.mean(axis=(1, 2, 3), keepdims=True)
-        return ((centred - normal * (inner * normal).mean(axis=(1, 2, 3), keepdims=True)) / root).reshape(x.shape)
+        flowing: Array = (centred - normal * (inner * normal).mean(axis=(1, 2, 3), keepdims=True)) / root
+        return flowing.reshape(x.shape)
 
     return (normal * gamma + weights[f"{name}/beta"]).reshape(x.shape), back
 
