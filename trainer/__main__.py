@@ -24,6 +24,7 @@ from typing import IO, Any
 
 from pydantic import ValidationError
 
+from trainer.compile_cache import opened
 from trainer.events import EpochEnded, Failed, Finished, Said, Started, line
 from trainer.exits import STOPPED
 from trainer.failures import CannotTrain, RecipeMistake, Stopped
@@ -49,11 +50,12 @@ def main() -> int:
         die_with(arguments.parent)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"  # errors only: its notes about CPU features are no news
-    say, ready = _speaker(events), Ready(began=_began())
+    say, cache = _speaker(events), opened(arguments.compiled)
+    ready = Ready(began=_began(), cache=cache)
     try:
         recipe = _recipe(arguments)
         if arguments.wait:
-            order = wait(recipe, arguments.datasets, programs=arguments.wait == "all")
+            order = wait(recipe, arguments.datasets, programs=arguments.wait == "all", cache=cache)
             if order is None:
                 return FINISHED
             arguments, ready = _arguments([*sys.argv[1:], *order.arguments]), order.ready
@@ -184,6 +186,7 @@ def _arguments(words: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--meter", metavar="gpu:N", default="cpu", help="the card whose energy is measured")
     parser.add_argument("--parent", type=int, metavar="PID", help="die when this process does")
+    parser.add_argument("--compiled", type=Path, metavar="DIR", help="keep compiled programs there, for like runs")
     parser.add_argument(
         "--wait",
         choices=["host", "all"],

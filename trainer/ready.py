@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from trainer import datasets
+from trainer.compile_cache import CompileCache
 from trainer.datasets import Data
 from trainer.downloads import Note
 from trainer.engine.interface import Engine
@@ -25,6 +26,7 @@ class Ready:
     """Use for one run, or for a rehearsal (warm.py) and then one run."""
 
     is_warm: bool = False
+    cache: CompileCache | None = None  # of programs, on the disk
     began: float | None = None  # on time.monotonic(): when the process started, or a warm one was given its order
     _read: tuple[Dataset, Path, str] | None = None
     _data: Data | None = field(default=None, repr=False)

@@ -31,12 +31,16 @@ from trainer.epoch import Experiment, evaluate, evaluation_batches, train_steps
 from trainer.events import EpochEnded, Finished, Said, Started
 from trainer.failures import CannotTrain, InputBroken, RecipeMistake, Stopped
 from trainer.keeper import EVERY_S, Keeper
+from trainer.models.architectures import layers
+from trainer.models.layers import totals
+from trainer.peak import peak
 from trainer.power import Wh
 from trainer.predictions import pack
 from trainer.progress import Progress
 from trainer.ready import Ready
 from trainer.recipe import Recipe
 from trainer.resume import refuse_another_recipe, refuse_other_pictures
+from trainer.room import precision_of, refuse_too_large, room_of
 from trainer.schedules import learning_rates, steps_per_epoch
 from trainer.supply import supply
 
@@ -82,7 +86,8 @@ def train(
         if processes is None:
             processes = fitting(len(os.sched_getaffinity(0)))
         normal = normalisation(recipe.normalize, data.train_images)
-        engine = ready.engine(recipe, data, lambda: _engine(recipe, data, rates, normal))
+        compiled = ready.cache.folder if ready.cache else None
+        engine = ready.engine(recipe, data, lambda: _engine(recipe, data, rates, normal, compiled))
         if stop():  # the framework's import alone takes seconds
             raise Stopped
         with supply(recipe, data, normal, engine.device(), processes) as source:
@@ -165,16 +170,24 @@ def _steps(recipe: Recipe, images: int) -> int:
     return steps
 
 
-def _engine(recipe: Recipe, data: Data, rates: NDArray[np.float32], normal: tuple[PerChannel, PerChannel]) -> Engine:
+def _engine(
+    recipe: Recipe,
+    data: Data,
+    rates: NDArray[np.float32],
+    normal: tuple[PerChannel, PerChannel],
+    compiled: Path | None,
+) -> Engine:
     """Imported here: a missing data set is found without the seconds that a framework takes."""
     from trainer.engine.backends import backend
 
-    opened = backend(recipe.backend)
+    opened = backend(recipe.backend, compiled)
     from trainer.engine.engine import KerasEngine
     from trainer.models.whitening import filters_of
 
+    precision, device = precision_of(recipe, opened.device(), has_bfloat16=opened.has_bfloat16()), opened.device()
+    refuse_too_large(layers(recipe.model, len(data.classes)), recipe, room_of(device), device, precision)
     whitening = filters_of(recipe.model, data.train_images, normal)
-    return KerasEngine(opened, recipe, len(data.classes), rates, whitening, normal)
+    return KerasEngine(opened, recipe, len(data.classes), rates, whitening, normal, precision)
 
 
 def _compiled(run: Experiment) -> float:
@@ -193,6 +206,9 @@ def _started(run: Experiment, saved: Checkpoint | None, known: int | None, ready
     if saved:
         engine.restore(saved.tensors)
         run.place = saved.facts.place
+    if ready.cache:
+        ready.cache.note()
+    most = peak(engine.device(), engine.precision())
     surroundings = {
         **environment(engine.device()),
         "dataset_fingerprint": data.fingerprint,
@@ -212,7 +228,11 @@ def _started(run: Experiment, saved: Checkpoint | None, known: int | None, ready
             resumed_from_epoch=run.place.epoch,
             resumed_at_step=run.place.step,
             differs=differences(saved.facts.environment, surroundings) if saved else [],
+            training_flops=totals(layers(recipe.model, len(data.classes))).training_flops,
+            peak_flops=most[0] if most else None,
+            peak_source=most[1] if most else None,
             is_warm=ready.is_warm,
+            compile_cache=ready.cache.said if ready.cache else "off",
             startup_seconds=startup_seconds,
         )
     )

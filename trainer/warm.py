@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.augment.imgaug_shim import imgaug
+from trainer.compile_cache import CompileCache
 from trainer.datasets import find
 from trainer.engine import backends
 from trainer.events import Said, Started
@@ -41,25 +42,26 @@ class Order:
     ready: Ready
 
 
-def ready(backend: str) -> None:
+def ready(backend: str, compiled: Path | None = None) -> None:
     """Import the framework (seconds), which opens no device. The only place that does so ahead of a run."""
-    backends.ready(backend)
+    backends.ready(backend, compiled)
     import_module("trainer.engine.engine")
 
 
-def wait(recipe: Recipe, root: Path, *, programs: bool) -> Order | None:
+def wait(recipe: Recipe, root: Path, *, programs: bool, cache: CompileCache | None = None) -> Order | None:
     """Get ready for a run like this, on data sets under `root`, and wait. None: stdin was closed without an order.
 
-    `programs`: compile them, too, which opens the device. Where nothing can be made ready, the run finds out why.
+    `programs`: compile them, too, which opens the device. `cache`: of programs, on the disk.
+    Where nothing can be made ready, the run finds out why.
     Raises RecipeMistake where the line is no order.
     """
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)  # there is nothing to keep
-    made = Ready(is_warm=True)
+    made = Ready(is_warm=True, cache=cache)
     with standing_back():
         logging.disable()
         with suppress(Stopped, CannotTrain):
-            ready(recipe.backend)
+            ready(recipe.backend, cache.folder if cache else None)
             _get_ready(made, recipe, root, programs=programs)
         logging.disable(logging.NOTSET)
         text = next_line()

@@ -182,7 +182,8 @@ def main() -> None:
         die_with(arguments.parent, signal.SIGTERM)
     device = arguments.device or devices(os.environ.get("CUDA_VISIBLE_DEVICES"))[0]
     client = Client(arguments.server, _token(arguments.token_file))
-    more = ("--checkpoint-every", str(arguments.checkpoint_every), "--meter", device)
+    compiled = arguments.data_dir / "compiled" / device.replace(":", "-")
+    more = ("--checkpoint-every", str(arguments.checkpoint_every), "--meter", device, "--compiled", str(compiled))
     worker = Worker(client, device, arguments.data_dir, arguments.name, (*TRAINER, *more), keeps_warm=arguments.warm)
     signal.signal(signal.SIGTERM, worker.stop)
     signal.signal(signal.SIGINT, worker.stop)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before NumPy: the products are tiny, and a thread pool costs a start
@@ -51,13 +52,13 @@ def light_imgaug() -> tuple[Any, Any]:
     return Light, None
 
 
-def light_engine(recipe: Recipe, data: Data, rates: NDArray[np.float32], normal: Normal) -> Engine:
+def light_engine(recipe: Recipe, data: Data, rates: NDArray[np.float32], normal: Normal, _cache: Path | None) -> Engine:
     return LightEngine(recipe, len(data.classes), rates, normal)
 
 
 if __name__ == "__main__":
     vars(trainer.train)["_engine"] = light_engine
-    vars(trainer.warm)["ready"] = lambda backend: None
+    vars(trainer.warm)["ready"] = lambda *_: None
     for module in (trainer.augment.host, trainer.augment.crew, trainer.warm):
         vars(module)["imgaug"] = light_imgaug
     sys.exit(trainer.__main__.main())

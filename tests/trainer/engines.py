@@ -67,12 +67,12 @@ def put(run: Any, name: str, value: float) -> None:
     run.backend.write(variable, np.full(variable.shape, value, np.float32))
 
 
-def logits(run: Any, *, training: bool = False) -> NDArray[np.float64]:
-    """What the net says to the twelve pictures now; running statistics move in training."""
+def logits(run: Any, pictures: NDArray[np.float32] = IMAGES, *, training: bool = False) -> NDArray[np.float64]:
+    """What the net says to the pictures now; running statistics move in training."""
     from keras import ops
 
     look = run.backend.program(lambda images: ops.cast(run.model(images, training=training), "float32"), "look")
-    return np.asarray(run.backend.fetch(look(IMAGES)), np.float64)
+    return np.asarray(run.backend.fetch(look(pictures)), np.float64)
 
 
 def losses(run: Any, *, training: bool = False) -> NDArray[np.float64]:

@@ -146,6 +146,31 @@ def test_training_goes_on_from_an_average_that_is_put_back():
             np.testing.assert_array_equal(ahead.state()[f"average/{name}"], value.astype(np.float32))
 
 
+@pytest.mark.parametrize("kind", ["flip", "six"])
+def test_further_views_are_averaged_in_and_leave_the_plain_evaluation_alone(kind: str):
+    """flip: half and half. six: the plain pair a half, two pairs shifted by one pixel a quarter each (airbench)."""
+    looking, plain = engine(tta=kind), engine()
+    looking.evaluate(EVERY[:5])
+    looking.evaluate(EVERY[5:])
+    found, said = looking.evaluation_end(), looking.predictions()
+    again = looking.look_again()
+    plain.evaluate(EVERY)
+    assert found == plain.evaluation_end()
+    np.testing.assert_array_equal(said, plain.predictions())
+
+    def pair(images: np.ndarray) -> np.ndarray:
+        return 0.5 * logits(plain, images) + 0.5 * logits(plain, np.ascontiguousarray(images[:, :, ::-1]))
+
+    expected = pair(IMAGES)
+    if kind == "six":
+        wide = np.pad(IMAGES, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
+        expected = 0.5 * expected + 0.25 * (pair(wide[:, :32, :32]) + pair(wide[:, 2:, 2:]))
+    assert again.accuracy == pytest.approx((expected.argmax(1) == LABELS).mean())
+    assert again.loss == pytest.approx((np.log(np.exp(expected).sum(1)) - expected[range(12), LABELS]).mean(), rel=1e-5)
+    assert again.count == 12
+    assert looking.evaluation_end().count == 0
+
+
 @pytest.mark.parametrize(("kind", "factor"), [("l2", 2.0), ("coupled", 1.0), ("decoupled", 1 / 1.9)])
 def test_the_witness_reads_the_strength_of_each_decay_off_the_weights_movement(kind: str, factor: float):
     decay = WeightDecay.model_validate({"kind": kind, "value": 0.01})

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from trainer.engine.backend import Backend
@@ -21,17 +22,25 @@ def installed() -> list[str]:
     return [name for name in CLASSES if find_spec(name) is not None]
 
 
-def ready(name: str) -> Any:
-    """Import the backend (seconds) without touching a device; answers its class. Raises RecipeMistake."""
+def ready(name: str, compiled: Path | None = None) -> Any:
+    """Import the backend (seconds) without touching a device; answers its class. Raises RecipeMistake.
+
+    `compiled`: a folder for programs that the next process may want (compile_cache.py); the first call decides.
+    """
     if name not in installed():
         others = ", ".join(installed())
         hint = f"Install it, or take {others}." if others else "Install it."
         raise RecipeMistake(f"backend: {name} is not installed here", hint)
     os.environ["KERAS_BACKEND"] = name
-    return getattr(import_module(f"trainer.engine.{name}"), CLASSES[name])
+    if compiled is not None and name == "tensorflow":  # which reads it at its import, once
+        os.environ.setdefault("TF_XLA_FLAGS", f"--tf_xla_persistent_cache_directory={compiled}")
+    made = getattr(import_module(f"trainer.engine.{name}"), CLASSES[name])
+    if compiled is not None and name == "jax":
+        made.keep_programs_in(compiled)
+    return made
 
 
-def backend(name: str) -> Backend:
+def backend(name: str, compiled: Path | None = None) -> Backend:
     """The backend, with its device opened."""
-    made: Backend = ready(name)()
+    made: Backend = ready(name, compiled)()
     return made

@@ -27,7 +27,7 @@ from trainer.engine.state import put_back, taken, variables, weights
 from trainer.engine.sums import EMPTY, count, cross_entropy, means, new_sums
 from trainer.engine.views import averaged
 from trainer.models.architectures import layers
-from trainer.models.net import build
+from trainer.models.net import Precision, build
 from trainer.recipe import Recipe
 
 AHEAD = 2  # steps that the device may be behind: enough to keep it busy, few enough to stop soon
@@ -45,14 +45,15 @@ class KerasEngine:
         rates: NDArray[np.float32],
         whitening: NDArray[np.float32] | None = None,
         normal: tuple[PerChannel, PerChannel] = PLAIN,
+        precision: Precision = "float32",
     ) -> None:
         """`rates`: float32, one per step of the whole run. `whitening`: the kernel, if the net has one. `normal`: scale
-        and shift, what trainer.augment.normalisation answers.
+        and shift, what trainer.augment.normalisation answers. `precision`: of convolutions.
         """
-        self.backend, self.classes, self._precision = backend, classes, _precision(backend, recipe)
+        self.backend, self.classes, self._precision = backend, classes, precision
         keras.utils.set_random_seed(recipe.seed)
         made = layers(recipe.model, classes)
-        self.model = build(made, recipe.model.init, whitening, seed=recipe.seed, precision=self._precision)
+        self.model = build(made, recipe.model.init, whitening, seed=recipe.seed, precision=precision)
         self.learning = Learning(backend, self.model, recipe, classes, rates)
         self.averages = Averages(self.model.weights, recipe.ema, len(rates)) if recipe.ema else None
         self._evaluated = new_sums("evaluation")
@@ -88,7 +89,7 @@ class KerasEngine:
         return self.backend.device()
 
     def precision(self) -> str:
-        return str(self._precision)
+        return self._precision
 
     @property
     def traces(self) -> dict[str, int]:
@@ -114,6 +115,7 @@ class KerasEngine:
             if self._tta != "none":
                 self.look_again()
             self.evaluation_end()
+            self._rate()
         self.synchronize()
 
     def begin_epoch(self, tables: Tables) -> None:
@@ -264,12 +266,6 @@ class KerasEngine:
         finally:
             for name, variable in self._named.items():
                 self.backend.write(variable, kept[name])
-
-
-def _precision(backend: Backend, recipe: Recipe) -> Any:
-    if recipe.precision == "auto":
-        return "bfloat16" if backend.has_bfloat16() else "float32"
-    return recipe.precision
 
 
 def _shares(labels: Labels, classes: int) -> NDArray[np.float32]:

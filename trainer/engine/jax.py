@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -33,6 +34,13 @@ class Jax:
         self._values: list[Any] = []
         self._at: dict[int, int] = {}
         self._traces: Counter[str] = Counter()
+
+    @staticmethod
+    def keep_programs_in(folder: Path) -> None:
+        """From now on compiled programs are written there, and looked for first."""
+        jax.config.update("jax_compilation_cache_dir", str(folder))  # type: ignore[no-untyped-call]
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)  # type: ignore[no-untyped-call]
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)  # type: ignore[no-untyped-call]
 
     def device(self) -> str:
         return str(self._device.device_kind) if self.on_gpu else "cpu"

@@ -1,0 +1,63 @@
+"""`python -m tests.trainer.one_backend RESULT.npz`: some steps on the backend that KERAS_BACKEND names, written down.
+
+Keras has one backend in a process, so whoever compares two needs two processes.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import numpy as np
+
+from tests.trainer.engines import EVERY, batch, engine, selection
+from trainer.augment.tables import epoch_draws, tables
+from trainer.recipe import Recipe
+
+STEPS = 5
+TRICKS: dict[str, Any] = {
+    "model": {"width": 4, "dropout": 0, "bn_scale": "frozen", "ghost_batch": 4, "activation": "celu", "pool": "before"},
+    "optimizer": {"bias_rate": 8, "weight_decay": {"kind": "coupled", "value": 0.01, "on": "all"}},
+    "schedule": {"kind": "constant", "lr": 0.02},
+    "loss": {"label_smoothing": 0.2},
+    "ema": {"decay": 0.9, "every": 2, "rise": 1},
+    "augment": [{"op": "pad_crop"}, {"op": "flip"}, {"op": "cutout"}],
+    "tta": "flip",
+    "last_batch": "drop",
+    "batch_size": 12,
+    "epochs": 10,
+}
+
+
+def main() -> None:
+    recipe = Recipe.model_validate(TRICKS)
+    run = engine(recipe)
+    run.begin_epoch(tables(epoch_draws(recipe, 1, 12, 32)))
+    run.compile([batch(), selection()], [EVERY])
+    made, losses = run.traces, []
+    for _ in range(STEPS):
+        run.step(batch())
+        losses.append(run.epoch_end().loss)
+    found = run.state()
+    run.evaluate(EVERY)
+    plain, views = run.evaluation_end(), run.look_again()
+    images = run.images(selection())
+    for _ in range(2):
+        run.step(selection())
+    once = run.state()
+    run.restore(found)
+    for _ in range(2):
+        run.step(selection())
+    again = run.state()
+    said = {
+        "losses": [*losses, plain.loss, views.loss],
+        "same": all(once[name].tobytes() == again[name].tobytes() for name in once),
+        "traced_again": run.traces != made,
+        "types": {name: str(value.dtype) for name, value in found.items()},
+    }
+    np.savez(sys.argv[1], said=json.dumps(said), images=images, **{f"state {name}": found[name] for name in found})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""Compiled programs on the disk: private, found by the next process, and never used when they are not as noted."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from trainer.compile_cache import NOTED, CompileCache, opened
+
+
+def filled(folder: Path) -> None:
+    cache = CompileCache(folder)
+    (folder / "program").write_bytes(b"machine code")
+    (folder / "deeper").mkdir(exist_ok=True)
+    (folder / "deeper" / "another").write_bytes(b"more of it")
+    cache.note()
+    assert cache.said == "empty"
+
+
+def names(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_folder_is_the_users_alone(tmp_path: Path):
+    CompileCache(tmp_path / "compiled")
+    assert (tmp_path / "compiled").stat().st_mode & 0o777 == 0o700
+
+
+def test_what_was_noted_is_there_for_the_next_process(tmp_path: Path):
+    filled(tmp_path)
+    cache = CompileCache(tmp_path)
+    assert cache.said == "used"
+    assert names(tmp_path) == {"program", "deeper/another", NOTED}
+
+
+@pytest.mark.parametrize("content", [b"", b"machine cod", b"Machine code", b"machine code\0"])
+def test_a_damaged_program_is_thrown_away_and_the_others_stay(tmp_path: Path, content: bytes):
+    filled(tmp_path)
+    (tmp_path / "program").write_bytes(content)
+    CompileCache(tmp_path)
+    assert names(tmp_path) == {"deeper/another", NOTED}
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", None])
+def test_without_good_notes_nothing_is_trusted(tmp_path: Path, content: bytes | None):
+    filled(tmp_path)
+    if content is None:
+        (tmp_path / NOTED).unlink()
+    else:
+        (tmp_path / NOTED).write_bytes(content)
+    assert CompileCache(tmp_path).said == "off"
+    assert names(tmp_path) <= {NOTED}
+
+
+def test_what_nobody_noted_is_thrown_away(tmp_path: Path):
+    filled(tmp_path)
+    (tmp_path / "planted").write_bytes(b"not ours")
+    CompileCache(tmp_path)
+    assert "planted" not in names(tmp_path)
+
+
+def test_the_oldest_go_when_there_are_too_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    filled(tmp_path)
+    os.utime(tmp_path / "program", (1, 1))
+    monkeypatch.setattr("trainer.compile_cache.MOST", 12)
+    CompileCache(tmp_path)
+    assert names(tmp_path) == {"deeper/another", NOTED}
+
+
+def test_where_there_can_be_no_folder_every_process_compiles_for_itself(tmp_path: Path):
+    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "link").symlink_to(tmp_path)
+    for folder in (None, tmp_path / "file", tmp_path / "link"):
+        assert opened(folder) is None
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from trainer.compile_cache import CompileCache
+cache = CompileCache(Path(sys.argv[1]))
+from trainer.engine.backends import backend
+opened = backend("jax", cache.folder)
+assert float(opened.fetch(opened.program(lambda x: x * 2 + 1, "line")(3.0))) == 7
+cache.note()
+print(cache.said)
+"""
+
+
+@pytest.mark.keras
+def test_jax_finds_its_programs_again_and_makes_a_damaged_one_anew(tmp_path: Path):
+    def said() -> str:
+        command = [sys.executable, "-c", PROGRAM, str(tmp_path)]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    assert said() == "empty"
+    kept = names(tmp_path)
+    assert len(kept) > 1
+    assert said() == "used"
+    assert names(tmp_path) == kept
+    for name in kept - {NOTED}:
+        (tmp_path / name).write_bytes(b"damaged")
+    assert said() == "empty"
+    assert names(tmp_path) == kept

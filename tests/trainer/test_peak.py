@@ -1,0 +1,36 @@
+"""The device's peak: cards by their own names, the CPU by multiplying."""
+
+from __future__ import annotations
+
+import pytest
+
+from trainer.peak import peak
+
+
+@pytest.mark.parametrize(
+    ("device", "precision", "flops"),
+    [
+        ("NVIDIA H200", "bfloat16", 989e12),
+        ("NVIDIA H100 80GB HBM3", "bfloat16", 989e12),
+        ("NVIDIA H100 PCIe", "bfloat16", 756e12),
+        ("NVIDIA A100-SXM4-80GB", "float32", 156e12),
+        ("NVIDIA A10", "bfloat16", 125e12),
+        ("NVIDIA GeForce RTX 4090", "bfloat16", 165e12),
+        ("Tesla T4", "float32", 8.1e12),
+    ],
+)
+def test_a_known_card_has_its_data_sheet_s_peak(device: str, precision: str, flops: float):
+    assert peak(device, precision) == (flops, "datasheet")
+
+
+@pytest.mark.parametrize(("device", "precision"), [("NVIDIA B300", "bfloat16"), ("Tesla T4", "bfloat16")])
+def test_nothing_is_made_up_for_a_card_or_a_precision_that_is_not_in_the_table(device: str, precision: str):
+    assert peak(device, precision) is None
+
+
+def test_a_cpu_s_peak_is_measured_once():
+    found = peak("cpu", "float32")
+    assert found is not None
+    assert found[1] == "measured"
+    assert 1e9 < found[0] < 1e14
+    assert peak("cpu", "float32") == found

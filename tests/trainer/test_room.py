@@ -1,0 +1,81 @@
+"""What a device cannot do is refused before anything is built, with the nearest thing that works."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trainer.engine import backends
+from trainer.failures import OutOfHostMemory, OutOfMemory, RecipeMistake
+from trainer.models.architectures import layers
+from trainer.recipe import Recipe
+from trainer.room import needed, precision_of, refuse_too_large, room_of
+
+GIB = 2**30
+NET = layers(Recipe().model, 10)
+
+
+def test_bfloat16_is_refused_where_the_device_lacks_it_and_chosen_where_it_has_it():
+    asked, auto = (Recipe.model_validate({"precision": kind}) for kind in ("bfloat16", "auto"))
+    assert precision_of(asked, "NVIDIA H200", has_bfloat16=True) == "bfloat16"
+    assert precision_of(auto, "NVIDIA H200", has_bfloat16=True) == "bfloat16"
+    assert precision_of(auto, "cpu", has_bfloat16=False) == "float32"
+    for device in ("cpu", "Tesla T4"):
+        with pytest.raises(RecipeMistake, match="precision: bfloat16 is not to be had here") as refused:
+            precision_of(asked, device, has_bfloat16=False)
+        assert refused.value.hint == "Take float32, or auto."
+
+
+def test_memory_grows_with_the_batch_the_net_and_its_averages():
+    recipe = Recipe()
+    few, many = (needed(NET, recipe, size) for size in (128, 256))
+    weights = 6_573_120 * 3 * 4 + 4_480 * 4
+    assert many - few == few - weights > 128 * 32 * 32 * 64 * 4
+    averaged = Recipe.model_validate({"ema": {}})
+    assert needed(NET, averaged, 128) - few == 6_573_120 * 4
+    assert needed(NET, recipe, 128, "bfloat16") - weights == (few - weights) / 2
+
+
+@pytest.mark.parametrize(("device", "kind"), [("cpu", OutOfHostMemory), ("NVIDIA H200", OutOfMemory)])
+def test_a_batch_that_cannot_fit_is_refused_with_one_that_does(device: str, kind: type[Exception]):
+    recipe = Recipe(batch_size=16_384)
+    refuse_too_large(NET, recipe, None, device)
+    refuse_too_large(NET, recipe, 200 * GIB, device)
+    with pytest.raises(kind, match=r"a step on 16384 pictures takes at least \d+\.\d GiB of memory") as refused:
+        refuse_too_large(NET, recipe, 8 * GIB, device)
+    hint = refused.value.hint  # type: ignore[attr-defined]
+    size = int(hint.removeprefix("Try a batch size of ").removesuffix("."))
+    assert needed(NET, recipe, size) <= 8 * GIB < needed(NET, recipe, 2 * size)
+
+
+def test_a_net_whose_weights_alone_do_not_fit_is_to_be_made_narrower():
+    with pytest.raises(OutOfMemory) as refused:
+        refuse_too_large(NET, Recipe(), 2**20, "NVIDIA H200")
+    assert refused.value.hint == "Make the net narrower."
+
+
+def test_this_machine_has_memory():
+    room = room_of("cpu")
+    assert room is not None
+    assert room > GIB
+
+
+def test_a_backend_that_is_not_installed_is_refused_by_name(monkeypatch: pytest.MonkeyPatch):
+    def find(name: str) -> Any:
+        return None if name == "jax" else object()
+
+    monkeypatch.setattr(backends, "find_spec", find)
+    with pytest.raises(RecipeMistake, match="backend: jax is not installed here") as refused:
+        backends.ready("jax")
+    assert refused.value.hint == "Install it, or take tensorflow."
+
+
+@pytest.mark.keras
+def test_a_run_that_its_device_cannot_do_ends_at_once_with_a_sentence(tmp_path: Path):
+    from trainer.train import train
+
+    recipe = Recipe.model_validate({"precision": "bfloat16", "dataset": {"train_limit": 60}, "batch_size": 30})
+    with pytest.raises(RecipeMistake, match="bfloat16 is not to be had here: a CPU emulates it"):
+        train(recipe, lambda event: None, tmp_path, lambda: False)

@@ -1,0 +1,79 @@
+"""Compiled programs on the disk, so that the next process of a like run finds them: one folder per worker and backend.
+
+They are machine code, so the folder is the user's alone, and an entry is used only as long as it has the digest that it
+was noted with: whatever else lies there is thrown away. Must not know what was compiled, or any ML framework.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+NOTED = "digests.json"
+MOST = 2**30  # bytes; the oldest entries go first
+
+
+class CompileCache:
+    """Of one process. What is damaged, foreign or too much is gone once it is made."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises OSError where there can be no such folder."""
+        if folder.is_symlink() or (folder.exists() and folder.stat().st_uid != os.getuid()):
+            raise PermissionError(f"{folder} is not this user's own")
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
+        self.folder = folder
+        self._clear()
+        self._was_there = bool(self._entries())
+
+    @property
+    def said(self) -> str:
+        """`used`: programs of earlier processes were there; `empty`: none were; `off`: none are there now either."""
+        return "used" if self._was_there else "empty" if self._entries() else "off"
+
+    def note(self) -> None:
+        """Everything that lies there now is this process's or was good before: the next one may use it."""
+        digests = {str(path.relative_to(self.folder)): _digest(path) for path in self._entries()}
+        part = self.folder / f".{NOTED}.part"
+        part.write_text(json.dumps(digests))
+        part.rename(self.folder / NOTED)
+
+    def _clear(self) -> None:
+        try:
+            digests = dict(json.loads((self.folder / NOTED).read_text()))
+        except (OSError, ValueError, TypeError):
+            digests = {}
+        entries = sorted(self._entries(), key=lambda path: path.stat().st_mtime, reverse=True)
+        size, dropped = 0, 0
+        for path in entries:
+            size += path.stat().st_size
+            is_good = digests.get(str(path.relative_to(self.folder))) == _digest(path)
+            if not is_good or size > MOST:
+                path.unlink(missing_ok=True)
+                dropped += not is_good
+        if dropped:
+            log.warning("%d compiled programs were not as they were noted, and are made anew", dropped)
+
+    def _entries(self) -> list[Path]:
+        return [path for path in self.folder.rglob("*") if path.is_file() and NOTED not in path.name]
+
+
+def opened(folder: Path | None) -> CompileCache | None:
+    """The cache in this folder; None: there is none to be had, and every process compiles for itself."""
+    if folder is None:
+        return None
+    try:
+        return CompileCache(folder)
+    except OSError as problem:
+        log.warning("no cache of compiled programs: %s", problem)
+        return None
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,50 @@
+"""The most floating-point operations a second that a device can do: cards by their data sheet, a CPU measured.
+
+What share of it a run reaches is its MFU (Chowdhery et al., PaLM, arXiv 2204.02311, appendix B). Must not know runs or
+any ML framework.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from time import perf_counter
+
+import numpy as np
+
+# NVIDIA's data sheets: dense, of the tensor cores from Ampere on (float32 convolutions run there as TF32).
+CARDS: dict[str, dict[str, float]] = {
+    "H200": {"bfloat16": 989e12, "float32": 495e12},
+    "H100 PCIe": {"bfloat16": 756e12, "float32": 378e12},
+    "H100": {"bfloat16": 989e12, "float32": 495e12},
+    "A100": {"bfloat16": 312e12, "float32": 156e12},
+    "A10": {"bfloat16": 125e12, "float32": 62.5e12},
+    "L40S": {"bfloat16": 362e12, "float32": 183e12},
+    "L4": {"bfloat16": 121e12, "float32": 60e12},
+    "RTX 4090": {"bfloat16": 165e12, "float32": 82.6e12},
+    "RTX 3090": {"bfloat16": 71e12, "float32": 35.6e12},
+    "V100": {"float32": 15.7e12},
+    "T4": {"float32": 8.1e12},
+}
+SIDE, ROUNDS = 1024, 4  # of the matrices that a CPU multiplies: 2 GFLOP a time
+
+
+def peak(device: str, precision: str) -> tuple[float, str] | None:
+    """(FLOP/s, "datasheet" or "measured"); None for a card that is not in the table. `device`: as its engine says."""
+    if device == "cpu":
+        return _matmul(), "measured"
+    names = [name for name in CARDS if all(re.search(rf"\b{word}\b", device) for word in name.split())]
+    found = CARDS[max(names, key=len)].get(precision) if names else None
+    return None if found is None else (found, "datasheet")
+
+
+@cache
+def _matmul() -> float:
+    """The best of a few products of float32 matrices in NumPy, on all cores of this process."""
+    matrix = np.random.default_rng(0).random((SIDE, SIDE), dtype=np.float32)
+    took = []
+    for _ in range(ROUNDS):
+        began = perf_counter()
+        matrix @ matrix
+        took.append(perf_counter() - began)
+    return 2 * SIDE**3 / min(took)
