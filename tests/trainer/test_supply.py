@@ -1,4 +1,4 @@
-"""Pictures changed on the device: the ones that the pipeline makes, in every epoch and pairing; and whole runs of them."""
+"""Pictures changed on the device: the pipeline's, in every epoch and pairing; and whole runs of them."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ DATA = Data(
 KNOBS: dict[str, Any] = {
     "model": {"width": 2, "dropout": 0},
     "augment": [
-        {"op": "rotate"}, {"op": "flip"}, {"op": "pad"}, {"op": "crop"}, {"op": "pad_crop"}, {"op": "blur", "sigma_h": 1},
-        {"op": "cutout"}, {"op": "cutout_square", "p": 0.5},
+        {"op": "rotate"}, {"op": "flip"}, {"op": "pad"}, {"op": "crop"}, {"op": "pad_crop"},
+        {"op": "blur", "sigma_h": 1}, {"op": "cutout"}, {"op": "cutout_square", "p": 0.5},
     ],
     "augment_engine": "device",
     "batch_size": 16,

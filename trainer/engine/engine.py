@@ -106,10 +106,11 @@ class KerasEngine:
         Where a program takes any size, one small batch stands for all.
         """
         with self._undone():
-            for batch in self._sizes(batches):
-                self.step(batch)
-            if any(isinstance(batch, Selection) for batch in batches):
-                self.images(self._sizes(batches)[0])
+            for kind in (Made, Selection):
+                for batch in self._sizes([one for one in batches if isinstance(one, kind)]):
+                    self.step(batch)
+                    if isinstance(batch, Selection):
+                        self.images(batch)
             for places in evaluations[:1] if self.backend.is_open else {len(one): one for one in evaluations}.values():
                 self.evaluate(places)
             if self._tta != "none":
@@ -245,7 +246,7 @@ class KerasEngine:
 
     def _sizes(self, batches: Sequence[Given]) -> list[Any]:
         """One batch of each size, or of any size a small one."""
-        if not self.backend.is_open:
+        if not batches or not self.backend.is_open:
             return list({len(batch): batch for batch in batches}.values())
         size = min(len(batches[0]), 8) if self._smallest == 1 else self._smallest
         first = batches[0]
