@@ -17,9 +17,12 @@ from trainer.recipe import Recipe
 
 STEPS = 5
 TRICKS: dict[str, Any] = {
-    "model": {"width": 4, "dropout": 0, "bn_scale": "frozen", "ghost_batch": 4, "activation": "celu", "pool": "before"},
+    "model": {
+        "width": 4, "dropout": 0, "bn_scale": "frozen", "ghost_batch": 4, "activation": "celu", "pool": "before",
+        "init": "pytorch", "logit_scale": 0.125,
+    },
     "optimizer": {"bias_rate": 8, "weight_decay": {"kind": "coupled", "value": 0.01, "on": "all"}},
-    "schedule": {"kind": "constant", "lr": 0.02},
+    "schedule": {"kind": "constant", "lr": 0.005},
     "loss": {"label_smoothing": 0.2},
     "ema": {"decay": 0.9, "every": 2, "rise": 1},
     "augment": [{"op": "pad_crop"}, {"op": "flip"}, {"op": "cutout"}],
@@ -27,7 +30,7 @@ TRICKS: dict[str, Any] = {
     "last_batch": "drop",
     "batch_size": 12,
     "epochs": 10,
-}
+}  # fmt: skip
 
 
 def main() -> None:
@@ -54,7 +57,6 @@ def main() -> None:
         "losses": [*losses, plain.loss, views.loss],
         "same": all(once[name].tobytes() == again[name].tobytes() for name in once),
         "traced_again": run.traces != made,
-        "types": {name: str(value.dtype) for name, value in found.items()},
     }
     np.savez(sys.argv[1], said=json.dumps(said), images=images, **{f"state {name}": found[name] for name in found})
 
