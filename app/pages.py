@@ -48,10 +48,11 @@ def show_run(run_id: int, request: Request, here: Here) -> HTMLResponse:
         run = shown.whole(session, found, here)
         rows = shown.curve(runs.epochs_of(session, run_id))
         parts = _evidence(session, run, here) | _standing(session, found, standing.best_of(session, found))
+        summary = _summary(session, run, here)
         after = listing.newest_event(session)
     recipe = Recipe.model_validate(run.recipe)
     start, log = files.read_log(files.log_path(here.settings.data_dir, run_id, run.attempt))
-    context = _summary(run, here) | {
+    context = summary | {
         "rows": [row.model_dump(mode="json") for row in rows],
         "best_epoch": run.best_epoch,
         "figures": charts.of_run(rows, recipe, _train_images(run, recipe, here)),
@@ -67,7 +68,8 @@ def show_run(run_id: int, request: Request, here: Here) -> HTMLResponse:
 def show_summary(run_id: int, request: Request, here: Here) -> HTMLResponse:
     with here.records.read() as session:
         run = shown.whole(session, runs.find(session, run_id), here)
-    return page(request, "runs/_summary.html", _summary(run, here))
+        summary = _summary(session, run, here)
+    return page(request, "runs/_summary.html", summary)
 
 
 @router.get("/runs/{run_id}/standing")
@@ -125,7 +127,7 @@ def _now(session: Session, here: State) -> dict[str, Any]:
     }
 
 
-def _summary(run: schemas.RunWhole, here: State) -> dict[str, Any]:
+def _summary(session: Session, run: schemas.RunWhole, here: State) -> dict[str, Any]:
     log_tail = ""
     if run.status == "failed" and run.attempt:
         path = files.log_path(here.settings.data_dir, run.id, run.attempt)
@@ -136,6 +138,7 @@ def _summary(run: schemas.RunWhole, here: State) -> dict[str, Any]:
         "has_ended": run.status in ENDED,
         "log_tail": log_tail,
         "is_alone": run.status == "queued" and not here.leases.anybody,
+        "other_backends": shown.other_backends(session, here.leases, run) if run.status == "queued" else [],
         "has_checkpoint": run.kept_for or any(one.name == CHECKPOINT for one in run.artifacts),
     }
 

@@ -60,3 +60,10 @@ def workers(session: Session, leases: Leases) -> list[schemas.WorkerShown]:
         for worker in session.scalars(select(Worker).order_by(Worker.name))
     ]
     return sorted(found, key=lambda worker: not worker.present)
+
+
+def other_backends(session: Session, leases: Leases, run: schemas.RunWhole) -> list[str]:
+    """What the workers that are there can run, where that is not what this run asks for; else nothing."""
+    present = [set(worker.backends) for worker in session.scalars(select(Worker)) if leases.present(worker.name)]
+    found = set().union(*present)
+    return [] if run.recipe["backend"] in found else sorted(found)
