@@ -15,7 +15,16 @@ RECIPE: dict[str, Any] = {
     "batch_size": 50,
     "epochs": 3,
 }
-TIMES = {"seconds", "input_seconds", "val_seconds", "compile_seconds", "startup_seconds", "is_warm", "energy_wh"}
+TIMES = {
+    "seconds",
+    "input_seconds",
+    "val_seconds",
+    "compile_seconds",
+    "startup_seconds",
+    "is_warm",
+    "energy_wh",
+    "peak_flops",
+}
 
 
 def numbers(said: list[dict[str, Any]]) -> list[dict[str, Any]]:

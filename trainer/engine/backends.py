@@ -33,7 +33,7 @@ def ready(name: str, compiled: Path | None = None) -> Any:
         raise RecipeMistake(f"backend: {name} is not installed here", hint)
     os.environ["KERAS_BACKEND"] = name
     if compiled is not None and name == "tensorflow":  # which reads it at its import, once
-        os.environ.setdefault("TF_XLA_FLAGS", f"--tf_xla_persistent_cache_directory={compiled}")
+        os.environ["TF_XLA_FLAGS"] = f"--tf_xla_persistent_cache_directory={compiled}"
     made = getattr(import_module(f"trainer.engine.{name}"), CLASSES[name])
     if compiled is not None and name == "jax":
         made.keep_programs_in(compiled)
