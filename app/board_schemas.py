@@ -196,7 +196,7 @@ def _row(one: board.Ranked) -> BoardRow:
         reach_probability=one.reached.next,
         is_like_first=one.is_like_first,
         hardware=sample.hardware,
-        precision=run.recipe["precision"],
+        precision=run.precision or run.recipe["precision"],
         backend=run.backend,
         tta=counted.has_tta(run.recipe),
         plain_accuracy=one.plain_final,

@@ -157,6 +157,7 @@ class Run(Base):
     # Of the latest attempt that started, for who compares runs.
     worker: Mapped[str | None] = mapped_column(String(120))
     hardware: Mapped[str | None] = mapped_column(String(120))  # the accelerator's name, or "cpu: " and the model's
+    precision: Mapped[str | None] = mapped_column(String(16))  # that convolutions were really computed in
     fingerprint: Mapped[str | None] = mapped_column(String(80))  # of the data set
     version: Mapped[str | None] = mapped_column(String(40))  # Pitwall's
     train_images: Mapped[int | None]

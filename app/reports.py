@@ -108,6 +108,7 @@ def _know(run: Run, attempt: Attempt, event: Started) -> None:
     device = facts.get("device")
     run.worker, run.train_images = attempt.worker, event.train_images
     run.hardware = f"cpu: {facts.get('cpu') or 'unknown'}" if device == "cpu" else device
+    run.precision = facts.get("precision")
     run.fingerprint, run.version = facts.get("dataset_fingerprint"), facts.get("pitwall")
     run.is_resumed = bool(event.resumed_from_epoch or event.resumed_at_step)
 
