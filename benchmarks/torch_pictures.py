@@ -57,11 +57,11 @@ class Pictures:
         is_flipped = torch.rand(count, 1, device=self.device) < self.flip_share
         columns = left + torch.where(is_flipped, SIDE - 1 - side, side)
         taken = self.images[batch[:, None, None], (top + side)[:, :, None], columns[:, None, :]]
-        pictures = (taken / self.scale - self.shift).permute(0, 3, 1, 2)
+        pictures = taken / self.scale - self.shift
         if self.cut:
             left, top = torch.randint(SIDE - self.cut.size + 1, (2, count, 1), device=self.device)
             is_cut = torch.rand(count, 1, device=self.device) < self.cut.p
             rows = (side >= top) & (side < top + self.cut.size) & is_cut
             columns = (side >= left) & (side < left + self.cut.size)
-            pictures = pictures.masked_fill((rows[:, :, None] & columns[:, None, :])[:, None], self.cut.value)
-        return pictures
+            pictures = pictures.masked_fill((rows[:, :, None] & columns[:, None, :])[..., None], self.cut.value)
+        return pictures.permute(0, 3, 1, 2)

@@ -16,7 +16,7 @@ from trainer.models.resnet9 import PATCH, PATCH_FILTERS
 from trainer.recipe_model import ResNet9
 
 
-class Net(nn.Module):
+class Net(nn.Module):  # type: ignore[misc]
     """Pictures (b, 3, 32, 32) to logits (b, classes). `whitening`: a kernel as Keras has it, (3, 3, 3, 27)."""
 
     def __init__(self, knobs: ResNet9, classes: int, whitening: np.ndarray | None = None) -> None:
@@ -46,7 +46,7 @@ class Net(nn.Module):
         return self.dense(F.max_pool2d(x, 4).flatten(1)).float() * self.scale
 
 
-class Block(nn.Module):
+class Block(nn.Module):  # type: ignore[misc]
     """Convolution, batch norm, activation, and a pooling where the knobs want it."""
 
     def __init__(self, given: int, filters: int, knobs: ResNet9, *, size: int = 3, is_pooled: bool = False) -> None:
@@ -65,7 +65,7 @@ class Block(nn.Module):
         return F.max_pool2d(x, 2) if self.pool == "after" else x
 
 
-class Residual(nn.Module):
+class Residual(nn.Module):  # type: ignore[misc]
     def __init__(self, filters: int, knobs: ResNet9) -> None:
         super().__init__()
         self.one, self.other = Block(filters, filters, knobs), Block(filters, filters, knobs)
@@ -75,7 +75,7 @@ class Residual(nn.Module):
         return x + self.other(self.dropout(self.one(x)))
 
 
-class BatchNorm(nn.Module):
+class BatchNorm(nn.Module):  # type: ignore[misc]
     """PyTorch's own, or over `ghost_batch` pictures at a time; its momentum is 1 - Keras' momentum."""
 
     running_mean: torch.Tensor
@@ -101,7 +101,7 @@ class BatchNorm(nn.Module):
         return F.batch_norm(x, *running, self.weight, self.bias, self.training, self.share, self.epsilon)
 
     def _by_ghosts(self, x: torch.Tensor) -> torch.Tensor:
-        groups = x.unflatten(0, (-1, self.ghost)).float()  # type: ignore[no-untyped-call]
+        groups = x.unflatten(0, (-1, self.ghost)).float()
         variance, mean = torch.var_mean(groups, dim=(1, 3, 4), correction=0, keepdim=True)
         with torch.no_grad():
             self.running_mean.lerp_(mean.mean(0).flatten(), self.share)

@@ -2,8 +2,8 @@
 
 `python -m benchmarks.torch_side RECIPE.json --datasets FOLDER [--compile]`, in an environment that has PyTorch, NumPy
 and pydantic. Written as one writes PyTorch for speed: pictures on the device as bytes, channels-last, fused SGD. Its
-SGD multiplies the momentum by the rate of the step, Keras' by that of the step it comes from: a difference of the
-third digit while rates move.
+SGD multiplies the momentum by the rate of the step, Keras' by that of the step which it comes from: the same while the
+rate holds, and close once it is far from 0.
 """
 
 from __future__ import annotations
@@ -137,10 +137,10 @@ def _precision(recipe: Recipe, device: str) -> Callable[[], contextlib.AbstractC
     return contextlib.nullcontext
 
 
-@torch.no_grad()
 def _toward(averaged: Net, net: Net, share: float) -> None:
     """Over the running statistics too, as David Page's bag of tricks has it."""
-    torch._foreach_lerp_(list(averaged.state_dict().values()), list(net.state_dict().values()), share)
+    with torch.no_grad():
+        torch._foreach_lerp_(list(averaged.state_dict().values()), list(net.state_dict().values()), share)
 
 
 def _accuracies(net: Net, images: torch.Tensor, labels: torch.Tensor, device: str) -> tuple[float, float]:
