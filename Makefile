@@ -14,7 +14,7 @@ LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --genera
 # compiled modules are kept: a child that imports the framework starts in less than half the time
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup run test test-parts test-walks test-all test-presets test-compose chaos chaos-long bench pictures lint format lock clean
+.PHONY: help setup run test test-parts test-walks test-all test-presets test-compose chaos chaos-long bench bench-train pictures lint format lock clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ chaos-long: .venv/dev.done ## an hour of it, with outages of up to ten minutes
 bench: .venv/dev.done ## measure and print tables; nothing passes or fails
 	$(BIN)/python tests/chromium.py
 	$(BIN)/python -m benchmarks
+
+bench-train: .venv/dev.done ## time the training beside PyTorch and model.fit (ARGS="--help" lists what can be chosen)
+	$(BIN)/python -m benchmarks.train $(ARGS)
 
 pictures: .venv/dev.done ## make the pictures of the documents anew, by the tests' browser
 	$(BIN)/python -m pytest -q tests/e2e/test_launch_and_watch.py tests/e2e/test_previews_page.py \
