@@ -192,14 +192,15 @@ def words(layer: Layer) -> tuple[str, str]:
         case "conv":
             size = knobs["size"]
             if knobs["is_frozen"]:
-                return f"whiten {size}×{size}", f"{size} × {size} convolution, whitening, not trained"
+                learned = "only its bias is trained" if knobs["has_bias"] else "not trained"
+                return f"whiten {size}×{size}", f"{size} × {size} convolution, whitening, {learned}"
             return f"conv {size}×{size}", f"{size} × {size} convolution"
         case "batch_norm":
             ghost = knobs.get("ghost_batch")
             over = f" over {ghost} pictures" if ghost else ""
             return "ghost BN" if ghost else "BN", f"Batch norm{over}{'' if knobs['is_scaled'] else ', scale stays 1'}"
         case "activation":
-            name = {"relu": "ReLU", "celu": "CELU"}.get(knobs["function"], str(knobs["function"]))
+            name = {"relu": "ReLU", "celu": "CELU", "gelu": "GELU"}.get(knobs["function"], str(knobs["function"]))
             return name, f"{name}, alpha {knobs['alpha']:g}" if name == "CELU" else name
         case "max_pool":
             return f"pool {knobs['size']}×{knobs['size']}", f"{knobs['size']} × {knobs['size']} max pooling"

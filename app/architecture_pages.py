@@ -25,8 +25,8 @@ from app.rendering import page
 from app.state import Here, State
 from trainer import datasets
 from trainer.knobs import mistakes
+from trainer.models.architectures import layers as layers_of
 from trainer.models.layers import totals
-from trainer.models.resnet9 import resnet9
 from trainer.presets import FAMILIES, PRESETS
 from trainer.recipe import Recipe
 
@@ -75,7 +75,7 @@ def preview_architecture(asked: RecipeAsked, here: Here) -> schemas.Architecture
     """The layers of a recipe's net: shapes, parameters, and FLOPs for one picture (2 per multiply-add)."""
     root = here.settings.datasets_dir
     recipe = resolve(asked.preset, asked.partial(), root, strict=True).recipe
-    layers = resnet9(recipe.model, _classes(recipe, root))
+    layers = layers_of(recipe.model, _classes(recipe, root))
     return schemas.ArchitectureShown(
         layers=[schemas.LayerShown.model_validate(layer) for layer in layers],
         totals=schemas.ArchitectureTotals.model_validate(totals(layers)),
@@ -90,7 +90,7 @@ def _page_of_form(request: Request, here: State, form: Posted) -> HTMLResponse:
 def _page(
     request: Request, recipe: Recipe, classes: int, *, preset: str | None = None, run: schemas.RunWhole | None = None
 ) -> HTMLResponse:
-    layers = resnet9(recipe.model, classes)
+    layers = layers_of(recipe.model, classes)
     context = {
         "a": architecture,
         "blocks": architecture.blocks(layers),

@@ -259,7 +259,8 @@ def _part(annotation: Any, value: Any) -> type[Part] | None:
 def _parts(annotation: Any) -> list[type[Part]]:
     if get_origin(annotation) is Annotated:
         annotation = get_args(annotation)[0]
-    options = get_args(annotation) or (annotation,)
+    given = get_args(annotation) or (annotation,)
+    options = [get_args(one)[0] if get_origin(one) is Annotated else one for one in given]
     return [one for one in options if isinstance(one, type) and issubclass(one, Part)]
 
 

@@ -21,8 +21,8 @@ from trainer.augment.normalisation import Batch, PerChannel, normalisation, norm
 from trainer.augment.operations import SIDE, CutoutSquare, Flip, PadCrop
 from trainer.datasets import Data
 from trainer.engine.rate_table import RateTable
+from trainer.models.architectures import layers
 from trainer.models.net import build
-from trainer.models.resnet9 import resnet9
 from trainer.recipe import Recipe
 from trainer.schedules import learning_rates
 
@@ -116,7 +116,7 @@ def main() -> None:
 
 
 def _net(recipe: Recipe, classes: int) -> keras.Model:
-    return build(resnet9(recipe.model, classes), recipe.model.init)
+    return build(layers(recipe.model, classes), recipe.model.init)
 
 
 if __name__ == "__main__":

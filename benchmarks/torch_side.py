@@ -27,6 +27,7 @@ from trainer import datasets
 from trainer.augment.normalisation import normalisation, normalised
 from trainer.models.whitening import SAMPLE, whitening_filters
 from trainer.recipe import Recipe
+from trainer.recipe_model import ResNet9
 from trainer.schedules import learning_rates
 
 EVALUATION_BATCH = 500
@@ -51,8 +52,10 @@ def train(recipe: Recipe, root: Path, is_compiled: bool, say: Callable[[dict[str
     torch.backends.cudnn.benchmark = True
     data = datasets.load(recipe.dataset, root, lambda note: None)
     normal = normalisation(recipe.normalize, data.train_images)
-    filters = whitening_filters(normalised(data.train_images[:SAMPLE], *normal)) if recipe.model.whiten else None
-    net = Net(recipe.model, len(data.classes), filters).to(device, memory_format=torch.channels_last)
+    model = recipe.model
+    assert isinstance(model, ResNet9)
+    filters = whitening_filters(normalised(data.train_images[:SAMPLE], *normal)) if model.whiten else None
+    net = Net(model, len(data.classes), filters).to(device, memory_format=torch.channels_last)
     say({"event": "started", "torch": torch.__version__, "device": device})
 
     pictures = Pictures(recipe, data.train_images, data.train_labels, normal, device)

@@ -100,11 +100,11 @@ def not_below(value: float, other: str, info: ValidationInfo) -> float:
 
 
 def _path(loc: tuple[int | str, ...]) -> str:
-    """Drop the union tags that pydantic puts after `schedule` and after each index of `augment`."""
+    """Drop the union tags that pydantic puts after `schedule`, `model` and each index of `augment`."""
     steps: list[str] = []
     for index, step in enumerate(loc):
         before = loc[index - 1] if index else None
-        is_tag = before == "schedule" or (isinstance(before, int) and steps and steps[0] == "augment")
+        is_tag = before in {"schedule", "model"} or (isinstance(before, int) and steps and steps[0] == "augment")
         if not is_tag:
             steps.append(str(step))
     return ".".join(steps)

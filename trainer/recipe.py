@@ -15,7 +15,7 @@ from pydantic import field_validator, model_validator
 
 from trainer.augment.operations import Cutout, Flip, Mixup, Operation, PadCrop, sides
 from trainer.knobs import Part, knob, mistake_at
-from trainer.recipe_model import ResNet9
+from trainer.recipe_model import Model, ResNet9
 from trainer.recipe_optimizer import SGD, Ema, Loss
 from trainer.recipe_schedule import Schedule, Triangular
 
@@ -60,7 +60,7 @@ class Recipe(Part):
     """A complete recipe. `Recipe()` is the seed network of the original experiment on the embedded digits."""
 
     dataset: Dataset = Dataset()
-    model: ResNet9 = ResNet9()
+    model: Model = ResNet9()
     schedule: Schedule = Triangular()
     optimizer: SGD = SGD()
     loss: Loss = Loss()
@@ -130,7 +130,7 @@ class Recipe(Part):
             raise mistake_at(
                 ("mixup", "when"), "must be after where pictures are changed once, ahead of the loop (augment_when)"
             )
-        ghost = self.model.ghost_batch
+        ghost = getattr(self.model, "ghost_batch", None)
         if ghost and (self.batch_size % ghost or (self.last_batch == "keep" and not self._is_disjoint)):
             raise mistake_at(
                 ("model", "ghost_batch"),

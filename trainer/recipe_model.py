@@ -5,7 +5,9 @@ Must not know NumPy, any ML framework, or the rest of the recipe.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Tag
 
 from trainer.knobs import Part, knob
 
@@ -66,3 +68,46 @@ class ResNet9(Part):
         "Keras' default (Glorot uniform), or PyTorch's: a third of the variance of a He-uniform layer, uniform.",
     )
     logit_scale: float = knob(1.0, "Logit scale", "What the last layer's outputs are multiplied by.", gt=0, le=1000)
+
+
+class Airbench(Part):
+    """Keller Jordan's airbench94 net: whitened patches, three groups of two convolutions; 1.97 million parameters."""
+
+    name: Literal["airbench"] = knob("airbench", "Network", "The small net of airbench94, made for ten epochs.")
+    width: int = knob(
+        64,
+        "Width",
+        "Channels of the first group; the two others are 4 times as wide.",
+        unit="channels",
+        ge=2,
+        le=512,
+    )
+    bn_momentum: float = knob(
+        0.6, "Batch-norm momentum", "Share of the old running statistics kept at each step.", ge=0, lt=1
+    )
+    bn_epsilon: float = knob(
+        1e-12, "Batch-norm epsilon", "Added to each variance before its root is taken.", gt=0, le=0.1
+    )
+    bias_epochs: float = knob(
+        3,
+        "Whitening bias",
+        "Epochs in which the whitening layer's bias is learned; its filters never are.",
+        unit="epochs",
+        ge=0,
+        le=10_000,
+    )
+    init: Literal["pytorch"] = knob(
+        "pytorch", "Initial weights", "PyTorch's, and the first filters of each convolution pass their input on."
+    )
+    logit_scale: float = knob(1 / 9, "Logit scale", "What the last layer's outputs are multiplied by.", gt=0, le=1000)
+
+
+def _name(value: Any) -> Any:
+    """Which of them a value is; a recipe that does not say means the first, which was the only one once."""
+    return value.get("name", "resnet9") if isinstance(value, dict) else getattr(value, "name", None)
+
+
+Model = Annotated[
+    Annotated[ResNet9, Tag("resnet9")] | Annotated[Airbench, Tag("airbench")],
+    Discriminator(_name),
+]

@@ -40,7 +40,8 @@ class SGD(Part):
     bias_rate: float = knob(
         1.0,
         "Bias rate",
-        "Biases learn so many times faster, and their weight decay is divided by it (64 in Page's bag of tricks).",
+        "Batch norms' biases learn so many times faster, and their weight decay is divided by it (64 in Page's bag of "
+        "tricks).",
         unit="×",
         gt=0,
         le=1000,

@@ -65,7 +65,7 @@ def _updated(weights: dict[str, Array], gradients: dict[str, Array], recipe: Rec
         weight = weights[name]
         is_decayed = decay.on == "all" or (name.endswith("kernel") and weight.ndim == 4)
         pull = {"l2": 2.0, "coupled": 1.0, "decoupled": 0.0}[decay.kind] * decay.value * is_decayed
-        fast = knobs.bias_rate if name.endswith(("beta", "bias")) else 1.0
+        fast = knobs.bias_rate if name.endswith("beta") else 1.0
         velocity = -rate * (fast * gradient + pull * weight)
         if decay.kind == "decoupled" and is_decayed:
             weight = weight * (1 - rate * decay.value)

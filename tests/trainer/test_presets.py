@@ -22,7 +22,7 @@ TRIALS = [
     "seed-cutout-1", "seed-cutout-127", "seed-mixup", "seed-mixup-cutout", "seed-final",
 ]  # fmt: skip
 STEPS = [f"seed-step-{epochs}" for epochs in range(2, 11)]
-PAGE = ["page-2018", "page-tricks", "reliable-94"]
+PAGE = ["page-2018", "page-tricks", "reliable-94", "airbench-like"]
 LARGE = [*SEED, *TRIALS, *STEPS, *PAGE]
 
 

@@ -21,6 +21,7 @@ def test_the_twin_has_as_many_parameters(name: str):
     from benchmarks.torch_resnet9 import Net, parameters
 
     knobs = PRESETS[name].recipe.model
+    assert isinstance(knobs, ResNet9)
     filters = np.zeros((PATCH, PATCH, 3, PATCH_FILTERS), np.float32) if knobs.whiten else None
 
     sums = totals(resnet9(knobs, 10))

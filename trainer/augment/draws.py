@@ -115,7 +115,10 @@ def draw(operation: Operation, seed: int, epoch: int, position: int, *, n: int, 
         case Rotate():
             return Angles(_some(operation.p, -operation.degrees, operation.degrees, stream, n))
         case Flip():
-            return Flips(_generator(*stream).random(n) < operation.p)
+            if not operation.alternate:
+                return Flips(_generator(*stream).random(n) < operation.p)
+            at_first = _generator(seed, 1, position).random(n) < operation.p
+            return Flips(at_first ^ (epoch % 2 == 0))
         case Pad():
             return Nothing()
         case Crop():

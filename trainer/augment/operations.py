@@ -44,6 +44,11 @@ class Flip(Part):
 
     op: Literal["flip"] = _op("flip")
     p: float = _p(0.5, "mirrored")
+    alternate: bool = knob(
+        False,
+        "In turn",
+        "By chance in the first epoch only; from then on every picture is mirrored and not, by turns (as in airbench).",
+    )
 
 
 class Pad(Part):

@@ -37,6 +37,9 @@ class Learning:
         # a variable, so that a step can be done without decay by the very program that is trained with
         self.strength = keras.Variable(self.decay.value, dtype="float32", trainable=False, name="decay")
         self.sums = new_sums("training")
+        # the bias of a frozen convolution is learned for so many steps, and then stays with its filters
+        self._held = [weight for weight in self.trained if weight.name == "bias"]
+        self._held_from = round(getattr(recipe.model, "bias_epochs", 0) * len(rates) / recipe.epochs)
         self._backend = backend
 
     def step(self, images: Any, shares: Any) -> Any:
@@ -60,7 +63,10 @@ class Learning:
             rate = self.optimizer.learning_rate
             for weight in self.decayed:
                 weight.assign(weight.value - rate * self.strength.value * weight.value)
+        step, before = self.optimizer.iterations.value, [weight.value for weight in self._held]
         self.optimizer.apply(pulled, self.trained)
+        for weight, old in zip(self._held, before, strict=True):
+            weight.assign(ops.where(step < self._held_from, weight.value, old))
         count(self.sums, losses, penalty, logits, shares)
         sure = ops.maximum(targets, np.float32(1e-30))
         entropy = ops.mean(-ops.sum(targets * ops.log(sure), axis=-1))
@@ -79,7 +85,7 @@ class Learning:
         Decay is not multiplied by a bias' own rate: there the rate is f times, the decay 1/f of the others'.
         """
         # Keras' SGD has one rate for all weights: a gradient of f times the size is a rate of f times the size
-        if weight.name in {"beta", "bias"} and self.knobs.bias_rate != 1:
+        if weight.name == "beta" and self.knobs.bias_rate != 1:
             gradient = self.knobs.bias_rate * gradient
         factor = PULL[self.decay.kind]
         if factor and self.decay.value and any(weight is decayed for decayed in self.decayed):

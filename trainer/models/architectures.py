@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from trainer.models.airbench import airbench
 from trainer.models.layers import Layer
 from trainer.models.resnet9 import resnet9
-from trainer.recipe_model import ResNet9
+from trainer.recipe_model import Airbench, ResNet9
 
 
-def layers(knobs: ResNet9, classes: int) -> list[Layer]:
+def layers(knobs: ResNet9 | Airbench, classes: int) -> list[Layer]:
     """Pictures to logits (classes,)."""
-    return resnet9(knobs, classes)
+    return airbench(knobs, classes) if isinstance(knobs, Airbench) else resnet9(knobs, classes)

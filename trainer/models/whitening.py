@@ -7,15 +7,20 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from trainer.augment.normalisation import PerChannel, Pictures, normalised
-from trainer.models.resnet9 import PATCH, PATCH_FILTERS
-from trainer.recipe_model import ResNet9
+from trainer.models import airbench
+from trainer.models.resnet9 import PATCH
+from trainer.recipe_model import Airbench, ResNet9
 
-SAMPLE = 10_000  # pictures that Page's notebook looks at
-EPSILON = 1e-2  # keeps directions in which nothing varies from being blown up
+SAMPLE, EPSILON = 10_000, 1e-2  # pictures that Page's notebook looks at; keeps still directions from being blown up
+AIRBENCH_SAMPLE, AIRBENCH_EPSILON = 5_000, 5e-4  # the same of airbench94
 
 
-def filters_of(knobs: ResNet9, images: Pictures, normal: tuple[PerChannel, PerChannel]) -> NDArray[np.float32] | None:
+def filters_of(
+    knobs: ResNet9 | Airbench, images: Pictures, normal: tuple[PerChannel, PerChannel]
+) -> NDArray[np.float32] | None:
     """The kernel of the net's frozen convolution, from training `images`; None where the net has none."""
+    if isinstance(knobs, Airbench):
+        return both_ways(normalised(images[:AIRBENCH_SAMPLE], *normal))
     return whitening_filters(normalised(images[:SAMPLE], *normal)) if knobs.whiten else None
 
 
@@ -26,17 +31,36 @@ def whitening_filters(pictures: NDArray[np.float32], epsilon: float = EPSILON) -
     patches' covariance over sqrt(eigenvalue + epsilon), the largest eigenvalue first.
     David Page, bag_of_tricks.ipynb (github.com/davidcpage/cifar10-fast), `eigens` and `whitening_block`.
     """
-    covariance = np.zeros((PATCH_FILTERS, PATCH_FILTERS))
-    mean, count = np.zeros(PATCH_FILTERS), 0
+    second, mean = _moments(pictures, PATCH)
+    return _kernel(second - np.outer(mean, mean), PATCH, epsilon)
+
+
+def both_ways(pictures: NDArray[np.float32], epsilon: float = AIRBENCH_EPSILON) -> NDArray[np.float32]:
+    """Kernel float32 (2, 2, 3, 24): the same of 2 x 2 patches, each filter and its opposite.
+
+    The patches' second moments are taken as they are, not about their mean: `init_whitening_conv` of airbench94.py.
+    """
+    second, _ = _moments(pictures, airbench.PATCH)
+    kernel = _kernel(second, airbench.PATCH, epsilon)
+    return np.concatenate([kernel, -kernel], axis=-1)
+
+
+def _moments(pictures: NDArray[np.float32], patch: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean of the patches' outer products (d, d), and of the patches (d,), d = patch · patch · 3."""
+    size = patch * patch * 3
+    second, mean, count = np.zeros((size, size)), np.zeros(size), 0
     for at in range(0, len(pictures), 500):
-        windows = sliding_window_view(pictures[at : at + 500], (PATCH, PATCH), axis=(1, 2))
+        windows = sliding_window_view(pictures[at : at + 500], (patch, patch), axis=(1, 2))
         # (n, rows, columns, channel, y, x) to one row per patch, ordered (y, x, channel) as a kernel is
-        rows = windows.transpose(0, 1, 2, 4, 5, 3).reshape(-1, PATCH_FILTERS).astype(np.float64)
-        covariance += rows.T @ rows
+        rows = windows.transpose(0, 1, 2, 4, 5, 3).reshape(-1, size).astype(np.float64)
+        second += rows.T @ rows
         mean += rows.sum(axis=0)
         count += len(rows)
-    mean /= count
-    values, vectors = np.linalg.eigh(covariance / count - np.outer(mean, mean))
+    return second / count, mean / count
+
+
+def _kernel(covariance: NDArray[np.float64], patch: int, epsilon: float) -> NDArray[np.float32]:
+    values, vectors = np.linalg.eigh(covariance)
     scaled = vectors[:, ::-1] / np.sqrt(np.maximum(values[::-1], 0) + epsilon)
-    kernel: NDArray[np.float32] = scaled.reshape(PATCH, PATCH, 3, PATCH_FILTERS).astype(np.float32)
+    kernel: NDArray[np.float32] = scaled.reshape(patch, patch, 3, len(values)).astype(np.float32)
     return kernel
