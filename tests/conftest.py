@@ -8,11 +8,15 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from hypothesis import settings as hypothesis_settings
 
 from app.settings import Settings
 from app.state import State
 from app.web import create_app
 from tests.app.cast import HERE, settings_in, state_of
+
+hypothesis_settings.register_profile("untimed", deadline=None)  # a busy machine is no fault of what is tested
+hypothesis_settings.load_profile("untimed")
 
 
 @pytest.fixture

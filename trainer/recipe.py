@@ -133,7 +133,7 @@ class Recipe(Part):
         ghost = getattr(self.model, "ghost_batch", None)
         if ghost and (self.batch_size % ghost or (self.last_batch == "keep" and not self._is_disjoint)):
             raise mistake_at(
-                ("model", "ghost_batch"),
+                ("model", "resnet9", "ghost_batch"),
                 f"must divide batch_size ({self.batch_size}) and needs last_batch drop: every batch is split by it",
             )
         return self

@@ -173,3 +173,16 @@ def test_every_place_of_a_batch_is_the_partner_of_every_other_equally_often():
     assert (counts.sum(axis=0) == 6000).all()
     # Rows and columns are fixed, so 5/6 of the usual sum has 25 degrees of freedom: 99.9 % lie below 52.6.
     assert 5 / 6 * ((counts - 1000) ** 2 / 1000).sum() < 52.6
+
+
+def test_flips_in_turn_are_by_chance_once_and_then_by_turns():
+    first, second, third = (draw(Flip(alternate=True), 3, epoch, 1, n=1000) for epoch in (1, 2, 3))
+    assert isinstance(first, Flips)
+    assert isinstance(second, Flips)
+    assert isinstance(third, Flips)
+    assert 400 < first.flipped.sum() < 600
+    np.testing.assert_array_equal(second.flipped, ~first.flipped)
+    np.testing.assert_array_equal(third.flipped, first.flipped)
+    plain = draw(Flip(), 3, 1, 1, n=1000)
+    assert isinstance(plain, Flips)
+    np.testing.assert_array_equal(plain.flipped, first.flipped)

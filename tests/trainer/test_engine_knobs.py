@@ -11,7 +11,7 @@ from tests.trainer.engines import EVERY, IMAGES, LABELS, Values, batch, logits, 
 from tests.trainer.engines import engine as engine_of
 from trainer.engine.interface import Made
 from trainer.recipe import Recipe
-from trainer.recipe_model import ResNet9
+from trainer.recipe_model import Airbench, ResNet9
 from trainer.recipe_optimizer import SGD, Ema, Loss, WeightDecay
 from trainer.recipe_schedule import Constant
 
@@ -200,3 +200,20 @@ def test_the_witness_measures_the_data_s_gradient_whatever_momentum_is_stored():
     assert (seen.input_low, seen.input_high) == (IMAGES.min(), IMAGES.max())
     assert seen.learning_rate == np.float32(0.1)
     assert seen.label_entropy == 0
+
+
+def test_a_whitening_layer_s_filters_stay_and_its_bias_is_learned_for_some_epochs():
+    from trainer.models.airbench import PATCH, PATCH_FILTERS
+
+    filters = np.random.default_rng(3).normal(size=(PATCH, PATCH, 3, PATCH_FILTERS)).astype(np.float32)
+    model = Airbench(width=2, bias_epochs=2)
+    recipe = Recipe(batch_size=12, epochs=5, model=model, schedule=Constant(lr=0.01), optimizer=SGD(momentum=0.9))
+    run, biases = engine_of(recipe, whitening=filters), []
+    for _ in range(4):
+        run.step(batch())
+        biases.append(run.state()["net/whitening/bias"])
+    np.testing.assert_array_equal(run.state()["net/whitening/kernel"], filters)
+    assert np.abs(biases[0]).max() > 0
+    assert not np.array_equal(biases[1], biases[0])
+    np.testing.assert_array_equal(biases[2], biases[1])
+    np.testing.assert_array_equal(biases[3], biases[1])

@@ -6,9 +6,10 @@ import itertools
 
 import numpy as np
 import pytest
+from numpy.lib.stride_tricks import sliding_window_view
 
 from trainer import digits
-from trainer.models.whitening import EPSILON, whitening_filters
+from trainer.models.whitening import EPSILON, both_ways, whitening_filters
 
 
 def patches(pictures: np.ndarray) -> np.ndarray:
@@ -78,3 +79,14 @@ def test_the_kernel_meets_a_picture_as_a_convolution_without_mirroring():
     outputs = np.cov(slid.reshape(-1, 27), rowvar=False, bias=True)
     np.testing.assert_allclose(outputs - np.diag(np.diag(outputs)), 0, atol=1e-5)
     assert (np.diff(np.diag(outputs)) <= 1e-6).all()  # largest eigenvalue first
+
+
+def test_airbench_s_filters_are_whitening_ones_of_small_patches_and_their_opposites():
+    drawn = np.random.default_rng(4)
+    pictures = drawn.normal(size=(40, 32, 32, 3)).astype(np.float32).cumsum(axis=2) / 4  # neighbours are alike
+    kernel = both_ways(pictures, epsilon=0)
+    assert kernel.shape == (2, 2, 3, 24)
+    np.testing.assert_array_equal(kernel[..., 12:], -kernel[..., :12])
+    small = sliding_window_view(pictures, (2, 2), axis=(1, 2)).transpose(0, 1, 2, 4, 5, 3).reshape(-1, 12)
+    seen = small.astype(np.float64) @ kernel[..., :12].reshape(12, 12)
+    np.testing.assert_allclose(seen.T @ seen / len(seen), np.eye(12), atol=1e-3)

@@ -14,7 +14,8 @@ PATCH_FILTERS = 2 * PATCH * PATCH * 3  # each direction and its opposite
 
 
 def airbench(knobs: Airbench, classes: int, side: int = 32) -> list[Layer]:
-    """Pictures (side, side, 3) to logits (classes,). At width 64 with 10 classes: 1,972,792 parameters."""
+    """Pictures (side, side, 3) to logits (classes,). At width 64 with 10 classes: 1,971,352 parameters
+    are learned; 0.2363 GFLOP per picture forward."""
     stack = Stack(side, 3, "model_input")
     stack.block = "prep"
     stack.conv("whitening", PATCH_FILTERS, PATCH, is_frozen=True, has_bias=True, padding="valid")
