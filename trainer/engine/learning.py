@@ -63,7 +63,8 @@ class Learning:
             rate = self.optimizer.learning_rate
             for weight in self.decayed:
                 weight.assign(weight.value - rate * self.strength.value * weight.value)
-        step, before = self.optimizer.iterations.value, [weight.value for weight in self._held]
+        # what they are now: on TensorFlow `value` alone is the variable, which goes on changing
+        step, before = self.optimizer.iterations.value + 0, [weight.value + 0.0 for weight in self._held]
         self.optimizer.apply(pulled, self.trained)
         for weight, old in zip(self._held, before, strict=True):
             weight.assign(ops.where(step < self._held_from, weight.value, old))
