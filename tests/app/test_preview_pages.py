@@ -105,7 +105,8 @@ def test_parts_are_added_and_left_out(client: TestClient, address: str):
     assert not [name for name in fields if name.startswith("mixup")]
     assert client.post("/runs", data=fields | {"ema.every": "7"}).status_code == 303
     recipe = client.get("/api/v1/runs/1").json()["recipe"]
-    assert (recipe["mixup"], recipe["ema"]) == (None, {"decay": 0.99, "every": 7})
+    assert recipe["mixup"] is None
+    assert recipe["ema"] == {"decay": 0.99, "every": 7, "rise": 0, "put_back": False}
 
 
 def test_another_seed_is_another_first_picture(client: TestClient):
