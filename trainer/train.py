@@ -184,7 +184,8 @@ def _engine(
     from trainer.engine.engine import KerasEngine
     from trainer.models.whitening import filters_of
 
-    precision, device = precision_of(recipe, opened.device(), has_bfloat16=opened.has_bfloat16()), opened.device()
+    device = opened.device()
+    precision = precision_of(recipe, device, has_bfloat16=opened.has_bfloat16())
     refuse_too_large(layers(recipe.model, len(data.classes)), recipe, room_of(device), device, precision)
     whitening = filters_of(recipe.model, data.train_images, normal)
     return KerasEngine(opened, recipe, len(data.classes), rates, whitening, normal, precision)

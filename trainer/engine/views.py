@@ -13,8 +13,6 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-FORWARD = {"none": 1, "flip": 2, "six": 6}  # passes through the net for each picture
-
 
 def averaged(kind: str, net: Callable[[Any], Any], images: Any, plain: Any) -> Any:
     """Logits (b, classes), a mean over views of `images` (b, side, side, 3). `plain`: the logits of `images` as is."""
