@@ -209,7 +209,7 @@ def words(layer: Layer) -> tuple[str, str]:
         case "add":
             return "sum", f"Sum of {' and '.join(layer.inputs)}"
         case "scale":
-            return f"× {knobs['factor']:g}", f"Times {knobs['factor']:g}"
+            return f"× {knobs['factor']:.3g}", f"Times {knobs['factor']:g}"
     return KINDS[layer.kind].lower(), KINDS[layer.kind]
 
 

@@ -83,7 +83,7 @@ def test_the_kernel_meets_a_picture_as_a_convolution_without_mirroring():
 
 def test_airbench_s_filters_are_whitening_ones_of_small_patches_and_their_opposites():
     drawn = np.random.default_rng(4)
-    pictures = drawn.normal(size=(40, 32, 32, 3)).astype(np.float32).cumsum(axis=2) / 4  # neighbours are alike
+    pictures = (drawn.normal(size=(40, 32, 32, 3)).cumsum(axis=2) / 4).astype(np.float32)  # neighbours are alike
     kernel = both_ways(pictures, epsilon=0)
     assert kernel.shape == (2, 2, 3, 24)
     np.testing.assert_array_equal(kernel[..., 12:], -kernel[..., :12])
