@@ -22,7 +22,7 @@ from trainer.augment.operations import SIDE, CutoutSquare, Flip, PadCrop
 from trainer.datasets import Data
 from trainer.engine.rate_table import RateTable
 from trainer.models.architectures import layers
-from trainer.models.net import build
+from trainer.models.net import Precision, build
 from trainer.recipe import Recipe
 from trainer.schedules import learning_rates
 
@@ -93,7 +93,9 @@ def main() -> None:
     data = datasets.load(recipe.dataset, arguments.datasets, lambda note: None)
     keras.utils.set_random_seed(recipe.seed)
     normal = normalisation(recipe.normalize, data.train_images)
-    net = _net(recipe, len(data.classes))
+    net = build(
+        layers(recipe.model, len(data.classes)), recipe.model.init, seed=recipe.seed, precision=_precision(recipe)
+    )
     for weight in net.trainable_weights:
         weight.regularizer = keras.regularizers.L2(recipe.optimizer.weight_decay.value / 2)  # what `coupled` means
     net.compile(
@@ -115,8 +117,8 @@ def main() -> None:
     )
 
 
-def _net(recipe: Recipe, classes: int) -> keras.Model:
-    return build(layers(recipe.model, classes), recipe.model.init)
+def _precision(recipe: Recipe) -> Precision:
+    return "bfloat16" if recipe.precision == "bfloat16" else "float32"
 
 
 if __name__ == "__main__":

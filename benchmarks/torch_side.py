@@ -87,13 +87,12 @@ def train(recipe: Recipe, root: Path, is_compiled: bool, say: Callable[[dict[str
         tested = (averaged if recipe.ema else net).eval()
         with torch.inference_mode(), precision():
             plain, mirrored = _accuracies(tested, validation, labels, device)
-        is_mirrored = getattr(recipe, "tta", "none") == "flip"
         say(
             {
                 "event": "epoch",
                 "epoch": epoch,
                 "train_loss": train_loss,
-                "val_accuracy": mirrored if is_mirrored else plain,
+                "val_accuracy": mirrored if recipe.tta == "flip" else plain,
                 "seconds": seconds,
             }
         )
@@ -135,7 +134,7 @@ def _loss(recipe: Recipe, net: Net, is_compiled: bool, device: str) -> Step:
 
 
 def _precision(recipe: Recipe, device: str) -> Callable[[], contextlib.AbstractContextManager[Any]]:
-    if str(recipe.precision) == "bfloat16":
+    if recipe.precision == "bfloat16":
         return lambda: torch.autocast(device, dtype=torch.bfloat16)
     return contextlib.nullcontext
 
@@ -165,8 +164,9 @@ def _refuse(recipe: Recipe) -> None:
         "a summed loss": recipe.loss.reduction == "sum",
         "pictures changed once": recipe.augment_when == "once",
         f"weight decay {decay.kind} on {decay.on}": bool(decay.value) and (decay.kind, decay.on) != ("coupled", "all"),
-        "test-time augmentation by more than a mirror": getattr(recipe, "tta", "none") not in {"none", "flip"},
+        "test-time augmentation by more than a mirror": recipe.tta not in {"none", "flip"},
         f"the network {recipe.model.name}": recipe.model.name != "resnet9",
+        "an average that rises or is put back": bool(recipe.ema) and (recipe.ema.rise != 0 or recipe.ema.put_back),
     }
     if missing := [what for what, is_wanted in wanted.items() if is_wanted]:
         raise NotImplementedError(", ".join(missing))

@@ -86,7 +86,7 @@ def test_another_data_set_forgets_the_old_one_s_limits(client: TestClient):
 def test_lists_replace(client: TestClient):
     assert recipe_of(client, "seed-readme-fixed", {"augment": []})["augment"] == []
     assert recipe_of(client, "seed-readme-fixed", {"augment": [{"op": "flip"}]})["augment"] == [
-        {"op": "flip", "p": 0.5}
+        {"op": "flip", "p": 0.5, "alternate": False}
     ]
 
 

@@ -121,7 +121,7 @@ def test_every_page_works_without_javascript(site: Site, browser: Browser) -> No
     page.get_by_role("button", name="Remove flip").click()
     expect(page.locator("fieldset.inner legend", has_text="flip")).to_have_count(0)
     page.get_by_label("Schedule").select_option("constant")
-    page.get_by_role("button", name="Show its knobs").click()
+    page.get_by_role("group", name="Schedule").get_by_role("button", name="Show its knobs").click()
     page.get_by_role("textbox", name="Learning rate").fill("0.05")
     page.get_by_role("button", name="Launch run").click()
 

@@ -72,7 +72,7 @@ def test_without_javascript_both_pages_show_numbers_and_buttons(here: Site, brow
     page.locator("[data-code=ends_at_peak]").get_by_role("button").click()
     expect(page.locator("[data-code=ends_at_peak]")).to_have_count(0)
     page.get_by_label("Schedule").select_option("piecewise")
-    page.get_by_role("button", name="Show its knobs").click()
+    page.get_by_role("group", name="Schedule").get_by_role("button", name="Show its knobs").click()
     page.get_by_label("Knots").fill("0:0, 3:0.3, 20:0")
 
     page.get_by_role("button", name="Larger, on a page of their own").click()
