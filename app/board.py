@@ -16,10 +16,10 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app import listing, samples, statistics
+from app import counted, listing, samples, statistics
 from app.board_metrics import METRICS, Metric, Reach, reaches
 from app.models import Run, Status, Worker
-from app.samples import Sample, has_finished
+from app.samples import Plain, Sample, has_finished
 
 ALL = "all"  # hardware: side by side, marked
 
@@ -107,10 +107,11 @@ def ranked(session: Session, question: Question) -> Board:
     like += [False] * (len(shown) - len(like))
     newest = [line.sample.counted[-1].id for line in shown]
     runs = {run.id: run for run in listing.some(session, newest)}
-    made = [
-        _ranked(line, runs[newest[at]], rank=None if line.value is None else at + 1, is_like=like[at])
-        for at, line in enumerate(shown)
-    ]
+    made = []
+    for at, line in enumerate(shown):
+        run = runs[newest[at]]
+        plain = samples.plain(session, line.sample.finished) if counted.has_tta(run.recipe) else []
+        made.append(_ranked(line, run, plain, rank=None if line.value is None else at + 1, is_like=like[at]))
     asked = replace(question, dataset=dataset, hardware=on, fingerprint=chosen)
     return Board(asked, made, dict(hardware), dict(fingerprints), len(lines) - len(shown))
 
@@ -158,8 +159,8 @@ def _order(line: _Line, metric: Metric) -> tuple[float, float, int]:
     return (-line.value if metric.is_better_higher else line.value, -share, earliest)
 
 
-def _ranked(line: _Line, run: Run, *, rank: int | None, is_like: bool) -> Ranked:
-    counted, finished = line.sample.counted, line.sample.finished
+def _ranked(line: _Line, run: Run, plain: Sequence[Plain], *, rank: int | None, is_like: bool) -> Ranked:
+    rows, finished = line.sample.counted, line.sample.finished
     known = [number for number in line.numbers if number is not None]
     return Ranked(
         rank=rank,
@@ -169,13 +170,13 @@ def _ranked(line: _Line, run: Run, *, rank: int | None, is_like: bool) -> Ranked
         spread=statistics.spread_of_known(known),
         numbers=known,
         missed=len(line.numbers) - len(known),
-        diverged=len(counted) - len(finished),
+        diverged=len(rows) - len(finished),
         unmeasured=line.unmeasured,
-        reached=statistics.reached(line.reached, len(counted)),
+        reached=statistics.reached(line.reached, len(rows)),
         median_time=statistics.median_time([reach.elapsed if reach else None for reach in line.reaches]),
         final=statistics.spread_of_known([row.last_val_accuracy for row in finished]),
-        plain_final=_mean([row.last_plain_accuracy for row in finished]),
-        plain_best=_mean([row.best_plain_accuracy for row in finished]),
+        plain_final=_mean([one.last for one in plain]),
+        plain_best=_mean([one.best for one in plain]),
         is_like_first=is_like,
     )
 

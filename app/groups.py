@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app import samples, statistics
+from app import counted, samples, statistics
 from app.board import prices_of
 from app.board_metrics import HOUR, reaches
 from app.curves import Curve, of_runs
@@ -57,13 +57,13 @@ def of(session: Session, name: str, hardware: str | None = None, target: float |
     runs = runs_of(session, name)
     recipe_hash = runs[0].recipe_hash
     rows = samples.read(session, Run.recipe_hash == recipe_hash)
-    counted = [row for row in rows if row.hardware and samples.counts(row)]
-    kinds = Counter(row.hardware for row in counted if row.hardware)
+    known = [row for row in rows if row.hardware and samples.counts(row)]
+    kinds = Counter(row.hardware for row in known if row.hardware)
     if hardware is not None and hardware not in kinds:
-        known = ", ".join(sorted(kinds)) or "none yet"
-        raise InvalidRequest([("hardware", f"no run of this recipe ended on {hardware[:120]!r}; there is {known}")])
+        there = ", ".join(sorted(kinds)) or "none yet"
+        raise InvalidRequest([("hardware", f"no run of this recipe ended on {hardware[:120]!r}; there is {there}")])
     on = hardware or (kinds.most_common(1)[0][0] if kinds else None)
-    prints = Counter(row.fingerprint for row in counted if row.hardware == on)
+    prints = Counter(row.fingerprint for row in known if row.hardware == on)
     pictures = prints.most_common(1)[0][0] if prints else None
     mine = [row for row in rows if on is None or (row.hardware in (on, None) and row.fingerprint in (pictures, None))]
     found = samples.sorted_out(mine)
@@ -80,7 +80,7 @@ def of(session: Session, name: str, hardware: str | None = None, target: float |
         sample,
         aim,
         of_runs(session, shown[:MOST_CURVES]),
-        _numbers(session, sample, aim),
+        _numbers(session, sample, aim, has_tta=counted.has_tta(runs[0].recipe)),
     )
 
 
@@ -102,17 +102,18 @@ def _whole(session: Session, name: str) -> str:
     return found[0]
 
 
-def _numbers(session: Session, sample: Sample, target: float) -> Numbers:
+def _numbers(session: Session, sample: Sample, target: float, *, has_tta: bool) -> Numbers:
     rows, finished = sample.counted, sample.finished
+    plain = samples.plain(session, finished) if has_tta else []
     times = [reach.elapsed if reach else None for reach in reaches(rows, target)]
     known = [time for time in times if time is not None]
     prices = prices_of(session)
     costs = [prices[row.worker] * row.elapsed_seconds / HOUR for row in rows if row.worker in prices]
     return Numbers(
         final=statistics.spread_of_known([row.last_val_accuracy for row in finished]),
-        plain_final=statistics.spread_of_known([row.last_plain_accuracy for row in finished]),
+        plain_final=statistics.spread_of_known([one.last for one in plain]),
         best=statistics.spread_of_known([row.best_val_accuracy for row in finished]),
-        plain_best=statistics.spread_of_known([row.best_plain_accuracy for row in finished]),
+        plain_best=statistics.spread_of_known([one.best for one in plain]),
         reached=statistics.reached(len(known), len(rows)) if rows else None,
         median_time=statistics.median_time(times),
         times=statistics.spread_of_known(known),

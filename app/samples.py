@@ -37,9 +37,7 @@ class Row(NamedTuple):
     is_resumed: bool
     last_epoch: int
     last_val_accuracy: float | None
-    last_plain_accuracy: float | None
     best_val_accuracy: float | None
-    best_plain_accuracy: float | None
     elapsed_seconds: float
     energy_wh: float | None
     milestones: bytes
@@ -70,6 +68,21 @@ def read(session: Session, *conditions: ColumnElement[bool]) -> list[Row]:
     found = session.connection().execute(select(*COLUMNS).where(*conditions))
     rows = map(partial(tuple.__new__, Row), found.cursor.fetchall())  # Row._make counts columns
     return sorted(rows, key=itemgetter(0))  # here: the database would sort milestones along
+
+
+class Plain(NamedTuple):
+    """A run's accuracies without test-time augmentation."""
+
+    last: float | None
+    best: float | None
+
+
+def plain(session: Session, rows: Iterable[Row]) -> list[Plain]:
+    """Of some rows, where another accuracy counts. Not among a row's columns: they lie behind the milestones, and to
+    read them of every run takes as long as all the others together.
+    """
+    query = select(Run.last_plain_accuracy, Run.best_plain_accuracy).where(Run.id.in_([row.id for row in rows]))
+    return [Plain(*found) for found in session.execute(query)]
 
 
 def kinds(session: Session, dataset: str) -> dict[tuple[str, str | None], int]:
