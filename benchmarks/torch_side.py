@@ -166,7 +166,8 @@ def _refuse(recipe: Recipe) -> None:
         f"weight decay {decay.kind} on {decay.on}": bool(decay.value) and (decay.kind, decay.on) != ("coupled", "all"),
         "test-time augmentation by more than a mirror": recipe.tta not in {"none", "flip"},
         f"the network {recipe.model.name}": recipe.model.name != "resnet9",
-        "an average that rises or is put back": recipe.ema is not None and (recipe.ema.rise != 0 or recipe.ema.put_back),
+        "an average that rises or is put back": recipe.ema is not None
+        and (recipe.ema.rise != 0 or recipe.ema.put_back),
     }
     if missing := [what for what, is_wanted in wanted.items() if is_wanted]:
         raise NotImplementedError(", ".join(missing))
