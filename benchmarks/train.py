@@ -27,7 +27,7 @@ from trainer.recipe import Dataset, Recipe
 from trainer.recipe_schedule import Piecewise
 
 EPOCHS = 3  # the first warms up
-PICTURES = {8: 6400, 64: 1024}  # training pictures of an epoch on a CPU, by width
+PICTURES = {8: 3200, 64: 1024}  # training pictures of an epoch on a CPU, by width
 EAGER, FIT = "PyTorch, eager", fit().name  # what the others are compared with
 SPINNING, WAITING = {"OMP_WAIT_POLICY": "ACTIVE"}, {"OMP_WAIT_POLICY": "PASSIVE"}
 
@@ -50,7 +50,11 @@ def main() -> None:
             datasets, what = random_pictures.write(Path(folder)), "random pictures (accuracies say nothing)"
         print(_surroundings(what), flush=True)
         knobs = {"precision": "bfloat16" if on_gpu else "float32"}
-        contenders = [replace(one, knobs=one.knobs | knobs) for one in _contenders(Path(folder), datasets, on_gpu)]
+        contenders = [
+            replace(one, knobs=one.knobs | knobs)
+            for one in _contenders(Path(folder), datasets, on_gpu)
+            if any(part in one.name for part in arguments.only)
+        ]
         cases = [Case(_recipe(width, batch, on_gpu)) for width in arguments.widths for batch in arguments.batches]
         for repeat in range(arguments.repeats):
             for case in cases:
@@ -162,6 +166,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--widths", type=int, nargs="+", default=[8, 64])
     parser.add_argument("--batches", type=int, nargs="+", default=[128, 512])
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--only", nargs="+", default=[""], metavar="NAME", help="parts of the names that count")
     parser.add_argument("--airbench", type=Path, help="a checkout of KellerJordan/cifar10-airbench, for a GPU")
     return parser.parse_args()
 

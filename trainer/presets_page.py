@@ -13,6 +13,13 @@ from trainer.recipe_model import Airbench, ResNet9
 from trainer.recipe_optimizer import SGD, Ema, Loss, WeightDecay
 from trainer.recipe_schedule import Piecewise
 
+
+def _descent(*, decay: float, momentum: float = 0.9, bias_rate: float = 1) -> SGD:
+    """PyTorch's SGD as all of them use it: weight decay is a part of the gradient, of biases too."""
+    coupled = WeightDecay(kind="coupled", value=decay, on="all")
+    return SGD(momentum=momentum, nesterov=True, decay=0, bias_rate=bias_rate, weight_decay=coupled)
+
+
 TRICKS = Recipe(
     dataset=Dataset(name="cifar10"),
     model=ResNet9(
@@ -30,13 +37,7 @@ TRICKS = Recipe(
     ),
     # up in a fifth of the epochs, down to a tenth, which holds for the last two: they feed the average
     schedule=Piecewise(knots=[[0, 0], [13 / 5, 1.0], [11, 0.1], [13, 0.1]]),
-    optimizer=SGD(
-        momentum=0.9,
-        nesterov=True,
-        decay=0,
-        bias_rate=64,
-        weight_decay=WeightDecay(kind="coupled", value=5e-4, on="all"),
-    ),
+    optimizer=_descent(decay=5e-4, bias_rate=64),
     loss=Loss(label_smoothing=0.2),
     ema=Ema(decay=0.99, every=5),
     augment=[PadCrop(pad=4, mode="reflect"), Flip(p=0.5), CutoutSquare(size=5)],
@@ -64,12 +65,7 @@ PAGE = [
             dataset=Dataset(name="cifar10"),
             model=ResNet9(width=64, dropout=0, bn_momentum=0.9, init="pytorch", logit_scale=0.125),
             schedule=Piecewise(knots=[[0, 0], [5, 0.4], [24, 0]]),
-            optimizer=SGD(
-                momentum=0.9,
-                nesterov=True,
-                decay=0,
-                weight_decay=WeightDecay(kind="coupled", value=5e-4, on="all"),
-            ),
+            optimizer=_descent(decay=5e-4),
             augment=[PadCrop(pad=4, mode="reflect"), Flip(p=0.5), CutoutSquare(size=8)],
             normalize="standardised",
             last_batch="drop",
@@ -121,13 +117,7 @@ PAGE = [
             dataset=Dataset(name="cifar10"),
             model=Airbench(),
             schedule=Piecewise(knots=[[0, 0.3], [2.3, 1.5], [10, 0.105]]),
-            optimizer=SGD(
-                momentum=0.85,
-                nesterov=True,
-                decay=0,
-                bias_rate=64,
-                weight_decay=WeightDecay(kind="coupled", value=1.33e-3, on="all"),
-            ),
+            optimizer=_descent(momentum=0.85, decay=1.33e-3, bias_rate=64),
             loss=Loss(label_smoothing=0.2),
             ema=Ema(decay=0.95, every=5, rise=3, put_back=True),
             augment=[PadCrop(pad=2, mode="reflect"), Flip(p=0.5, alternate=True)],
