@@ -54,7 +54,8 @@ class TensorFlow:
             if not made:
                 # Every first axis stays open, so that a smaller last batch is not traced anew.
                 signature = tf.nest.map_structure(_with_open_axis, arrays)
-                made.append(tf.function(traced, input_signature=signature, jit_compile=self.on_gpu))
+                # No autograph: a body has no branches that depend on arrays, and to look for them takes a second.
+                made.append(tf.function(traced, input_signature=signature, autograph=False, jit_compile=self.on_gpu))
             return made[0](*arrays)
 
         return run
