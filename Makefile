@@ -14,7 +14,7 @@ LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --genera
 # compiled modules are kept: a child that imports the framework starts in less than half the time
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup run test test-parts test-walks test-all test-presets test-compose chaos chaos-long bench bench-train pictures lint format lock clean
+.PHONY: help setup run test test-parts test-walks test-all test-thorough test-presets test-compose chaos chaos-long bench bench-train pictures lint format lock clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,12 +31,15 @@ test: .venv/dev.done ## every check that a change must pass: lint, types, unit, 
 	$(MAKE) --no-print-directory chaos
 
 test-parts: .venv/dev.done ## the part of `test` that computes; beside test-walks, since that mostly waits
-	$(BIN)/python -m pytest -m "not compose and not presets" tests/app tests/trainer
+	$(BIN)/python -m pytest -m "not compose and not presets and not thorough" tests/app tests/trainer
 
 test-walks: .venv/dev.done ## the part of `test` that drives the whole from outside: commands, a browser
-	$(BIN)/python -m pytest -m "not compose and not presets" tests/e2e
+	$(BIN)/python -m pytest -m "not compose and not presets and not thorough" tests/e2e
 
-test-all: test test-presets test-compose chaos-long ## everything: every preset, the composed system, an hour of chaos
+test-all: test test-thorough test-presets test-compose chaos-long ## everything: every variant and preset, the composed system, an hour of chaos
+
+test-thorough: .venv/dev.done ## further variants of what `test` shows already
+	$(BIN)/python -m pytest -m "thorough and not presets" tests
 
 test-presets: .venv/dev.done ## train every preset for two small epochs
 	$(BIN)/python -m pytest -m presets tests/trainer

@@ -51,6 +51,7 @@ def test_the_web_process_is_killed_in_mid_run_and_no_epoch_is_lost_or_doubled(si
     assert page.evaluate(points) == list(range(1, EPOCHS + 1))
 
 
+@pytest.mark.thorough  # the chaos run does it, too
 def test_a_killed_child_s_run_goes_on_from_its_checkpoint_with_the_same_numbers(site: Site) -> None:
     site.serve()
     worker = site.work()

@@ -23,6 +23,7 @@ from trainer.evidence import judge
 from trainer.recipe import Recipe
 
 pytestmark = [pytest.mark.keras, pytest.mark.timeout(600)]
+thorough = pytest.mark.thorough
 
 ALL: dict[str, Any] = {
     "dataset": {"name": "digits", "train_limit": 130, "val_limit": 20},
@@ -72,12 +73,12 @@ def test_nothing_is_found_where_everything_is_connected(tmp_path: Path):
     assert codes(tmp_path) == set()
 
 
-@pytest.mark.parametrize("kind", ["coupled", "decoupled"])
+@pytest.mark.parametrize("kind", [pytest.param("coupled", marks=thorough), "decoupled"])
 def test_nothing_is_found_with_the_other_decays_either(tmp_path: Path, kind: str):
     assert codes(tmp_path, optimizer={"weight_decay": {"kind": kind, "value": 0.01}}) == set()
 
 
-@pytest.mark.parametrize("position", [0, 1, 4, 5, 6, 7])
+@pytest.mark.parametrize("position", [*(pytest.param(one, marks=thorough) for one in (0, 1, 5, 7)), 4, 6])
 def test_an_operation_that_does_nothing_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, position: int):
     cut = ALL["augment"][position]["op"]
     really: Callable[..., Any] = host.changed
@@ -137,7 +138,7 @@ def test_pictures_that_should_change_once_and_change_each_epoch_are_found(
     assert ("drawn_again", "augment_when") in found
 
 
-@pytest.mark.parametrize("kind", ["l2", "coupled"])
+@pytest.mark.parametrize("kind", [pytest.param("l2", marks=thorough), "coupled"])
 def test_a_decay_that_is_added_to_a_local_name_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str):
     """`for g, v in zip(grads, weights): g += v * wd`, as the notebook of the original experiment had it."""
     from trainer.engine import learning

@@ -16,6 +16,7 @@ from trainer.recipe_optimizer import SGD, Ema, Loss, WeightDecay
 from trainer.recipe_schedule import Constant
 
 pytestmark = pytest.mark.keras
+thorough = pytest.mark.thorough
 
 PLAIN = SGD(momentum=0, nesterov=False, decay=0, weight_decay=WeightDecay(value=0))
 
@@ -64,7 +65,7 @@ def test_validation_is_never_smoothed():
     assert smoothed.evaluation_end() == plain.evaluation_end()
 
 
-@pytest.mark.parametrize("kind", ["l2", "coupled"])
+@pytest.mark.parametrize("kind", [pytest.param("l2", marks=thorough), "coupled"])
 def test_biases_learn_faster_by_their_rate_and_decay_by_as_much_less(kind: str):
     """Page's bag of tricks: rate times 64, decay over 64, so that decay takes as much off as before."""
     decay = WeightDecay.model_validate({"kind": kind, "value": 0.01, "on": "all"})
@@ -108,8 +109,9 @@ def net(run: Any) -> Values:
     return {name: value.astype(np.float64) for name, value in run.state().items() if name.startswith("net/")}
 
 
-@pytest.mark.parametrize("every", [1, 3])
-@pytest.mark.parametrize("rise", [0.0, 3.0])
+@pytest.mark.parametrize(
+    ("every", "rise"), [(1, 0.0), pytest.param(3, 0.0, marks=thorough), pytest.param(1, 3.0, marks=thorough), (3, 3.0)]
+)
 def test_validation_sees_the_running_average_of_weights_and_statistics(every: int, rise: float):
     averaging = engine(ema=Ema(decay=0.9, every=every, rise=rise))
     average = net(averaging)

@@ -21,6 +21,7 @@ from trainer.recipe import Recipe
 from trainer.train import train
 
 pytestmark = pytest.mark.keras
+thorough = pytest.mark.thorough
 
 # Everything that has a state of its own or draws at random: dropout, batch norm, augmentation, mixup, averages.
 EVERYTHING: dict[str, Any] = {
@@ -134,7 +135,7 @@ def is_as_left_alone(told: Told, folder: Path, left_alone: tuple[Told, dict[str,
     assert ended.keys() == bits.keys()
 
 
-@pytest.mark.parametrize("times", [1, 3, 5])
+@pytest.mark.parametrize("times", [pytest.param(1, marks=thorough), 3, pytest.param(5, marks=thorough)])
 def test_stopped_at_random_steps_it_ends_with_the_same_bits(tmp_path: Path, times: int, left_alone):
     draw = random.Random(times)
     stops = [draw.randrange(3, 4 * (STEPS + SLICES) // times + 2) for _ in range(times)]
@@ -147,12 +148,12 @@ def test_stopped_at_random_steps_it_ends_with_the_same_bits(tmp_path: Path, time
 @pytest.mark.parametrize(
     ("stop", "stands"),
     [
-        (2, None),  # before the first step: there is nothing to keep
-        (3, (0, 1)),
-        (2 + STEPS, (0, STEPS)),  # all steps done, no picture validated
+        pytest.param(2, None, marks=thorough),  # before the first step: there is nothing to keep
+        pytest.param(3, (0, 1), marks=thorough),
+        pytest.param(2 + STEPS, (0, STEPS), marks=thorough),  # all steps done, no picture validated
         (2 + STEPS + 2, (0, STEPS)),  # in the middle of the validation, averages in place of the weights
         (ASKED, (1, 0)),  # before the first step of the second epoch
-        (ASKED + 5, (1, 5)),
+        pytest.param(ASKED + 5, (1, 5), marks=thorough),
     ],
 )
 def test_wherever_it_is_stopped_it_goes_on_from_there(tmp_path: Path, stop: int, stands: Any, left_alone):
