@@ -38,7 +38,7 @@ ENVIRONMENT = {
     "app/settings.py": "one frozen Settings (pydantic-settings reads for it)",
     "trainer/worker.py": "a worker on another machine has no Settings",
     "trainer/__main__.py": "sets the framework's own variables before it is imported; reads none",
-    "trainer/engine/backends.py": "sets the name of Keras' backend and the folder of compiled programs; reads none",
+    "trainer/engine/backends.py": "sets what the frameworks read at their import; reads none",
 }
 
 # Who may write rows. Reading is further below.

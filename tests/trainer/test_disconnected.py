@@ -18,6 +18,7 @@ from trainer.augment import crew, host, selections
 from trainer.augment.draws import Draws
 from trainer.augment.operations import Operation
 from trainer.augment.pipeline import Pipeline
+from trainer.engine.backends import ready
 from trainer.events import Evidence, Said
 from trainer.evidence import judge
 from trainer.recipe import Recipe
@@ -52,9 +53,7 @@ ALL: dict[str, Any] = {
 def frameworks() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TensorFlow's own, at import
-        import tensorflow
-
-        assert tensorflow.__version__
+        ready("tensorflow")
 
 
 def codes(folder: Path, **changes: Any) -> set[tuple[str, str]]:

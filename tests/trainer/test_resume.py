@@ -14,6 +14,7 @@ import pytest
 
 from trainer import epoch as epoch_module
 from trainer.checkpoint import listing, path_in, position, read, write
+from trainer.engine.backends import ready
 from trainer.events import CheckpointSaved, EpochEnded, Evidence, Finished, Said, Started, Step
 from trainer.failures import CannotTrain, Stopped
 from trainer.protocol import BEST
@@ -53,9 +54,7 @@ ONCE: dict[str, Any] = {
 def frameworks() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TensorFlow's own, at import
-        import tensorflow
-
-        assert tensorflow.__version__
+        ready("tensorflow")
     kept, epoch_module.EVALUATION_BATCH = epoch_module.EVALUATION_BATCH, 16
     yield
     epoch_module.EVALUATION_BATCH = kept

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from trainer.checkpoint import newest
+from trainer.engine.backends import ready
 from trainer.events import EpochEnded, Evidence, Finished, Said, Started, Step
 from trainer.failures import Diverged, RecipeMistake, Stopped
 from trainer.recipe import Recipe
@@ -32,9 +33,7 @@ SMALL: dict[str, Any] = {
 def frameworks() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TensorFlow's own, at import
-        import tensorflow
-
-        assert tensorflow.__version__
+        ready("tensorflow")
 
 
 def test_a_run_says_started_its_epochs_with_their_evidence_and_finished_in_that_order(tmp_path: Path):

@@ -19,6 +19,7 @@ class Backend(Protocol):
     """One per process, and per net: it holds the values of the net's variables."""
 
     on_gpu: bool
+    batch_norm: type  # the class of the layer that does it fastest here: Keras' own or one of the same numbers
     is_open: bool  # whether a program takes batches of any size: otherwise one is made for each
 
     def device(self) -> str:

@@ -53,7 +53,9 @@ class KerasEngine:
         self.backend, self.classes, self._precision = backend, classes, precision
         keras.utils.set_random_seed(recipe.seed)
         made = layers(recipe.model, classes)
-        self.model = build(made, recipe.model.init, whitening, seed=recipe.seed, precision=precision)
+        self.model = build(
+            made, recipe.model.init, whitening, seed=recipe.seed, precision=precision, batch_norm=backend.batch_norm
+        )
         self.learning = Learning(backend, self.model, recipe, classes, rates)
         self.averages = Averages(self.model.weights, recipe.ema, len(rates)) if recipe.ema else None
         self._evaluated = new_sums("evaluation")

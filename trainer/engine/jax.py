@@ -30,6 +30,7 @@ class Jax:
     def __init__(self) -> None:
         self._device = jax.devices()[0]
         self.on_gpu = self._device.platform == "gpu"
+        self.batch_norm = keras.layers.BatchNormalization
         self._variables: list[Variable] = []
         self._values: list[Any] = []
         self._at: dict[int, int] = {}

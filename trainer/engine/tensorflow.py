@@ -9,11 +9,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
 from trainer.engine.backend import Body, Variable
+from trainer.engine.fused import FusedBatchNorm
 
 TENSOR_CORES = (8, 0)  # compute capability from which bfloat16 is fast (Ampere)
 
@@ -29,6 +31,7 @@ class TensorFlow:
         self.on_gpu = bool(self._gpus)
         # TensorFlow's own graphs take any batch, XLA compiles for each size. On a CPU its convolutions are slower.
         self.is_open = not self.on_gpu
+        self.batch_norm = keras.layers.BatchNormalization if self.on_gpu else FusedBatchNorm
         self._traces: Counter[str] = Counter()
 
     def device(self) -> str:

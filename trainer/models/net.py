@@ -24,19 +24,20 @@ def build(
     *,
     seed: int = 0,
     precision: Precision = "float32",
+    batch_norm: type = kl.BatchNormalization,
 ) -> keras.Model:
     """Pictures (b, side, side, 3) float32 to the last layer's output, float32.
 
     `whitening`: the kernel of the frozen convolution, where the layers have one. `seed` decides the other kernels and
     what dropout drops. `precision`: of convolutions and of what stands between them; variables are float32 always,
-    and so are the batch norms' sums, the head and the loss.
+    and so are the batch norms' sums, the head and the loss. `batch_norm`: the layer's class, for pictures in float32.
     """
     first = layers[0]
     given = {first.name: keras.Input(first.shape, name=first.name)}
     for place, layer in enumerate(layers[1:], start=1):
         taken = [given[name] for name in layer.inputs]
         policy = "mixed_bfloat16" if precision == "bfloat16" and layer.kind not in {"dense", "scale"} else "float32"
-        made = _made(layer, {"dtype": policy, "name": layer.name}, seed + place)
+        made = _made(layer, {"dtype": policy, "name": layer.name}, seed + place, batch_norm)
         given[layer.name] = made(taken if len(taken) > 1 else taken[0])
     model = keras.Model(given[first.name], given[layers[-1].name], name="net")
     for place, layer in enumerate(layers):
@@ -52,7 +53,7 @@ def build(
     return model
 
 
-def _made(layer: Layer, common: dict[str, Any], seed: int) -> Any:
+def _made(layer: Layer, common: dict[str, Any], seed: int, batch_norm: type) -> Any:
     """`common`: what every layer takes. Kernels begin as zeros: build() fills them."""
     knobs = layer.knobs
     match layer.kind:
@@ -70,7 +71,7 @@ def _made(layer: Layer, common: dict[str, Any], seed: int) -> Any:
             settings = {"momentum": knobs["momentum"], "epsilon": knobs["epsilon"], "scale": knobs["is_scaled"]}
             if knobs["ghost_batch"]:
                 return GhostBatchNorm(knobs["ghost_batch"], **settings, **common)
-            return kl.BatchNormalization(**settings, **common)
+            return batch_norm(**settings, **common)
         case "activation":
             return kl.Activation(_activation(knobs), **common)
         case "max_pool":
