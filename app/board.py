@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app import counted, listing, samples, statistics
+from app import counted, kept_samples, listing, samples, statistics
 from app.board_metrics import METRICS, Metric, Reach, reaches
 from app.models import Run, Status, Worker
 from app.samples import Plain, Sample, has_finished
@@ -97,9 +97,8 @@ def ranked(session: Session, question: Question) -> Board:
         if pictures == chosen:
             hardware[device] += number
     on = question.hardware or _most(hardware)
-    conditions = [Run.dataset == dataset, Run.fingerprint == chosen]
-    rows = samples.read(session, *conditions, *([] if on == ALL else [Run.hardware == on]))
-    lines = _lines(samples.sorted_out(rows), metric, question.target, prices_of(session))
+    found = kept_samples.of(session, dataset, chosen, None if on == ALL else on)
+    lines = _lines(found, metric, question.target, prices_of(session))
     lines.sort(key=lambda line: _order(line, metric))
     shown = lines[: question.limit]
     valued = [line.numbers for line in shown if line.value is not None]  # these come first

@@ -102,7 +102,7 @@ class Run(Base):
         CheckConstraint(f"status IN ({', '.join(repr(s.value) for s in Status)})", name="status"),
         CheckConstraint("requested IN ('cancel', 'pause')", name="requested"),
         Index("ix_runs_queue", "status", "priority", "id"),
-        Index("ix_runs_board", "dataset", "fingerprint", "hardware", "status", "failure"),
+        Index("ix_runs_board", "dataset", "fingerprint", "hardware", "status", "failure", "attempt"),
         {"sqlite_autoincrement": True},  # an id is never used again, not even after a delete
     )
 

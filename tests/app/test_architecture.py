@@ -67,6 +67,7 @@ READERS = {
     "app/models.py": "the tables",
     "app/pictures.py": "what nets took pictures for",
     "app/samples.py": "which runs count",
+    "app/kept_samples.py": "whether that has changed",
     "app/shown.py": "rows in the shapes that pages and JSON share",
 }
 

@@ -1,0 +1,87 @@
+"""Boards that are kept in memory: the same as fresh ones after whatever can happen to a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from app import kept_samples, samples
+from app.state import State
+from tests.app.cast import Hand, epoch, started
+from tests.app.test_board import PLACE, board, ran
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many runs each reading found."""
+    found: list[int] = []
+    really = samples.read
+
+    def read(*asked: Any) -> list[samples.Row]:
+        rows = really(*asked)
+        found.append(len(rows))
+        return rows
+
+    monkeypatch.setattr(samples, "read", read)
+    return found
+
+
+def accuracies(http: TestClient) -> list[Any]:
+    return [(row["runs"], row["mean"]) for row in board(http, metric="accuracy")["rows"]]
+
+
+def test_nothing_is_read_again_until_something_happened(client: TestClient, state: State, reads: list[int]):
+    one = ran(client, state, (0.5, 0.9))
+    first = accuracies(client)
+    assert first == [([one], 0.9)]
+    assert accuracies(client) == first
+    assert board(client, metric="time_to_target", target=0.85)["rows"][0]["value"] == 4.0
+    assert reads == [1]
+
+    other = ran(client, state, (0.5, 0.8), seed=1)
+    assert accuracies(client) == [([one, other], pytest.approx(0.85))]
+    assert reads == [1, 2]
+
+
+def test_a_run_that_is_deleted_is_gone(client: TestClient, state: State):
+    one, other = ran(client, state, (0.5, 0.9)), ran(client, state, (0.5, 0.8), seed=1)
+    assert accuracies(client) == [([one, other], pytest.approx(0.85))]
+    client.delete(f"/api/v1/runs/{one}").raise_for_status()
+    assert accuracies(client) == [([other], 0.8)]
+
+
+def test_a_run_that_is_tried_again_counts_with_what_it_reached_then(client: TestClient, state: State):
+    """At the same moment by the clock, under the same number: only its attempt tells."""
+    one = ran(client, state, (0.5, 0.9))
+    diverged = diverging(client, state)
+    before = board(client, metric="accuracy")["rows"]
+    assert sorted(row["runs"] for row in before) == [[one], [diverged]]
+    client.post(f"/api/v1/runs/{diverged}/retry", json={"from": "scratch"}).raise_for_status()
+    hand = Hand(client, state)
+    assert hand.claim()
+    hand.say(started(environment=PLACE), epoch(1, 0.4), epoch(2, 0.7))
+    hand.finish()
+    assert accuracies(client) == [([one], 0.9), ([diverged], 0.7)]
+
+
+def diverging(http: TestClient, state: State) -> int:
+    recipe = {"dataset": {"name": "digits"}, "epochs": 2, "schedule": {"kind": "constant", "lr": 3}}
+    http.post("/api/v1/runs", json={"recipe": recipe}).raise_for_status()
+    hand = Hand(http, state)
+    assert hand.claim()
+    hand.say(started(environment=PLACE), epoch(1, 0.6))
+    hand.say({"event": "failed", "kind": "diverged", "message": "no number", "hint": ""})
+    hand.finish("failed", exit_code=1)
+    return hand.run
+
+
+def test_no_more_than_a_few_boards_are_kept(client: TestClient, state: State, reads: list[int]):
+    devices = [f"GPU {number}" for number in range(kept_samples.BOARDS + 1)]
+    for device in devices:
+        ran(client, state, (0.5, 0.9), device=device)
+    for _ in range(2):
+        for device in devices:
+            assert len(board(client, hardware=device)["rows"]) == 1
+    assert reads == [1] * 2 * len(devices)
