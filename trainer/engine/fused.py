@@ -11,7 +11,6 @@ import keras
 import tensorflow as tf
 
 
-@keras.saving.register_keras_serializable("pitwall")
 class FusedBatchNorm(keras.layers.BatchNormalization):  # type: ignore[misc]
     """The same layer with the same numbers, to rounding. Pictures (b, rows, columns, channels) in float32 only."""
 
