@@ -116,9 +116,7 @@ def _json_path(path: str) -> str:
 
 
 def _at(accuracy: ColumnElement[Any], epoch: int) -> ColumnElement[Any]:
-    """An accuracy of an epoch: of the latest attempt, or of the one before that has it."""
+    """An accuracy of an epoch: of the latest attempt that has it. All of it lies in one index, run beside run."""
     since = Epoch.attempt >= Run.trail_from  # a retry from scratch begins a new curve
     found = select(accuracy).where(Epoch.run_id == Run.id, Epoch.epoch == epoch, since)
-    latest = found.where(Epoch.attempt == Run.attempt).correlate(Run).scalar_subquery()
-    earlier = found.order_by(Epoch.attempt.desc()).limit(1)
-    return func.coalesce(latest, earlier.correlate(Run).scalar_subquery())
+    return found.order_by(Epoch.attempt.desc()).limit(1).correlate(Run).scalar_subquery()

@@ -34,6 +34,7 @@ LOCAL_JOURNAL = (
     "PRAGMA foreign_keys=ON",
     "PRAGMA journal_size_limit=67108864",  # 64 MiB
     "PRAGMA trusted_schema=OFF",
+    "PRAGMA mmap_size=1073741824",  # 1 GiB, read in place: a look at all runs takes a third of the time; never written
 )
 
 T = TypeVar("T")

@@ -195,7 +195,10 @@ class Epoch(Base):
     """What one epoch of one attempt learned and took. Fields as in trainer.events.EpochEnded."""
 
     __tablename__ = "epochs"
-    __table_args__ = (UniqueConstraint("run_id", "attempt", "epoch"),)
+    __table_args__ = (
+        UniqueConstraint("run_id", "attempt", "epoch"),
+        Index("ix_epochs_at", "epoch", "run_id", "attempt", "val_accuracy", "tta_accuracy"),  # columns.py: KEY@EPOCH
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     run_id: Mapped[int] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"))

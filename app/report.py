@@ -36,7 +36,7 @@ class Words:
 
 
 def html(found: Comparison, words: Words, now: datetime) -> str:
-    """The whole file. About 5 MB, nearly all of it plotly.js."""
+    """The whole file. About 1.3 MB, nearly all of it plotly.js."""
     return (
         environment()
         .get_template("report.html")

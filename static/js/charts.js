@@ -61,7 +61,7 @@ export function painted(trace, color) {
   const mode = trace.mode && trace.x.length > MARKED_POINTS ? "lines" : trace.mode;
   const own = color(`--chart-${trace.meta.role}`);
   const line = { color: own, width: trace.meta.role === "planned" ? 1.5 : 2 };
-  return { ...trace, mode, line, marker: { color: own, size: 5 }, hoverlabel: { namelength: -1 } };
+  return { ...trace, mode, line, marker: { color: own, size: 5 } };
 }
 
 // What every chart of ours has, in the page's colours.
@@ -74,7 +74,7 @@ export function dressed(color) {
       plot_bgcolor: "transparent",
       font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: color("--ink-soft") },
       hovermode: "x unified",
-      hoverlabel: { bgcolor: color("--surface"), bordercolor: color("--line"), font: { color: color("--ink") } },
+      hoverlabel: { namelength: -1, bgcolor: color("--surface"), bordercolor: color("--line"), font: { color: color("--ink") } },
       legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", bgcolor: "transparent" },
     },
   };

@@ -10,6 +10,7 @@ const axis = document.querySelector("[data-axis]");
 const smoothing = document.querySelector("[data-smoothing]");
 const knobs = document.querySelector("[data-axes]") ? json("[data-axes]") : null;
 let by = "epoch";
+let areKnobsDrawn = false;
 
 for (const form of document.querySelectorAll("[data-asking]")) {
   form.addEventListener("change", ({ target }) => target.name === "field" && form.requestSubmit());
@@ -22,13 +23,17 @@ if (knobs) {
   const choice = document.querySelector("[data-scatter-choice]");
   choice.hidden = false;
   choice.addEventListener("change", drawKnobs);
+  addEventListener("beforeprint", drawKnobs);
+  const place = document.querySelector("[data-parallel]");
+  // further down: drawn when somebody comes there, so that the curves wait for nothing
+  new IntersectionObserver(([{ isIntersecting }]) => isIntersecting && !areKnobsDrawn && drawKnobs()).observe(place);
 }
 drawAll();
 
 function drawAll() {
   draw();
   document.documentElement.dataset.drawn = figure.traces.length; // for tests and measurements: what is on screen
-  if (knobs) setTimeout(drawKnobs); // further down: the curves need not wait for it
+  if (areKnobsDrawn) drawKnobs();
 }
 
 function draw() {
@@ -37,6 +42,7 @@ function draw() {
 }
 
 function drawKnobs() {
+  areKnobsDrawn = true;
   const chosen = (name) => knobs.axes[document.querySelector(`[data-${name}]`).value];
   drawParallel(document.querySelector("[data-parallel]"), knobs);
   drawScatter(document.querySelector("[data-scatter]"), chosen("x"), chosen("y"), knobs.names);

@@ -9,14 +9,15 @@ const NAMED = 16; // more names than that would leave no room for the curves
 
 export function drawCurves(plot, figure, by = "epoch", smooth = 0) {
   const color = tokens();
-  const { axis, layout } = dressed(color);
+  const { axis: common, layout } = dressed(color);
+  const axis = { ...common, automargin: false }; // a second drawing, for a margin that these labels never need
   const traces = figure.traces.map((trace) => dressedTrace(trace, color, by, smooth));
   const longest = figure.traces.reduce((most, trace) => trace.x.reduce((a, b) => Math.max(a, b), most), 0);
   Plotly.react(plot, traces, {
     ...layout,
     uirevision: by,
     hovermode: "closest",
-    margin: { l: 52, r: 12, t: 8, b: 42 },
+    margin: { l: 60, r: 12, t: 8, b: 42 },
     xaxis: { ...axis, ...(by === "epoch" && longest <= EACH_EPOCH && { dtick: 1 }), title: { text: { epoch: "Epoch", step: "Step", elapsed: "Training time (s)" }[by], standoff: 8 } },
     showlegend: figure.traces.filter((trace) => !trace.meta.is_band).length <= NAMED,
     yaxis: { ...axis, ...(figure.percent && { tickformat: ".1%", hoverformat: ".2%" }) },
@@ -36,7 +37,6 @@ function dressedTrace(trace, color, by, smooth) {
     opacity: role === "faint" ? 0.35 : 1,
     ...(isBand && { fillcolor: own.replace("rgb", "rgba").replace(")", ", 0.16)") }),
     ...(role === "faint" && { showlegend: false }),
-    hoverlabel: { namelength: -1 },
   };
 }
 

@@ -22,7 +22,6 @@ export function drawParallel(place, { axes, parallel, names }) {
     opacity: 0.45 + 0.5 * (strengths[at] ?? 0.3),
     text: axes.map((axis) => `${axis.title}: ${said(axis.values[at], axis.unit)}`),
     hovertemplate: "%{text}",
-    hoverlabel: { namelength: -1 },
     showlegend: false,
   }));
   const marks = parallel.flatMap((axis, x) =>

@@ -5,7 +5,7 @@ import { ask } from "./ask.js";
 import { localTimes } from "./times.js";
 
 const STATUS_MS = 60; // events of one commit arrive together
-const EPOCH_MS = 2000; // an open list must not cost the server more than the runs do
+const EPOCH_MS = 3000; // an open list must not cost the server more than the runs do
 
 const moved = new Set();
 let timer = null;
