@@ -14,7 +14,7 @@ LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --genera
 # compiled modules are kept: a child that imports the framework starts in less than half the time
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup run test test-parts test-walks test-all test-thorough test-presets test-compose chaos chaos-long bench bench-train pictures lint format lock clean
+.PHONY: help setup run test test-parts test-outside test-walks test-all test-thorough test-presets test-compose chaos chaos-long bench bench-train pictures lint format lock clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,15 +25,18 @@ run: $(READY) ## set up what is missing, then start the app and a worker for eac
 	@exec $(BIN)/python -m app up
 
 test: .venv/dev.done ## every check that a change must pass: lint, types, unit, real processes, a browser
-	$(MAKE) --no-print-directory lint
 	$(BIN)/python tests/chromium.py
-	$(MAKE) --no-print-directory -j2 -Otarget test-parts test-walks
+	$(MAKE) --no-print-directory -j2 -Otarget test-parts test-outside
+
+test-outside: .venv/dev.done ## the part of `test` that looks from outside: lint, walks, chaos
+	$(MAKE) --no-print-directory lint
+	$(MAKE) --no-print-directory test-walks
 	$(MAKE) --no-print-directory chaos
 
-test-parts: .venv/dev.done ## the part of `test` that computes; beside test-walks, since that mostly waits
+test-parts: .venv/dev.done ## the part of `test` that computes; beside test-outside, which mostly waits
 	$(BIN)/python -m pytest -m "not compose and not presets and not thorough" tests/app tests/trainer
 
-test-walks: .venv/dev.done ## the part of `test` that drives the whole from outside: commands, a browser
+test-walks: .venv/dev.done ## commands, real processes and a browser: the whole, driven from outside
 	$(BIN)/python -m pytest -m "not compose and not presets and not thorough" tests/e2e
 
 test-all: test test-thorough test-presets test-compose chaos-long ## everything: every variant and preset, the composed system, an hour of chaos

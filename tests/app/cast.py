@@ -9,7 +9,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx2
@@ -58,8 +60,21 @@ def settings_in(folder: Path, **changes: Any) -> Settings:
     return Settings(**(kept | {"data_dir": folder, "quickstart": False} | changes))
 
 
+@cache
+def _tables() -> bytes:
+    """A database without rows, as the migrations make it: copying it takes a tenth of their time."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "pitwall.db"
+        Records(f"sqlite:///{path}").close()
+        return path.read_bytes()
+
+
 def state_of(settings: Settings) -> State:
     hub = Hub()
+    path = settings.data_dir / "pitwall.db"
+    if not settings.database_url and not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(_tables())
     previews = Previews(Gallery(settings.datasets_dir, settings.data_dir / "previews"))
     return State(settings, Records(settings.url, hub.tell), hub, Leases(), Tokens.of(settings), previews)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,14 @@ CASES: dict[str, dict[str, Any]] = {
 }
 
 
+EVERY = list(itertools.product(CASES, ["digits", "cifar10", "folder:pets"]))
+
+
+def thorough_but_for(case: str, name: str) -> list[pytest.MarkDecorator]:
+    """Every case of digits and one of each other data set are always tried."""
+    return [] if name == "digits" or case == "mixup permute after" else [pytest.mark.thorough]
+
+
 def recipe_of(name: str, changes: dict[str, Any]) -> Recipe:
     limits = {key: value for key, value in changes.items() if key in {"train_limit", "val_from_train"}}
     others = {key: value for key, value in changes.items() if key not in limits}
@@ -87,8 +96,7 @@ def trained_on(recipe: Recipe, data: datasets.Data, epoch: int, alone: bool = Fa
             yield from zip(selection.pictures.tolist(), labels, bytes_, strict=True)
 
 
-@pytest.mark.parametrize("name", ["digits", "cifar10", "folder:pets"])
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(("case", "name"), [pytest.param(*one, marks=thorough_but_for(*one)) for one in EVERY])
 def test_picture_n_is_picture_n_of_epoch_1(client: TestClient, state: State, name: str, case: str):
     root = state.settings.datasets_dir
     recipe = recipe_of(made(name, root), CASES[case])

@@ -28,8 +28,8 @@ def test_locked_requirements_have_hashes_and_no_addresses(name: str):
 def test_the_web_process_needs_nothing_but_its_own_requirements():
     program = (
         "import json, sys, app.__main__; from importlib.metadata import packages_distributions as named;"
-        "tops = {name.partition('.')[0] for name in sys.modules};"
-        "print(json.dumps(sorted({d.lower() for t in tops for d in named().get(t, [])})))"
+        "tops, brought = {name.partition('.')[0] for name in sys.modules}, named();"
+        "print(json.dumps(sorted({d.lower() for top in tops for d in brought.get(top, [])})))"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     loaded = set(json.loads(done.stdout))

@@ -207,12 +207,15 @@ def test_a_net_that_was_compiled_ahead_learns_bit_by_bit_what_a_new_one_learns(b
 
 
 @pytest.mark.keras
-def test_importing_the_framework_opens_no_device():
+def test_importing_the_framework_opens_no_device_and_brings_nothing_that_no_run_uses():
     program = """
+import sys
 from trainer import warm
 warm.ready("tensorflow")
 from tensorflow.python.eager import context
 print(context.context()._initialized, context.context()._physical_devices)
+print(*sys.modules.keys() & {"jax", "matplotlib", "pandas"})
+import matplotlib  # whoever wants it afterwards has it
 """
     environment = os.environ | {"KERAS_BACKEND": "tensorflow"}
     done = subprocess.run(
