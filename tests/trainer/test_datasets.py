@@ -157,6 +157,7 @@ def test_names_that_are_paths_are_no_data_sets(tmp_path: Path, name: str):
         find(name, tmp_path)
 
 
+@pytest.mark.thorough
 def test_a_real_copy_of_cifar10_is_read_whole(real_cifar: Path, note: Note):
     data = load(Dataset(name="cifar10"), real_cifar, note)
     assert data.train_images.shape == (50_000, 32, 32, 3)

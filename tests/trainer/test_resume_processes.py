@@ -20,7 +20,7 @@ from trainer.checkpoint import listing, position
 
 pytestmark = pytest.mark.keras
 
-RECIPE: dict[str, Any] = {**EVERYTHING, "dataset": {"train_limit": 240, "val_limit": 40}, "epochs": 12}
+RECIPE: dict[str, Any] = {**EVERYTHING, "dataset": {"train_limit": 240, "val_limit": 40}, "epochs": 8}
 
 
 class Attempt:
