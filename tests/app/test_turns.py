@@ -83,7 +83,7 @@ def test_behind_a_turn_that_is_stuck_a_few_wait_and_the_others_are_refused_at_on
 
         surplus, others = waited[:-MOST_WAITING], waited[-MOST_WAITING:]
         assert max(surplus) < STUCK_S + 0.3
-        assert min(others) > 1.4 and max(others) < 2
+        assert min(others) > 1 and max(others) < 2  # a thread may begin late
     assert take(turns, soon()) >= 0
 
 
