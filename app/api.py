@@ -90,6 +90,13 @@ def cancel_run(run_id: int, here: Here) -> schemas.RunWhole:
         return shown.whole(session, run_verbs.cancel(session, run_id, here.now()), here)
 
 
+@router.post("/runs/{run_id}/move", tags=["runs"])
+def move_run(run_id: int, asked: schemas.MoveAsked, here: Here) -> schemas.RunWhole:
+    """Put a run that waits before another one, or behind all. Only priorities change."""
+    with here.records.write() as session:
+        return shown.whole(session, run_verbs.move(session, run_id, asked.before, here.now()), here)
+
+
 @router.post("/runs/{run_id}/pause", tags=["runs"])
 def pause_run(run_id: int, here: Here) -> schemas.RunWhole:
     """Free the device and keep the run's place: at once if it waits, at its next step if it trains."""

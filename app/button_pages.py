@@ -6,14 +6,18 @@ Must not know SQL or how a run is drawn (pages.py).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Form
 from fastapi.responses import RedirectResponse
+from pydantic import ValidationError
 
 from app import artifacts, files, run_verbs, runs
 from app.models import Run
+from app.problems import InvalidRequest
+from app.schemas import RunEdited
 from app.state import Here, State
+from trainer.knobs import mistakes
 
 router = APIRouter(include_in_schema=False)
 
@@ -39,6 +43,25 @@ def press_retry(run_id: int, source: Literal["checkpoint", "scratch"], here: Her
     if source == "scratch":
         files.remove_artifacts(here.settings.data_dir, run_id)
     return answer
+
+
+@router.post("/runs/{run_id}/edit")
+def press_edit(
+    run_id: int,
+    here: Here,
+    name: Annotated[str, Form()] = "",
+    tags: Annotated[str, Form()] = "",
+    notes: Annotated[str, Form()] = "",
+) -> RedirectResponse:
+    """What people call a run and write about it; `tags` separated by commas."""
+    told = [tag.strip() for tag in tags.split(",") if tag.strip()]
+    try:
+        asked = RunEdited(name=name.strip(), tags=told, notes=notes.replace("\r\n", "\n"))
+    except ValidationError as error:
+        raise InvalidRequest(mistakes(error)) from None
+    with here.records.write() as session:
+        runs.edit(session, run_id, asked.model_dump(exclude_unset=True), here.now())
+    return RedirectResponse(f"/runs/{run_id}", 303)
 
 
 @router.post("/runs/{run_id}/discard")

@@ -24,7 +24,10 @@ Floats = NDArray[np.float64]
 
 
 def of_run(epochs: Sequence[EpochShown], recipe: Recipe, train_images: int | None) -> list[Figure]:
-    """The four charts of a run's page. `train_images` None: the planned learning rate is not known yet."""
+    """The charts of a run's page. `train_images` None: the planned learning rate and the speed are not known yet.
+
+    What nobody measured in any epoch has no chart.
+    """
     return [
         _figure(
             "accuracy",
@@ -50,6 +53,7 @@ def of_run(epochs: Sequence[EpochShown], recipe: Recipe, train_images: int | Non
             [*_planned(recipe, train_images), _trace(epochs, "learning_rate", "At the epoch's end", "rate")],
         ),
         _figure("seconds", "Seconds per epoch", [_trace(epochs, "seconds", "Training", "time", kind="bar")]),
+        *_of_device(epochs, train_images),
     ]
 
 
@@ -89,6 +93,33 @@ def planned(recipe: Recipe, train_images: int) -> tuple[Floats, Floats]:
     corners = np.flatnonzero(np.diff(np.sign(np.diff(rates)))) + 1
     at = np.union1d(even, corners[:PLANNED_POINTS])
     return ((looked_at[at] + 1) / run.per_epoch).round(5), rates[at]
+
+
+def _of_device(epochs: Sequence[EpochShown], train_images: int | None) -> list[Figure]:
+    """Speed, load, memory and power. The browser works them out by the same rules as epochs come: charts.js."""
+    images = [None if not train_images or not row.seconds else train_images / row.seconds for row in epochs]
+    memory = [None if row.memory_bytes is None else row.memory_bytes / 2**30 for row in epochs]
+    watts = [None if row.energy_wh is None or not row.seconds else row.energy_wh * 3600 / row.seconds for row in epochs]
+    found = [
+        ("images_per_second", "Training pictures a second", images, False),
+        ("busy", "Load of the device", [row.busy for row in epochs], True),
+        ("memory_gib", "Memory in use on the device (GiB)", memory, False),
+        ("watts", "Power of the device (W)", watts, False),
+    ]
+    figures = [
+        _figure(field, title, [_filled(epochs, field, values)], percent=percent)
+        for field, title, values, percent in found
+        if not epochs or any(value is not None for value in values)
+    ]
+    for figure in figures:
+        figure["layout"]["yaxis"]["rangemode"] = "tozero"  # a load from 97 to 99 % is no mountain
+    return figures
+
+
+def _filled(epochs: Sequence[EpochShown], field: str, values: list[float | None]) -> Figure:
+    x = [row.epoch for row in epochs]
+    meta = {"role": "time", "field": field}
+    return {"type": "scatter", "mode": "lines+markers", "name": "Training", "x": x, "y": values, "meta": meta}
 
 
 def _validation(epochs: Sequence[EpochShown], recipe: Recipe) -> list[Figure]:

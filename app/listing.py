@@ -73,15 +73,24 @@ def datasets(session: Session) -> Sequence[str]:
     return session.scalars(select(Run.dataset).distinct().order_by(Run.dataset)).all()
 
 
-def active(session: Session, limit: int) -> Sequence[Run]:
-    """What trains and what waits, in the order in which it will be done."""
-    order = (Run.status.in_(HELD).desc(), Run.priority.desc(), Run.id)
-    return session.scalars(select(Run).where(Run.status.not_in(ENDED)).order_by(*order).limit(limit)).all()
+def held(session: Session, limit: int) -> Sequence[Run]:
+    """What some worker works on, the oldest first."""
+    return session.scalars(select(Run).where(Run.status.in_(HELD)).order_by(Run.id).limit(limit)).all()
 
 
-def ended(session: Session, limit: int) -> Sequence[Run]:
-    """What ended last."""
-    return session.scalars(select(Run).where(Run.status.in_(ENDED)).order_by(Run.ended_at.desc()).limit(limit)).all()
+def waiting(session: Session, limit: int) -> Sequence[Run]:
+    """What waits for a worker, in the order in which it is given out, and behind that what is paused."""
+    order = (Run.status.desc(), Run.priority.desc(), Run.id)  # queued, paused
+    stands = Run.status.in_((Status.QUEUED, Status.PAUSED))
+    return session.scalars(select(Run).where(stands).order_by(*order).limit(limit)).all()
+
+
+def ended(session: Session, limit: int, since: datetime | None = None) -> Sequence[Run]:
+    """What ended last, or since then."""
+    query = select(Run).where(Run.status.in_(ENDED))
+    if since is not None:
+        query = query.where(Run.ended_at > since)
+    return session.scalars(query.order_by(Run.ended_at.desc()).limit(limit)).all()
 
 
 def best_of_preset(session: Session, preset: str, dataset: str) -> tuple[int, float | None]:

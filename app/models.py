@@ -7,27 +7,23 @@ Times are aware UTC. Accuracies are shares (0..1), durations are seconds. A run'
 from __future__ import annotations
 
 import secrets
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar
 
 from sqlalchemy import (
     JSON,
-    BindParameter,
     CheckConstraint,
-    ColumnElement,
-    DateTime,
-    Dialect,
     ForeignKey,
     Index,
     MetaData,
     String,
     Text,
-    TypeDecorator,
     UniqueConstraint,
-    func,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from app.column_types import Jsonb, UtcDateTime
 
 NAMING = {
     "ix": "ix_%(column_0_label)s",
@@ -52,36 +48,6 @@ class Status(StrEnum):
 
 HELD = (Status.STARTING, Status.RUNNING)
 ENDED = (Status.SUCCEEDED, Status.FAILED, Status.CANCELLED)
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """SQLite keeps no time zone: store UTC, hand out aware UTC, refuse naive times."""
-
-    impl = DateTime
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("times must be aware")
-        return value.astimezone(UTC).replace(tzinfo=None)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else value.replace(tzinfo=UTC)
-
-
-class Jsonb(TypeDecorator[dict[str, Any]]):
-    """JSON as SQLite keeps it parsed: a third of the time to sort thousands of rows by something within."""
-
-    impl = JSON
-    cache_ok = True
-
-    def bind_expression(self, bindparam: BindParameter[Any]) -> ColumnElement[Any]:
-        return func.jsonb(bindparam, type_=self)
-
-    def column_expression(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
-        return func.json(column, type_=self)
 
 
 class Base(DeclarativeBase):
@@ -217,6 +183,8 @@ class Epoch(Base):
     tta_seconds: Mapped[float]
     compile_seconds: Mapped[float]
     energy_wh: Mapped[float | None]  # of the device during `seconds`
+    busy: Mapped[float | None]  # share of the time that the device was in use
+    memory_bytes: Mapped[int | None]  # most that was in use on the device
     at: Mapped[datetime]
 
 
@@ -286,3 +254,28 @@ class Submission(Base):
     body_hash: Mapped[str] = mapped_column(String(64))
     run_ids: Mapped[dict[str, Any]]
     at: Mapped[datetime]
+
+
+class Delivery(Base):
+    """What a webhook is to be told, until it was or cannot be. Kept as the log of deliveries."""
+
+    __tablename__ = "deliveries"
+    __table_args__ = (
+        UniqueConstraint("hook", "run_id", "attempt", "status"),  # a run that is edited after its end is not told again
+        Index("ix_deliveries_due", "outcome", "next_at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    hook: Mapped[str] = mapped_column(String(16))  # its key: the address is a secret
+    kind: Mapped[str] = mapped_column(String(16))
+    host: Mapped[str] = mapped_column(String(300))
+    run_id: Mapped[int | None] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"))  # null: a test
+    attempt: Mapped[int | None]
+    status: Mapped[str] = mapped_column(String(16))  # of the run; or `test`
+    told: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    tries: Mapped[int] = mapped_column(default=0)
+    at: Mapped[datetime]
+    next_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    outcome: Mapped[str] = mapped_column(String(16), default="waits")  # waits, delivered, given_up
+    answer: Mapped[str | None] = mapped_column(Text)  # why the latest try failed

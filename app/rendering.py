@@ -16,23 +16,33 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from app import counted, storage, stylesheet
+from app.markdown import markdown
 from app.words import FAILURES, OUTCOMES, WORDS
 
 ROOT = Path(__file__).parent.parent
 MINUTE, HOUR = 60, 3600
+THEME_COOKIE = "pitwall_theme"
+THEMES = ("system", "light", "dark")
 
 
 def page(request: Request, template: str, context: dict[str, Any], status: int = 200) -> HTMLResponse:
     """A template as an answer.
 
-    Every template knows the request's path, whether there is a login to leave, and what is wrong with the disk or the
-    records, if anything (`notice`).
+    Every template knows the request's path and whole address, the theme that this browser chose, whether there is a
+    login to leave, and what is wrong with the disk or the records, if anything (`notice`).
     """
     state = request.app.state.pitwall
     known = {"path": request.url.path, "has_login": bool(state.tokens.login)}
+    known["address"] = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    known |= {"theme": _theme(request), "themes": THEMES}
     known["notice"] = storage.notice(state.settings.data_dir, state.records.trouble)
     known |= {"words": WORDS, "failures": FAILURES, "outcomes": OUTCOMES}
     return HTMLResponse(environment().get_template(template).render(known | context), status)
+
+
+def _theme(request: Request) -> str:
+    chosen = request.cookies.get(THEME_COOKIE, "")
+    return chosen if chosen in THEMES else THEMES[0]
 
 
 @cache
@@ -55,6 +65,7 @@ def environment() -> Environment:
         "figure": figure,
         "capitalize_first": lambda text: text[:1].upper() + text[1:],
         "json_data": json_data,
+        "markdown": markdown,
         "compact_json": lambda value: json.dumps(value, separators=(",", ":")),
         "field_id": field_id,
         "tta": counted.in_words,

@@ -11,12 +11,12 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from app import compare_charts, plotly_js
 from app.comparing import Comparison, Side
 from app.knob_rows import flat
+from app.markdown import markdown
 from app.rendering import environment
 
 CHARTS = (
@@ -53,14 +53,6 @@ def html(found: Comparison, words: Words, now: datetime) -> str:
             plotly=Markup(plotly_js.source().replace("</script", "<\\/script")),  # noqa: S704  # a file of our own package
         )
     )
-
-
-def markdown(text: str) -> Markup:
-    """CommonMark with tables; HTML in it is shown as text, links to scripts stay text, and pictures become links: a
-    report that fetched them would need a network, and tell others that it is read.
-    """
-    made = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"]).disable("image")
-    return Markup(made.render(text))  # noqa: S704  # escaped by the library, html is off
 
 
 def _epochs(side: Side) -> list[tuple[float | None, ...]]:

@@ -10,7 +10,7 @@ import secrets
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import delete, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from app.models import HELD, Artifact, Prediction, Run, Status
@@ -18,6 +18,8 @@ from app.problems import Conflict
 from app.runs import brief, find, hits, tell
 
 Source = Literal["checkpoint", "scratch"]
+
+FURTHEST = 100  # from 0: a priority that people may give
 
 # What is forgotten of the old curve when a run begins again.
 NO_CURVE: dict[str, Any] = {
@@ -70,6 +72,46 @@ def resume(session: Session, run_id: int, now: datetime) -> Run:
         raise Conflict(f"run {run_id} {_stands(run)}: only a paused run can be resumed")
     tell(session, run, "status", brief(run), now)
     return run
+
+
+def move(session: Session, run_id: int, before: int | None, now: datetime) -> Run:
+    """Put a run that waits before another one, or behind all (None).
+
+    The queue goes by priority, then by id. The run's priority changes, and as little as is needed of those ahead of it.
+    """
+    queue = select(Run).where(Run.status == Status.QUEUED).order_by(Run.priority.desc(), Run.id)
+    places = {run.id: run for run in session.scalars(queue)}
+    for one in (run_id, before):
+        if one is not None and one not in places:
+            raise Conflict(f"run {one} {_stands(find(session, one))}: only runs that wait have a place in the queue")
+    run = places.pop(run_id)
+    others = list(places.values())
+    at = len(others) if before in (None, run_id) else others.index(places[before])
+    _order([*others[:at], run, *others[at:]], run)
+    session.flush()
+    tell(session, run, "status", brief(run), now)
+    return run
+
+
+def _order(queue: list[Run], moved: Run) -> None:
+    """Give `moved` a priority with which it stands where it is, and raise others ahead of it where that takes them."""
+    behind = queue[queue.index(moved) + 1 :]
+    ahead = queue[: queue.index(moved)]
+    if behind:
+        moved.priority = behind[0].priority
+    elif ahead:
+        moved.priority = ahead[-1].priority - (moved.id < ahead[-1].id)
+    _raise(queue)
+    if queue[0].priority > FURTHEST or moved.priority < -FURTHEST:  # after very many moves
+        for run in queue:
+            run.priority = 0
+        _raise(queue)
+
+
+def _raise(queue: list[Run]) -> None:
+    """From the end on: nobody stands ahead with less than what that takes."""
+    for ahead, behind in zip(queue[-2::-1], queue[:0:-1], strict=True):
+        ahead.priority = max(ahead.priority, behind.priority + (ahead.id > behind.id))
 
 
 def retry(session: Session, run_id: int, source: Source, now: datetime) -> Run:

@@ -65,6 +65,10 @@ class RunEdited(Asked):
     priority: Priority | None = None
 
 
+class MoveAsked(Asked):
+    before: int | None = Field(ge=1, lt=2**63, description="The id of a run that waits; null: behind all of them")
+
+
 class Shown(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
@@ -200,6 +204,8 @@ class EpochShown(Shown):
     tta_seconds: float = Field(description="Of the further views, beside `val_seconds`")
     compile_seconds: float
     energy_wh: float | None = Field(description="Of the device during `seconds`; null: not measured")
+    busy: float | None = Field(None, description="Share of the time that the device was in use; null: not known")
+    memory_bytes: int | None = Field(None, description="Most that was in use on the device, by anybody")
 
 
 class PresetShown(Shown):

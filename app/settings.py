@@ -12,6 +12,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.hooks import Hook, parse
 from trainer.devices import named
 
 
@@ -44,11 +45,35 @@ class Settings(BaseSettings):
             return text
         return ",".join(named(one) for one in text.split(","))
 
+    webhooks: SecretStr = Field(
+        SecretStr(""),
+        description="Who is told when a run ends: KIND=URL, separated by spaces; kinds are json, slack, discord.",
+    )
+    webhooks_private: bool = Field(False, description="Whether webhooks may go to private addresses (10.0.0.5).")
+    public_url: str = Field("", description="Where people find this app, for links in webhooks: https://pit.example.")
+
+    @field_validator("webhooks")
+    @classmethod
+    def _names_hooks(cls, text: SecretStr) -> SecretStr:
+        parse(text.get_secret_value())
+        return text
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_address(cls, text: str) -> str:
+        if text and not text.startswith(("https://", "http://")):
+            raise ValueError("must begin with https:// or http://")
+        return text.rstrip("/")
+
     visible_gpus: str | None = Field(
         None,
         validation_alias="CUDA_VISIBLE_DEVICES",
         description="NVIDIA's own variable: the GPUs that `up` may start workers for. Empty: none; unset: all.",
     )
+
+    @cached_property
+    def hooks(self) -> list[Hook]:
+        return parse(self.webhooks.get_secret_value())
 
     @cached_property
     def url(self) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import Depends, Request
 
 from app.database import Records
+from app.gauges import Gauges
 from app.leases import Leases
 from app.live import Hub
 from app.previews import Previews
@@ -27,6 +28,7 @@ class State:
     leases: Leases
     tokens: Tokens
     previews: Previews
+    gauges: Gauges = field(default_factory=Gauges)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 

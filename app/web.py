@@ -30,19 +30,23 @@ from app import (
     button_pages,
     compare_api,
     compare_pages,
+    courier,
     dawnbench_api,
     group_pages,
     health,
+    home_pages,
     launch_pages,
     login_pages,
     many_api,
-    pages,
+    notice_pages,
     plotly_js,
     preview_pages,
     report_pages,
     run_list_pages,
+    run_pages,
     run_queue,
     streams,
+    style_pages,
     stylesheet,
     worker_api,
 )
@@ -81,7 +85,8 @@ def create_app(state: State) -> FastAPI:
         launch_pages,
         preview_pages,
         run_list_pages,
-        pages,
+        home_pages,
+        run_pages,
         button_pages,
         architecture_pages,
         board_api,
@@ -91,6 +96,8 @@ def create_app(state: State) -> FastAPI:
         compare_pages,
         dawnbench_api,
         report_pages,
+        style_pages,
+        notice_pages,
         plotly_js,
         stylesheet,
     )
@@ -120,14 +127,16 @@ async def _life(app: FastAPI) -> AsyncIterator[None]:
     with state.records.read() as session:
         state.leases.restore(run_queue.held(session))
     await asyncio.to_thread(artifacts.sweep, state)
-    sweeping = asyncio.create_task(_sweep(state))
+    tasks = [asyncio.create_task(_sweep(state))]
+    if state.settings.hooks:
+        tasks.append(asyncio.create_task(courier.carry(state)))
     try:
         yield
     finally:
         state.hub.close()
-        sweeping.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await sweeping
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _sweep(state: State) -> None:

@@ -28,6 +28,8 @@ router = APIRouter(prefix="/api/v1/worker", tags=["worker protocol"], responses=
 async def claim_run(asked: worker_schemas.ClaimAsked, request: Request, here: Here) -> worker_schemas.Claimed:
     """Wait for a run that this worker can do, and take it: the answer's attempt fences all that follows."""
     who = run_queue.WhoClaims(asked.worker, asked.device, asked.backends)
+    if asked.gauge:
+        here.gauges.note(who.worker, asked.gauge.model_dump())
     if asked.trouble:
         await run_in_threadpool(_note_trouble, here, who, asked.trouble)
         return Response(status_code=204)  # type: ignore[return-value]  # no body to model
@@ -60,7 +62,9 @@ async def report_events(
 
 
 @router.post("/runs/{run_id}/attempts/{attempt}/beat")
-def beat_run(run_id: int, attempt: int, here: Here) -> worker_schemas.BeatAnswer:
+def beat_run(
+    run_id: int, attempt: int, here: Here, asked: worker_schemas.BeatAsked | None = None
+) -> worker_schemas.BeatAnswer:
     """Keep the lease, and hear what people want."""
     with here.records.read() as session:  # a beat must not wait for the disk, or for who writes
         command = run_queue.standing(session, run_id, attempt)
@@ -70,6 +74,8 @@ def beat_run(run_id: int, attempt: int, here: Here) -> worker_schemas.BeatAnswer
             run_queue.hold(session, run_id, attempt, here.now())
     here.leases.grant(run_id, attempt)
     here.leases.saw(worker)
+    if asked and asked.gauge:
+        here.gauges.note(worker, asked.gauge.model_dump())
     return worker_schemas.BeatAnswer(lease_s=LEASE_S, command=command or "none")
 
 

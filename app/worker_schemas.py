@@ -11,12 +11,23 @@ from trainer.events import Event
 from trainer.protocol import Command, Outcome
 
 
+class GaugeSaid(Asked):
+    """Of the worker's device just now (trainer.gauge.Reading); null: not known."""
+
+    busy: float | None = Field(None, ge=0, le=1, allow_inf_nan=False)
+    memory: int | None = Field(None, ge=0, lt=2**62)
+    memory_total: int | None = Field(None, ge=0, lt=2**62)
+    temperature: float | None = Field(None, ge=-300, le=1000, allow_inf_nan=False)
+    watts: float | None = Field(None, ge=0, le=1e6, allow_inf_nan=False)
+
+
 class ClaimAsked(Asked):
     worker: Annotated[Name, Field(min_length=1, max_length=120)]
     device: Annotated[Name, Field(min_length=1, max_length=120)]
     backends: Annotated[list[Tag], Field(min_length=1, max_length=8)]
     wait_s: float = Field(20, ge=0, le=25)
     trouble: Annotated[str, Field(max_length=500)] = Field("", description="Why it takes no run now: it is given none")
+    gauge: GaugeSaid | None = None
 
 
 class CheckpointShown(Shown):
@@ -58,6 +69,10 @@ class ReportAsked(BaseModel):
 class Reported(BaseModel):
     next_seq: int
     log_size: int
+
+
+class BeatAsked(Asked):
+    gauge: GaugeSaid | None = None
 
 
 class BeatAnswer(BaseModel):

@@ -28,6 +28,7 @@ from trainer.compile_cache import opened
 from trainer.events import EpochEnded, Failed, Finished, Said, Started, line
 from trainer.exits import STOPPED
 from trainer.failures import CannotTrain, RecipeMistake, Stopped
+from trainer.gauge import Watch, gauge
 from trainer.keeper import EVERY_S
 from trainer.knobs import merge, mistakes
 from trainer.parent import die_with
@@ -87,6 +88,7 @@ def _run(
             every_s=arguments.checkpoint_every,
             known=arguments.known,
             meter=meter(arguments.meter),
+            watch=Watch(gauge(arguments.meter)),
             ready=ready,
         )
     except Stopped:

@@ -13,6 +13,7 @@ from typing import IO, Any
 
 import httpx2
 
+from trainer.gauge import Read
 from trainer.protocol import Command, Ending
 from trainer.spool import Batch
 
@@ -60,7 +61,9 @@ class Claim:
 class Client:
     """One worker's connection to the app. Safe from several threads."""
 
-    def __init__(self, server: str, token: str) -> None:
+    def __init__(self, server: str, token: str, gauge: Read | None = None) -> None:
+        """`gauge`: of the worker's device; claims and beats take its readings along."""
+        self._gauge = gauge
         self._http = httpx2.Client(
             base_url=f"{server.rstrip('/')}/api/v1/worker",
             headers={"Authorization": f"Bearer {token}"},
@@ -70,7 +73,7 @@ class Client:
 
     def claim(self, worker: str, device: str, backends: list[str], wait_s: float = WAIT_S) -> Claim | None:
         """Ask for a run; None when there was none for `wait_s` seconds."""
-        body = {"worker": worker, "device": device, "backends": backends, "wait_s": wait_s}
+        body = {"worker": worker, "device": device, "backends": backends, "wait_s": wait_s} | self._measured()
         answer = self._post("claim", body, timeout=wait_s + CALL_S)
         if not answer:
             return None
@@ -105,7 +108,7 @@ class Client:
 
     def beat(self, claim: Claim) -> Command:
         """Keep the lease; answers what to do."""
-        command: Command = self._post(f"{_path(claim)}/beat", None)["command"]
+        command: Command = self._post(f"{_path(claim)}/beat", self._measured() or None)["command"]
         return command
 
     def finish(self, claim: Claim, ending: Ending) -> None:
@@ -152,6 +155,9 @@ class Client:
 
     def close(self) -> None:
         self._http.close()
+
+    def _measured(self) -> dict[str, Any]:
+        return {} if self._gauge is None else {"gauge": vars(self._gauge())}
 
     def _post(self, path: str, body: dict[str, Any] | None, timeout: float = CALL_S) -> Any:
         return self._send("POST", path, json=body, timeout=timeout)

@@ -21,6 +21,7 @@ from trainer.divergence import refuse_no_number
 from trainer.engine.interface import Engine, Made, Places, Sums
 from trainer.events import Evidence, Said
 from trainer.failures import Stopped
+from trainer.gauge import Watch
 from trainer.power import Wh
 from trainer.progress import Progress
 from trainer.recipe import Recipe
@@ -46,6 +47,7 @@ class Experiment:
     say: Callable[[Said], None]
     stop: Callable[[], bool]
     meter: Wh | None = None  # of the device
+    watch: Watch | None = None  # of its load
     place: Place = field(default_factory=Place)
     is_changed_once: bool = False  # all pictures, where the recipe has that done ahead of the loop
 

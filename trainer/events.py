@@ -81,6 +81,8 @@ class EpochEnded(Said):
     compile_seconds: float = 0.0  # before this epoch, outside `seconds`
     predictions: str | None = None  # of the last epoch, packed by trainer.predictions
     energy_wh: float | None = None  # of the device during `seconds`; null: not measured
+    busy: float | None = Field(None, ge=0, le=1)  # share of the time since the epoch before that the device was in use
+    memory_bytes: int | None = Field(None, ge=0, lt=2**62)  # most that was in use on the device meanwhile, by anybody
 
 
 class Change(BaseModel):

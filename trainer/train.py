@@ -30,6 +30,7 @@ from trainer.environment import differences, environment
 from trainer.epoch import Experiment, evaluate, evaluation_batches, train_steps
 from trainer.events import EpochEnded, Finished, Said, Started
 from trainer.failures import CannotTrain, InputBroken, RecipeMistake, Stopped
+from trainer.gauge import Watch
 from trainer.keeper import EVERY_S, Keeper
 from trainer.models.architectures import layers
 from trainer.models.layers import totals
@@ -58,15 +59,16 @@ def train(
     every_s: float = EVERY_S,
     known: int | None = None,
     meter: Wh | None = None,
+    watch: Watch | None = None,
     ready: Ready | None = None,
 ) -> None:
     """Run the recipe to its last step, on the data sets under `root`, going on from what is in `folder`.
 
     `processes` prepare pictures (0: a thread; None: as many as suit the cores); the result does not depend on it.
     `every_s`: between two checkpoints. `known`: whoever listens has the rows of so many epochs; the later ones that
-    the checkpoint remembers are said again. `meter`: of the device's energy. `ready`: what this process has made ready
-    before. Raises Stopped once `stop()` is true (asked between two steps, when a checkpoint has been made), and
-    CannotTrain's kinds.
+    the checkpoint remembers are said again. `meter`: of the device's energy. `watch`: of its load. `ready`: what this
+    process has made ready before. Raises Stopped once `stop()` is true (asked between two steps, when a checkpoint has
+    been made), and CannotTrain's kinds.
     """
     ready = ready or Ready()
     with _failures_named(recipe), Progress(say) as progress, Keeper(folder, every_s, say) as keeper:
@@ -92,7 +94,7 @@ def train(
             raise Stopped
         with supply(recipe, data, normal, engine.device(), processes) as source:
             source.hand_over(engine)
-            run = Experiment(recipe, data, rates, steps, engine, source, progress, say, stop, meter)
+            run = Experiment(recipe, data, rates, steps, engine, source, progress, say, stop, meter, watch)
             compile_seconds = 0.0 if saved and saved.facts.place.epoch == recipe.epochs else _compiled(run)
             facts = _started(run, saved, known, ready)
             del saved  # as large as the net
@@ -109,6 +111,8 @@ def _epochs(run: Experiment, keeper: Keeper, facts: Facts, compile_seconds: floa
         return made
 
     keeper.begin()
+    if run.watch:
+        run.watch.taken()  # what was before the first epoch is none of its
     while run.place.epoch < recipe.epochs:
         epoch = run.place.epoch + 1
         try:
@@ -122,6 +126,7 @@ def _epochs(run: Experiment, keeper: Keeper, facts: Facts, compile_seconds: floa
             keeper.stopped(all_of_it)
             raise
         refuse_no_number(recipe, validated.loss, f"the validation loss of epoch {epoch}")
+        busy, memory = run.watch.taken() if run.watch else (None, None)
         row = EpochEnded(
             epoch=epoch,
             train_loss=trained.loss,
@@ -137,6 +142,8 @@ def _epochs(run: Experiment, keeper: Keeper, facts: Facts, compile_seconds: floa
             tta_seconds=perf_counter() - looked if again else 0.0,
             compile_seconds=compile_seconds,
             energy_wh=run.place.energy_wh,
+            busy=busy,
+            memory_bytes=memory,
             predictions=pack(engine.predictions()) if epoch == recipe.epochs else None,
         )
         compile_seconds = 0.0

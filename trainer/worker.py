@@ -28,6 +28,7 @@ from trainer.children import Children
 from trainer.client import WAIT_S, Claim, Client, Denied, Unreachable, Unreadable
 from trainer.devices import answers, devices, named
 from trainer.engine.backends import installed
+from trainer.gauge import gauge
 from trainer.parent import die_with
 from trainer.protocol import DEVICE_LOST
 from trainer.workplace import can_write, drop_old
@@ -181,7 +182,7 @@ def main() -> None:
     if arguments.parent is not None:
         die_with(arguments.parent, signal.SIGTERM)
     device = arguments.device or devices(os.environ.get("CUDA_VISIBLE_DEVICES"))[0]
-    client = Client(arguments.server, _token(arguments.token_file))
+    client = Client(arguments.server, _token(arguments.token_file), gauge(device))
     compiled = arguments.data_dir / "compiled" / device.replace(":", "-")
     more = ("--checkpoint-every", str(arguments.checkpoint_every), "--meter", device, "--compiled", str(compiled))
     worker = Worker(client, device, arguments.data_dir, arguments.name, (*TRAINER, *more), keeps_warm=arguments.warm)

@@ -1,7 +1,7 @@
 // The board's chart: each recipe a line, each run a dot; published results as dashed lines where they were asked for.
 // A changed choice asks at once; without JavaScript the button does.
 
-import { CONFIG, dressed, tokens } from "./charts.js";
+import { CONFIG, dressed, tokens } from "./dress.js";
 
 const form = document.querySelector("[data-board]");
 form?.addEventListener("change", ({ target }) => target.name !== "target" && form.requestSubmit());

@@ -1,6 +1,6 @@
 // The learning rate of a whole run before it is launched: the rate, and how much it changes per epoch.
 
-import { CONFIG, dressed, painted, tokens } from "./charts.js";
+import { CONFIG, dressed, painted, tokens } from "./dress.js";
 
 const GRID_EPOCHS = 30; // up to so many, every epoch has its line
 

@@ -1,6 +1,7 @@
 // Several curves in one plot, by epoch, step or training time, with bands. Colours are the page's tokens, in turn.
 
-import { CONFIG, dressed, target, tokens } from "./charts.js";
+import { CONFIG, dressed, target, tokens } from "./dress.js";
+import { smoothed } from "./smooth.js";
 
 const TURN = ["--chart-validation", "--chart-train", "--chart-rate", "--good", "--bad", "--wait", "--chart-time", "--ink"];
 
@@ -38,16 +39,4 @@ function dressedTrace(trace, color, by, smooth) {
     ...(isBand && { fillcolor: own.replace("rgb", "rgba").replace(")", ", 0.16)") }),
     ...(role === "faint" && { showlegend: false }),
   };
-}
-
-// Exponential, freed of the weight of its beginning (as Adam's averages are); 0 shows what was measured.
-function smoothed(values, share) {
-  if (!share) return values;
-  let mean = 0, weight = 0;
-  return values.map((value) => {
-    if (value === null) return null;
-    mean = share * mean + (1 - share) * value;
-    weight = share * weight + (1 - share);
-    return mean / weight;
-  });
 }

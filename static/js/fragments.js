@@ -9,6 +9,10 @@ const TOGETHER_MS = 60; // events of one commit arrive together: ask once
 
 export function keepFragments() {
   const waiting = new Map();
+  // `data-every`: seconds; for what no event tells of
+  for (const part of document.querySelectorAll("[data-fragment][data-every]")) {
+    setInterval(() => document.hidden || redraw(part), part.dataset.every * 1000);
+  }
   document.addEventListener("pitwall:again", () => document.querySelectorAll("[data-fragment]").forEach(redraw));
   for (const kind of KINDS) {
     document.addEventListener(`pitwall:${kind}`, ({ detail }) => {
@@ -33,6 +37,7 @@ export async function redraw(part) {
   const now = part.tagName === "TR" ? drawn.content.firstElementChild : part;
   if (now === part) part.replaceChildren(drawn.content);
   else part.replaceWith(now);
+  document.dispatchEvent(new Event("pitwall:drawn"));
   // the reader stays where they were
   now.querySelectorAll(".scroll").forEach((box, i) => scrolled[i] && box.scrollTo(...scrolled[i]));
   if (focused) [...now.querySelectorAll("a, button, [tabindex]")].find((e) => signature(e) === focused)?.focus();

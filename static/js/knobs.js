@@ -1,6 +1,6 @@
 // Knobs and results of several runs: parallel coordinates, and one of them over another.
 
-import { CONFIG, dressed, tokens } from "./charts.js";
+import { CONFIG, dressed, tokens } from "./dress.js";
 import { duration } from "./times.js";
 
 const AXIS_PX = 104; // what an axis needs for its words; a narrow page scrolls

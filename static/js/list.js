@@ -2,8 +2,10 @@
 
 import { keepBoxes } from "./boxes.js";
 import { follow } from "./live.js";
+import { isAnyWatched, keepNotices } from "./notices.js";
 import { keepFragments } from "./fragments.js";
 import { keepProgress } from "./progress.js";
+import { keepQueue } from "./queue.js";
 import { drawn, keepRows } from "./rows.js";
 import { localTimes } from "./times.js";
 
@@ -11,14 +13,16 @@ localTimes();
 keepFragments();
 keepRows();
 keepProgress();
+keepNotices();
 keepBoxes();
-follow();
+keepQueue();
+follow(isAnyWatched);
 
 const TOGETHER_MS = 60; // runs that were launched together arrive together: ask once
 const fresh = new Set();
 
 document.addEventListener("pitwall:status", ({ detail: run }) => {
-  if (!("newRuns" in document.body.dataset) || document.querySelector("[data-fragment='/fragments/now']")) return;
+  if (!("newRuns" in document.body.dataset) || document.querySelector("[data-fragment^='/fragments/now']")) return;
   if (fresh.has(run.id) || document.querySelector(`tr[data-run="${run.id}"]`)) return;
   const body = document.querySelector("[data-runs]");
   const newest = body?.querySelector("tr[data-run]");

@@ -53,10 +53,11 @@ function say(text) {
   complaint = setTimeout(() => (place.textContent = text), text ? PATIENCE_MS : 0);
 }
 
-export function follow() {
+// `isAwaited()`: somebody wants to be told of something even while the page is not seen.
+export function follow(isAwaited = () => false) {
   document.documentElement.classList.add("js");
   open();
-  document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
+  document.addEventListener("visibilitychange", () => (document.hidden && !isAwaited() ? close() : open()));
   addEventListener("pagehide", close);
   addEventListener("pageshow", open);
 }

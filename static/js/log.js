@@ -1,31 +1,69 @@
-// The tail of a log: asks for the bytes that it does not have when the app says that the log grew.
+// The tail of a log: asks for the bytes that it does not have when the app says that the log grew. What stands on the
+// page is searched and sifted here; the whole log is one click away.
 
 import { ask } from "./ask.js";
 
 const TOGETHER_MS = 400;
-const KEPT = 200_000; // characters on the page; the whole log is one click away
+const KEPT = 200_000; // characters
+const AT_END_PX = 40;
+const LEVELS = {
+  error: /\b(error|exception|traceback|fatal|failed|not a number)\b/i,
+  warning: /\b(warn(ing)?|error|exception|traceback|fatal|failed|not a number)\b/i,
+};
 
 export function keepLog(place) {
+  const tools = document.querySelector("[data-log-tools]");
+  const [find, level, follow] = ["find", "level", "follow"].map((name) => tools.querySelector(`[data-log-${name}]`));
+  let whole = place.textContent;
   let due = null;
-  document.addEventListener("pitwall:log", ({ detail }) => {
-    due ??= setTimeout(async () => ((due = null), await more(place, detail.attempt)), TOGETHER_MS);
-  });
-  document.addEventListener("pitwall:again", () => Number(place.dataset.attempt) && more(place, Number(place.dataset.attempt)));
-  place.scrollTop = place.scrollHeight;
-}
 
-async function more(place, attempt) {
-  if (Number(place.dataset.attempt) !== attempt) {
-    place.dataset.attempt = attempt; // a new attempt writes a new log
-    place.dataset.next = 0;
-    place.textContent = "";
+  tools.hidden = false;
+  place.scrollTop = place.scrollHeight;
+  find.addEventListener("input", draw);
+  level.addEventListener("change", draw);
+  follow.addEventListener("change", end);
+  place.addEventListener("scroll", () => {
+    follow.checked = place.scrollTop + place.clientHeight >= place.scrollHeight - AT_END_PX; // else somebody reads
+  });
+  document.addEventListener("pitwall:log", ({ detail }) => {
+    due ??= setTimeout(async () => ((due = null), await more(detail.attempt)), TOGETHER_MS);
+  });
+  document.addEventListener("pitwall:again", () => Number(place.dataset.attempt) && more(Number(place.dataset.attempt)));
+
+  async function more(attempt) {
+    if (Number(place.dataset.attempt) !== attempt) {
+      place.dataset.attempt = attempt; // a new attempt writes a new log
+      place.dataset.next = 0;
+      place.textContent = whole = "";
+    }
+    const answer = await ask(`${place.dataset.log}?attempt=${attempt}&after=${place.dataset.next}`);
+    if (!answer?.ok) return;
+    place.dataset.next = answer.headers.get("Pitwall-Log-Next");
+    document.querySelector("[data-log-empty]").hidden = true;
+    whole += answer.text;
+    if (isSifted() || whole.length > KEPT) {
+      whole = whole.slice(-KEPT);
+      draw();
+    } else {
+      place.append(answer.text); // what stands there already keeps the reader's selection
+      end();
+    }
   }
-  const answer = await ask(`${place.dataset.log}?attempt=${attempt}&after=${place.dataset.next}`);
-  if (!answer?.ok) return;
-  const follows = place.scrollHeight - place.scrollTop - place.clientHeight < 40; // px: the reader is at the end
-  place.append(answer.text); // what stands there already keeps the reader's selection
-  while (place.textContent.length > KEPT && place.childNodes.length > 1) place.firstChild.remove();
-  place.dataset.next = answer.headers.get("Pitwall-Log-Next");
-  document.querySelector("[data-log-empty]").hidden = true;
-  if (follows) place.scrollTop = place.scrollHeight;
+
+  function draw() {
+    const wanted = find.value.toLowerCase();
+    const lines = isSifted()
+      ? whole.split("\n").filter((line) => line.toLowerCase().includes(wanted) && (!level.value || LEVELS[level.value].test(line)))
+      : [whole];
+    place.textContent = lines.join("\n") || "No line of those on this page fits.";
+    end();
+  }
+
+  function end() {
+    if (follow.checked) place.scrollTop = place.scrollHeight;
+  }
+
+  function isSifted() {
+    return find.value !== "" || level.value !== "";
+  }
 }

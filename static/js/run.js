@@ -1,7 +1,9 @@
 // The page of one run: charts, log, progress, and a sentence for screen readers.
 
 import { follow } from "./live.js";
-import { keepFragments } from "./fragments.js";
+import { isAnyWatched, keepNotices } from "./notices.js";
+import { keepCopies } from "./copy.js";
+import { keepFragments, redraw } from "./fragments.js";
 import { keepLog } from "./log.js";
 import { keepProgress } from "./progress.js";
 import { Charts } from "./charts.js";
@@ -12,12 +14,22 @@ const SAY_EVERY_MS = 5000;
 localTimes();
 keepFragments();
 keepProgress();
+keepNotices();
+keepCopies();
 keepLog(document.querySelector("[data-log]"));
 
 const root = document.querySelector("[data-charts]"); // not there where a run ended before its first epoch
 if (root) watchCurves(root);
 document.addEventListener("pitwall:epoch", ({ detail: row }) => say(row));
 document.addEventListener("pitwall:deleted", () => (location.href = "/runs"));
+
+// What costs the server something is drawn when somebody opens it.
+document.addEventListener("toggle", ({ target }) => {
+  const part = target.open && target.querySelector("[data-lazy]:not([data-fragment])");
+  if (!part) return;
+  part.dataset.fragment = part.dataset.lazy;
+  redraw(part);
+}, true);
 
 document.addEventListener("submit", (event) => {
   const question = event.target.dataset.confirm;
@@ -26,14 +38,22 @@ document.addEventListener("submit", (event) => {
 
 function watchCurves(root) {
   const json = (selector) => JSON.parse(document.querySelector(selector).textContent);
-  const charts = new Charts(root, json("[data-figures]"), json("[data-rows]"));
+  const { images, steps } = root.dataset;
+  const charts = new Charts(root, json("[data-figures]"), json("[data-rows]"), { images: Number(images), steps: Number(steps) });
   document.addEventListener("pitwall:epoch", ({ detail: row }) => charts.add(row));
   const axis = document.querySelector("[data-axis]");
   axis.hidden = false;
   axis.addEventListener("click", ({ target }) => {
     if (!target.dataset.by) return;
     for (const button of axis.children) button.setAttribute("aria-pressed", button === target);
-    charts.show(target.dataset.by);
+    charts.show({ by: target.dataset.by });
+  });
+  const tools = document.querySelector("[data-chart-tools]");
+  tools.hidden = false;
+  tools.querySelector("[type=range]").addEventListener("input", ({ target }) => charts.show({ smooth: Number(target.value) }));
+  tools.querySelector("[type=checkbox]").addEventListener("change", ({ target }) => charts.show({ isLog: target.checked }));
+  document.addEventListener("pitwall:started", ({ detail }) => {
+    charts.show({ images: detail.train_images, steps: detail.steps_per_epoch });
   });
 }
 
@@ -46,4 +66,4 @@ function say(row) {
   document.querySelector("[data-say]").textContent = `Epoch ${row.epoch}: validation accuracy ${accuracy}`;
 }
 
-follow();
+follow(isAnyWatched);

@@ -49,6 +49,7 @@ WRITERS = {
     "app/reports.py": "what they hand in",
     "app/ordinary_reports.py": "what they hand in most",
     "app/board.py": "ranking",
+    "app/deliveries.py": "what webhooks are told",
     "app/restore.py": "fences off those who lived after the backup",
 }
 
@@ -57,6 +58,7 @@ READERS = {
     "app/backup.py": "what is in a copy, by the driver itself: other versions' tables, too",
     "app/cells.py": "accuracies at an epoch, for a table's rows",
     "app/columns.py": "what a list can be sorted and filtered by",
+    "app/column_types.py": "how SQLite keeps times and JSON",
     "app/counted.py": "the accuracy that counts, as an expression over an epoch's columns",
     "app/curves.py": "the epochs of many runs",
     "app/database.py": "the door itself",
@@ -69,6 +71,7 @@ READERS = {
     "app/samples.py": "which runs count",
     "app/kept_samples.py": "whether that has changed",
     "app/shown.py": "rows in the shapes that pages and JSON share",
+    "app/timeline.py": "what happened to a run",
 }
 
 # One interpreter loads the libraries and forks once per module (or per list of them): ours are imported afresh.
@@ -166,8 +169,20 @@ def test_only_the_routes_know_http():
         for path in sources("app")
         if any(name.partition(".")[0] in {"fastapi", "starlette"} for name in imports(path))
     }
-    allowed = {"answers", "api", "health", "launch_pages", "live", "pages", "plotly_js", "rendering"}
-    allowed |= {"security", "state", "streams", "web", "worker_api", "board_pages", "compare_pages", "artifacts"}
+    allowed = {"answers", "api", "health", "launch_pages", "live", "home_pages", "plotly_js", "rendering"}
+    allowed |= {
+        "security",
+        "state",
+        "streams",
+        "web",
+        "worker_api",
+        "board_pages",
+        "compare_pages",
+        "artifacts",
+        "run_pages",
+        "notice_pages",
+        "style_pages",
+    }
     allowed |= {"architecture_pages", "button_pages", "form_posts", "login_pages", "preview_pages", "asked"}
     allowed |= {
         "board_api",

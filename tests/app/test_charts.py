@@ -43,12 +43,29 @@ def test_every_trace_that_grows_names_its_column_and_shows_it():
 
     figures = charts.of_run(rows, Recipe(), 1000)
 
-    assert [figure["name"] for figure in figures] == ["accuracy", "loss", "learning_rate", "seconds"]
-    growing = [trace for figure in figures for trace in figure["traces"] if "field" in trace["meta"]]
+    names = [figure["name"] for figure in figures]
+    assert names == ["accuracy", "loss", "learning_rate", "seconds", "images_per_second"]
+    growing = [trace for figure in figures[:4] for trace in figure["traces"] if "field" in trace["meta"]]
     assert len(growing) == 6
     for trace in growing:
         assert trace["x"] == [1, 2, 3]
         assert trace["y"] == [getattr(row, trace["meta"]["field"]) for row in rows]
+
+
+def test_speed_load_memory_and_power_are_drawn_where_they_were_measured():
+    rows = [
+        epoch(1).model_copy(update={"busy": 0.5, "memory_bytes": 2**31, "energy_wh": 0.1}),
+        epoch(2).model_copy(update={"memory_bytes": 2**30}),
+    ]
+    drawn = {figure["name"]: figure["traces"][0]["y"] for figure in charts.of_run(rows, Recipe(), 1000)[4:]}
+    assert drawn == {
+        "images_per_second": [500.0, 500.0],
+        "busy": [0.5, None],
+        "memory_gib": [2.0, 1.0],
+        "watts": [180.0, None],
+    }
+    before = [figure["name"] for figure in charts.of_run([], Recipe(), None)[4:]]
+    assert before == list(drawn), "what an epoch may bring has its place from the beginning"
 
 
 def test_the_plan_of_a_short_run_is_every_step_of_it():

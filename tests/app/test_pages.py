@@ -59,7 +59,13 @@ def test_the_page_s_data_for_charts_is_json(client: TestClient, state: State):
     found = {name: json.loads(content) for name, content in blocks}
     assert set(found) == {"figures", "rows"}
     assert [row["val_accuracy"] for row in found["rows"]] == [0.5, None]
-    assert [one["name"] for one in found["figures"]] == ["accuracy", "loss", "learning_rate", "seconds"]
+    assert [one["name"] for one in found["figures"]] == [
+        "accuracy",
+        "loss",
+        "learning_rate",
+        "seconds",
+        "images_per_second",
+    ]
 
 
 def test_a_run_that_trains_shows_where_it_stands(client: TestClient, state: State):

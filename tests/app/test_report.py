@@ -8,7 +8,7 @@ import re
 import pytest
 from fastapi.testclient import TestClient
 
-from app import report
+from app.markdown import markdown
 from app.state import State
 from tests.app.cast import SPACE
 from tests.app.test_board import ran
@@ -76,5 +76,5 @@ def test_what_cannot_be_reported_is_named(client: TestClient, asked: dict[str, s
 
 
 def test_markdown_is_commonmark_with_tables():
-    assert report.markdown("~~a~~ **b**") == "<p><s>a</s> <strong>b</strong></p>\n"
-    assert report.markdown("") == ""
+    assert markdown("~~a~~ **b**") == "<p><s>a</s> <strong>b</strong></p>\n"
+    assert markdown("") == ""

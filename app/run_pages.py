@@ -1,6 +1,6 @@
-"""HTML: home and the page of a run. What their buttons do is button_pages.py; works without JavaScript.
+"""HTML: the page of a run. What its buttons do is button_pages.py; works without JavaScript.
 
-Must not know SQL, or what a knob means: rows come from runs.py and listing.py, figures from charts.py.
+Must not know SQL, or what a knob means: rows come from runs.py and shown.py, figures from charts.py.
 """
 
 from __future__ import annotations
@@ -11,34 +11,23 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 from sqlalchemy.orm import Session
 
-from app import advice, cells, charts, files, listing, measured, runs, schemas, shown, standing, storage
+from app import advice, charts, copies, files, listing, measured, runs, schemas, shown, standing, timeline
 from app.knob_rows import flat
 from app.models import ENDED, HELD, Run
 from app.plotly_js import ADDRESS as PLOTLY
+from app.problems import InvalidRecipe
 from app.recipes import training_pictures
 from app.rendering import page
-from app.run_list_pages import table
 from app.state import Here, State
 from trainer.presets import PRESETS
 from trainer.protocol import CHECKPOINT
 from trainer.recipe import Recipe
+from trainer.schedules import steps_per_epoch
 
-HOME_RUNS = 10
 LAST_WORDS = 2000  # bytes of log beside a failure
+PICTURES = 8
 
 router = APIRouter(include_in_schema=False)
-
-
-@router.get("/")
-def show_home(request: Request, here: Here) -> HTMLResponse:
-    with here.records.read() as session:
-        return page(request, "home.html", _now(session, here) | {"after": listing.newest_event(session)})
-
-
-@router.get("/fragments/now")
-def show_now(request: Request, here: Here) -> HTMLResponse:
-    with here.records.read() as session:
-        return page(request, "_now.html", _now(session, here))
 
 
 @router.get("/runs/{run_id}")
@@ -48,20 +37,24 @@ def show_run(run_id: int, request: Request, here: Here) -> HTMLResponse:
         run = shown.whole(session, found, here)
         rows = shown.curve(runs.epochs_of(session, run_id))
         parts = _evidence(session, run, here) | _standing(session, found, standing.best_of(session, found))
+        parts |= _recipe(session, run, request, here) | {"moments": timeline.of(session, run_id)}
         summary = _summary(session, run, here)
         after = listing.newest_event(session)
     recipe = Recipe.model_validate(run.recipe)
+    images = _train_images(run, recipe, here)
     start, log = files.read_log(files.log_path(here.settings.data_dir, run_id, run.attempt))
     context = summary | {
         "rows": [row.model_dump(mode="json") for row in rows],
         "best_epoch": run.best_epoch,
-        "figures": charts.of_run(rows, recipe, _train_images(run, recipe, here)),
+        "figures": charts.of_run(rows, recipe, images),
+        "images": images,
+        "steps": steps_per_epoch(recipe, images) if images else None,
         "log": log,
         "log_next": start + len(log.encode()),
         "after": after,
         "plotly": PLOTLY,
     }
-    return page(request, "runs/show.html", context | _recipe(run) | parts)
+    return page(request, "runs/show.html", context | parts)
 
 
 @router.get("/runs/{run_id}/summary")
@@ -99,7 +92,28 @@ def show_epochs(run_id: int, request: Request, here: Here) -> HTMLResponse:
 def show_recipe(run_id: int, request: Request, here: Here) -> HTMLResponse:
     with here.records.read() as session:
         run = shown.whole(session, runs.find(session, run_id), here)
-    return page(request, "runs/_recipe.html", {"run": run} | _recipe(run))
+        context = _recipe(session, run, request, here)
+    return page(request, "runs/_recipe.html", {"run": run} | context)
+
+
+@router.get("/runs/{run_id}/pictures")
+def show_pictures(run_id: int, request: Request, here: Here) -> HTMLResponse:
+    """The first pictures of epoch 1, as this run was trained on them: they follow from recipe and seed."""
+    with here.records.read() as session:
+        recipe = Recipe.model_validate(runs.find(session, run_id).recipe)
+    try:
+        context = {"pictures": here.previews.augmentation(recipe, PICTURES), "problem": ""}
+    except InvalidRecipe as problem:  # the data set is not on this machine
+        context = {"pictures": None, "problem": "; ".join(sentence for _, sentence in problem.mistakes)}
+    return page(request, "runs/_pictures.html", context)
+
+
+@router.get("/runs/{run_id}/timeline")
+def show_timeline(run_id: int, request: Request, here: Here) -> HTMLResponse:
+    with here.records.read() as session:
+        runs.find(session, run_id)
+        moments = timeline.of(session, run_id)
+    return page(request, "runs/_timeline.html", {"moments": moments})
 
 
 @router.get("/runs/{run_id}/evidence")
@@ -115,16 +129,6 @@ def show_attempts(run_id: int, request: Request, here: Here) -> HTMLResponse:
     with here.records.read() as session:
         run = shown.whole(session, runs.find(session, run_id), here)
     return page(request, "runs/_attempts.html", {"run": run, "has_ended": run.status in ENDED})
-
-
-def _now(session: Session, here: State) -> dict[str, Any]:
-    usual = cells.usual()
-    return {
-        "active": table(session, here, listing.active(session, 5 * HOME_RUNS), usual),
-        "ended": table(session, here, listing.ended(session, HOME_RUNS), usual),
-        "workers": shown.workers(session, here.leases),
-        "disk": storage.disk(here.settings.data_dir),
-    }
 
 
 def _summary(session: Session, run: schemas.RunWhole, here: State) -> dict[str, Any]:
@@ -165,8 +169,25 @@ def _evidence(session: Session, run: schemas.RunWhole, here: State) -> dict[str,
     }
 
 
-def _recipe(run: schemas.RunWhole) -> dict[str, Any]:
-    return {"knobs": flat(run.recipe), "changed": _changed(run), "environment": _environment(run)}
+def _recipe(session: Session, run: schemas.RunWhole, request: Request, here: State) -> dict[str, Any]:
+    """Each knob, with what it was in the preset and in the run that this one was cloned from, where that differs."""
+    origins = []
+    if run.preset in PRESETS:
+        of_preset = dict(flat(PRESETS[run.preset].recipe.model_dump(mode="json")))
+        origins.append((f"preset {run.preset}", of_preset | {"seed": run.seed}))
+    if run.parent_id and (parents := listing.some(session, [run.parent_id])):
+        origins.append((f"run {run.parent_id}", dict(flat(parents[0].recipe))))
+    knobs = [
+        (path, value, [(origin, was.get(path, "–")) for origin, was in origins if was.get(path, "–") != value])
+        for path, value in flat(run.recipe)
+    ]
+    site, has_login = str(request.base_url).rstrip("/"), bool(here.tokens.login)
+    return {
+        "knobs": knobs,
+        "origins": [origin for origin, _ in origins],
+        "environment": _environment(run),
+        "copies": copies.of(run.recipe, run.name, site, has_login=has_login),
+    }
 
 
 def _train_images(run: schemas.RunWhole, recipe: Recipe, here: State) -> int | None:
@@ -175,14 +196,6 @@ def _train_images(run: schemas.RunWhole, recipe: Recipe, here: State) -> int | N
     if started:
         return int(started["train_images"])
     return training_pictures(recipe, here.settings.datasets_dir)
-
-
-def _changed(run: schemas.RunWhole) -> set[str]:
-    """The knobs that differ from the preset that the run started from."""
-    if run.preset not in PRESETS:
-        return set()
-    before = dict(flat(PRESETS[run.preset].recipe.model_dump(mode="json")))
-    return {key for key, value in flat(run.recipe) if before.get(key) != value and key != "seed"}
 
 
 def _environment(run: schemas.RunWhole) -> list[tuple[str, Any]]:

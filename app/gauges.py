@@ -1,0 +1,38 @@
+"""What workers said of their devices in the last minutes: in memory, nobody asks for more. Must not know HTTP."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any
+
+KEPT_S = 600.0
+MOST = 600  # samples of a worker: a beat every two seconds is half of it
+
+
+@dataclass(frozen=True)
+class Sample:
+    ago_s: float
+    reading: dict[str, Any]  # busy, memory, memory_total, temperature, watts; null: not known
+
+
+class Gauges:
+    """Safe from several threads."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._lock = clock, Lock()
+        self._kept: dict[str, deque[tuple[float, dict[str, Any]]]] = {}
+
+    def note(self, worker: str, reading: dict[str, Any]) -> None:
+        with self._lock:
+            self._kept.setdefault(worker, deque(maxlen=MOST)).append((self._clock(), reading))
+
+    def of(self, worker: str) -> list[Sample]:
+        """The oldest first."""
+        now = self._clock()
+        with self._lock:
+            samples = list(self._kept.get(worker, ()))
+        return [Sample(now - at, reading) for at, reading in samples if now - at <= KEPT_S]

@@ -1,0 +1,172 @@
+"""HTML: home, which says what runs, what waits, what has ended since the last visit, and who works on it.
+
+Works without JavaScript. Must not know SQL: rows come from listing.py, shown.py, curves.py and the board.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Query, Request
+from fastapi.responses import HTMLResponse, RedirectResponse
+from sqlalchemy.orm import Session
+
+from app import board, cells, curves, listing, run_verbs, schemas, shown, sparkline, storage
+from app.board_metrics import METRICS
+from app.gauges import KEPT_S
+from app.models import Status
+from app.problems import NotFound
+from app.rendering import page
+from app.run_list_pages import table
+from app.state import Here, State
+
+RUNNING, WAITING, ENDED, HEAD = 12, 30, 10, 3  # rows of each part
+VISIT_COOKIE = "pitwall_visit"
+VISIT_ENDS_S = 20 * 60  # without a look at home; then the next one is another visit
+A_MONTH_S = 31 * 24 * 3600
+
+router = APIRouter(include_in_schema=False)
+Since = Annotated[int, Query(ge=0, lt=2**40)]
+
+
+@dataclass(frozen=True)
+class Card:
+    """A run that somebody works on."""
+
+    run: schemas.RunShown
+    step: dict[str, Any] | None
+    curve: str  # points of its accuracy over the planned epochs; empty: no epoch has ended
+
+
+@dataclass(frozen=True)
+class Device:
+    """A worker with the last minutes of its device."""
+
+    worker: schemas.WorkerShown
+    now: dict[str, Any]  # gauges' latest reading, empty where there is none
+    busy: str  # points
+    watts: str
+
+
+@router.get("/")
+def show_home(request: Request, here: Here) -> HTMLResponse:
+    since, cookie = _visit(request.cookies.get(VISIT_COOKIE, ""), int(here.now().timestamp()))
+    with here.records.read() as session:
+        context = _now(session, here, since) | _devices(session, here) | {"head": _head(session)}
+        answer = page(request, "home.html", context | {"after": listing.newest_event(session)})
+    answer.set_cookie(VISIT_COOKIE, cookie, max_age=A_MONTH_S, httponly=True, samesite="lax")
+    return answer
+
+
+@router.get("/fragments/now")
+def show_now(request: Request, here: Here, since: Since = 0) -> HTMLResponse:
+    with here.records.read() as session:
+        return page(request, "_now.html", _now(session, here, since))
+
+
+@router.get("/fragments/card/{run_id}")
+def show_card(run_id: int, request: Request, here: Here) -> HTMLResponse:
+    with here.records.read() as session:
+        rows = listing.some(session, [run_id])
+        if not rows:
+            raise NotFound(f"there is no run {run_id}")
+        return page(request, "_card.html", {"card": _cards(session, here, rows)[0]})
+
+
+@router.get("/fragments/devices")
+def show_devices(request: Request, here: Here) -> HTMLResponse:
+    with here.records.read() as session:
+        return page(request, "_devices.html", _devices(session, here))
+
+
+@router.post("/runs/{run_id}/move")
+def press_move(run_id: int, here: Here, before: Annotated[str, Form(pattern=r"^\d{0,18}$")] = "") -> RedirectResponse:
+    """Before another run that waits, or with nothing said behind all of them."""
+    with here.records.write() as session:
+        run_verbs.move(session, run_id, int(before) if before else None, here.now())
+    return RedirectResponse("/", 303)
+
+
+def _visit(said: str, now: int) -> tuple[int, str]:
+    """(when the visit before this one ended, 0: there was none; the cookie anew). The cookie: `<that>.<last look>`."""
+    before, _, last = said.partition(".")
+    if not (before.isdecimal() and last.isdecimal() and len(said) < 40) or int(last) > now:
+        return 0, f"0.{now}"
+    since = int(last) if now - int(last) > VISIT_ENDS_S else int(before)
+    return since, f"{since}.{now}"
+
+
+def _now(session: Session, here: State, since: int) -> dict[str, Any]:
+    running = listing.held(session, RUNNING)
+    waiting = listing.waiting(session, WAITING + 1)
+    news = listing.ended(session, ENDED, datetime.fromtimestamp(since, UTC)) if since else []
+    return {
+        "cards": _cards(session, here, running),
+        "waiting": _places(waiting),
+        "is_more_waiting": len(waiting) > WAITING,
+        "are_news": bool(news),
+        "ended": table(session, here, news or listing.ended(session, ENDED), cells.usual()),
+        "since": since,
+    }
+
+
+def _cards(session: Session, here: State, rows: Any) -> list[Card]:
+    drawn = curves.of_runs(session, [run.id for run in rows])
+    return [Card(schemas.RunShown.model_validate(run), here.hub.steps.get(run.id), _curve(run, drawn)) for run in rows]
+
+
+def _curve(run: Any, drawn: dict[int, curves.Curve]) -> str:
+    if run.id not in drawn:
+        return ""
+    curve = drawn[run.id]
+    known = [one for one in curve.counted_accuracy.tolist() if not math.isnan(one)]
+    ends = (min(known), max(known)) if known else (0.0, 1.0)
+    return sparkline.points(curve.epoch.tolist(), curve.counted_accuracy.tolist(), across=(1, run.epochs), up=ends)
+
+
+def _places(runs: Any) -> list[dict[str, Any]]:
+    """Each waiting run with what its buttons say: before which other run."""
+    queue = [run.id for run in runs if run.status == Status.QUEUED]
+    places = {run_id: at for at, run_id in enumerate(queue)}
+    found = []
+    for run in runs[:WAITING]:
+        at = places.get(run.id)  # None: paused, which has no place
+        found.append(
+            {
+                "run": schemas.RunShown.model_validate(run),
+                "first": queue[0] if at else None,
+                "up": queue[at - 1] if at else None,
+                "down": None if at is None or at + 1 == len(queue) else queue[at + 2] if at + 2 < len(queue) else "",
+            }
+        )
+    return found
+
+
+def _devices(session: Session, here: State) -> dict[str, Any]:
+    return {
+        "devices": [_device(worker, here) for worker in shown.workers(session, here.leases)],
+        "disk": storage.disk(here.settings.data_dir),
+        "minutes": round(KEPT_S / 60),
+    }
+
+
+def _device(worker: schemas.WorkerShown, here: State) -> Device:
+    samples = here.gauges.of(worker.name) if worker.present else []
+    times = [-sample.ago_s for sample in samples]
+
+    def line(name: str, most: float) -> str:
+        values = [sample.reading[name] for sample in samples]
+        return sparkline.points(times, values, across=(-KEPT_S, 0), up=(0, most))
+
+    drawn = [sample.reading["watts"] or 0 for sample in samples]
+    return Device(worker, samples[-1].reading if samples else {}, line("busy", 1), line("watts", max([1, *drawn])))
+
+
+def _head(session: Session) -> dict[str, Any] | None:
+    """The first rows of the board that opens by itself; None where nothing is ranked."""
+    found = board.ranked(session, board.Question(limit=HEAD))
+    rows = [row for row in found.rows if row.rank is not None]
+    return {"rows": rows, "question": found.question, "metric": METRICS[found.question.metric]} if rows else None

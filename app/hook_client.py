@@ -1,0 +1,79 @@
+"""One POST to an address that somebody configured: no redirects, no private addresses unless allowed, not for long.
+
+The address is looked up once and that very one is connected to, so that a name cannot mean another machine between the
+check and the connection. Must not know what is said, or to whom.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import ipaddress
+import socket
+import ssl
+from urllib.parse import urlsplit
+
+TIMEOUT_S = 10.0  # for the connection, and for each wait on the answer
+READ = 500  # bytes of an answer that refuses, for the log
+NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class NotDelivered(Exception):
+    """Why, in a sentence without the address."""
+
+
+def post(url: str, body: bytes, *, may_be_private: bool) -> int:
+    """The status of the answer, 2xx. Raises NotDelivered."""
+    parts = urlsplit(url)
+    host, is_secret = parts.hostname or "", parts.scheme == "https"
+    port = parts.port or (443 if is_secret else 80)
+    kind = http.client.HTTPSConnection if is_secret else http.client.HTTPConnection
+    connection = kind(host, port, timeout=TIMEOUT_S)
+    try:
+        with socket.create_connection((_address(host, port, may_be_private), port), TIMEOUT_S) as plain:
+            connection.sock = (
+                ssl.create_default_context().wrap_socket(plain, server_hostname=host) if is_secret else plain
+            )
+            target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+            headers = {"Content-Type": "application/json", "User-Agent": "Pitwall", "Connection": "close"}
+            connection.request("POST", target, body, headers)
+            with contextlib.closing(connection), connection.getresponse() as answer:
+                said = answer.read(READ).decode("utf-8", "replace").strip()
+    except (OSError, http.client.HTTPException, UnicodeError) as error:
+        raise NotDelivered(f"no answer: {_in_words(error)}") from error
+    if 300 <= answer.status < 400:
+        raise NotDelivered(f"it answered {answer.status}: a redirect, which is not followed")
+    if not 200 <= answer.status < 300:
+        raise NotDelivered(f"it answered {answer.status}{f': {said}' if said else ''}")
+    return answer.status
+
+
+def _address(host: str, port: int, may_be_private: bool) -> str:
+    """The one to connect to. All that the name means must be public: which one is used is the other side's choice."""
+    found = [str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+    for one in found:
+        if not may_be_private and not _is_public(ipaddress.ip_address(one.partition("%")[0])):
+            raise NotDelivered("its host is a private address: PITWALL_WEBHOOKS_PRIVATE=true allows those")
+    return found[0]
+
+
+def _is_public(address: Address) -> bool:
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1]
+        if address in NAT64:
+            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        if inner is not None:
+            return _is_public(inner)
+    return address.is_global and not address.is_multicast
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return f"nothing came for {TIMEOUT_S:g} seconds"
+    if isinstance(error, socket.gaierror):
+        return "its host name is not known"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not valid ({error.verify_message})"
+    return str(error) or type(error).__name__

@@ -1,0 +1,39 @@
+"""HTML: every component beside its name (`/style`), and the choice between light and dark. Must not know runs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import HTMLResponse, RedirectResponse
+
+from app.rendering import THEME_COOKIE, page
+from app.security import local_path
+
+A_YEAR = 365 * 24 * 3600
+TOKENS = {
+    "Ink and ground": ("ink", "ink-soft", "ground", "surface", "sunken", "line", "line-strong"),
+    "Meaning": ("accent", "accent-soft", "good", "good-soft", "bad", "bad-soft", "wait", "wait-soft"),
+    "Charts": ("train", "validation", "plain", "rate", "planned", "time", "target"),
+}
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/style")
+def show_style(request: Request) -> HTMLResponse:
+    return page(request, "style.html", {"tokens": TOKENS})
+
+
+@router.post("/theme")
+def press_theme(
+    theme: Annotated[Literal["system", "light", "dark"], Form()],
+    back: Annotated[str, Form(max_length=2000)] = "/",
+) -> RedirectResponse:
+    """This browser's choice; `system` follows what the browser says."""
+    answer = RedirectResponse(local_path(back), 303)
+    if theme == "system":
+        answer.delete_cookie(THEME_COOKIE, httponly=True, samesite="lax")
+    else:
+        answer.set_cookie(THEME_COOKIE, theme, max_age=A_YEAR, httponly=True, samesite="lax")
+    return answer

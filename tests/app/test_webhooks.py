@@ -1,0 +1,193 @@
+"""Webhooks: told once for each end of a run, again where nobody answered, never where they must not go."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from pydantic import ValidationError
+
+from app import deliveries, hook_client, hooks, run_verbs, runs
+from app.courier import deliver
+from app.state import State
+from app.web import create_app
+from tests.app.cast import HERE, NOW, launch, settings_in, state_of
+
+SECRET = "xoxb-a-secret"
+
+
+class Ear:
+    """A server that hears, and answers as it is told to."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, dict[str, Any]]] = []
+        self.status = 200
+        self.headers: dict[str, str] = {}
+        ear = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                ear.heard.append((self.path, json.loads(body)))
+                self.send_response(ear.status)
+                for name, value in ear.headers.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(b"said <b>so</b>")
+
+            def log_message(self, *said: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self.server.server_port}/services/{SECRET}?a=1"
+
+
+@pytest.fixture
+def ear() -> Iterator[Ear]:
+    made = Ear()
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+
+
+@pytest.fixture
+def hooked(tmp_path: Path, ear: Ear) -> Iterator[State]:
+    """Records whose administrator named a json and a Slack hook; the clock stands still until a test moves it."""
+    told = f"json={ear.url} slack={ear.url}"
+    made = state_of(settings_in(tmp_path, webhooks=told, webhooks_private=True, public_url="https://pit.example/"))
+    yield at(made, 0)
+    made.records.close()
+
+
+def at(state: State, seconds: float) -> State:
+    return replace(state, now=lambda: NOW + timedelta(seconds=seconds))
+
+
+def outcomes(state: State) -> list[tuple[str, str, int]]:
+    with state.records.read() as session:
+        return [(one.kind, one.outcome, one.tries) for one in reversed(deliveries.log(session))]
+
+
+def end(state: State, run: int) -> None:
+    with state.records.write() as session:
+        run_verbs.cancel(session, run, NOW + timedelta(seconds=1))
+
+
+def test_each_hook_is_told_that_it_is_connected_and_then_of_each_end_once(hooked: State, ear: Ear):
+    run = launch(hooked, name="a <b> & c")
+    deliver(hooked)
+    assert [body.get("event") or body["text"].partition(":")[0] for _, body in ear.heard] == [
+        "test",
+        "Pitwall can write here",
+    ]
+    end(hooked, run)
+    ear.heard.clear()
+    deliver(at(hooked, 1))
+    with hooked.records.write() as session:
+        runs.edit(session, run, {"notes": "later"}, NOW + timedelta(seconds=2))
+    deliver(at(hooked, 2))
+    (path, told), (_, slack) = ear.heard
+    assert path == f"/services/{SECRET}?a=1"
+    assert (told["event"], told["run"]["status"], told["run"]["name"]) == ("run_ended", "cancelled", "a <b> & c")
+    assert told["url"] == f"https://pit.example/runs/{run}"
+    assert slack["text"] == f"a &lt;b&gt; &amp; c cancelled after 0 of 4 epochs.\nhttps://pit.example/runs/{run}"
+    assert outcomes(hooked) == [(kind, "delivered", 1) for kind in ("json", "slack")] * 2
+
+
+def test_a_hook_that_is_down_is_tried_again_and_given_up_in_the_end(hooked: State, ear: Ear):
+    ear.status = 503
+    after = 0
+    for wait in (0, *deliveries.WAITS_S):
+        deliver(at(hooked, after + wait - 1))  # too early
+        after += wait
+        deliver(at(hooked, after))
+    assert outcomes(hooked) == [("json", "given_up", 6), ("slack", "given_up", 6)]
+    assert len(ear.heard) == 12
+    with hooked.records.read() as session:
+        assert deliveries.log(session)[0].answer == "it answered 503: said <b>so</b>"
+
+
+def test_what_waits_is_told_once_it_is_back(hooked: State, ear: Ear):
+    ear.status = 500
+    deliver(hooked)
+    ear.status = 204
+    deliver(at(hooked, 11))
+    assert outcomes(hooked) == [("json", "delivered", 2), ("slack", "delivered", 2)]
+
+
+def test_a_redirect_is_not_followed(ear: Ear):
+    ear.status, ear.headers = 302, {"Location": ear.url}
+    with pytest.raises(hook_client.NotDelivered, match="a redirect, which is not followed"):
+        hook_client.post(ear.url, b"{}", may_be_private=True)
+    assert len(ear.heard) == 1
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1", "localhost", "10.0.0.5", "169.254.169.254", "[::1]", "[::ffff:10.0.0.5]", "[64:ff9b::a00:5]",
+     "[2002:a00:5::]", "[fe80::1]", "0.0.0.0", "224.0.0.1", "2130706433", "0x7f.1"],
+)  # fmt: skip
+def test_private_addresses_are_refused_however_they_are_written(ear: Ear, host: str):
+    with pytest.raises(hook_client.NotDelivered, match=r"private address|no answer"):
+        hook_client.post(f"http://{host}:{ear.server.server_port}/", b"{}", may_be_private=False)
+    assert not ear.heard
+
+
+def test_a_host_that_nobody_knows_and_a_port_that_nobody_hears_are_sentences():
+    with pytest.raises(hook_client.NotDelivered, match="its host name is not known"):
+        hook_client.post("http://nobody.invalid/", b"{}", may_be_private=False)
+    with pytest.raises(hook_client.NotDelivered, match=r"no answer: .*refused"):
+        hook_client.post("http://127.0.0.1:1/", b"{}", may_be_private=True)
+
+
+@pytest.mark.parametrize(
+    "told",
+    ["https://a.example", "teams=https://a.example", "json=ftp://a.example", "json=https://", "slack=https://[::"],
+)
+def test_what_is_no_hook_is_refused_at_the_start(tmp_path: Path, told: str):
+    with pytest.raises(ValidationError, match="webhook 1 "):
+        settings_in(tmp_path, webhooks=told)
+
+
+def test_discord_calls_nobody_and_is_never_too_long():
+    told = {"name": "@everyone", "status": "failed", "last_epoch": 1, "epochs": 2, "reason": "x" * 5000}
+    said = json.loads(hooks.body("discord", told, ""))
+    assert said["allowed_mentions"] == {"parse": []}
+    assert len(said["content"]) <= 2000
+
+
+def test_the_page_lists_hooks_and_deliveries_and_no_secret(hooked: State, ear: Ear):
+    ear.status = 500
+    deliver(hooked)
+    with TestClient(create_app(hooked), base_url=HERE, follow_redirects=False) as client:
+        page = client.get("/notices").text
+        assert page.count("Send a test") == 2
+        assert "said &lt;b&gt;so&lt;/b&gt;" in page
+        assert SECRET not in page and "127.0.0.1" in page
+        assert client.post("/notices/test", data={"hook": hooked.settings.hooks[0].key}).status_code == 303
+        assert client.post("/notices/test", data={"hook": "x"}).status_code == 404
+    assert SECRET not in hooked.records.path.read_bytes().decode("latin-1")
+    assert SECRET not in repr(hooked.settings)
+
+
+def test_a_running_app_tells_within_seconds_of_the_end(tmp_path: Path, ear: Ear):
+    state = state_of(settings_in(tmp_path, webhooks=f"json={ear.url}", webhooks_private=True))
+    with TestClient(create_app(state), base_url=HERE) as client:
+        run = launch(state)
+        client.post(f"/api/v1/runs/{run}/cancel").raise_for_status()
+        for _ in range(100):
+            if len(ear.heard) == 2:
+                break
+            time.sleep(0.05)
+        assert [body["event"] for _, body in ear.heard] == ["test", "run_ended"]
+    state.records.close()

@@ -1,0 +1,129 @@
+"""How busy a device is, what it holds, how warm it is and what it draws, as the machine itself counts. Knows no runs.
+
+Of the whole device, whoever uses it: that is what people look for when a run is slow. Of a CPU from /proc, of a card
+from NVIDIA's management library. What cannot be read is None.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+EVERY_S = 1.0  # between two readings of a watch
+MILLI = 1e-3
+KIB = 1024
+
+
+@dataclass(frozen=True)
+class Reading:
+    busy: float | None = None  # share (0..1) of the time since the reading before
+    memory: int | None = None  # bytes in use
+    memory_total: int | None = None  # bytes
+    temperature: float | None = None  # °C
+    watts: float | None = None
+
+
+Read = Callable[[], Reading]
+
+
+def gauge(device: str, proc: Path = Path("/proc")) -> Read:
+    """Of `cpu` or `gpu:N`, counted as nvidia-smi does. Never raises, neither now nor when it is read."""
+    kind, _, index = device.partition(":")
+    if kind != "gpu":
+        return _of_cpu(proc)
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+        return _of_card(pynvml, pynvml.nvmlDeviceGetHandleByIndex(int(index)))
+    except Exception:  # no library, no driver, no such card
+        return Reading
+
+
+class Watch:
+    """Reads a gauge again and again, in a thread that ends with the process."""
+
+    def __init__(self, read: Read, every_s: float = EVERY_S) -> None:
+        self._read, self._every_s = read, every_s
+        self._lock = threading.Lock()
+        self._busy: list[float] = []
+        self._memory: list[int] = []
+        threading.Thread(target=self._run, name="gauge", daemon=True).start()
+
+    def taken(self) -> tuple[float | None, int | None]:
+        """(mean share of the time that the device was busy, most bytes in use) since this was asked before."""
+        self._look()
+        with self._lock:
+            busy, memory = self._busy, self._memory
+            self._busy, self._memory = [], []
+        return (sum(busy) / len(busy) if busy else None), max(memory, default=None)
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(self._every_s)
+            self._look()
+
+    def _look(self) -> None:
+        with self._lock:
+            found = self._read()
+            if found.busy is not None:
+                self._busy.append(found.busy)
+            if found.memory is not None:
+                self._memory.append(found.memory)
+
+
+def _of_card(nvml: Any, handle: Any) -> Read:
+    def asked(question: Callable[[], Any]) -> Any:
+        try:
+            return question()
+        except Exception:  # some cards do not say everything
+            return None
+
+    def read() -> Reading:
+        busy = asked(lambda: nvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100)
+        memory = asked(lambda: nvml.nvmlDeviceGetMemoryInfo(handle))
+        return Reading(
+            busy=busy,
+            memory=None if memory is None else int(memory.used),
+            memory_total=None if memory is None else int(memory.total),
+            temperature=asked(lambda: float(nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU))),
+            watts=asked(lambda: nvml.nvmlDeviceGetPowerUsage(handle) * MILLI),
+        )
+
+    return read
+
+
+def _of_cpu(proc: Path) -> Read:
+    before = _ticks(proc)
+
+    def read() -> Reading:
+        nonlocal before
+        now, total, free = _ticks(proc), None, None
+        busy = None
+        if now and before and now[1] > before[1]:
+            busy = (now[0] - before[0]) / (now[1] - before[1])
+        before = now or before
+        with contextlib.suppress(OSError, ValueError, KeyError, IndexError):
+            lines = (line.split() for line in (proc / "meminfo").read_text().splitlines())
+            sizes = {words[0]: int(words[1]) * KIB for words in lines}
+            total, free = sizes["MemTotal:"], sizes["MemAvailable:"]
+        memory = None if total is None or free is None else total - free
+        return Reading(busy=busy, memory=memory, memory_total=total)
+
+    return read
+
+
+def _ticks(proc: Path) -> tuple[int, int] | None:
+    """(busy, all) since the machine started, over its cores."""
+    try:
+        first = (proc / "stat").read_text().partition("\n")[0].split()
+        user, nice, system, idle, waiting, *others = (int(word) for word in first[1:9])  # guests are users, too
+    except (OSError, ValueError):
+        return None
+    busy = user + nice + system + sum(others)
+    return busy, busy + idle + waiting
