@@ -36,6 +36,7 @@ def test_keys_go_search_move_choose_and_compare(site: Site, page: Page) -> None:
     expect(page.get_by_role("link", name="run c")).to_be_focused()
     page.keyboard.press("c")
     expect(page).to_have_url(f"{site.url}/compare?runs={third},{second}")
+    page.wait_for_load_state()  # what is left while it loads is cut by the browser
 
     page.keyboard.press("/")
     expect(page.get_by_role("searchbox")).to_be_focused()
@@ -47,8 +48,10 @@ def test_keys_go_search_move_choose_and_compare(site: Site, page: Page) -> None:
     page.keyboard.press("j")
     page.keyboard.press("Enter")
     expect(page).to_have_url(f"{site.url}/runs/{first}")
+    page.wait_for_load_state()
     page.keyboard.press("n")
     expect(page).to_have_url(re.compile("/runs/new"))
+    page.wait_for_load_state()
 
 
 def test_the_list_of_keys_says_them_and_can_switch_them_off(site: Site, page: Page) -> None:
@@ -71,6 +74,7 @@ def test_the_list_of_keys_says_them_and_can_switch_them_off(site: Site, page: Pa
     keys.get_by_role("button", name="Close").click()
     page.keyboard.press("n")
     expect(page).to_have_url(re.compile("/runs/new"))
+    page.wait_for_load_state()
 
 
 def test_dark_is_chosen_and_stays_and_curves_follow(site: Site, page: Page) -> None:
