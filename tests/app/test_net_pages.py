@@ -68,7 +68,8 @@ def test_without_a_question_the_page_shows_the_quickstart_s_net(client: TestClie
     page = client.get("/architecture").text
 
     assert "The net of the preset quickstart" in page
-    assert page == client.get("/architecture?preset=quickstart").text
+    asked = client.get("/architecture?preset=quickstart").text
+    assert page.partition("<footer")[0] == asked.partition("<footer")[0]
     assert page.count("<h1") == 1
 
 

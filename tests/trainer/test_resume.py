@@ -79,7 +79,8 @@ class Told:
 
 
 def without_times(row: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in row.items() if not key.endswith("seconds")}
+    """Without what the machine was doing meanwhile."""
+    return {key: row[key] for key in row if not key.endswith("seconds") and key not in {"busy", "memory_bytes"}}
 
 
 def attempt(knobs: dict[str, Any], folder: Path, stop: int | None, every_s: float = 0, **more: Any) -> list[Said]:

@@ -116,7 +116,7 @@ def test_stopped_on_the_way_it_ends_with_the_same_bits(tmp_path: Path):
     assert {name for name in one if one[name].tobytes() != other[name].tobytes()} == set()
 
 
-TIMES = {"seconds", "input_seconds", "val_seconds", "compile_seconds", "tta_seconds"}
+TIMES = {"busy", "memory_bytes", "seconds", "input_seconds", "val_seconds", "compile_seconds", "tta_seconds"}
 
 
 def test_without_a_word_a_cpu_leaves_pictures_to_the_host_and_a_card_changes_them_itself():

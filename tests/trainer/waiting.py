@@ -16,6 +16,8 @@ RECIPE: dict[str, Any] = {
     "epochs": 3,
 }
 TIMES = {
+    "busy",
+    "memory_bytes",
     "seconds",
     "input_seconds",
     "val_seconds",
