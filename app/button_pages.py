@@ -1,6 +1,6 @@
 """What the buttons of a run's page do: each a form that POSTs, then 303. The same verbs as the API.
 
-Must not know SQL or how a run is drawn (pages.py).
+Must not know SQL or how a run is drawn (run_pages.py).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from fastapi import APIRouter, Form
 from fastapi.responses import RedirectResponse
 from pydantic import ValidationError
 
-from app import artifacts, files, run_verbs, runs
+from app import artifacts, files, form_posts, run_verbs, runs
 from app.models import Run
 from app.problems import InvalidRequest
 from app.schemas import RunEdited
@@ -54,9 +54,8 @@ def press_edit(
     notes: Annotated[str, Form()] = "",
 ) -> RedirectResponse:
     """What people call a run and write about it; `tags` separated by commas."""
-    told = [tag.strip() for tag in tags.split(",") if tag.strip()]
     try:
-        asked = RunEdited(name=name.strip(), tags=told, notes=notes.replace("\r\n", "\n"))
+        asked = RunEdited(name=name, tags=form_posts.tags_of(tags), notes=form_posts.lines_of(notes))
     except ValidationError as error:
         raise InvalidRequest(mistakes(error)) from None
     with here.records.write() as session:

@@ -107,19 +107,13 @@ def _of_device(epochs: Sequence[EpochShown], train_images: int | None) -> list[F
         ("watts", "Power of the device (W)", watts, False),
     ]
     figures = [
-        _figure(field, title, [_filled(epochs, field, values)], percent=percent)
+        _figure(field, title, [_trace(epochs, field, "Training", "time", values=values)], percent=percent)
         for field, title, values, percent in found
         if not epochs or any(value is not None for value in values)
     ]
     for figure in figures:
         figure["layout"]["yaxis"]["rangemode"] = "tozero"  # a load from 97 to 99 % is no mountain
     return figures
-
-
-def _filled(epochs: Sequence[EpochShown], field: str, values: list[float | None]) -> Figure:
-    x = [row.epoch for row in epochs]
-    meta = {"role": "time", "field": field}
-    return {"type": "scatter", "mode": "lines+markers", "name": "Training", "x": x, "y": values, "meta": meta}
 
 
 def _validation(epochs: Sequence[EpochShown], recipe: Recipe) -> list[Figure]:
@@ -151,12 +145,21 @@ def _line(x: Floats, y: Floats, name: str, role: str) -> Figure:
     }
 
 
-def _trace(epochs: Sequence[EpochShown], field: str, name: str, role: str, *, kind: str = "scatter") -> Figure:
+def _trace(
+    epochs: Sequence[EpochShown],
+    field: str,
+    name: str,
+    role: str,
+    *,
+    kind: str = "scatter",
+    values: list[float | None] | None = None,
+) -> Figure:
+    """`values`: where the field is worked out of others."""
     trace: Figure = {
         "type": kind,
         "name": name,
         "x": [row.epoch for row in epochs],
-        "y": [getattr(row, field) for row in epochs],
+        "y": [getattr(row, field) for row in epochs] if values is None else values,
         "meta": {"role": role, "field": field},
     }
     return trace | ({"mode": "lines+markers"} if kind == "scatter" else {})

@@ -57,6 +57,16 @@ async def posted(request: Request) -> Posted:
     )
 
 
+def tags_of(text: str) -> list[str]:
+    """Typed with commas between them."""
+    return [tag.strip() for tag in text.split(",") if tag.strip()]
+
+
+def lines_of(text: str) -> str:
+    """A text area's text: browsers send CRLF."""
+    return text.replace("\r\n", "\n")
+
+
 def of_preset(name: str) -> Posted:
     return Posted(PRESETS[name].recipe.model_dump(mode="json"), preset=name)
 

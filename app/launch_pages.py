@@ -72,11 +72,10 @@ def _launch(request: Request, here: State, form: Posted) -> Response:
     labels, errors = form.labels, dict[str, str]()
     asked = None
     try:
-        tags = [tag.strip() for tag in labels.get("tags", "").split(",") if tag.strip()]
         asked = schemas.RunAsked(
             name=labels.get("name", ""),
-            tags=tags,
-            notes=labels.get("notes", "").replace("\r\n", "\n"),
+            tags=form_posts.tags_of(labels.get("tags", "")),
+            notes=form_posts.lines_of(labels.get("notes", "")),
             repeats=_whole(labels.get("repeats") or "1"),
             priority=_whole(labels.get("priority", "0")),
         )

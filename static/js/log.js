@@ -52,10 +52,9 @@ export function keepLog(place) {
 
   function draw() {
     const wanted = find.value.toLowerCase();
-    const lines = isSifted()
-      ? whole.split("\n").filter((line) => line.toLowerCase().includes(wanted) && (!level.value || LEVELS[level.value].test(line)))
-      : [whole];
-    place.textContent = lines.join("\n") || "No line of those on this page fits.";
+    const fits = (line) => line.toLowerCase().includes(wanted) && (!level.value || LEVELS[level.value].test(line));
+    const sifted = () => whole.split("\n").filter(fits).join("\n") || "No line of those on this page fits.";
+    place.textContent = isSifted() ? sifted() : whole;
     end();
   }
 
