@@ -101,7 +101,7 @@ def _visit(said: str, now: int) -> tuple[int, str]:
 
 def _now(session: Session, here: State, since: int) -> dict[str, Any]:
     running = listing.held(session, RUNNING)
-    waiting = listing.waiting(session, WAITING + 1)
+    waiting = listing.waiting(session, WAITING + 2)  # the last that is shown can go behind the next
     news = listing.ended(session, ENDED, datetime.fromtimestamp(since, UTC)) if since else []
     return {
         "cards": _cards(session, here, running),
