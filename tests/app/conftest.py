@@ -43,4 +43,3 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trainer.attempt, "PATIENCE_S", 0.4)
     monkeypatch.setattr(trainer.attempt, "SAVING_PATIENCE_S", 0.4)
     monkeypatch.setattr(trainer.attempt, "STACKS_S", 0.2)
-    monkeypatch.setattr(trainer.attempt, "DRAIN_S", 2.0)
