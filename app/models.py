@@ -189,12 +189,13 @@ class Epoch(Base):
 
 
 class Prediction(Base):
-    """What a run's net took each validation picture for at the end of its last epoch."""
+    """What a run's net took each validation picture for at the end of its last epoch, and how surely."""
 
     __tablename__ = "predictions"
 
     run_id: Mapped[int] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
     packed: Mapped[str] = mapped_column(Text)  # trainer.predictions
+    confidences: Mapped[str | None] = mapped_column(Text)  # null: of a trainer that did not say
 
 
 class Artifact(Base):

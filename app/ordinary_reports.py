@@ -94,7 +94,7 @@ def take(
             step = progress.of_step(run, event, recent(connection, run_id))
             told.append({"id": None, "run": run_id, "event": "step", "data": step})
         elif isinstance(event, EpochEnded):
-            data = event.model_dump(mode="json", exclude={"predictions"})
+            data = event.model_dump(mode="json", exclude={"predictions", "confidences"})
             columns = {key: value for key, value in data.items() if key in EPOCH_COLUMNS}
             connection.execute(ADD_EPOCH, columns | {"run_id": run_id, "attempt": number, "at": now})
             progress.after_epoch(run, event)

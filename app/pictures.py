@@ -18,7 +18,7 @@ from app.previews import png
 from app.problems import InvalidRequest
 from trainer.failures import CannotTrain
 from trainer.gallery import Gallery, Shelf
-from trainer.predictions import unpack
+from trainer.predictions import unpack, unpack_confidences
 from trainer.recipe import Dataset
 
 MOST = 48  # pictures of each kind
@@ -30,6 +30,15 @@ class Picture:
     png: str  # a data URL
     label: str
     taken: tuple[str, str]  # for what, by the one run and the other
+
+
+@dataclass(frozen=True)
+class Validation:
+    """A run's validation pictures with what its net took each for."""
+
+    shelf: Shelf
+    taken: NDArray[np.uint16]  # (n,) class
+    surely: NDArray[np.float64] | None  # (n,) probability that it gave to that; None: the trainer did not say
 
 
 @dataclass(frozen=True)
@@ -54,15 +63,8 @@ def disagreement(session: Session, gallery: Gallery, one: Run, other: Run) -> Di
     data = Dataset.model_validate(one.recipe["dataset"])
     if _split(data) != _split(Dataset.model_validate(other.recipe["dataset"])):
         raise InvalidRequest([("right", f"run {other.id} was validated on other pictures than run {one.id}")])
-    taken = [_taken(session, run, field) for run, field in ((one, "left"), (other, "right"))]
-    try:
-        shelf = gallery.validation(data)
-    except CannotTrain as problem:
-        raise InvalidRequest([("left", f"{problem}. {problem.hint}".strip())]) from None
-    for run, found, field in ((one, taken[0], "left"), (other, taken[1], "right")):
-        if len(found) != len(shelf.labels) or not _is_right(run, found == shelf.labels):
-            words = f"the pictures of {data.name} here are not those that run {run.id} was validated on"
-            raise InvalidRequest([(field, words)])
+    validated = [validation_of(session, gallery, run, field) for run, field in ((one, "left"), (other, "right"))]
+    shelf, taken = validated[0].shelf, [each.taken for each in validated]
     right = [found == shelf.labels for found in taken]
     only = (right[0] & ~right[1], right[1] & ~right[0])
     return Disagreement(
@@ -71,6 +73,24 @@ def disagreement(session: Session, gallery: Gallery, one: Run, other: Run) -> Di
         only=(int(only[0].sum()), int(only[1].sum())),
         pictures=(_pictures(shelf, only[0], taken), _pictures(shelf, only[1], taken)),
     )
+
+
+def validation_of(session: Session, gallery: Gallery, run: Run, field: str) -> Validation:
+    """Raises InvalidRequest naming `field` where the run has no predictions, or these pictures are not here."""
+    kept = session.get(Prediction, run.id)
+    if kept is None:
+        raise InvalidRequest([(field, f"run {run.id} kept no predictions: they come with a run's last epoch")])
+    data = Dataset.model_validate(run.recipe["dataset"])
+    try:
+        shelf = gallery.validation(data)
+    except CannotTrain as problem:
+        raise InvalidRequest([(field, f"{problem}. {problem.hint}".strip())]) from None
+    taken = unpack(kept.packed)
+    if len(taken) != len(shelf.labels) or not _is_right(run, taken == shelf.labels):
+        words = f"the pictures of {data.name} here are not those that run {run.id} was validated on"
+        raise InvalidRequest([(field, words)])
+    surely = None if kept.confidences is None else unpack_confidences(kept.confidences)
+    return Validation(shelf, taken, surely if surely is not None and len(surely) == len(taken) else None)
 
 
 def _split(data: Dataset) -> tuple[object, ...]:
@@ -82,13 +102,6 @@ def _is_right(run: Run, right: NDArray[np.bool_]) -> bool:
     would not."""
     said = [one for one in (run.last_val_accuracy, run.last_plain_accuracy) if one is not None]
     return any(abs(float(right.mean()) - one) < 0.5 / len(right) for one in said)
-
-
-def _taken(session: Session, run: Run, field: str) -> NDArray[np.uint16]:
-    kept = session.get(Prediction, run.id)
-    if kept is None:
-        raise InvalidRequest([(field, f"run {run.id} kept no predictions: they come with a run's last epoch")])
-    return unpack(kept.packed)
 
 
 def _pictures(shelf: Shelf, chosen: NDArray[np.bool_], taken: Sequence[NDArray[np.uint16]]) -> list[Picture]:

@@ -92,8 +92,9 @@ def _take(session: Session, run: Run, attempt: Attempt, seq: int, event: Event, 
         row = {"run_id": run.id, "attempt": attempt.number, "at": now, **columns}
         if not hits(session.connection().execute(NEW_EPOCH, row)):
             return  # the first one counts: a second must not make the report fail for ever
-        if (packed := data.pop("predictions", None)) is not None:
-            session.merge(Prediction(run_id=run.id, packed=packed))
+        packed, confidences = data.pop("predictions", None), data.pop("confidences", None)
+        if packed is not None:
+            session.merge(Prediction(run_id=run.id, packed=packed, confidences=confidences))
         progress.after_epoch(run, event)
         if _replaces(session, run, event.epoch):
             progress.after_rewrite(run, epochs_of(session, run.id))

@@ -11,11 +11,25 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 from sqlalchemy.orm import Session
 
-from app import advice, charts, copies, files, listing, measured, runs, schemas, shown, standing, timeline
+from app import (
+    advice,
+    charts,
+    copies,
+    files,
+    learned,
+    listing,
+    measured,
+    pictures,
+    runs,
+    schemas,
+    shown,
+    standing,
+    timeline,
+)
 from app.knob_rows import flat
 from app.models import ENDED, HELD, Run
 from app.plotly_js import ADDRESS as PLOTLY
-from app.problems import InvalidRecipe
+from app.problems import InvalidRecipe, InvalidRequest
 from app.recipes import training_pictures
 from app.rendering import page
 from app.state import Here, State
@@ -106,6 +120,19 @@ def show_pictures(run_id: int, request: Request, here: Here) -> HTMLResponse:
     except InvalidRecipe as problem:  # the data set is not on this machine
         context = {"pictures": None, "problem": "; ".join(sentence for _, sentence in problem.mistakes)}
     return page(request, "runs/_pictures.html", context)
+
+
+@router.get("/runs/{run_id}/learned")
+def show_learned(run_id: int, request: Request, here: Here) -> HTMLResponse:
+    """What its last epoch's predictions say."""
+    with here.records.read() as session:
+        run = runs.find(session, run_id)
+        try:
+            found = learned.of(pictures.validation_of(session, here.previews.gallery, run, "run"))
+        except InvalidRequest as problem:
+            words = "; ".join(sentence for _, sentence in problem.mistakes)
+            return page(request, "runs/_learned.html", {"learned": None, "problem": words})
+    return page(request, "runs/_learned.html", {"learned": found, "problem": ""})
 
 
 @router.get("/runs/{run_id}/timeline")

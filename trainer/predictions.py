@@ -22,6 +22,16 @@ def pack(classes: NDArray[np.integer]) -> str:
     return base64.b64encode(head + zlib.compress(classes.astype(kind).tobytes(), 9)).decode()
 
 
+def pack_confidences(shares: NDArray[np.floating]) -> str:
+    """`shares`: (n,) probability (0..1) of the class that each was taken for, kept to a 255th; no number is none."""
+    return pack(np.rint(255 * np.nan_to_num(shares).clip(0, 1)).astype(np.uint8))
+
+
+def unpack_confidences(text: str) -> NDArray[np.float64]:
+    """(n,), shares. Raises ValueError where it is none of ours."""
+    return unpack(text).clip(0, 255) / 255
+
+
 def unpack(text: str) -> NDArray[np.uint16]:
     """(n,). Raises ValueError where it is none of ours."""
     try:

@@ -36,7 +36,7 @@ from trainer.models.architectures import layers
 from trainer.models.layers import totals
 from trainer.peak import peak
 from trainer.power import Wh
-from trainer.predictions import pack
+from trainer.predictions import pack, pack_confidences
 from trainer.progress import Progress
 from trainer.ready import Ready
 from trainer.recipe import Recipe
@@ -126,6 +126,7 @@ def _epochs(run: Experiment, keeper: Keeper, facts: Facts, compile_seconds: floa
             keeper.stopped(all_of_it)
             raise
         refuse_no_number(recipe, validated.loss, f"the validation loss of epoch {epoch}")
+        classes, confidences = engine.predictions() if epoch == recipe.epochs else (None, None)
         busy, memory = run.watch.taken() if run.watch else (None, None)
         row = EpochEnded(
             epoch=epoch,
@@ -144,7 +145,8 @@ def _epochs(run: Experiment, keeper: Keeper, facts: Facts, compile_seconds: floa
             energy_wh=run.place.energy_wh,
             busy=busy,
             memory_bytes=memory,
-            predictions=pack(engine.predictions()) if epoch == recipe.epochs else None,
+            predictions=None if classes is None else pack(classes),
+            confidences=None if confidences is None else pack_confidences(confidences),
         )
         compile_seconds = 0.0
         engine.epoch_end()

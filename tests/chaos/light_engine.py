@@ -124,7 +124,7 @@ class LightEngine:
         images = normalised(self._validation.images[places], *self._normal)
         shares = _soft(_inputs(images) @ self._state["net/kernel"])
         self._count("sums/evaluation", shares, self._targets(self._validation.labels[places]), 0.0)
-        self._predicted.append(shares.argmax(axis=1))
+        self._predicted.append(shares)
 
     def evaluation_end(self) -> Sums:
         sums = _means(self._state["sums/evaluation"])
@@ -132,8 +132,9 @@ class LightEngine:
         self._latest, self._predicted = self._predicted, []
         return sums
 
-    def predictions(self) -> NDArray[np.uint16]:
-        return np.concatenate(self._latest).astype(np.uint16)
+    def predictions(self) -> tuple[NDArray[np.uint16], NDArray[np.float32]]:
+        shares = np.concatenate(self._latest)
+        return shares.argmax(axis=1).astype(np.uint16), shares.max(axis=1).astype(np.float32)
 
     def state(self) -> Arrays:
         return {name: array.copy() for name, array in self._state.items()}

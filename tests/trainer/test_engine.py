@@ -153,7 +153,10 @@ def test_sums_are_means_over_pictures_and_empty_after_each_epoch():
     assert sums.count == 12
     assert sums.loss == pytest.approx(expected.mean(), rel=1e-5)
     assert sums.accuracy == pytest.approx((said.argmax(1) == LABELS).mean())
-    np.testing.assert_array_equal(run.predictions(), said.argmax(1))
+    classes, confidences = run.predictions()
+    np.testing.assert_array_equal(classes, said.argmax(1))
+    shares = np.exp(said) / np.exp(said).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(confidences, shares.max(axis=1), rtol=1e-4)
     assert run.evaluation_end().count == 0
 
 

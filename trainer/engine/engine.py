@@ -195,8 +195,11 @@ class KerasEngine:
         self.backend.write(self._evaluated, kept)
         return found
 
-    def predictions(self) -> NDArray[np.uint16]:
-        return np.concatenate([self.backend.fetch(one) for *_, one in self._latest]).astype(np.uint16)
+    def predictions(self) -> tuple[NDArray[np.uint16], NDArray[np.float32]]:
+        logits = np.concatenate([self.backend.fetch(one) for _, one, _ in self._latest]).astype(np.float32)
+        classes = np.concatenate([self.backend.fetch(one) for *_, one in self._latest]).astype(np.uint16)
+        above = np.exp(logits - logits.max(axis=1, keepdims=True)).sum(axis=1)  # the likeliest has exp(0)
+        return classes, (1 / above).astype(np.float32)
 
     def state(self) -> dict[str, NDArray[Any]]:
         return taken(self.backend, self._named)

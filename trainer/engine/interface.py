@@ -114,8 +114,9 @@ class Engine(Protocol):
     def look_again(self) -> Sums:
         """The latest evaluation's pictures once more, with the recipe's further views averaged in."""
 
-    def predictions(self) -> NDArray[np.uint16]:
-        """(n,): the class that the net took each picture of the latest evaluation for, in the order of the calls."""
+    def predictions(self) -> tuple[NDArray[np.uint16], NDArray[np.float32]]:
+        """Of each picture of the latest evaluation, in the order of the calls: (n,) the class that the net took it for,
+        and (n,) the probability (0..1) that it gave to that, by a softmax. Without further views."""
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Copies of all that changes while training, by name: weights, momenta, counters, averages, sums."""

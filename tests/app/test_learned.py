@@ -1,0 +1,90 @@
+"""What a net has learned: confusion, classes, calibration and the surest mistakes, of its last predictions."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+
+from app import learned
+from app.pictures import Validation
+from app.state import State
+from tests.app.cast import Hand, epoch, launch, started
+from tests.app.test_board import PLACE
+from trainer import digits
+from trainer.gallery import Shelf
+from trainer.predictions import pack, pack_confidences, unpack_confidences
+
+DIGITS = {"dataset": {"name": "digits"}, "epochs": 1, "batch_size": 50}
+
+
+def validation(labels: list[int], taken: list[int], surely: list[float] | None, classes: int = 3) -> Validation:
+    names = tuple(f"class {number}" for number in range(classes))
+    images = np.zeros((len(labels), 32, 32, 3), np.uint8)
+    shelf = Shelf(images, np.array(labels, np.int64), names, "key")
+    return Validation(shelf, np.array(taken, np.uint16), None if surely is None else np.array(surely))
+
+
+def test_confusion_counts_each_label_against_what_it_was_taken_for():
+    found = learned.of(validation([0, 0, 0, 1, 1], [0, 1, 1, 1, 0], [0.5, 0.9, 0.6, 0.8, 0.99]))
+    assert found.confusion is not None
+    assert found.confusion.tolist() == [[1, 2, 0], [1, 1, 0], [0, 0, 0]]
+    assert [(one.pictures, round(one.right, 3)) for one in found.classes[:2]] == [(3, 0.333), (2, 0.5)]
+    assert [round(one.precise, 3) for one in found.classes[:2]] == [0.5, 0.333]
+    assert np.isnan(found.classes[2].right) and np.isnan(found.classes[2].precise)
+    assert found.pairs == [("class 0", "class 1", 2), ("class 1", "class 0", 1)]
+    assert [(one.number, one.surely) for one in found.mistakes] == [(4, 0.99), (1, 0.9), (2, 0.6)]
+    assert (found.mistakes[0].label, found.mistakes[0].taken) == ("class 1", "class 0")
+
+
+def test_calibration_is_the_weighed_distance_between_sure_and_right():
+    surely, right = np.array([0.95, 0.95, 0.95, 0.95, 0.25, 1.0]), np.array([True, True, False, False, False, True])
+    bins = learned.calibration(surely, right)
+    assert [(one.low, one.pictures, round(one.right, 3)) for one in bins] == [(0.2, 1, 0.0), (0.9, 5, 0.6)]
+    found = learned.of(validation([0] * 6, [0, 0, 1, 1, 1, 0], surely.tolist()))
+    assert found.error == pytest.approx((1 * 0.25 + 5 * abs(0.6 - 0.96)) / 6)
+
+
+def test_where_nobody_said_how_surely_the_rest_is_shown():
+    found = learned.of(validation([0, 1], [0, 0], None))
+    assert (found.mistakes, found.bins, found.error) == ([], [], None)
+    assert found.pairs
+
+
+def test_many_classes_are_told_by_their_pairs_alone():
+    found = learned.of(validation([0, 1], [1, 99], [0.5, 0.5], classes=100))
+    assert found.confusion is None
+    assert found.pairs == [("class 0", "class 1", 1), ("class 1", "class 99", 1)]
+
+
+def test_confidences_come_back_to_a_255th_and_strange_ones_are_none():
+    said = np.array([0.0, 0.5, 1.0, np.nan, 7.0], np.float32)
+    np.testing.assert_allclose(unpack_confidences(pack_confidences(said)), [0, 0.5, 1, 0, 1], atol=1 / 255)
+    with pytest.raises(ValueError, match="no predictions"):
+        unpack_confidences("%%")
+
+
+def test_a_run_s_page_shows_it_when_it_is_asked_for(client: TestClient, state: State):
+    launch(state, DIGITS)
+    hand = Hand(client, state)
+    assert hand.claim()
+    labels = digits.read()[3].copy()
+    labels[[3, 5]] = (labels[[3, 5]] + 1) % 10
+    surely = np.full(len(labels), 0.9)
+    surely[5] = 0.97
+    told = {"predictions": pack(labels), "confidences": pack_confidences(surely)}
+    hand.say(started(environment=PLACE), epoch(1, 1 - 2 / len(labels), **told))
+    hand.finish()
+    assert f'data-lazy="/runs/{hand.run}/learned"' in client.get(f"/runs/{hand.run}").text
+    page = client.get(f"/runs/{hand.run}/learned").text
+    assert len(re.findall("<td[^>]*data-right", page)) == 10
+    assert page.index('alt="picture 5"') < page.index('alt="picture 3"')
+    assert "expected calibration error" in page
+
+
+def test_without_predictions_it_says_why(client: TestClient, state: State):
+    run = launch(state, DIGITS)
+    assert "kept no predictions" in client.get(f"/runs/{run}/learned").text
+    assert client.get("/runs/99/learned").status_code == 404
