@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from app import advice, charts
+from app import advice, charts, estimates
+from app.estimates import Estimate
 from app.form_posts import Posted
 from app.previews import Augmentation, no_step
 from app.problems import InvalidRecipe
@@ -49,6 +50,7 @@ class Panel:
     pictures: Augmentation | None = None
     picture_problem: str = ""
     stands_in: str = ""  # the data set whose pictures are shown instead of the chosen one's
+    estimates: list[Estimate] = field(default_factory=list)
 
 
 def panel(form: Posted, here: State, pictures: int) -> Panel:
@@ -61,8 +63,9 @@ def panel(form: Posted, here: State, pictures: int) -> Panel:
         return Panel(wrong=problem.mistakes)
     with here.records.read() as session:
         warnings = advice.of_recipe(session, resolved.recipe, resolved.preset, here.settings.datasets_dir)
+        found = estimates.of(session, resolved.recipe)
     shown = _pictures(resolved.recipe, here, pictures) if pictures else {}
-    return Panel(warnings=warnings, curve=curve, **shown)
+    return Panel(warnings=warnings, curve=curve, estimates=found, **shown)
 
 
 def _pictures(recipe: Recipe, here: State, count: int) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 // The recipe form without reloads: buttons and choices that change its shape fetch the new form and swap it in.
 
 import { ask } from "./ask.js";
+import { keepDraft } from "./draft.js";
 import { keepPreviews } from "./previews.js";
 
 document.documentElement.classList.add("js");
@@ -29,6 +30,7 @@ addEventListener("pageshow", () => {
 
 const panel = document.querySelector("[data-preview]");
 if (panel) keepPreviews(panel);
+keepDraft();
 
 async function reshape(form, action) {
   const fields = new URLSearchParams(new FormData(form));
