@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import PlainTextResponse
 
-from app import files, listing, run_verbs, runs, schemas, shown
+from app import files, listing, run_verbs, runs, schemas, shown, sweep_runs, sweeps
 from app.asked import Asked
 from app.problems import InvalidRequest
 from app.recipes import resolve
@@ -62,6 +62,19 @@ def get_run(run_id: int, here: Here) -> schemas.RunWhole:
     """One run with its attempts and, while it trains, its latest step."""
     with here.records.read() as session:
         return shown.whole(session, runs.find(session, run_id), here)
+
+
+@router.post("/sweeps", status_code=201, tags=["runs"])
+def launch_sweep(asked: schemas.SweepAsked, here: Here) -> schemas.SweepShown:
+    """Launch a recipe at several values of one or two knobs: all of its runs or none. They share the tag `sweep ID`."""
+    axes = [sweeps.Axis(one.knob, one.values) for one in asked.over]
+    found = sweep_runs.planned(asked.recipe, asked.preset, axes, asked.repeats, here, strict=True)
+    points = [point for point, _ in found]
+    if asked.dry_run:
+        return schemas.SweepShown(points=points, runs=[])
+    with here.records.write() as session:
+        made = sweep_runs.launch(session, found, asked, here.now())
+        return schemas.SweepShown(points=points, runs=[schemas.RunShown.model_validate(run) for run in made])
 
 
 @router.patch("/runs/{run_id}", tags=["runs"])

@@ -12,18 +12,20 @@ from typing import Any
 
 from fastapi import Request
 
-from app import forms
+from app import forms, sweeps
 from app.models import Run
 from app.recipes import Resolved, resolve
 from app.state import State
 from trainer import datasets
+from trainer.knob_paths import titles
 from trainer.knobs import merge
 from trainer.presets import PRESETS
 from trainer.recipe import Recipe
 
 LABELS = {f"label.{name}": name for name in ("name", "repeats", "tags", "notes", "priority")}
 WHOLE = {"repeats", "priority"}
-OWN = {"preset", "parent", "do"} | set(LABELS)
+SWEEP = [(f"sweep.{number}.knob", f"sweep.{number}.values") for number in range(sweeps.MOST_KNOBS)]
+OWN = {"preset", "parent", "do", "listed"} | set(LABELS) | {name for row in SWEEP for name in row}
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class Posted:
     preset: str | None = None
     parent: int | None = None
     do: str = ""  # the button inside the form that was pressed
+    sweep: tuple[tuple[str, str], ...] = ()  # (knob, values) as they were typed
+    listed: str = ""  # the sweep whose runs were shown before this was sent
     is_form: bool = True  # missing boxes are off, so that nothing at all would be a whole recipe
 
     def resolved(self, here: State) -> Resolved:
@@ -53,6 +57,8 @@ async def posted(request: Request) -> Posted:
         preset if preset in PRESETS else None,
         int(parent) if parent.isdecimal() and len(parent) < 19 else None,
         fields.get("do", ""),
+        tuple((fields.get(knob, ""), fields.get(values, "")) for knob, values in SWEEP),
+        fields.get("listed", ""),
         "epochs" in fields,
     )
 
@@ -97,6 +103,11 @@ def shown(form: Posted, here: State, errors: Mapping[str, str] | None = None) ->
         "labels": _label_fields(form.labels, errors),
         "sections": forms.sections(form.recipe, errors, names),
         "operations": forms.operations(),
+        "sweep": [
+            {"names": fields, "values": said, "errors": [errors.get(name, "") for name in fields]}
+            for fields, said in zip(SWEEP, form.sweep or [("", "")] * len(SWEEP), strict=True)
+        ],
+        "knobs": [path for path in titles() if path != "seed"],
     }
 
 

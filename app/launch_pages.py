@@ -6,15 +6,16 @@ Must not know which knobs there are (forms.py), how they are checked (recipes.py
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import ValidationError
 
-from app import form_posts, runs, schemas
+from app import form_posts, runs, schemas, sweep_runs, sweeps
 from app.answers import mistakes_of
 from app.form_posts import Posted, posted, pressed
 from app.plotly_js import ADDRESS as PLOTLY
@@ -22,6 +23,7 @@ from app.preview_panel import panel
 from app.problems import InvalidRequest
 from app.rendering import page
 from app.state import Here, State
+from app.sweep_runs import Planned
 from trainer.presets import FAMILIES, PRESETS
 
 FIRST_PRESET = "quickstart"
@@ -81,13 +83,21 @@ def _launch(request: Request, here: State, form: Posted) -> Response:
         )
     except ValidationError as error:
         errors |= {f"label.{field.partition('.')[0]}": sentence for field, sentence in mistakes_of(error)}
-    resolved = None
+    resolved, planned = None, list[Planned]()
     try:
         resolved = form.resolved(here)
+        axes = sweeps.from_text(form.sweep)
+        planned = sweep_runs.planned(form.recipe, form.preset, axes, asked.repeats if asked else 1, here, strict=False)
     except InvalidRequest as problem:
         errors |= dict(problem.mistakes)
     if asked is None or resolved is None or errors:
         return _page(request, here, form, errors, 422)
+    if planned and form.listed != sweep_runs.mark(planned):  # nobody shall be surprised by a hundred runs
+        return _page(request, here, form, planned=planned)
+    if planned:
+        with here.records.write() as session:
+            made = sweep_runs.launch(session, planned, asked, here.now(), parent_id=form.parent)
+        return RedirectResponse(f"/runs?tag={quote(made[0].tags[-1])}", 303)
     with here.records.write() as session:
         given = runs.Labels(asked.name, asked.tags, asked.notes, asked.priority)
         made = runs.launch(session, resolved, given, here.now(), repeats=asked.repeats, parent_id=form.parent)
@@ -103,6 +113,7 @@ def _page(
     status: int = 200,
     *,
     with_pictures: bool = False,
+    planned: Sequence[Planned] = (),
 ) -> HTMLResponse:
     context: dict[str, Any] = {
         "form": form_posts.shown(form, here, errors),
@@ -110,6 +121,8 @@ def _page(
         "chosen": PRESETS.get(form.preset or ""),
         "preview": panel(form, here, pictures=6 if with_pictures else 0),
         "plotly": PLOTLY,
+        "planned": [point for point, _ in planned],
+        "listed": sweep_runs.mark(planned) if planned else "",
     }
     return page(request, "runs/new.html", context, status)
 

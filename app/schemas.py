@@ -49,6 +49,16 @@ class RunAsked(Asked):
     priority: Priority = 0
 
 
+class AxisAsked(Asked):
+    knob: str = Field(max_length=200, description="Path of a knob: schedule.max_lr, augment.0.p")
+    values: Annotated[list[Any], Field(min_length=1, max_length=100)]
+
+
+class SweepAsked(RunAsked):
+    over: Annotated[list[AxisAsked], Field(min_length=1, max_length=2)]
+    dry_run: bool = Field(False, description="Answer what would be launched, and launch nothing")
+
+
 class CloneAsked(Asked):
     """What the clone shall have otherwise."""
 
@@ -176,6 +186,11 @@ class RetryAsked(Asked):
     """Where to begin: at the newest checkpoint, or from scratch."""
 
     source: Literal["checkpoint", "scratch"] = Field("checkpoint", alias="from")
+
+
+class SweepShown(BaseModel):
+    points: list[dict[str, Any]] = Field(description="Knob to value of each run, without its repeats")
+    runs: list[RunShown]
 
 
 class RunsLaunched(BaseModel):

@@ -62,6 +62,7 @@ READERS = {
     "app/counted.py": "the accuracy that counts, as an expression over an epoch's columns",
     "app/curves.py": "the epochs of many runs",
     "app/database.py": "the door itself",
+    "app/estimates.py": "what runs like a recipe took",
     "app/groups.py": "repeats of a recipe",
     "app/health.py": "SELECT 1",
     "app/listing.py": "many runs at once: filter, sort, page",

@@ -1,0 +1,113 @@
+"""Sweeps: one recipe at several values of one knob or two, listed before anything is launched."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from app import sweeps
+from app.problems import InvalidRecipe
+from tests.app.form_fields import Fields
+
+RATES = ("schedule.max_lr", "0.1, 0.2,0.4")
+BATCHES = ("batch_size", "50, 100")
+
+
+def form(client: TestClient, *rows: tuple[str, str], **changes: str) -> dict[str, str]:
+    sent = Fields(client.get("/runs/new?preset=quickstart").text).sent
+    for number, (knob, values) in enumerate(rows):
+        sent |= {f"sweep.{number}.knob": knob, f"sweep.{number}.values": values}
+    return sent | changes
+
+
+def launched(client: TestClient) -> list[dict[str, Any]]:
+    found = client.get("/api/v1/runs", params={"sort": "id"}).json()["runs"]
+    return [client.get(f"/api/v1/runs/{run['id']}").json() for run in found]
+
+
+def test_the_list_is_shown_first_and_then_launched_as_it_was_shown(client: TestClient):
+    page = client.post("/runs", data=form(client, RATES, BATCHES, **{"label.name": "rates", "label.repeats": "2"}))
+    assert page.status_code == 200
+    assert "6 recipes would be launched" in page.text
+    assert launched(client) == []
+
+    shown = Fields(page.text).sent
+    changed = client.post("/runs", data=shown | {"sweep.0.values": "0.1, 0.2"})
+    assert "4 recipes would be launched" in changed.text, "another list: shown first"
+    assert launched(client) == []
+
+    answer = client.post("/runs", data=shown)
+    assert answer.status_code == 303
+    runs = launched(client)
+    assert len(runs) == 12
+    assert answer.headers["location"] == f"/runs?tag=sweep%20{runs[0]['id']}"
+    assert {tuple(run["tags"]) for run in runs} == {(f"sweep {runs[0]['id']}",)}
+    made = [(run["recipe"]["schedule"]["max_lr"], run["recipe"]["batch_size"], run["seed"]) for run in runs]
+    assert made == [(rate, batch, seed) for rate in (0.1, 0.2, 0.4) for batch in (50, 100) for seed in (0, 1)]
+    assert runs[0]["name"] == "rates: max_lr 0.1, batch_size 50"
+
+
+@pytest.mark.parametrize(
+    ("rows", "field", "words"),
+    [
+        ([("schedule.nothing", "1")], "sweep.0.knob", "is no knob of a recipe"),
+        ([("schedule.knots", "1")], "sweep.0.knob", "is no knob of a recipe"),
+        ([("", "1, 2")], "sweep.0.knob", "is missing"),
+        ([RATES, ("batch_size", " ,")], "sweep.1.values", "is missing"),
+        ([RATES, RATES], "sweep.1.knob", "swept already"),
+        ([("schedule.max_lr", "0.1, much")], "sweep.0.values", "much: schedule.max_lr"),
+        ([("batch_size", "50, -1")], "sweep.0.values", "-1: batch_size"),
+        ([("seed", ",".join(map(str, range(101))))], "sweep.0.values", "101 runs"),
+        ([("schedule.lr", "0.1")], "sweep.0.knob", "this recipe has no schedule.lr"),
+        ([("augment.9.p", "0.1")], "sweep.0.knob", "this recipe has no augment.9.p"),
+    ],
+)
+def test_what_is_no_sweep_is_named_beside_its_field(client: TestClient, rows: Any, field: str, words: str):
+    answer = client.post("/runs", data=form(client, *rows))
+    assert answer.status_code == 422
+    id_ = field.replace(".", "-")
+    said = re.findall(rf'id="{id_}-error">(.*?)</p>', answer.text)
+    assert said and words.lower() in said[0].lower().replace("&#39;", "'"), answer.text
+    assert launched(client) == []
+
+
+def test_a_script_sweeps_in_one_request_and_can_look_first(client: TestClient):
+    over = [{"knob": "schedule.max_lr", "values": [0.1, 0.2]}, {"knob": "augment.0.pad", "values": [2, 4]}]
+    asked = {"preset": "quickstart", "over": over}
+    looked = client.post("/api/v1/sweeps", json=asked | {"dry_run": True}).json()
+    assert len(looked["points"]) == 4 and looked["runs"] == []
+    assert launched(client) == []
+    made = client.post("/api/v1/sweeps", json=asked | {"repeats": 2, "tags": ["mine"]})
+    assert made.status_code == 201
+    runs = made.json()["runs"]
+    assert [run["tags"] for run in runs] == [["mine", f"sweep {runs[0]['id']}"]] * 8
+    assert looked["points"] == made.json()["points"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"over": []}, {"over": [{"knob": "seed", "values": []}]}, {"over": [{"knob": "seed", "values": ["1"]}]},
+     {"over": [{"knob": "seed", "values": [1, 2]}], "repeats": 2}, {"over": [{"knob": "x", "values": [1]}] * 3},
+     {"over": [{"knob": "seed", "values": list(range(60))}, {"knob": "epochs", "values": [1, 2]}]}],
+)  # fmt: skip
+def test_a_script_s_mistakes_are_refused_and_launch_nothing(client: TestClient, change: dict[str, Any]):
+    assert client.post("/api/v1/sweeps", json={"preset": "quickstart"} | change).status_code == 422
+    assert launched(client) == []
+
+
+def test_one_wrong_value_of_many_launches_none(client: TestClient):
+    over = [{"knob": "batch_size", "values": [50, 100, 10**9]}]
+    assert client.post("/api/v1/sweeps", json={"preset": "quickstart", "over": over}).status_code == 422
+    assert launched(client) == []
+
+
+def test_a_recipe_is_not_changed_by_looking_at_its_points():
+    recipe = {"schedule": {"max_lr": 1}, "augment": [{"p": 0.5}]}
+    axes = [sweeps.Axis("augment.0.p", [0.1])]
+    assert sweeps.at(recipe, {"augment.0.p": 0.1}, axes)["augment"] == [{"p": 0.1}]
+    assert recipe["augment"] == [{"p": 0.5}]
+    with pytest.raises(InvalidRecipe):
+        sweeps.at(recipe, {"schedule.max_lr.x": 1}, [sweeps.Axis("schedule.max_lr.x", [1])])
