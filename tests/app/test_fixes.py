@@ -57,7 +57,9 @@ def whole(page: str) -> Recipe:
     from app import forms
 
     fields = {
-        key: text for key, text in Fields(page).sent.items() if not key.startswith(("label.", "sweep.", "preset", "parent"))
+        key: text
+        for key, text in Fields(page).sent.items()
+        if not key.startswith(("label.", "sweep.", "preset", "parent"))
     }
     return Recipe.model_validate(forms.from_text(fields))
 
