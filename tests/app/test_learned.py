@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -74,7 +75,7 @@ def test_a_run_s_page_shows_it_when_it_is_asked_for(client: TestClient, state: S
     labels[[3, 5]] = (labels[[3, 5]] + 1) % 10
     surely = np.full(len(labels), 0.9)
     surely[5] = 0.97
-    told = {"predictions": pack(labels), "confidences": pack_confidences(surely)}
+    told: dict[str, Any] = {"predictions": pack(labels), "confidences": pack_confidences(surely)}
     hand.say(started(environment=PLACE), epoch(1, 1 - 2 / len(labels), **told))
     hand.finish()
     assert f'data-lazy="/runs/{hand.run}/learned"' in client.get(f"/runs/{hand.run}").text

@@ -53,8 +53,8 @@ class LightEngine:
             "sums/training": np.zeros(4),
             "sums/evaluation": np.zeros(4),
         }
-        self._predicted: list[NDArray[np.int64]] = []
-        self._latest: list[NDArray[np.int64]] = []  # of the evaluation that has ended
+        self._predicted: list[NDArray[np.float64]] = []
+        self._latest: list[NDArray[np.float64]] = []  # of the evaluation that has ended
         self._meals: list[NDArray[np.uint8]] = []
 
     def parameters(self) -> dict[str, int]:
