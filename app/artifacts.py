@@ -60,7 +60,7 @@ async def put_artifact(
     part = place.with_name(f".{secrets.token_hex(8)}.part")
     try:
         with storage.named(here.settings.data_dir):
-            size = await _receive(request, part, sha256)
+            size = await receive(request, part, sha256)
         artifact = Artifact(
             run_id=run_id, name=name, attempt=attempt, sha256=sha256, bytes=size, epoch=epoch, step=step, at=here.now()
         )
@@ -115,6 +115,8 @@ def sweep(here: State) -> None:
     """
     with here.records.read() as session:
         named = runs.files_named(session)
+    for path in (here.settings.data_dir / "exports").glob("*"):
+        path.unlink(missing_ok=True)
     for path in (here.settings.data_dir / "runs").glob("*/artifacts/*"):
         is_named = (path.parent.parent.name, path.name) in named
         if path.name.endswith(".part") or (not is_named and time.time() - path.stat().st_mtime > NAMELESS_S):
@@ -126,7 +128,7 @@ def _check_held(here: State, run_id: int, attempt: int) -> None:
         run_queue.standing(session, run_id, attempt)
 
 
-async def _receive(request: Request, part: Place, sha256: str) -> int:
+async def receive(request: Request, part: Place, sha256: str) -> int:
     """The body into a file, flushed; answers its size. Raises InvalidRequest where it is not what was promised.
 
     Files leave the records the room that these need, or a checkpoint would stop every run from being recorded.

@@ -34,7 +34,7 @@ from app.recipes import training_pictures
 from app.rendering import page
 from app.state import Here, State
 from trainer.presets import PRESETS
-from trainer.protocol import CHECKPOINT
+from trainer.protocol import BEST, CHECKPOINT
 from trainer.recipe import Recipe
 from trainer.schedules import steps_per_epoch
 
@@ -170,6 +170,7 @@ def _summary(session: Session, run: schemas.RunWhole, here: State) -> dict[str, 
         "log_tail": log_tail,
         "is_alone": run.status == "queued" and not here.leases.anybody,
         "other_backends": shown.other_backends(session, here.leases, run) if run.status == "queued" else [],
+        "has_best": any(one.name == BEST for one in run.artifacts),
         "has_checkpoint": run.kept_for or any(one.name == CHECKPOINT for one in run.artifacts),
     }
 

@@ -20,7 +20,10 @@ from app.settings import Settings
 from app.tokens import COOKIE, Tokens
 
 MAX_BODY = 1024 * 1024  # bytes
-FILES = re.compile(r"/api/v1/worker/runs/\d+/attempts/\d+/artifacts/[^/]+")  # by PUT; these have a limit of their own
+MAX_PICTURE = 8 * MAX_BODY
+# by PUT; these have a limit of their own
+FILES = re.compile(r"/api/v1/worker/(runs/\d+/attempts/\d+/artifacts/[^/]+|tasks/\d+/file)")
+PICTURES = re.compile(r"(/api/v1)?/runs/\d+/(try|predict)")  # by POST
 SAFE = {"GET", "HEAD", "OPTIONS"}
 WITHOUT_LOGIN = ("/login", "/healthz", "/readyz")
 WORKER = "/api/v1/worker/"
@@ -36,7 +39,7 @@ HEADERS = {
 }
 
 Answer = Callable[[Scope, Problem], ASGIApp]
-TOO_LARGE = f"the body is larger than {MAX_BODY // 1024} KiB"
+TOO_LARGE = "the body is larger than {} KiB"
 
 
 class Gate:
@@ -57,7 +60,8 @@ class Gate:
             self._check(scope)
         except Problem as problem:
             app = self._answer(scope, problem)
-        limited = receive if _is_file(scope) else _limited(receive)
+        limit = _limit(scope)
+        limited = receive if limit is None else _limited(receive, limit)
         await app(scope, limited, _with_headers(send, scope["path"]))
 
     def _check(self, scope: Scope) -> None:
@@ -65,8 +69,9 @@ class Gate:
         method, path = scope["method"], scope["path"]
         self._check_host(headers.getlist("host"))
         length = headers.get("content-length", "0")
-        if not length.isdecimal() or (int(length) > MAX_BODY and not _is_file(scope)):
-            raise TooLarge(TOO_LARGE)
+        limit = _limit(scope)
+        if not length.isdecimal() or (limit is not None and int(length) > limit):
+            raise TooLarge(TOO_LARGE.format((limit or MAX_BODY) // 1024))
         if method not in SAFE:
             self._check_origin(scope, headers)
         self._check_who(path, headers, scope)
@@ -76,6 +81,9 @@ class Gate:
             if _is_file(scope):
                 if content_type != "application/octet-stream":
                     raise UnsupportedType("a file is sent as application/octet-stream")
+            elif _is_picture(scope):
+                if content_type != "application/octet-stream" and not content_type.startswith("image/"):
+                    raise UnsupportedType("a picture is sent as application/octet-stream, or as image/png and the like")
             elif (has_body or content_type) and content_type != "application/json":
                 raise UnsupportedType("the API takes application/json only")
 
@@ -126,6 +134,15 @@ def _is_file(scope: Scope) -> bool:
     return scope["method"] == "PUT" and FILES.fullmatch(scope["path"]) is not None
 
 
+def _is_picture(scope: Scope) -> bool:
+    return scope["method"] == "POST" and PICTURES.fullmatch(scope["path"]) is not None
+
+
+def _limit(scope: Scope) -> int | None:
+    """Bytes of a body; None: whoever receives it has a limit of its own."""
+    return None if _is_file(scope) else MAX_PICTURE if _is_picture(scope) else MAX_BODY
+
+
 def _cookie(headers: Headers) -> str:
     try:
         morsel = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
@@ -134,7 +151,7 @@ def _cookie(headers: Headers) -> str:
     return morsel.value if morsel else ""
 
 
-def _limited(receive: Receive) -> Receive:
+def _limited(receive: Receive, limit: int) -> Receive:
     """Count what really arrives: a chunked body has no length to check beforehand."""
     arrived = 0
 
@@ -142,8 +159,8 @@ def _limited(receive: Receive) -> Receive:
         nonlocal arrived
         message = await receive()
         arrived += len(message.get("body", b""))
-        if arrived > MAX_BODY:
-            raise HTTPException(TooLarge.status, TOO_LARGE)
+        if arrived > limit:
+            raise HTTPException(TooLarge.status, TOO_LARGE.format(limit // 1024))
         return message
 
     return counted

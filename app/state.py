@@ -15,6 +15,7 @@ from app.leases import Leases
 from app.live import Hub
 from app.previews import Previews
 from app.settings import Settings
+from app.tasks import Tasks
 from app.tokens import Tokens
 
 
@@ -29,6 +30,7 @@ class State:
     tokens: Tokens
     previews: Previews
     gauges: Gauges = field(default_factory=Gauges)
+    tasks: Tasks = field(default_factory=Tasks)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 

@@ -48,6 +48,8 @@ from app import (
     streams,
     style_pages,
     stylesheet,
+    task_api,
+    try_pages,
     worker_api,
 )
 from app.problems import Problem, Trouble
@@ -79,6 +81,7 @@ def create_app(state: State) -> FastAPI:
         api,
         many_api,
         artifacts,
+        task_api,
         streams,
         health,
         login_pages,
@@ -88,6 +91,7 @@ def create_app(state: State) -> FastAPI:
         home_pages,
         run_pages,
         button_pages,
+        try_pages,
         architecture_pages,
         board_api,
         board_pages,
@@ -104,6 +108,7 @@ def create_app(state: State) -> FastAPI:
     for part in parts:
         app.include_router(part.router)
     app.include_router(artifacts.workers)
+    app.include_router(task_api.workers)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_exception_handler(Problem, answers.of_problem)
     app.add_exception_handler(RequestValidationError, answers.of_validation)

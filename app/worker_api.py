@@ -14,7 +14,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from sqlalchemy.orm import Session
 
-from app import files, reports, run_queue, schemas, worker_schemas
+from app import files, reports, run_queue, schemas, task_api, task_schemas, worker_schemas
 from app.leases import LEASE_S
 from app.models import Attempt
 from app.state import Here, State
@@ -25,8 +25,16 @@ router = APIRouter(prefix="/api/v1/worker", tags=["worker protocol"], responses=
 
 
 @router.post("/claim", responses={204: {"description": "Nothing to do: ask again"}})
-async def claim_run(asked: worker_schemas.ClaimAsked, request: Request, here: Here) -> worker_schemas.Claimed:
-    """Wait for a run that this worker can do, and take it: the answer's attempt fences all that follows."""
+async def claim_run(
+    asked: worker_schemas.ClaimAsked, request: Request, here: Here
+) -> worker_schemas.Claimed | task_schemas.TaskClaimed:
+    """Wait for a run that this worker can do, and take it: the answer's attempt fences all that follows.
+
+    Or for a task, where `kind` says so.
+    """
+    if asked.kind == "task":
+        task = await here.tasks.claim(asked.wait_s, task_api.is_gone(request, here))
+        return task_api.claimed(task) if task else Response(status_code=204)  # type: ignore[return-value]
     who = run_queue.WhoClaims(asked.worker, asked.device, asked.backends)
     if asked.gauge:
         here.gauges.note(who.worker, asked.gauge.model_dump())

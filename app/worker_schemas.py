@@ -22,6 +22,7 @@ class GaugeSaid(Asked):
 
 
 class ClaimAsked(Asked):
+    kind: Literal["run", "task"] = Field("run", description="A task is short and needs no GPU: done beside a run")
     worker: Annotated[Name, Field(min_length=1, max_length=120)]
     device: Annotated[Name, Field(min_length=1, max_length=120)]
     backends: Annotated[list[Tag], Field(min_length=1, max_length=8)]

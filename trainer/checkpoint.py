@@ -55,6 +55,8 @@ class Facts:
     recipe: dict[str, Any]  # complete
     dataset_fingerprint: str
     environment: dict[str, Any]  # in which it was made
+    classes: list[str] = field(default_factory=list)  # by number; empty in files of earlier versions, as is:
+    normal: list[list[float]] = field(default_factory=list)  # scale and shift of each channel, as normalisation() says
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import httpx2
 
@@ -58,6 +58,17 @@ class Claim:
     next: dict[str, Any] | None = None  # the recipe of the run that would come after it, as far as the app knows now
 
 
+@dataclass(frozen=True)
+class Task:
+    """Something short to do beside a run: `look` at a picture with a trained net, or `export` it."""
+
+    number: int
+    kind: Literal["look", "export"]
+    run: int
+    sha256: str  # of the weights
+    format: str | None  # of an export
+
+
 class Client:
     """One worker's connection to the app. Safe from several threads."""
 
@@ -88,6 +99,12 @@ class Client:
             answer.get("next"),
         )
 
+    def claim_task(self, worker: str, device: str, backends: list[str], wait_s: float = WAIT_S) -> Task | None:
+        """Ask for a task; None when there was none for `wait_s` seconds."""
+        body = {"kind": "task", "worker": worker, "device": device, "backends": backends, "wait_s": wait_s}
+        found = self._post("claim", body, timeout=wait_s + CALL_S)
+        return Task(found["task"], found["what"], found["run"], found["sha256"], found["format"]) if found else None
+
     def complain(self, worker: str, device: str, backends: list[str], trouble: str) -> None:
         """Say why this worker asks for no run."""
         body = {"worker": worker, "device": device, "backends": backends, "wait_s": 0, "trouble": trouble}
@@ -117,15 +134,7 @@ class Client:
 
     def put(self, claim: Claim, name: str, path: Path, epoch: int, step: int) -> None:
         """Hand in a file. Raises OSError where it cannot be read."""
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            size = file.seek(0, 2)
-            file.seek(0)
-            headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
-            address = f"{_path(claim)}/artifacts/{name}"
-            params = {"sha256": digest, "epoch": epoch, "step": step}
-            timeout = httpx2.Timeout(CALL_S, read=FLUSH_S)
-            self._send("PUT", address, content=_pieces(file), headers=headers, params=params, timeout=timeout)
+        self._put(f"{_path(claim)}/artifacts/{name}", path, epoch=epoch, step=step)
 
     def fetch_checkpoint(self, claim: Claim, path: Path, is_wanted: Callable[[], bool]) -> None:
         """The checkpoint that the app has, whole, at `path`. Raises Unreadable where it came damaged.
@@ -133,12 +142,47 @@ class Client:
         Gives up (Unreachable) between two pieces once it is not wanted any more.
         """
         assert claim.handed_in is not None
+        self._fetch(f"{_path(claim)}/checkpoint", path, claim.handed_in["sha256"], is_wanted)
+
+    def fetch_weights(self, task: Task, path: Path) -> None:
+        """What a task is done with. Raises Unreadable where it came damaged."""
+        self._fetch(f"tasks/{task.number}/weights", path, task.sha256)
+
+    def fetch_picture(self, task: Task, path: Path) -> None:
+        """As somebody sent it: nobody has looked at it yet."""
+        self._fetch(f"tasks/{task.number}/picture", path)
+
+    def answer(self, task: Task, body: dict[str, Any]) -> None:
+        """{look} or {problem, field}."""
+        self._post(f"tasks/{task.number}/answer", body)
+
+    def hand_over(self, task: Task, path: Path) -> None:
+        """The file that was asked for."""
+        self._put(f"tasks/{task.number}/file", path)
+
+    def close(self) -> None:
+        self._http.close()
+
+    def _measured(self) -> dict[str, Any]:
+        return {} if self._gauge is None else {"gauge": vars(self._gauge())}
+
+    def _put(self, address: str, path: Path, **params: Any) -> None:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            size = file.seek(0, 2)
+            file.seek(0)
+            headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
+            timeout = httpx2.Timeout(CALL_S, read=FLUSH_S)
+            params = {"sha256": digest, **params}
+            self._send("PUT", address, content=_pieces(file), headers=headers, params=params, timeout=timeout)
+
+    def _fetch(self, address: str, path: Path, sha256: str = "", is_wanted: Callable[[], bool] = lambda: True) -> None:
         digest, part = hashlib.sha256(), path.with_name(f".{path.name}.part")
         try:
-            with self._http.stream("GET", f"{_path(claim)}/checkpoint") as answer, part.open("wb") as file:
+            with self._http.stream("GET", address) as answer, part.open("wb") as file:
                 if answer.is_error:
                     answer.read()
-                    _check(answer, "checkpoint")
+                    _check(answer, address)
                 for piece in answer.iter_bytes(PIECE):
                     if not is_wanted():
                         raise Unreachable("called off")
@@ -147,17 +191,11 @@ class Client:
         except httpx2.TransportError as error:
             raise Unreachable(f"{type(error).__name__}: {error}") from None
         else:
-            if digest.hexdigest() != claim.handed_in["sha256"]:
-                raise Unreadable("the checkpoint changed on its way")
+            if sha256 and digest.hexdigest() != sha256:
+                raise Unreadable(f"{path.name} changed on its way")
             part.rename(path)
         finally:
             part.unlink(missing_ok=True)
-
-    def close(self) -> None:
-        self._http.close()
-
-    def _measured(self) -> dict[str, Any]:
-        return {} if self._gauge is None else {"gauge": vars(self._gauge())}
 
     def _post(self, path: str, body: dict[str, Any] | None, timeout: float = CALL_S) -> Any:
         return self._send("POST", path, json=body, timeout=timeout)

@@ -96,7 +96,7 @@ def train(
             source.hand_over(engine)
             run = Experiment(recipe, data, rates, steps, engine, source, progress, say, stop, meter, watch)
             compile_seconds = 0.0 if saved and saved.facts.place.epoch == recipe.epochs else _compiled(run)
-            facts = _started(run, saved, known, ready)
+            facts = _started(run, saved, known, ready, normal)
             del saved  # as large as the net
             _epochs(run, keeper, facts, compile_seconds)
     say(Finished(epochs=recipe.epochs))
@@ -210,7 +210,9 @@ def _compiled(run: Experiment) -> float:
     return perf_counter() - began
 
 
-def _started(run: Experiment, saved: Checkpoint | None, known: int | None, ready: Ready) -> Facts:
+def _started(
+    run: Experiment, saved: Checkpoint | None, known: int | None, ready: Ready, normal: tuple[PerChannel, PerChannel]
+) -> Facts:
     """Go to where the checkpoint stands, and say so. Answers what every checkpoint of this attempt will hold."""
     recipe, data, engine, startup_seconds = run.recipe, run.data, run.engine, ready.seconds
     if saved:
@@ -248,7 +250,8 @@ def _started(run: Experiment, saved: Checkpoint | None, known: int | None, ready
     )
     for row in run.place.history[known:] if known is not None else []:
         run.say(EpochEnded.model_validate(row))
-    return Facts(run.place, recipe.model_dump(mode="json"), data.fingerprint, surroundings)
+    fed = [part.tolist() for part in normal]
+    return Facts(run.place, recipe.model_dump(mode="json"), data.fingerprint, surroundings, list(data.classes), fed)
 
 
 @contextmanager

@@ -31,6 +31,7 @@ from trainer.engine.backends import installed
 from trainer.gauge import gauge
 from trainer.parent import die_with
 from trainer.protocol import DEVICE_LOST
+from trainer.tasks import Tasks
 from trainer.workplace import can_write, drop_old
 
 logger = logging.getLogger("pitwall.worker")
@@ -60,7 +61,7 @@ class Worker:
         self.name = name or f"{platform.node() or 'worker'}/{device}"
         self.device = device
         self._client = client
-        self._backends = installed()
+        self.backends = installed()
         self._data_dir = data_dir
         self._children = Children(
             data_dir / "datasets", _environment(device), trainer, device=device, keeps_warm=keeps_warm
@@ -92,7 +93,7 @@ class Worker:
         try:
             self._waiting = True
             try:
-                claim = self._client.claim(self.name, self.device, self._backends, wait_s)
+                claim = self._client.claim(self.name, self.device, self.backends, wait_s)
             finally:
                 self._waiting = False
         except (Denied, Unreadable) as problem:
@@ -143,7 +144,7 @@ class Worker:
             if turn == 0:
                 logger.error("%s; taking no runs until then", trouble)
             with contextlib.suppress(Unreachable, Unreadable):
-                self._client.complain(self.name, self.device, self._backends, trouble)
+                self._client.complain(self.name, self.device, self.backends, trouble)
             self._stopping.wait(TROUBLE_S)
 
 
@@ -182,12 +183,14 @@ def main() -> None:
     if arguments.parent is not None:
         die_with(arguments.parent, signal.SIGTERM)
     device = arguments.device or devices(os.environ.get("CUDA_VISIBLE_DEVICES"))[0]
-    client = Client(arguments.server, _token(arguments.token_file), gauge(device))
+    token = _token(arguments.token_file)
+    client = Client(arguments.server, token, gauge(device))
     compiled = arguments.data_dir / "compiled" / device.replace(":", "-")
     more = ("--checkpoint-every", str(arguments.checkpoint_every), "--meter", device, "--compiled", str(compiled))
     worker = Worker(client, device, arguments.data_dir, arguments.name, (*TRAINER, *more), keeps_warm=arguments.warm)
     signal.signal(signal.SIGTERM, worker.stop)
     signal.signal(signal.SIGINT, worker.stop)
+    Tasks(Client(arguments.server, token), worker.name, device, worker.backends, _environment("cpu")).start()
     worker.run()
     client.close()
 

@@ -8,6 +8,7 @@ import { keepLog } from "./log.js";
 import { keepProgress } from "./progress.js";
 import { Charts } from "./charts.js";
 import { localTimes } from "./times.js";
+import { keepTry } from "./try.js";
 
 const SAY_EVERY_MS = 5000;
 
@@ -16,6 +17,7 @@ keepFragments();
 keepProgress();
 keepNotices();
 keepCopies();
+keepTry();
 keepLog(document.querySelector("[data-log]"));
 
 const root = document.querySelector("[data-charts]"); // not there where a run ended before its first epoch

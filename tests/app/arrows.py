@@ -27,6 +27,8 @@ FORBIDDEN = {
     "app/sweep_runs.py": {"fastapi", "starlette", "jinja2", "app.launch_pages", "app.api"},
     "app/estimates.py": {"fastapi", "starlette", "jinja2", "app.state", "app.preview_panel"},
     "app/learned.py": {"sqlalchemy", "fastapi", "starlette", "app.run_pages"},
+    "app/tasks.py": {"sqlalchemy", "fastapi", "starlette", "app.models", "app.state", "app.task_api"},
+    "app/task_schemas.py": {"sqlalchemy", "fastapi", "app.models", "app.state"},
     "app/words.py": {"app", "fastapi"},
     "app/timeline.py": {"fastapi", "starlette", "jinja2", "app.state", "app.run_pages"},
     "app/copies.py": {"app", "sqlalchemy", "fastapi"},

@@ -30,7 +30,7 @@ LIGHT = {
     "trainer.recipe_schedule", "trainer.protocol", "trainer.augment.selections", "trainer.augment.normalisation",
     "trainer.knob_paths", "trainer.predictions", "trainer.power", "trainer.children",
     "trainer.engine.backends", "trainer.models.architectures", "trainer.room", "trainer.peak", "trainer.compile_cache",
-    "trainer.augment.tables", "trainer.augment.flow",
+    "trainer.augment.tables", "trainer.augment.flow", "trainer.tasks",
 }  # fmt: skip
 
 # Who may read the environment, and why.
@@ -134,7 +134,7 @@ def test_the_trainer_never_names_the_app_or_its_libraries():
 
 def test_the_trainer_s_modules_load_nothing_of_the_app():
     """The heavy ones are read, not run: a framework at import time takes seconds. See the test before."""
-    heavy = {"trainer.engine", "trainer.models.net", "trainer.train"}
+    heavy = {"trainer.engine", "trainer.models.net", "trainer.models.plain_keras", "trainer.train"}
     modules = [
         module_of(path)
         for path in sources("trainer")
@@ -194,6 +194,8 @@ def test_only_the_routes_know_http():
         "report_pages",
         "run_list_pages",
         "stylesheet",
+        "task_api",
+        "try_pages",
     }
     assert knowing <= {f"app/{name}.py" for name in allowed}
 

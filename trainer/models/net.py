@@ -37,8 +37,8 @@ def build(
     for place, layer in enumerate(layers[1:], start=1):
         taken = [given[name] for name in layer.inputs]
         policy = "mixed_bfloat16" if precision == "bfloat16" and layer.kind not in {"dense", "scale"} else "float32"
-        made = _made(layer, {"dtype": policy, "name": layer.name}, seed + place, batch_norm)
-        given[layer.name] = made(taken if len(taken) > 1 else taken[0])
+        part = made(layer, {"dtype": policy, "name": layer.name}, seed + place, batch_norm)
+        given[layer.name] = part(taken if len(taken) > 1 else taken[0])
     model = keras.Model(given[first.name], given[layers[-1].name], name="net")
     for place, layer in enumerate(layers):
         if layer.kind in {"conv", "dense"}:
@@ -53,7 +53,7 @@ def build(
     return model
 
 
-def _made(layer: Layer, common: dict[str, Any], seed: int, batch_norm: type) -> Any:
+def made(layer: Layer, common: dict[str, Any], seed: int, batch_norm: type) -> Any:
     """`common`: what every layer takes. Kernels begin as zeros: build() fills them."""
     knobs = layer.knobs
     match layer.kind:

@@ -1,0 +1,31 @@
+"""A trained net's file without a training: weights that are drawn, of the quickstart's net."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from trainer import checkpoint
+from trainer.checkpoint import Checkpoint, Facts, Place
+from trainer.models.architectures import layers
+from trainer.presets import PRESETS
+
+
+def write_net(path: Path, names: list[str]) -> None:
+    """`names`: of its classes."""
+    recipe = PRESETS["quickstart"].recipe
+    generator, tensors, channels = np.random.default_rng(0), {}, 3
+    for layer in layers(recipe.model, len(names)):
+        if layer.kind == "conv":
+            shape = (layer.knobs["size"], layer.knobs["size"], channels, layer.shape[-1])
+            tensors[f"{layer.name}/kernel"] = generator.normal(0, 0.1, shape).astype(np.float32)
+            channels = layer.shape[-1]
+        elif layer.kind == "batch_norm":
+            for name, value in (("gamma", 1), ("beta", 0), ("moving_mean", 0), ("moving_variance", 1)):
+                tensors[f"{layer.name}/{name}"] = np.full(channels, value, np.float32)
+        elif layer.kind == "dense":
+            tensors[f"{layer.name}/kernel"] = generator.normal(0, 1, (channels, len(names))).astype(np.float32)
+    fed = [[255.0] * 3, [0.0] * 3]
+    facts = Facts(Place(epoch=1, best_epoch=1), recipe.model_dump(mode="json"), "f" * 64, {}, names, fed)
+    checkpoint.write(path, Checkpoint(facts, tensors))

@@ -1,0 +1,59 @@
+"""`python -m trainer.export WEIGHTS keras|onnx FILE`: a trained net for others, who need no Pitwall to use it.
+
+A process of its own that stands back behind a training, and never opens a GPU. Prints {problem} and ends with exit code
+2 where the weights do not serve.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from trainer import trained
+from trainer.failures import CheckpointDamaged
+from trainer.look import NICENESS, REFUSED
+from trainer.parent import die_with
+from trainer.trained import Trained
+
+FORMATS = ("keras", "onnx")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m trainer.export", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("weights", type=Path, help="best.safetensors of a run")
+    parser.add_argument("format", choices=FORMATS)
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--parent", type=int, default=None, help="end when this process has ended")
+    arguments = parser.parse_args()
+    if arguments.parent is not None:
+        die_with(arguments.parent)
+    os.nice(NICENESS)
+    try:
+        write(trained.read(arguments.weights), arguments.format, arguments.file)
+    except CheckpointDamaged as problem:
+        sys.stdout.write(json.dumps({"problem": str(problem)}) + "\n")
+        sys.exit(REFUSED)
+
+
+def write(net: Trained, kind: str, file: Path) -> None:
+    """One of FORMATS. Imports what it needs only: ONNX without Keras."""
+    if kind == "onnx":
+        from trainer.models.onnx_graph import graph
+
+        file.write_bytes(graph(net).SerializeToString())
+        return
+    from trainer.engine.backends import backend, installed
+
+    backend(installed()[0], None)
+    from trainer.models.plain_keras import plain
+
+    whole = file.with_name(f"{file.name}.keras")  # Keras wants this ending
+    plain(net).save(whole)
+    whole.rename(file)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""`python -m trainer.look WEIGHTS PICTURE`: what a trained net takes a picture for, as one line of JSON.
+
+{classes, probabilities, seen (PNG of what the net saw, base64), epoch}, or {problem, field} and exit code 2.
+A process of its own: it decodes what strangers send, with little memory and time, and stands back behind a training.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import io
+import json
+import os
+import resource
+import sys
+from pathlib import Path
+from typing import Any
+
+from trainer import trained
+from trainer.failures import CheckpointDamaged
+from trainer.parent import die_with
+from trainer.strange_picture import NoPicture, decoded
+
+MEMORY = 3 * 2**30  # bytes of address space
+SECONDS = 30  # of a processor
+NICENESS = 10
+REFUSED = 2
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m trainer.look", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("weights", type=Path, help="best.safetensors of a run")
+    parser.add_argument("picture", type=Path)
+    parser.add_argument("--parent", type=int, default=None, help="end when this process has ended")
+    arguments = parser.parse_args()
+    if arguments.parent is not None:
+        die_with(arguments.parent)
+    _be_modest()
+    try:
+        said = look(arguments.weights, arguments.picture.read_bytes())
+    except (NoPicture, CheckpointDamaged) as problem:
+        field = "picture" if isinstance(problem, NoPicture) else None
+        sys.stdout.write(json.dumps({"problem": str(problem), "field": field}) + "\n")
+        sys.exit(REFUSED)
+    sys.stdout.write(json.dumps(said) + "\n")
+
+
+def look(weights: Path, content: bytes) -> dict[str, Any]:
+    """What main() prints. Raises NoPicture, CheckpointDamaged."""
+    from PIL import Image
+
+    net, picture = trained.read(weights), decoded(content)
+    png = io.BytesIO()
+    Image.fromarray(picture[0]).save(png, "PNG")
+    return {
+        "classes": net.classes,
+        "probabilities": [float(share) for share in net.probabilities(picture)[0]],
+        "seen": base64.b64encode(png.getvalue()).decode(),
+        "epoch": net.epoch,
+    }
+
+
+def _be_modest() -> None:
+    os.nice(NICENESS)
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""A picture from a stranger, to what a net is given. Pillow only; meant for a process with little to lose.
+
+The kinds, the size in bytes and the size in pixels are bounded before anything is decoded. Must not know nets.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from trainer.augment.normalisation import Pictures
+from trainer.picture_folders import SIDE
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+KINDS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
+MOST_BYTES = 8 * 2**20
+MOST_PIXELS = 50_000_000  # a large camera's; 150 MB while it is decoded
+TOO_MANY = "the picture has too many pixels: at most 50 million are decoded, send a smaller copy"
+
+
+class NoPicture(Exception):
+    """A sentence: what is wrong with it, and what works."""
+
+
+def decoded(content: bytes) -> Pictures:
+    """uint8 (1, 32, 32, 3) RGB, squeezed to a square as pictures of a folder are. Raises NoPicture."""
+    from PIL import Image, ImageOps
+
+    if len(content) > MOST_BYTES:
+        raise NoPicture(f"the picture is larger than {MOST_BYTES // 2**20} MiB: send a smaller copy")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a bomb: the limit below is ours
+            with Image.open(io.BytesIO(content), formats=KINDS) as picture:
+                if picture.width * picture.height > MOST_PIXELS:
+                    raise NoPicture(TOO_MANY)
+                picture.draft("RGB", (8 * SIDE, 8 * SIDE))  # a JPEG need not be decoded in full
+                upright = ImageOps.exif_transpose(picture)
+                small = _flat(upright).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+    except Image.DecompressionBombError as error:  # Pillow's own limit, which comes first where it is far above ours
+        raise NoPicture(TOO_MANY) from error
+    # Pillow's readers raise SyntaxError, ValueError and others for garbled files as well.
+    except (OSError, SyntaxError, ValueError, EOFError, LookupError, MemoryError) as error:
+        kinds = ", ".join(KINDS[:-1])
+        raise NoPicture(f"this is not a picture that can be read: send a whole {kinds} or {KINDS[-1]}") from error
+    return np.asarray(small, dtype=np.uint8)[None]
+
+
+def _flat(picture: Image.Image) -> Image.Image:
+    """RGB, what is transparent on white."""
+    from PIL import Image
+
+    if picture.mode in {"RGBA", "LA", "PA"} or "transparency" in picture.info:
+        clear = picture.convert("RGBA")
+        ground = Image.new("RGBA", clear.size, "white")
+        return Image.alpha_composite(ground, clear).convert("RGB")
+    return picture.convert("RGB")

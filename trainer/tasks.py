@@ -1,0 +1,90 @@
+"""The short tasks that a worker does beside its runs, one after the other, each by a child that stands back.
+
+They need no GPU and never open one. A thread: a task is done while a run trains. What goes wrong is the task's alone.
+Must not know nets or pictures: look.py and export.py do.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from trainer.client import Client, NotYours, Task, Unreachable, Unreadable
+
+logger = logging.getLogger("pitwall.worker")
+
+AGAIN_S = 5.0  # after the app could not be reached
+PATIENCE_S = 100.0  # for a child: an export imports Keras, which takes some seconds, on a busy machine many
+REFUSED = 2  # exit code: the child says why
+BROKE = "the worker could not do it: its log says why"
+
+
+class Tasks:
+    """`start` once. The thread ends with its process."""
+
+    def __init__(
+        self, client: Client, worker: str, device: str, backends: Sequence[str], environment: Mapping[str, str]
+    ) -> None:
+        """`client`: its own, since a claim waits. `environment`: of the children, which shows them no GPU."""
+        self._client, self._who = client, (worker, device, list(backends))
+        self._environment = dict(environment)
+
+    def start(self) -> None:
+        threading.Thread(target=self._work, name="tasks", daemon=True).start()
+
+    def once(self, wait_s: float) -> bool:
+        """Wait for a task and do it; False when there was none. Raises Unreachable, Unreadable."""
+        task = self._client.claim_task(*self._who, wait_s)
+        if task is None:
+            return False
+        try:
+            with tempfile.TemporaryDirectory(prefix="pitwall-task-") as folder:
+                self._do(task, Path(folder))
+        except (NotYours, Unreachable) as problem:  # who asked has gone, or the app has: nobody waits any more
+            logger.info("task %d: given up (%s)", task.number, problem)
+        except Exception:
+            logger.exception("task %d", task.number)
+            self._client.answer(task, {"problem": BROKE})
+        return True
+
+    def _work(self) -> None:
+        while True:
+            try:
+                self.once(wait_s=20.0)
+            except (Unreachable, Unreadable):
+                threading.Event().wait(AGAIN_S)
+
+    def _do(self, task: Task, folder: Path) -> None:
+        weights, picture, made = (folder / name for name in ("best.safetensors", "picture", "made"))
+        self._client.fetch_weights(task, weights)
+        if task.kind == "look":
+            self._client.fetch_picture(task, picture)
+            said = self._child("trainer.look", str(weights), str(picture))
+            self._client.answer(task, said if "problem" in said else {"look": said})
+        else:
+            assert task.format is not None
+            said = self._child("trainer.export", str(weights), task.format, str(made))
+            if "problem" in said:
+                self._client.answer(task, said)
+            else:
+                self._client.hand_over(task, made)
+        logger.info("task %d: %s of run %d, %s", task.number, task.kind, task.run, said.get("problem", "done"))
+
+    def _child(self, module: str, *arguments: str) -> dict[str, Any]:
+        """What it said, {} for nothing. Raises CalledProcessError where it broke; its words are in the log."""
+        command = [sys.executable, "-m", module, *arguments, "--parent", str(os.getpid())]
+        done = subprocess.run(
+            command, env=self._environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False
+        )
+        if done.returncode not in (0, REFUSED):
+            logger.error("%s ended with %d: %s", module, done.returncode, done.stderr[-2000:])
+            done.check_returncode()
+        return dict(json.loads(done.stdout)) if done.stdout.strip() else {}

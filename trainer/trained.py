@@ -1,0 +1,48 @@
+"""A trained net from the file of its best weights: what it is made of, and what it takes a picture for.
+
+NumPy only. Must not know the worker, the app or where the file came from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer import checkpoint
+from trainer.augment.normalisation import PerChannel, Pictures, normalised
+from trainer.failures import CheckpointDamaged
+from trainer.models.architectures import layers
+from trainer.models.forward import forward, softmax
+from trainer.models.layers import Layer
+from trainer.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Trained:
+    layers: list[Layer]
+    weights: Mapping[str, NDArray[Any]]  # by "<layer>/<weight>"
+    scale: PerChannel  # a pixel p becomes p / scale - shift
+    shift: PerChannel
+    classes: list[str]
+    epoch: int  # after which the weights were taken
+
+    def probabilities(self, pictures: Pictures) -> NDArray[np.float32]:
+        """Of each class, (b, classes), for uint8 (b, 32, 32, 3) RGB. One look each: no test-time augmentation."""
+        return softmax(forward(self.layers, self.weights, normalised(pictures, self.scale, self.shift)))
+
+
+def read(path: Path) -> Trained:
+    """Raises CheckpointDamaged where the file is none, or says too little."""
+    found = checkpoint.read(path)
+    facts = found.facts
+    if not facts.classes or not facts.normal:
+        raise CheckpointDamaged("these weights are of an earlier version, which did not keep how pictures are fed in")
+    recipe = Recipe.model_validate(facts.recipe)
+    scale, shift = (np.array(part, np.float32) for part in facts.normal)
+    made = layers(recipe.model, len(facts.classes))
+    return Trained(made, found.tensors, scale, shift, facts.classes, facts.place.best_epoch)
