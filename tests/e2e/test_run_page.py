@@ -7,9 +7,11 @@ import sys
 from typing import Any
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Page, expect
 
 from tests.e2e.processes import Site, until
+from trainer import digits
 
 pytestmark = pytest.mark.browser
 
@@ -37,6 +39,34 @@ def test_after_training_everything_about_a_run_is_on_its_page(site: Site, page: 
     pictures = page.locator("[data-lazy] img")
     expect(pictures.first).to_be_visible()
     assert pictures.count() >= 8
+
+    page.get_by_text("What it has learned").click()
+    expect(page.locator(".confusion tbody tr")).to_have_count(10)
+    expect(page.get_by_text("expected calibration error")).to_be_visible()
+
+    page.get_by_text("Try it on a picture of your own").click()
+    seven = site.data_dir / "seven.png"
+    Image.fromarray(digits.read()[2][0]).resize((300, 200)).save(seven)
+    page.locator("#try-picture").set_input_files(seven)
+    expect(page.locator(".tried meter")).to_have_count(10)
+    expect(page.locator(".tried img")).to_have_js_property("naturalWidth", 32)
+    dropped = page.evaluate_handle(
+        """(content) => {
+          const given = new DataTransfer();
+          given.items.add(new File([content], "<b>x</b>.txt", { type: "text/plain" }));
+          return given;
+        }""",
+        "no picture",
+    )
+    page.watched.forgive = True  # type: ignore[attr-defined]  # the browser's console says of a refusal that it failed
+    page.dispatch_event("[data-try]", "drop", {"dataTransfer": dropped})
+    expect(page.locator(".tried .error")).to_contain_text("This is not a picture that can be read")
+    page.watched.forgive = False  # type: ignore[attr-defined]
+    for kind in ("Keras", "ONNX"):
+        with page.expect_download(timeout=120_000) as download:
+            page.get_by_role("link", name=kind).click()
+        assert download.value.suggested_filename == f"run-{run}.{kind.lower()}"
+        assert download.value.path().stat().st_size > 100_000
 
     expect(page.locator(".timeline")).to_contain_text("succeeded")
     expect(page.locator(".timeline li").last).to_contain_text("waits for a worker")
