@@ -14,7 +14,7 @@ LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --genera
 # compiled modules are kept: a child that imports the framework starts in less than half the time
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup run test test-parts test-outside test-walks test-all test-thorough test-presets test-compose chaos chaos-long bench bench-train pictures lint format lock clean
+.PHONY: help setup run test test-parts test-outside test-walks test-all test-thorough test-presets test-compose test-ui chaos chaos-long bench bench-train pictures lint format lock clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,9 +37,9 @@ test-parts: .venv/dev.done ## the part of `test` that computes; beside test-outs
 	$(BIN)/python -m pytest -m "not compose and not presets and not thorough" tests/app tests/trainer
 
 test-walks: .venv/dev.done ## commands, real processes and a browser: the whole, driven from outside
-	$(BIN)/python -m pytest -m "not compose and not presets and not thorough" tests/e2e
+	$(BIN)/python -m pytest -m "not compose and not presets and not thorough and not ui" tests/e2e
 
-test-all: test test-thorough test-presets test-compose chaos-long ## everything: every variant and preset, the composed system, an hour of chaos
+test-all: test test-thorough test-presets test-compose test-ui chaos-long ## everything: every variant and preset, the composed system, an hour of chaos
 
 test-thorough: .venv/dev.done ## further variants of what `test` shows already
 	$(BIN)/python -m pytest -m "thorough and not presets" tests
@@ -49,6 +49,10 @@ test-presets: .venv/dev.done ## train every preset for two small epochs
 
 test-compose: .venv/dev.done ## build the images and drive the composed system (skips where no engine can run)
 	$(BIN)/python -m pytest -m compose tests/e2e
+
+test-ui: .venv/dev.done .venv/ui.done ## look at every page with axe-core and Lighthouse (15 minutes)
+	$(BIN)/python tests/chromium.py
+	$(BIN)/python -m pytest -m ui tests/e2e
 
 chaos: .venv/dev.done ## everything that can go wrong, done on purpose to real processes (3 minutes)
 	$(BIN)/python -m tests.chaos
@@ -105,4 +109,10 @@ $(READY): .venv/bin/python $(RUN)
 .venv/dev.done: $(READY) $(DEV)
 	@echo "Installing $(DEV) ..."
 	@$(call INSTALL,-r $(DEV))
+	@touch $@
+
+.venv/ui.done: tests/e2e/package.json
+	@command -v npm >/dev/null || { echo "npm is missing. Add it with: apt-get update && apt-get install -y npm"; exit 1; }
+	@mkdir -p .venv/ui && cp tests/e2e/package.json .venv/ui/
+	npm install --no-package-lock --no-audit --no-fund --silent --prefix .venv/ui
 	@touch $@

@@ -1,9 +1,11 @@
 // The charts of a run: figures come as JSON in the page, epochs arrive as events. Zoom survives both the arrival
 // of epochs (`uirevision`) and a change of theme. All charts have one horizontal axis, and what is pointed at in one is
-// shown in all. Colours are the page's own tokens.
+// shown in all. Only charts that somebody sees are drawn, each in a task of its own. Colours are the page's own tokens.
 
 import { CONFIG, dressed, painted, target, tokens } from "./dress.js";
 import { smoothed } from "./smooth.js";
+
+const NEAR = "200px"; // charts so far below the window are drawn already
 
 export class Charts {
   // `images` and `steps`: of an epoch; 0: not known yet
@@ -15,8 +17,15 @@ export class Charts {
       place: root.querySelector(`[data-chart="${figure.name}"] .plot`),
     }));
     this.draw();
-    this.panels.forEach(({ place }) => this.link(place));
+    const seen = new IntersectionObserver((entries) => {
+      for (const { target, isIntersecting } of entries) {
+        this.panels.find(({ place }) => place.closest("figure") === target).isSeen = isIntersecting;
+      }
+      this.pump();
+    }, { rootMargin: NEAR });
+    this.panels.forEach(({ place }) => seen.observe(place.closest("figure")));
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
+    addEventListener("beforeprint", () => this.panels.forEach((panel) => panel.isStale && this.react(panel)));
   }
 
   add(row) {
@@ -35,29 +44,51 @@ export class Charts {
     const rows = [...this.rows.values()].sort((a, b) => a.epoch - b.epoch);
     let elapsed = 0;
     for (const row of rows) derive(row, (elapsed += row.seconds), this);
-    const color = tokens();
-    for (const { figure, place } of this.panels) {
-      const traces = figure.traces
+    this.sorted = rows;
+    for (const panel of this.panels) {
+      panel.traces = panel.figure.traces
         .filter((trace) => (trace.meta.by ?? this.by) === this.by)
-        .map((trace) => painted(filled(trace, rows, this), color));
-      place.closest("figure").hidden = rows.length > 0 && traces.every((trace) => trace.y.every((value) => value == null));
-      Plotly.react(place, traces, layout(figure, rows, this, color), CONFIG);
+        .map((trace) => filled(trace, rows, this));
+      const isEmpty = panel.traces.every((trace) => trace.y.every((value) => value == null));
+      panel.place.closest("figure").hidden = rows.length > 0 && isEmpty;
+      panel.isStale = true;
     }
-    const last = rows.at(-1);
-    document.documentElement.dataset.drawnEpoch = last?.epoch ?? 0; // for tests and measurements: what is on screen
+    this.pump();
+  }
+
+  async pump() {
+    if (this.isDrawing) return;
+    this.isDrawing = true;
+    let panel;
+    while ((panel = this.panels.find(({ isStale, isSeen }) => isStale && isSeen))) {
+      this.react(panel);
+      await new Promise((done) => setTimeout(done)); // what somebody does meanwhile comes first
+    }
+    this.isDrawing = false;
+    // for tests and measurements: what is on screen
+    if (this.panels.some(({ isSeen }) => isSeen)) document.documentElement.dataset.drawnEpoch = this.sorted.at(-1)?.epoch ?? 0;
+  }
+
+  react(panel) {
+    const { figure, place, traces } = panel;
+    const color = tokens();
+    panel.isStale = false;
+    Plotly.react(place, traces.map((trace) => painted(trace, color)), layout(figure, this.sorted, this, color), CONFIG);
+    if (!panel.isLinked) this.link(place);
+    panel.isLinked = true;
   }
 
   link(place) {
     place.on?.("plotly_hover", ({ points: [point], event }) => {
       if (!event) return; // ours, from below
-      const others = this.panels.filter((panel) => panel.place !== place && !panel.place.closest("figure").hidden);
+      const others = this.panels.filter((panel) => panel.place !== place && panel.isLinked && panel.isSeen);
       for (const { place: other } of others) {
         const curve = other.data.findIndex((trace) => trace.meta.field);
         const at = other.data[curve]?.x.indexOf(point.x) ?? -1;
         if (at >= 0 && other.data[curve].y[at] != null) Plotly.Fx.hover(other, [{ curveNumber: curve, pointNumber: at }]);
       }
     });
-    place.on?.("plotly_unhover", ({ event }) => event && this.panels.forEach((panel) => panel.place !== place && Plotly.Fx.unhover(panel.place)));
+    place.on?.("plotly_unhover", ({ event }) => event && this.panels.forEach((panel) => panel.place !== place && panel.isLinked && Plotly.Fx.unhover(panel.place)));
   }
 }
 

@@ -1,0 +1,61 @@
+"""A site with something to look at: recipes repeated, compared and swept on digits, a run in progress, a queue.
+
+Everything on it was really trained. Used by the pictures of the documents and by those who look at every page.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tests.e2e.processes import Site, until
+
+EPOCHS, SEEDS, PATIENCE_S = 8, 3, 400
+
+
+@dataclass(frozen=True)
+class Stage:
+    site: Site
+    finished: int  # a run that has ended
+    running: int
+    groups: tuple[str, str]  # two recipes, three seeds each
+
+    @property
+    def pages(self) -> dict[str, str]:
+        """name -> address."""
+        return {
+            "home": "/",
+            "runs": "/runs",
+            "form": "/runs/new?preset=quickstart",
+            "run": f"/runs/{self.finished}",
+            "running": f"/runs/{self.running}",
+            "board": "/board?target=0.9",
+            "compare": f"/compare?groups={','.join(self.groups)}",
+            "group": f"/groups/{self.groups[0]}",
+            "previews": "/previews?preset=quickstart",
+            "architecture": "/architecture",
+            "notices": "/notices",
+            "style": "/style",
+        }
+
+
+def set_stage(site: Site) -> Stage:
+    """Some two minutes of training on two cores."""
+    site.serve()
+    site.work()
+    short = {"epochs": EPOCHS, "target_accuracy": 0.9}
+    first = site.post("/api/v1/runs", {"preset": "quickstart", "name": "Quickstart", "repeats": SEEDS, "recipe": short,
+                                       "tags": ["week 48"], "notes": "The **first** recipe, for comparison."})["runs"]  # fmt: skip
+    gentle = {**short, "schedule": {"max_lr": 0.1}}
+    second = site.post("/api/v1/runs", {"preset": "quickstart", "name": "A fifth of the rate", "repeats": SEEDS,
+                                        "recipe": gentle, "tags": ["week 48"]})["runs"]  # fmt: skip
+    tricks = {**short, "dataset": {"name": "digits"}, "model": {"width": 8}}
+    third = site.post("/api/v1/runs", {"preset": "reliable-94-small", "name": "Tricks, with two looks at each picture",
+                                       "recipe": tricks})["runs"]  # fmt: skip
+    for run in (*first, *second, *third):
+        until(lambda run=run: site.run(run["id"])["status"] == "succeeded", PATIENCE_S, f"run {run['id']} ends")  # type: ignore[misc]
+    long = {"epochs": 300, "target_accuracy": 0.9}
+    running = site.launch(preset="quickstart", name="A long one", recipe=long)
+    for seed in (1, 2):
+        site.launch(preset="quickstart", name=f"Waits, seed {seed}", recipe={**long, "seed": seed})
+    until(lambda: site.run(running)["last_epoch"] >= 12, PATIENCE_S, "some epochs of the long run are there")
+    return Stage(site, first[0]["id"], running, (first[0]["recipe_hash"][:12], second[0]["recipe_hash"][:12]))
