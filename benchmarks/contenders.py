@@ -60,8 +60,12 @@ def fit() -> Contender:
     return Contender("model.fit and imgaug", (sys.executable, "-m", "benchmarks.fit_side"))
 
 
-def pytorch(python: Path, *, is_compiled: bool, environment: dict[str, str]) -> Contender:
-    command = (str(python), "-m", "benchmarks.torch_side", *(["--compile"] if is_compiled else []))
+def pytorch(
+    python: Path, *, is_compiled: bool = False, as_page: bool = False, environment: dict[str, str]
+) -> Contender:
+    """`as_page`: with David Page's update, which Keras' is, too (torch_side.py)."""
+    options = (*(["--compile"] if is_compiled else []), *(["--page"] if as_page else []))
+    command = (str(python), "-m", "benchmarks.torch_side", *options)
     return Contender("PyTorch, compiled" if is_compiled else "PyTorch, eager", command, environment=environment)
 
 

@@ -1,9 +1,9 @@
 """Train a recipe with PyTorch and say each epoch as the trainer does: a JSON object a line.
 
-`python -m benchmarks.torch_side RECIPE.json --datasets FOLDER [--compile]`, in an environment that has PyTorch, NumPy
-and pydantic. Written as one writes PyTorch for speed: pictures on the device as bytes, channels-last, fused SGD. Its
-SGD multiplies the momentum by the rate of the step, Keras' by that of the step which it comes from: the same while the
-rate holds, and close once it is far from 0.
+`python -m benchmarks.torch_side RECIPE.json --datasets FOLDER [--compile] [--page]`, in an environment that has
+PyTorch, NumPy and pydantic. Written as one writes PyTorch for speed: pictures on the device as bytes, channels-last,
+fused SGD. That SGD multiplies the momentum by the rate of the step; Page's and Keras' by that of the step which it
+comes from: the same while the rate holds. `--page` is theirs.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ from trainer.recipe_model import ResNet9
 from trainer.schedules import learning_rates
 
 EVALUATION_BATCH = 500
+SMALLEST = 1e-12  # rate: a momentum can be brought to it and back
 Step = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+Say = Callable[[dict[str, Any]], None]
 
 
 def main() -> None:
@@ -39,12 +41,13 @@ def main() -> None:
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--datasets", type=Path, required=True)
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--page", action="store_true")
     arguments = parser.parse_args()
     recipe = Recipe.model_validate_json(arguments.recipe.read_text(encoding="utf-8"))
-    train(recipe, arguments.datasets, arguments.compile, lambda row: print(json.dumps(row), flush=True))
+    train(recipe, arguments.datasets, _say, is_compiled=arguments.compile, as_page=arguments.page)
 
 
-def train(recipe: Recipe, root: Path, is_compiled: bool, say: Callable[[dict[str, Any]], None]) -> None:
+def train(recipe: Recipe, root: Path, say: Say, *, is_compiled: bool, as_page: bool) -> None:
     """Raises NotImplementedError where the recipe has a knob that is not written here."""
     _refuse(recipe)
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -72,7 +75,7 @@ def train(recipe: Recipe, root: Path, is_compiled: bool, say: Callable[[dict[str
         began, losses = perf_counter(), torch.zeros((), device=device)
         net.train()
         for images, classes in pictures.epoch():
-            set_rate(optimizer, recipe, float(rates[done]))
+            set_rate(optimizer, recipe, float(rates[done]), as_page=as_page)
             with precision():
                 loss = loss_of(images, classes)
             loss.backward()
@@ -99,6 +102,10 @@ def train(recipe: Recipe, root: Path, is_compiled: bool, say: Callable[[dict[str
     say({"event": "finished"})
 
 
+def _say(row: dict[str, Any]) -> None:
+    print(json.dumps(row), flush=True)
+
+
 def optimizer_of(recipe: Recipe, net: Net) -> torch.optim.SGD:
     """Two groups of weights: the biases of batch norms learn faster and decay less by the same factor."""
     factor, decay = recipe.optimizer.bias_rate, recipe.optimizer.weight_decay.value
@@ -115,9 +122,13 @@ def optimizer_of(recipe: Recipe, net: Net) -> torch.optim.SGD:
     )
 
 
-def set_rate(optimizer: torch.optim.SGD, recipe: Recipe, rate: float) -> None:
+def set_rate(optimizer: torch.optim.SGD, recipe: Recipe, rate: float, *, as_page: bool = False) -> None:
+    """`as_page`: what the momentum holds keeps the rate that it came with, as in David Page's `nesterov_update`."""
     for group, factor in zip(optimizer.param_groups, (1.0, recipe.optimizer.bias_rate), strict=True):
-        group["lr"] = rate * factor
+        before, group["lr"] = group["lr"], max(rate, SMALLEST) * factor
+        if as_page and optimizer.state:
+            buffers = [optimizer.state[weight]["momentum_buffer"] for weight in group["params"]]
+            torch._foreach_mul_(buffers, before / group["lr"])
 
 
 def _loss(recipe: Recipe, net: Net, is_compiled: bool, device: str) -> Step:

@@ -131,7 +131,7 @@ def _faster_waiting(python: Path, datasets: Path) -> dict[str, str]:
     recipe = varied(recipe, dataset=recipe.dataset.model_copy(update={"train_limit": 1280}))
     tried = []
     for way in (SPINNING, WAITING):
-        rate = measured(pytorch(python, is_compiled=False, environment=way), recipe, datasets).images_per_second
+        rate = measured(pytorch(python, environment=way), recipe, datasets).images_per_second
         tried.append((rate, way))
         print(f"  PyTorch, {way['OMP_WAIT_POLICY'].lower()} threads: {rate:,.0f} images/s", flush=True)
     return max(tried, key=lambda one: one[0])[1]

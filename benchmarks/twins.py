@@ -1,6 +1,7 @@
 """`python -m benchmarks.twins RESULTS.jsonl`: accuracy of a preset by Pitwall and by its PyTorch twin, seed by seed.
 
-Each training is a line of the file, so that it can be stopped and goes on where it was. Then mean, deviation, and the
+Both with Page's and Keras' form of Nesterov's momentum, which differs from PyTorch's own while the rate changes. Each
+training is a line of the file, so that it can be stopped and goes on where it was. Then mean, deviation, and the
 90 % interval of the difference (Welch's, without equal variances).
 """
 
@@ -22,7 +23,7 @@ from trainer.preset import varied
 from trainer.presets import PRESETS
 from trainer.recipe import Recipe, recipe_hash
 
-OURS, THEIRS = "Pitwall", "PyTorch"
+OURS, THEIRS = "Pitwall", "PyTorch, Page's update"
 
 
 def main() -> None:
@@ -31,7 +32,7 @@ def main() -> None:
     assert is_here(CIFAR10, arguments.datasets), f"no CIFAR-10 in {arguments.datasets}"
     with tempfile.TemporaryDirectory(prefix="pitwall-bench-") as folder:
         waiting = {"OMP_WAIT_POLICY": "PASSIVE"}  # spinning threads starve each other beside a neighbour
-        twin = pytorch(torch_python(Path(folder)), is_compiled=False, environment=waiting)
+        twin = pytorch(torch_python(Path(folder)), as_page=True, environment=waiting)
         both = {OURS: pitwall(arguments.backend, name=OURS), THEIRS: twin}
         for seed in range(arguments.seeds):
             for who in (OURS, THEIRS) if seed % 2 else (THEIRS, OURS):

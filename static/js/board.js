@@ -1,7 +1,7 @@
 // The board's chart: each recipe a line, each run a dot; published results as dashed lines where they were asked for.
 // A changed choice asks at once; without JavaScript the button does.
 
-import { CONFIG, dressed, tokens } from "./dress.js";
+import { CONFIG, dressed, plain, tokens } from "./dress.js";
 
 const form = document.querySelector("[data-board]");
 form?.addEventListener("change", ({ target }) => target.name !== "target" && form.requestSubmit());
@@ -23,6 +23,7 @@ function traces(figure) {
     const own = color(isMean ? "--ink" : "--chart-validation");
     return {
       ...trace,
+      y: trace.y.map(plain),
       marker: isMean ? { color: own, size: 12, symbol: "line-ns-open", line: { width: 3 } } : { color: own, size: 8, opacity: 0.6 },
       ...(trace.error_x && { error_x: { ...trace.error_x, color: own, thickness: 1.5, width: 4 } }),
     };
@@ -39,8 +40,8 @@ function layout(figure) {
     hovermode: "closest",
     margin: { l: 12, r: 16, t: 8, b: 44 },
     xaxis: { ...axis, title: { text: isShare ? figure.title : `${figure.title} (${figure.unit})`, standoff: 8 }, tickformat: isShare ? ".1%" : "", ...(isShare ? {} : { range: [0, 1.08 * largest] }) },
-    yaxis: { ...axis, autorange: "reversed", ticks: "", type: "category", categoryarray: figure.names },
+    yaxis: { ...axis, autorange: "reversed", ticks: "", type: "category", categoryarray: figure.names.map(plain) },
     shapes: figure.marks.map((mark) => ({ type: "line", yref: "paper", y0: 0, y1: 1, x0: mark.x, x1: mark.x, line: { color: color("--chart-target"), width: 1, dash: "dot" } })),
-    annotations: figure.marks.slice(0, 6).map((mark, i) => ({ x: mark.x, yref: "paper", y: 1 - 0.08 * i, text: mark.text, showarrow: false, xanchor: "left", bgcolor: color("--surface"), font: { size: 10, color: color("--chart-target") } })),
+    annotations: figure.marks.slice(0, 6).map((mark, i) => ({ x: mark.x, yref: "paper", y: 1 - 0.08 * i, text: plain(mark.text), showarrow: false, xanchor: "left", bgcolor: color("--surface"), font: { size: 10, color: color("--chart-target") } })),
   };
 }

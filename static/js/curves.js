@@ -1,6 +1,6 @@
 // Several curves in one plot, by epoch, step or training time, with bands. Colours are the page's tokens, in turn.
 
-import { CONFIG, dressed, target, tokens } from "./dress.js";
+import { CONFIG, dressed, plain, target, tokens } from "./dress.js";
 import { smoothed } from "./smooth.js";
 
 const TURN = ["--chart-validation", "--chart-train", "--chart-rate", "--good", "--bad", "--wait", "--chart-time", "--ink"];
@@ -32,6 +32,7 @@ function dressedTrace(trace, color, by, smooth) {
   const dash = Number(role) >= TURN.length ? "dot" : "solid";
   return {
     ...trace,
+    name: plain(trace.name),
     x: by === "elapsed" ? elapsed : by === "step" ? trace.x.map((epoch) => (steps ? epoch * steps : null)) : trace.x,
     y: isBand ? trace.y : smoothed(trace.y, smooth),
     line: { color: own, dash, width: isBand ? 0 : role === "faint" ? 1 : 2 },

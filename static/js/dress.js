@@ -9,6 +9,9 @@ export const CONFIG = {
   modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "sendDataToCloud", "sendChartToCloud", "shareChart"],
 };
 
+// Plotly takes some text for markup (<b>, <br>, <a href>, &entities;): names are people's own, and drawn as they are.
+export const plain = (text) => String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+
 export function painted(trace, color) {
   const mode = trace.mode && trace.x.length > MARKED_POINTS ? "lines" : trace.mode;
   const own = color(`--chart-${trace.meta.role}`);

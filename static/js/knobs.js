@@ -1,12 +1,14 @@
 // Knobs and results of several runs: parallel coordinates, and one of them over another.
 
-import { CONFIG, dressed, tokens } from "./dress.js";
+import { CONFIG, dressed, plain, tokens } from "./dress.js";
 import { duration } from "./times.js";
 
 const AXIS_PX = 104; // what an axis needs for its words; a narrow page scrolls
 
 const said = (value, unit) =>
-  value === null ? "none" : unit === "share" ? `${(value * 100).toFixed(2)} %` : unit === "seconds" ? duration(value) : typeof value === "number" ? Number(value.toPrecision(4)).toString() : value;
+  value === null ? "none" : unit === "share" ? `${(value * 100).toFixed(2)} %` : unit === "seconds" ? duration(value) : typeof value === "number" ? Number(value.toPrecision(4)).toString() : plain(value);
+
+const drawable = (value) => (typeof value === "string" ? plain(value) : value);
 
 export function drawParallel(place, { axes, parallel, names }) {
   const color = tokens();
@@ -14,7 +16,7 @@ export function drawParallel(place, { axes, parallel, names }) {
   place.style.minInlineSize = `${AXIS_PX * parallel.length}px`;
   const strengths = ranks(axes.find((axis) => axis.key === "accuracy")?.values ?? []);
   const traces = names.map((name, at) => ({
-    type: "scatter", mode: "lines", name,
+    type: "scatter", mode: "lines", name: plain(name),
     x: parallel.map((_, x) => x),
     y: parallel.map((axis) => axis.places[at]),
     connectgaps: false,
@@ -47,8 +49,8 @@ export function drawScatter(place, x, y, names) {
     ...(one.unit === "share" && { tickformat: ".1%" }), ...(one.unit === "word" && { type: "category" }),
   });
   Plotly.react(place, [{
-    type: "scatter", mode: "markers", x: x.values, y: y.values,
-    text: names.map((name, at) => `${name}<br>${x.title}: ${said(x.values[at], x.unit)}<br>${y.title}: ${said(y.values[at], y.unit)}`),
+    type: "scatter", mode: "markers", x: x.values.map(drawable), y: y.values.map(drawable),
+    text: names.map((name, at) => `${plain(name)}<br>${x.title}: ${said(x.values[at], x.unit)}<br>${y.title}: ${said(y.values[at], y.unit)}`),
     hovertemplate: "%{text}<extra></extra>",
     marker: { color: color("--chart-validation"), size: 9, opacity: 0.7 },
   }], { ...layout, hovermode: "closest", showlegend: false, margin: { l: 56, r: 12, t: 8, b: 44 }, xaxis: shaped(x), yaxis: shaped(y) }, CONFIG);

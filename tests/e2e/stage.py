@@ -43,14 +43,14 @@ def set_stage(site: Site) -> Stage:
     site.serve()
     site.work()
     short = {"epochs": EPOCHS, "target_accuracy": 0.9}
-    first = site.post("/api/v1/runs", {"preset": "quickstart", "name": "Quickstart", "repeats": SEEDS, "recipe": short,
-                                       "tags": ["week 48"], "notes": "The **first** recipe, for comparison."})["runs"]  # fmt: skip
+    weekly = {"preset": "quickstart", "repeats": SEEDS, "tags": ["week 48"]}
+    notes = "The **first** recipe, for comparison."
+    first = site.post("/api/v1/runs", {**weekly, "name": "Quickstart", "recipe": short, "notes": notes})["runs"]
     gentle = {**short, "schedule": {"max_lr": 0.1}}
-    second = site.post("/api/v1/runs", {"preset": "quickstart", "name": "A fifth of the rate", "repeats": SEEDS,
-                                        "recipe": gentle, "tags": ["week 48"]})["runs"]  # fmt: skip
+    second = site.post("/api/v1/runs", {**weekly, "name": "A fifth of the rate", "recipe": gentle})["runs"]
     tricks = {**short, "dataset": {"name": "digits"}, "model": {"width": 8}}
-    third = site.post("/api/v1/runs", {"preset": "reliable-94-small", "name": "Tricks, with two looks at each picture",
-                                       "recipe": tricks})["runs"]  # fmt: skip
+    looks = "Tricks, with two looks at each picture"
+    third = site.post("/api/v1/runs", {"preset": "reliable-94-small", "name": looks, "recipe": tricks})["runs"]
     for run in (*first, *second, *third):
         until(lambda run=run: site.run(run["id"])["status"] == "succeeded", PATIENCE_S, f"run {run['id']} ends")  # type: ignore[misc]
     long = {"epochs": 300, "target_accuracy": 0.9}

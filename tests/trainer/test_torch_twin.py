@@ -61,3 +61,25 @@ def test_each_picture_is_cropped_mirrored_and_cut_by_its_own_draw():
     assert 0.4 < (steps[:, 0] == 1).float().mean() < 0.6
     starts = {tuple(row) for row in rows.long().tolist()}
     assert len(starts) == 2 * 9  # each offset, plain and mirrored
+
+
+def test_page_s_update_keeps_the_rate_that_a_gradient_came_with():
+    """Against `nesterov_update` of David Page's cifar10-fast: v = m v + rate g, w -= rate g + m v."""
+    from benchmarks.torch_side import optimizer_of, set_rate
+
+    recipe = PRESETS["page-2018"].recipe
+    decay, momentum = recipe.optimizer.weight_decay.value, recipe.optimizer.momentum
+    net = torch.nn.Linear(3, 1, bias=False).double()
+    weights, moving = net.weight.detach().numpy().copy(), np.zeros((1, 3))
+    optimizer = optimizer_of(recipe, net)
+    generator = np.random.default_rng(0)
+    for rate in (0.0, 0.1, 0.4, 0.4, 0.05):
+        gradient = generator.normal(size=(1, 3))
+        net.weight.grad = torch.from_numpy(gradient.copy())
+        set_rate(optimizer, recipe, rate, as_page=True)
+        optimizer.step()
+        gradient = gradient + decay * weights
+        moving = momentum * moving + rate * gradient
+        weights -= rate * gradient + momentum * moving
+
+    np.testing.assert_allclose(net.weight.detach().numpy(), weights, rtol=1e-6)
