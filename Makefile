@@ -68,8 +68,8 @@ bench-train: .venv/dev.done ## time the training beside PyTorch and model.fit (A
 	$(BIN)/python -m benchmarks.train $(ARGS)
 
 pictures: .venv/dev.done ## make the pictures of the documents anew, by the tests' browser
-	$(BIN)/python -m pytest -q tests/e2e/test_launch_and_watch.py tests/e2e/test_previews_page.py \
-	  tests/e2e/test_board_story.py -k "curve_grows or documents or reported" --pictures docs/images
+	$(BIN)/python -m pytest -q tests/e2e/test_pictures.py tests/e2e/test_previews_page.py \
+	  -k "documents" --pictures docs/images
 
 lint: .venv/dev.done ## style and types
 	$(BIN)/ruff check

@@ -8,7 +8,19 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import board, checkpoints, latency, memory, overhead, pipeline, previews, quickstart, reports, warm
+from benchmarks import (
+    board,
+    checkpoints,
+    latency,
+    memory,
+    overhead,
+    pages,
+    pipeline,
+    previews,
+    quickstart,
+    reports,
+    warm,
+)
 from benchmarks.figures import Figure
 
 PARTS: dict[str, Callable[[Path], list[Figure]]] = {
@@ -22,6 +34,7 @@ PARTS: dict[str, Callable[[Path], list[Figure]]] = {
     "checkpoints": checkpoints.measure,
     "reports": reports.measure,
     "board": board.measure,
+    "pages": pages.measure,
 }
 
 

@@ -74,7 +74,7 @@ def painted(pages: Sequence[Target]) -> list[Figure]:
 def _loaded(browser: Browser, url: str, is_there: str) -> tuple[float, int, int]:
     """(milliseconds, requests, bytes that came over the wire)."""
     page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
-    counted = _counting(page)
+    counted = counting(page)
     began = time.perf_counter()
     page.goto(url, wait_until="commit")
     page.wait_for_function(f"() => {is_there}", polling=20)
@@ -86,7 +86,7 @@ def _loaded(browser: Browser, url: str, is_there: str) -> tuple[float, int, int]
     return taken, counted["requests"], counted["bytes"]
 
 
-def _counting(page: Page) -> dict[str, int]:
+def counting(page: Page) -> dict[str, int]:
     counted = {"requests": 0, "bytes": 0}
 
     def sent(_: dict[str, Any]) -> None:
@@ -106,7 +106,7 @@ def open_list(site: Site, pid: int) -> list[Figure]:
     """The web process's time with and without one open list, in turn, while the runs report."""
     web = psutil.Process(pid)
     ended = threading.Event()
-    reporting = threading.Thread(target=_report, args=(site, ended))
+    reporting = threading.Thread(target=report, args=(site, ended, REPORTING))
     shares: dict[bool, list[float]] = {True: [], False: []}
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium.find(), args=FLAGS)
@@ -133,11 +133,11 @@ def open_list(site: Site, pid: int) -> list[Figure]:
     return [Figure(f"an open list while {REPORTING} runs report, {REPORTING / EVERY_S:g} epochs/s", said, "≤ 1 %")]
 
 
-def _report(site: Site, ended: threading.Event) -> None:
-    """As workers do: every run starts, is beaten for every 2 s, and ends an epoch every EVERY_S."""
+def report(site: Site, ended: threading.Event, runs: int, every_s: int = EVERY_S) -> None:
+    """As workers do: every run starts, is beaten for every 2 s, and ends an epoch every `every_s`."""
     client = Client(site.url, (site.data_dir / "worker-token").read_text().strip())
     held = []
-    for number in range(REPORTING):
+    for number in range(runs):
         site.launch(preset="quickstart", recipe={"epochs": 10_000})
         claim = client.claim(f"bench-{number}", "none", ["tensorflow"], 5)
         assert claim
@@ -148,12 +148,12 @@ def _report(site: Site, ended: threading.Event) -> None:
     began, second = time.monotonic(), 0
     while not ended.is_set():
         for number, claim in enumerate(held):
-            if ended.wait(max(0.0, began + second + number / REPORTING - time.monotonic())):
+            if ended.wait(max(0.0, began + second + number / runs - time.monotonic())):
                 break
             if second % BEAT_S == 0:
                 client.beat(claim)
-            if (second + number) % EVERY_S == 0:
-                epoch = second // EVERY_S + 1
+            if (second + number) % every_s == 0:
+                epoch = second // every_s + 1
                 client.report(claim, Batch(epoch, [epoch_of(epoch)], 0, ""))
         second += 1
     client.close()

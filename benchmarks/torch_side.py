@@ -126,7 +126,7 @@ def set_rate(optimizer: torch.optim.SGD, recipe: Recipe, rate: float, *, as_page
     """`as_page`: what the momentum holds keeps the rate that it came with, as in David Page's `nesterov_update`."""
     for group, factor in zip(optimizer.param_groups, (1.0, recipe.optimizer.bias_rate), strict=True):
         before, group["lr"] = group["lr"], max(rate, SMALLEST) * factor
-        if as_page and optimizer.state:
+        if as_page and group["params"] and optimizer.state:
             buffers = [optimizer.state[weight]["momentum_buffer"] for weight in group["params"]]
             torch._foreach_mul_(buffers, before / group["lr"])
 

@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, 
 
 from tests import chromium
 from tests.e2e.processes import Site
+from tests.e2e.stage import Stage, set_stage
 
 FLAGS = [
     "--no-sandbox",  # root has no user namespace of its own in a container
@@ -38,6 +39,16 @@ def site(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Site]:
     made = Site(tmp_path)
     yield made
     made.close()
+
+
+@pytest.fixture(scope="session")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """For looking only: all who ask for it share it."""
+    site = Site(tmp_path_factory.mktemp("stage"))
+    try:
+        yield set_stage(site)
+    finally:
+        site.close()
 
 
 @pytest.fixture(scope="session")

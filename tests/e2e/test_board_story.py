@@ -18,7 +18,7 @@ NOTES = "## Finding\n\nThe **lower** rate is steadier.\n\n<script>document.title
 
 @pytest.mark.keras
 def test_a_recipe_is_repeated_ranked_compared_and_reported(
-    site: Site, page: Page, browser: Browser, pictures: Path, tmp_path: Path
+    site: Site, page: Page, browser: Browser, tmp_path: Path
 ) -> None:
     site.serve()
     site.work()
@@ -39,7 +39,6 @@ def test_a_recipe_is_repeated_ranked_compared_and_reported(
     assert page.evaluate("window.sameDocument"), "the page was loaded again"
     assert page.evaluate(f"{curves}.length") == SEEDS + 2
     expect(page.locator("[data-numbers] tbody tr").first).to_contain_text(f"{SEEDS}")
-    page.screenshot(path=pictures / "group.png")
 
     other = {"epochs": EPOCHS, "schedule": {"max_lr": 0.2}}
     launched = site.post("/api/v1/runs", {"preset": "quickstart", "name": "Four times the rate", "recipe": other,
@@ -57,7 +56,6 @@ def test_a_recipe_is_repeated_ranked_compared_and_reported(
     expect(rows.filter(has=page.get_by_role("link", name="Quickstart"))).to_contain_text(f"of {SEEDS}")
     expect(rows.filter(has=page.get_by_role("link", name="Four times"))).to_contain_text(f"of {OTHERS}")
     expect(page.locator(".js-plotly-plot .point").first).to_be_visible()
-    page.screenshot(path=pictures / "board.png")
 
     rows.filter(has=page.get_by_role("link", name="Quickstart")).get_by_role("link").click()
     page.get_by_role("link", name="Compare").click()
@@ -70,7 +68,6 @@ def test_a_recipe_is_repeated_ranked_compared_and_reported(
     page.get_by_role("button", name="Step").click()
     assert page.evaluate(f"{curves}[1].x.at(-1)") == EPOCHS * 30
     page.get_by_role("button", name="Epoch", exact=True).click()
-    page.screenshot(path=pictures / "compare.png")
 
     page.get_by_label("Title").fill("Rates on digits")
     page.get_by_label("Your notes").fill(NOTES)

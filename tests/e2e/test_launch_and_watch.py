@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -16,9 +15,7 @@ EPOCHS = 8
 
 
 @pytest.mark.keras
-def test_the_form_launches_a_run_whose_curve_grows_until_it_has_ended(
-    site: Site, page: Page, browser: Browser, pictures: Path
-) -> None:
+def test_the_form_launches_a_run_whose_curve_grows_until_it_has_ended(site: Site, page: Page, browser: Browser) -> None:
     site.serve()
     site.work()
 
@@ -42,7 +39,6 @@ def test_the_form_launches_a_run_whose_curve_grows_until_it_has_ended(
     assert page.evaluate(f"{points}.length") == page.evaluate(drawn)
     until(lambda: page.evaluate(f"{drawn} >= {EPOCHS - 2}"), 60, "most epochs are drawn")
     expect(page.locator("[data-epochs]")).to_have_text(f"{EPOCHS - 2} of {EPOCHS}")
-    page.screenshot(path=pictures / "run.png")
     page.evaluate(  # somebody zooms in
         "Plotly.relayout(document.querySelector('[data-chart=loss] .plot'), {'xaxis.range': [0.5, 2.5]})"
     )

@@ -16,7 +16,7 @@ from trainer.protocol import Ending
 from trainer.spool import Batch
 
 ROWS = "all => all.map((row) => [Number(row.dataset.run), row.querySelector('a[href^=\"/runs/\"]').textContent])"
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.browser, pytest.mark.thorough, pytest.mark.timeout(600)]
 
 
 @pytest.fixture
