@@ -95,7 +95,8 @@ def train(recipe: Recipe, root: Path, say: Say, *, is_compiled: bool, as_page: b
                 "event": "epoch",
                 "epoch": epoch,
                 "train_loss": train_loss,
-                "val_accuracy": mirrored if recipe.tta == "flip" else plain,
+                "val_accuracy": plain,
+                "tta_accuracy": mirrored if recipe.tta == "flip" else None,
                 "seconds": seconds,
             }
         )
