@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Response
@@ -14,7 +15,7 @@ from fastapi.responses import PlainTextResponse
 
 from app import files, listing, run_verbs, runs, schemas, shown, sweep_runs, sweeps
 from app.asked import Asked
-from app.problems import InvalidRequest
+from app.problems import InvalidRecipe, InvalidRequest
 from app.recipes import resolve
 from app.state import Here
 from trainer import datasets
@@ -65,15 +66,32 @@ def get_run(run_id: int, here: Here) -> schemas.RunWhole:
 
 
 @router.post("/sweeps", status_code=201, tags=["runs"])
-def launch_sweep(asked: schemas.SweepAsked, here: Here) -> schemas.SweepShown:
-    """Launch a recipe at several values of one or two knobs: all of its runs or none. They share the tag `sweep ID`."""
+def launch_sweep(
+    asked: schemas.SweepAsked,
+    here: Here,
+    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
+) -> schemas.SweepShown:
+    """Launch a recipe at several values of one or two knobs: all of its runs or none. They share the tag `sweep ID`.
+
+    The same Idempotency-Key and body launch only once.
+    """
     axes = [sweeps.Axis(one.knob, one.values) for one in asked.over]
-    found = sweep_runs.planned(asked.recipe, asked.preset, axes, asked.repeats, here, strict=True)
+    if len(asked.tags) == schemas.MOST_TAGS:
+        raise InvalidRequest([("tags", f"one place is the sweep's own: at most {schemas.MOST_TAGS - 1}")])
+    try:
+        found = sweep_runs.planned(asked.recipe, asked.preset, axes, asked.repeats, here, strict=True)
+    except InvalidRecipe as problem:  # named as in a form
+        raise InvalidRecipe([(re.sub(r"^sweep\.", "over.", path), words) for path, words in problem.mistakes]) from None
     points = [point for point, _ in found]
     if asked.dry_run:
         return schemas.SweepShown(points=points, runs=[])
+    body_hash = hashlib.sha256(f"sweep {asked.model_dump_json()}".encode()).hexdigest()
     with here.records.write() as session:
-        made = sweep_runs.launch(session, found, asked, here.now())
+        made = runs.submitted(session, idempotency_key, body_hash) if idempotency_key else None
+        if made is None:
+            made = sweep_runs.launch(session, found, asked, here.now())
+            if idempotency_key:
+                runs.remember(session, idempotency_key, body_hash, made, here.now())
         return schemas.SweepShown(points=points, runs=[schemas.RunShown.model_validate(run) for run in made])
 
 

@@ -107,7 +107,7 @@ def shown(form: Posted, here: State, errors: Mapping[str, str] | None = None) ->
             {"names": fields, "values": said, "errors": [errors.get(name, "") for name in fields]}
             for fields, said in zip(SWEEP, form.sweep or [("", "")] * len(SWEEP), strict=True)
         ],
-        "knobs": [path for path in titles() if path != "seed"],
+        "knobs": [path for path in titles() if path != "seed" and not sweeps.SHAPES.fullmatch(path)],
     }
 
 

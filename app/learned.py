@@ -5,6 +5,7 @@ Reads by pictures.py. Must not know HTTP or HTML.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,13 +61,12 @@ class Learned:
 def of(found: Validation) -> Learned:
     shelf, taken = found.shelf, found.taken
     names, count = shelf.classes, len(shelf.classes)
-    counts = confusion(shelf.labels, taken, count)
     bins = [] if found.surely is None else calibration(found.surely, taken == shelf.labels)
     pictures = sum(one.pictures for one in bins)
     return Learned(
-        classes=[_of_class(name, counts, at) for at, name in enumerate(names)],
-        confusion=counts if count <= MOST_CLASSES else None,
-        pairs=_pairs(counts, names),
+        classes=_of_classes(names, shelf.labels, taken),
+        confusion=confusion(shelf.labels, taken, count) if count <= MOST_CLASSES else None,
+        pairs=_pairs(shelf.labels, taken, names),
         mistakes=_mistakes(found),
         bins=bins,
         error=sum(one.pictures * abs(one.right - one.surely) for one in bins) / pictures if pictures else None,
@@ -91,23 +91,35 @@ def calibration(surely: NDArray[np.float64], right: NDArray[np.bool_]) -> list[B
     ]
 
 
-def _of_class(name: str, counts: NDArray[np.int64], at: int) -> OfClass:
-    own, taken, right = int(counts[at].sum()), int(counts[:, at].sum()), int(counts[at, at])
-    return OfClass(name, own, right / own if own else np.nan, right / taken if taken else np.nan)
+def _of_classes(names: Sequence[str], labels: NDArray[np.integer], taken: NDArray[np.integer]) -> list[OfClass]:
+    count = len(names)
+    own = np.bincount(labels, minlength=count)
+    chosen = np.bincount(taken[taken < count], minlength=count)
+    hits = np.bincount(labels[labels == taken], minlength=count)
+    return [
+        OfClass(name, int(own[at]), _share(hits[at], own[at]), _share(hits[at], chosen[at]))
+        for at, name in enumerate(names)
+    ]
 
 
-def _pairs(counts: NDArray[np.int64], names: tuple[str, ...]) -> list[tuple[str, str, int]]:
-    wrong = counts.copy()
-    np.fill_diagonal(wrong, 0)
-    order = np.argsort(-wrong, axis=None, kind="stable")[:MOST_PAIRS]
-    rows, columns = np.unravel_index(order, wrong.shape)
-    return [(names[r], names[c], int(wrong[r, c])) for r, c in zip(rows, columns, strict=True) if wrong[r, c]]
+def _share(part: int, whole: int) -> float:
+    return float(part / whole) if whole else np.nan
+
+
+def _pairs(labels: NDArray[np.integer], taken: NDArray[np.integer], names: Sequence[str]) -> list[tuple[str, str, int]]:
+    """No matrix: a data set may have thousands of classes."""
+    wrong = (labels != taken) & (taken < len(names))
+    places = labels[wrong].astype(np.int64) * len(names) + taken[wrong]
+    found, counts = np.unique(places, return_counts=True)
+    order = np.argsort(-counts, kind="stable")[:MOST_PAIRS]
+    return [(names[found[at] // len(names)], names[found[at] % len(names)], int(counts[at])) for at in order]
 
 
 def _mistakes(found: Validation) -> list[Mistake]:
     if found.surely is None:
         return []
-    shelf, wrong = found.shelf, np.flatnonzero(found.taken != found.shelf.labels)
+    shelf = found.shelf
+    wrong = np.flatnonzero((found.taken != shelf.labels) & (found.taken < len(shelf.classes)))
     numbers = wrong[np.argsort(-found.surely[wrong], kind="stable")][:MOST_MISTAKES]
     order = np.sort(numbers)  # a file is read forwards
     images = dict(zip(order.tolist(), shelf.images[order], strict=True)) if len(order) else {}

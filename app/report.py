@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import datetime
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -95,4 +96,5 @@ def _coloured(trace: dict[str, Any]) -> dict[str, Any]:
     is_band = bool(meta.get("is_band"))
     plain = {key: value for key, value in trace.items() if key != "meta"}
     band = {"fillcolor": f"{colour}29"} if is_band else {}
+    plain["name"] = escape(str(trace["name"]), quote=False)  # Plotly takes <b> and <a> in it for markup
     return plain | {"line": {"color": colour, "width": 0 if is_band else 2}} | band

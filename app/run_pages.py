@@ -57,17 +57,21 @@ def show_run(run_id: int, request: Request, here: Here) -> HTMLResponse:
     recipe = Recipe.model_validate(run.recipe)
     images = _train_images(run, recipe, here)
     start, log = files.read_log(files.log_path(here.settings.data_dir, run_id, run.attempt))
-    context = summary | {
-        "rows": [row.model_dump(mode="json") for row in rows],
-        "best_epoch": run.best_epoch,
-        "figures": charts.of_run(rows, recipe, images),
-        "images": images,
-        "steps": steps_per_epoch(recipe, images) if images else None,
-        "log": log,
-        "log_next": start + len(log.encode()),
-        "after": after,
-        "plotly": PLOTLY,
-    }
+    context = (
+        summary
+        | _seen(run)
+        | {
+            "rows": [row.model_dump(mode="json") for row in rows],
+            "best_epoch": run.best_epoch,
+            "figures": charts.of_run(rows, recipe, images),
+            "images": images,
+            "steps": steps_per_epoch(recipe, images) if images else None,
+            "log": log,
+            "log_next": start + len(log.encode()),
+            "after": after,
+            "plotly": PLOTLY,
+        }
+    )
     return page(request, "runs/show.html", context | parts)
 
 
@@ -123,16 +127,30 @@ def show_pictures(run_id: int, request: Request, here: Here) -> HTMLResponse:
 
 
 @router.get("/runs/{run_id}/learned")
-def show_learned(run_id: int, request: Request, here: Here) -> HTMLResponse:
+def show_learned(
+    run_id: int,
+    request: Request,
+    here: Here,
+    part: Annotated[bool, Query(description="Without the page around")] = False,
+) -> HTMLResponse:
     """What its last epoch's predictions say."""
+    found, problem = None, ""
     with here.records.read() as session:
         run = runs.find(session, run_id)
         try:
             found = learned.of(pictures.validation_of(session, here.previews.gallery, run, "run"))
-        except InvalidRequest as problem:
-            words = "; ".join(sentence for _, sentence in problem.mistakes)
-            return page(request, "runs/_learned.html", {"learned": None, "problem": words})
-    return page(request, "runs/_learned.html", {"learned": found, "problem": ""})
+        except InvalidRequest as refused:
+            problem = "; ".join(sentence for _, sentence in refused.mistakes)
+        shape = "runs/_learned.html" if part else "runs/learned.html"
+        return page(request, shape, {"run": run, "learned": found, "problem": problem})
+
+
+@router.get("/runs/{run_id}/seen")
+def show_seen(run_id: int, request: Request, here: Here) -> HTMLResponse:
+    """What can be looked at: more of it once the run has ended."""
+    with here.records.read() as session:
+        run = shown.whole(session, runs.find(session, run_id), here)
+    return page(request, "runs/_seen.html", {"run": run} | _seen(run))
 
 
 @router.get("/runs/{run_id}/timeline")
@@ -170,9 +188,13 @@ def _summary(session: Session, run: schemas.RunWhole, here: State) -> dict[str, 
         "log_tail": log_tail,
         "is_alone": run.status == "queued" and not here.leases.anybody,
         "other_backends": shown.other_backends(session, here.leases, run) if run.status == "queued" else [],
-        "has_best": any(one.name == BEST for one in run.artifacts),
         "has_checkpoint": run.kept_for or any(one.name == CHECKPOINT for one in run.artifacts),
     }
+
+
+def _seen(run: schemas.RunWhole) -> dict[str, bool]:
+    has_best = any(one.name == BEST for one in run.artifacts)
+    return {"has_best": has_best, "has_learned": run.status in ENDED and run.last_epoch > 0}
 
 
 def _standing(session: Session, run: Run, best: standing.Best | None) -> dict[str, Any]:

@@ -28,7 +28,8 @@ Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200), 
 Tag = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=40), AfterValidator(_one_line)]
 Notes = Annotated[str, StringConstraints(max_length=20_000), AfterValidator(_printable)]
 Priority = Annotated[int, Field(ge=-100, le=100)]
-Tags = Annotated[list[Tag], Field(max_length=20)]
+MOST_TAGS = 20
+Tags = Annotated[list[Tag], Field(max_length=MOST_TAGS)]
 
 
 class Asked(BaseModel):

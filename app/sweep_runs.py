@@ -38,6 +38,9 @@ def planned(
             found.append((point, resolve(preset, sweeps.at(whole, point, axes), root, strict=strict)))
         except InvalidRecipe as problem:
             raise InvalidRecipe([_at(path, sentence, point, axes) for path, sentence in problem.mistakes]) from None
+    seen = [resolved.recipe.model_dump_json() for _, resolved in found]
+    if len(set(seen)) < len(seen):
+        raise InvalidRecipe([("sweep.0.values", "two of these runs would be the same: leave one of the values out")])
     return found
 
 

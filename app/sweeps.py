@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,8 @@ from app.problems import InvalidRecipe
 from trainer.knob_paths import is_knob
 
 MOST_KNOBS, MOST_RUNS = 2, 100
+LONGEST = 200  # letters of a knob's path
+SHAPES = re.compile(r"(schedule\.kind|model\.name|augment\.\d+\.op)")  # these decide which other knobs there are
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,11 @@ def from_text(rows: Sequence[tuple[str, str]]) -> list[Axis]:
 def check(axes: Sequence[Axis], repeats: int = 1) -> None:
     """Raises InvalidRecipe naming the row."""
     for number, axis in enumerate(axes):
-        if not is_knob(axis.knob):
+        if len(axis.knob) > LONGEST or not is_knob(axis.knob):
             raise InvalidRecipe([(f"sweep.{number}.knob", f"{axis.knob[:80]!r} is no knob of a recipe")])
+        if SHAPES.fullmatch(axis.knob):
+            words = f"{axis.knob} decides which other knobs there are: launch a run, or a sweep, for each"
+            raise InvalidRecipe([(f"sweep.{number}.knob", words)])
         if any(axis.knob == other.knob for other in axes[:number]):
             raise InvalidRecipe([(f"sweep.{number}.knob", f"{axis.knob} is swept already")])
         if axis.knob == "seed" and repeats > 1:

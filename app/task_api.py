@@ -5,22 +5,25 @@ Pictures are never decoded here, only carried. Must not know nets, or how tasks 
 
 from __future__ import annotations
 
+import contextlib
+import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import IO, Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import FileResponse
-from starlette.background import BackgroundTask
+from fastapi.responses import FileResponse, StreamingResponse
 
 from app import artifacts, files, runs, storage, task_schemas
-from app.problems import Conflict, InvalidRequest, NotFound
+from app.problems import Conflict, Forbidden, InvalidRequest, NotFound, Problem, Trouble
 from app.state import Here, State
 from app.tasks import IsGone, Task
 from trainer.protocol import BEST
 
 BINARY = "application/octet-stream"
+PIECE = 256 * 1024  # bytes of a file sent at once
 
 router = APIRouter(prefix="/api/v1/runs/{run_id}", tags=["runs"])
 workers = APIRouter(prefix="/api/v1/worker/tasks/{number}", tags=["worker protocol"])
@@ -32,13 +35,20 @@ async def predict_picture(run_id: int, request: Request, here: Here) -> task_sch
     return await look(here, run_id, await request.body(), is_gone(request, here))
 
 
-@router.get("/exports/{kind}", response_class=FileResponse)
-async def export_run(run_id: int, kind: Literal["keras", "onnx"], request: Request, here: Here) -> FileResponse:
+@router.get("/exports/{kind}", response_class=StreamingResponse)
+async def export_run(run_id: int, kind: Literal["keras", "onnx"], request: Request, here: Here) -> StreamingResponse:
     """The run's best weights as a file for other programs: pictures of 0 to 255 go in, probabilities come out."""
+    if request.headers.get("sec-fetch-site") == "cross-site":  # a GET that costs a worker some seconds
+        raise Forbidden("this request comes from another site")
     task = await _task(here, run_id, "export", kind=kind)
-    path = await here.tasks.ask(task, is_gone(request, here))
-    gone = BackgroundTask(path.unlink, missing_ok=True)
-    return FileResponse(path, media_type=BINARY, filename=f"run-{run_id}.{kind}", background=gone)
+    path: Path = await here.tasks.ask(task, is_gone(request, here))
+    file = path.open("rb")
+    path.unlink()  # who has it open can read it, and nothing stays, however this ends
+    headers = {
+        "Content-Length": str(os.fstat(file.fileno()).st_size),
+        "Content-Disposition": f'attachment; filename="run-{run_id}.{kind}"',
+    }
+    return StreamingResponse(_pieces(file), media_type=BINARY, headers=headers)
 
 
 def is_gone(request: Request, here: State) -> IsGone:
@@ -59,7 +69,7 @@ def claimed(task: Task) -> task_schemas.TaskClaimed:
 async def look(here: State, run_id: int, picture: bytes, gone: IsGone) -> task_schemas.Predicted:
     """Raises InvalidRequest where it is no picture, Conflict where the weights do not serve, Trouble."""
     if not picture:
-        raise InvalidRequest([("picture", "is missing: send a PNG, JPEG, WEBP, BMP or GIF")])
+        raise InvalidRequest([("picture", "there is no picture: send a PNG, JPEG, WEBP, BMP or GIF")])
     task = await _task(here, run_id, "look", picture=picture)
     said: task_schemas.LookSaid = await here.tasks.ask(task, gone)
     shares = sorted(zip(said.probabilities, said.classes, strict=True), reverse=True)
@@ -71,8 +81,9 @@ async def look(here: State, run_id: int, picture: bytes, gone: IsGone) -> task_s
 async def get_task_weights(number: int, here: Here) -> FileResponse:
     """The run's best weights."""
     task = here.tasks.taken(number)
-    if not task.weights.is_file():
-        raise NotFound("the weights are not on the disk any more")
+    if not task.weights.is_file():  # newer ones have taken their place meanwhile, or somebody has deleted them
+        here.tasks.done(number, Conflict("the weights have been replaced or deleted just now: ask again"))
+        raise NotFound(f"the weights of task {number} are not there any more")
     return FileResponse(task.weights, media_type=BINARY)
 
 
@@ -109,9 +120,20 @@ async def put_task_file(
             await artifacts.receive(request, part, sha256)
         here.tasks.done(number, part)
         is_wanted = True
+    except (Problem, OSError) as problem:
+        with contextlib.suppress(NotFound):
+            cut = Trouble("the file was cut on its way to the app: ask again")
+            here.tasks.done(number, problem if isinstance(problem, Trouble) else cut)
+        raise
     finally:
         if not is_wanted:
             part.unlink(missing_ok=True)
+
+
+def _pieces(file: IO[bytes]) -> Iterator[bytes]:
+    with file:
+        while piece := file.read(PIECE):
+            yield piece
 
 
 async def _task(
@@ -129,4 +151,7 @@ def _weights(here: State, run_id: int) -> tuple[Path, str]:
             raise Conflict(
                 f"run {run_id} has no weights here: they come when it ends, and go when its files are deleted"
             )
-        return files.artifact_path(here.settings.data_dir, run_id, found.sha256), found.sha256
+        path = files.artifact_path(here.settings.data_dir, run_id, found.sha256)
+    if not path.is_file():
+        raise Conflict(f"the weights of run {run_id} are listed, but not on the disk any more")
+    return path, found.sha256

@@ -20,7 +20,8 @@ from app.problems import Busy, NotFound, Trouble
 MOST_WAITING = 8  # each holds a picture in memory
 PATIENCE_S = 120.0  # of who asked: an export imports a framework, on a busy machine that takes its time
 LOOKS_S = 1.0  # how often those who wait look whether the other end is still there
-ATTENDED_S = 30.0  # a worker that asked so lately is there; one that does a task does not ask
+ATTENDED_S = 30.0  # a worker that asked so lately is there
+DOING_S = 110.0  # and one that took a task so lately: it does not ask meanwhile, even where nobody waits any more
 
 
 IsGone = Callable[[], Awaitable[bool]]
@@ -45,12 +46,17 @@ class Tasks:
         self._numbers = itertools.count(1)
         self._waiting: deque[Task] = deque()
         self._taken: dict[int, Task] = {}
-        self._seen_at = -ATTENDED_S - 1.0
+        self._attended_until = 0.0
         self._came = asyncio.Event()
+
+    @property
+    def are_attended(self) -> bool:
+        """Whether a worker has asked for one lately, or does one."""
+        return time.monotonic() < self._attended_until
 
     async def ask(self, task: Task, is_gone: IsGone) -> Any:
         """Its answer. Raises Trouble where there is nobody to do it, it takes too long, or who asked has gone."""
-        if time.monotonic() - self._seen_at > ATTENDED_S and not self._taken:
+        if not self.are_attended:
             raise Trouble("no worker is here to do this: start one, and ask again")
         if len(self._waiting) >= MOST_WAITING:
             raise Busy("too many are waiting for such an answer: ask again in a few seconds")
@@ -60,8 +66,10 @@ class Tasks:
         ends = time.monotonic() + PATIENCE_S
         try:
             while not (await asyncio.wait([task.answer], timeout=LOOKS_S))[0]:
-                if time.monotonic() > ends or await is_gone():
+                if time.monotonic() > ends:
                     raise Trouble(f"no worker has answered within {PATIENCE_S:.0f} s: ask again")
+                if await is_gone() and not task.answer.done():
+                    raise Trouble("the app is being restarted: ask again in a few seconds")
             return task.answer.result()
         finally:
             self._taken.pop(task.number, None)
@@ -72,12 +80,13 @@ class Tasks:
         """The oldest that waits; None when there was none for so long, or the worker has hung up."""
         ends = time.monotonic() + wait_s
         while True:
-            self._seen_at = time.monotonic()
+            self._attended_until = max(self._attended_until, time.monotonic() + ATTENDED_S)
             if await is_gone():
                 return None
             if self._waiting:
                 task = self._waiting.popleft()
                 self._taken[task.number] = task
+                self._attended_until = time.monotonic() + DOING_S
                 return task
             self._came.clear()
             left = ends - time.monotonic()
@@ -97,7 +106,6 @@ class Tasks:
     def done(self, number: int, answer: Any) -> None:
         """Hand the answer to who asked: an exception is raised there."""
         task = self.taken(number)
-        self._seen_at = time.monotonic()
         if task.answer.done():
             raise NotFound(f"task {number} has its answer already")
         if isinstance(answer, Exception):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 from starlette.datastructures import UploadFile
 
 from app import runs, schemas, task_api
@@ -13,6 +15,20 @@ from app.rendering import page
 from app.state import Here, State
 
 router = APIRouter(include_in_schema=False)
+
+
+@router.get("/runs/{run_id}/try")
+def leave_try(run_id: int) -> RedirectResponse:
+    """A reload of the answer's page: the picture is gone, the run is there."""
+    return RedirectResponse(f"/runs/{run_id}", 303)
+
+
+@router.get("/runs/{run_id}/exports/{kind}")
+async def download_export(
+    run_id: int, kind: Literal["keras", "onnx"], request: Request, here: Here
+) -> StreamingResponse:
+    """The same as the API's, whose refusals are pages here."""
+    return await task_api.export_run(run_id, kind, request, here)
 
 
 @router.post("/runs/{run_id}/try")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 KINDS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
 MOST_BYTES = 8 * 2**20
-MOST_PIXELS = 50_000_000  # a large camera's; 150 MB while it is decoded
+MOST_PIXELS = 50_000_000  # a large camera's; some 200 MB while it is decoded, four times that if it is transparent
 TOO_MANY = "the picture has too many pixels: at most 50 million are decoded, send a smaller copy"
 
 
@@ -28,7 +28,10 @@ class NoPicture(Exception):
 
 
 def decoded(content: bytes) -> Pictures:
-    """uint8 (1, 32, 32, 3) RGB, squeezed to a square as pictures of a folder are. Raises NoPicture."""
+    """uint8 (1, 32, 32, 3) RGB: turned as its camera was held, what is transparent on white, squeezed to a square.
+
+    Raises NoPicture.
+    """
     from PIL import Image, ImageOps
 
     if len(content) > MOST_BYTES:
@@ -44,8 +47,9 @@ def decoded(content: bytes) -> Pictures:
                 small = _flat(upright).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
     except Image.DecompressionBombError as error:  # Pillow's own limit, which comes first where it is far above ours
         raise NoPicture(TOO_MANY) from error
-    # Pillow's readers raise SyntaxError, ValueError and others for garbled files as well.
-    except (OSError, SyntaxError, ValueError, EOFError, LookupError, MemoryError) as error:
+    except NoPicture:
+        raise
+    except Exception as error:  # Pillow's readers raise whatever a garbled file makes them; this is all we do
         kinds = ", ".join(KINDS[:-1])
         raise NoPicture(f"this is not a picture that can be read: send a whole {kinds} or {KINDS[-1]}") from error
     return np.asarray(small, dtype=np.uint8)[None]
@@ -55,6 +59,9 @@ def _flat(picture: Image.Image) -> Image.Image:
     """RGB, what is transparent on white."""
     from PIL import Image
 
+    if picture.mode.startswith("I"):  # 16 bits of grey, which Pillow would cut off, not scale
+        levels = np.asarray(picture, dtype=np.float64) / 257
+        return Image.fromarray(np.clip(levels, 0, 255).astype(np.uint8)).convert("RGB")
     if picture.mode in {"RGBA", "LA", "PA"} or "transparency" in picture.info:
         clear = picture.convert("RGBA")
         ground = Image.new("RGBA", clear.size, "white")

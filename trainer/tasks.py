@@ -6,6 +6,7 @@ Must not know nets or pictures: look.py and export.py do.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -13,11 +14,12 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from trainer.client import Client, NotYours, Task, Unreachable, Unreadable
+from trainer.client import Client, Gone, NotYours, Task, Unreachable, Unreadable
 
 logger = logging.getLogger("pitwall.worker")
 
@@ -35,7 +37,7 @@ class Tasks:
     ) -> None:
         """`client`: its own, since a claim waits. `environment`: of the children, which shows them no GPU."""
         self._client, self._who = client, (worker, device, list(backends))
-        self._environment = dict(environment)
+        self._environment = {**environment, "OPENBLAS_NUM_THREADS": "1"}  # a core, and no memory for further ones
 
     def start(self) -> None:
         threading.Thread(target=self._work, name="tasks", daemon=True).start()
@@ -48,11 +50,12 @@ class Tasks:
         try:
             with tempfile.TemporaryDirectory(prefix="pitwall-task-") as folder:
                 self._do(task, Path(folder))
-        except (NotYours, Unreachable) as problem:  # who asked has gone, or the app has: nobody waits any more
+        except (NotYours, Gone) as problem:  # nobody waits any more
             logger.info("task %d: given up (%s)", task.number, problem)
         except Exception:
             logger.exception("task %d", task.number)
-            self._client.answer(task, {"problem": BROKE})
+            with contextlib.suppress(Unreachable, Unreadable):  # the app may have gone
+                self._client.answer(task, {"problem": BROKE})
         return True
 
     def _work(self) -> None:
@@ -60,7 +63,10 @@ class Tasks:
             try:
                 self.once(wait_s=20.0)
             except (Unreachable, Unreadable):
-                threading.Event().wait(AGAIN_S)
+                time.sleep(AGAIN_S)
+            except Exception:  # the thread must outlive whatever answers in the app's place
+                logger.exception("a task could not be claimed")
+                time.sleep(AGAIN_S)
 
     def _do(self, task: Task, folder: Path) -> None:
         weights, picture, made = (folder / name for name in ("best.safetensors", "picture", "made"))

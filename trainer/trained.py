@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from trainer import checkpoint
 from trainer.augment.normalisation import PerChannel, Pictures, normalised
@@ -42,7 +43,10 @@ def read(path: Path) -> Trained:
     facts = found.facts
     if not facts.classes or not facts.normal:
         raise CheckpointDamaged("these weights are of an earlier version, which did not keep how pictures are fed in")
-    recipe = Recipe.model_validate(facts.recipe)
+    try:
+        recipe = Recipe.model_validate(facts.recipe)
+    except ValidationError as error:
+        raise CheckpointDamaged("these weights are of a recipe that this version cannot read") from error
     scale, shift = (np.array(part, np.float32) for part in facts.normal)
     made = layers(recipe.model, len(facts.classes))
     return Trained(made, found.tensors, scale, shift, facts.classes, facts.place.best_epoch)

@@ -60,11 +60,14 @@ export class Charts {
     if (this.isDrawing) return;
     this.isDrawing = true;
     let panel;
-    while ((panel = this.panels.find(({ isStale, isSeen }) => isStale && isSeen))) {
-      this.react(panel);
-      await new Promise((done) => setTimeout(done)); // what somebody does meanwhile comes first
+    try {
+      while ((panel = this.panels.find(({ isStale, isSeen }) => isStale && isSeen))) {
+        this.react(panel);
+        await new Promise((done) => setTimeout(done)); // what somebody does meanwhile comes first
+      }
+    } finally {
+      this.isDrawing = false;
     }
-    this.isDrawing = false;
     // for tests and measurements: what is on screen
     if (this.panels.some(({ isSeen }) => isSeen)) document.documentElement.dataset.drawnEpoch = this.sorted.at(-1)?.epoch ?? 0;
   }

@@ -15,8 +15,10 @@ export function keepDraft() {
   document.addEventListener("input", ({ target }) => target.form?.id === "recipe" && later());
   document.addEventListener("pitwall:reshaped", later);
   document.addEventListener("submit", ({ target, submitter }) => {
-    if (target.id === "recipe" && !submitter?.formAction.includes("/previews")) localStorage.removeItem(KEPT);
+    if (target.id === "recipe" && !submitter?.hasAttribute("formaction")) localStorage.removeItem(KEPT);
   });
+  // refused, or the list of a sweep: not launched yet
+  if (document.querySelector("[data-problem]")) return localStorage.setItem(KEPT, first);
 
   const bar = document.querySelector("[data-draft]");
   if (!bar || !kept || kept === first) return;

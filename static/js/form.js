@@ -19,8 +19,8 @@ document.addEventListener("click", (event) => {
   reshape(button.form, button.value);
 });
 
-document.addEventListener("submit", ({ target }) => {
-  if ("recipe" in target.dataset) target.querySelector(".launch button").disabled = true; // one press, one run
+document.addEventListener("submit", ({ target, submitter }) => {
+  if ("recipe" in target.dataset && !submitter?.hasAttribute("formaction")) target.querySelector(".launch button").disabled = true; // one press, one run
 });
 
 addEventListener("pageshow", () => {

@@ -33,10 +33,14 @@ export async function redraw(part) {
   drawn.innerHTML = answer.text.trim();
   localTimes(drawn.content);
   const focused = part.contains(document.activeElement) ? signature(document.activeElement) : null;
+  const open = [...part.querySelectorAll("details[open] > summary")].map((summary) => summary.textContent);
   const scrolled = [...part.querySelectorAll(".scroll")].map((box) => [box.scrollLeft, box.scrollTop]);
   const now = part.tagName === "TR" ? drawn.content.firstElementChild : part;
   if (now === part) part.replaceChildren(drawn.content);
   else part.replaceWith(now);
+  for (const summary of now.querySelectorAll("details > summary")) {
+    if (open.includes(summary.textContent)) summary.parentElement.open = true;
+  }
   document.dispatchEvent(new Event("pitwall:drawn"));
   // the reader stays where they were
   now.querySelectorAll(".scroll").forEach((box, i) => scrolled[i] && box.scrollTo(...scrolled[i]));

@@ -1,54 +1,72 @@
 // A picture of one's own for a run's net: chosen, dropped or pasted. Only the answer of the answer's page is taken.
 
+const MOST_BYTES = 8 * 2 ** 20; // as the server says, which need not be asked
+
+const formOf = ({ target }) => target.closest?.("[data-try]");
+
 export function keepTry() {
-  const form = document.querySelector("[data-try]");
-  if (!form) return;
-  const input = form.querySelector("[type=file]");
-  const give = (files) => {
-    const picture = [...files].find((file) => file.type.startsWith("image/")) ?? files[0];
-    if (!picture) return false;
-    const given = new DataTransfer();
-    given.items.add(picture);
-    input.files = given.files;
-    form.requestSubmit();
-    return true;
-  };
-  form.addEventListener("dragover", (event) => {
+  document.addEventListener("dragover", (event) => {
+    const form = formOf(event);
+    if (!form) return;
     event.preventDefault();
     form.classList.add("over");
   });
-  for (const kind of ["dragleave", "drop"]) form.addEventListener(kind, () => form.classList.remove("over"));
-  form.addEventListener("drop", (event) => {
+  document.addEventListener("dragleave", (event) => formOf(event)?.classList.remove("over"));
+  document.addEventListener("drop", (event) => {
+    const form = formOf(event);
+    if (!form) return;
     event.preventDefault();
-    give(event.dataTransfer.files);
+    form.classList.remove("over");
+    give(form, event.dataTransfer.files);
   });
   document.addEventListener("paste", (event) => {
-    const isOpen = form.closest("details")?.open ?? true;
-    if (isOpen && event.clipboardData.files.length && give(event.clipboardData.files)) event.preventDefault();
+    const form = document.querySelector("details[open] [data-try]");
+    if (form && give(form, event.clipboardData.files)) event.preventDefault();
   });
-  input.addEventListener("change", () => input.files.length && form.requestSubmit());
-  form.addEventListener("submit", async (event) => {
+  document.addEventListener("change", (event) => event.target.type === "file" && formOf(event)?.requestSubmit());
+  document.addEventListener("submit", (event) => {
+    const form = formOf(event);
+    if (!form) return;
     event.preventDefault();
-    const shown = form.querySelector("#tried");
-    const number = (form.dataset.asked = String(Number(form.dataset.asked ?? 0) + 1));
-    form.setAttribute("aria-busy", "true");
-    const answer = await sent(form);
-    if (form.dataset.asked !== number) return; // another picture was given meanwhile
-    form.removeAttribute("aria-busy");
-    shown.replaceChildren(...answer);
+    show(form);
   });
 }
 
-async function sent(form) {
+function give(form, files) {
+  const picture = [...files].find((file) => file.type.startsWith("image/")) ?? files[0];
+  if (!picture) return false;
+  const given = new DataTransfer();
+  given.items.add(picture);
+  form.querySelector("[type=file]").files = given.files;
+  form.requestSubmit();
+  return true;
+}
+
+async function show(form) {
+  const number = (form.dataset.asked = String(Number(form.dataset.asked ?? 0) + 1));
+  form.setAttribute("aria-busy", "true");
+  const answer = await answered(form);
+  if (form.dataset.asked !== number) return; // another picture was given meanwhile
+  form.removeAttribute("aria-busy");
+  form.querySelector("#tried").replaceChildren(...answer);
+}
+
+async function answered(form) {
+  const [picture] = form.querySelector("[type=file]").files;
+  if (picture?.size > MOST_BYTES) return said("The picture is larger than 8 MiB: choose a smaller copy.");
   try {
     const answer = await fetch(form.action, { method: "POST", body: new FormData(form) });
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    const found = page.querySelector("#tried") ?? page.querySelector("main");
-    return [...found.childNodes];
+    const found = page.querySelector("#tried");
+    return found ? [...found.childNodes] : said(page.querySelector("main p")?.textContent ?? "It could not be tried.");
   } catch {
-    const words = document.createElement("p");
-    words.className = "error";
-    words.textContent = "The app could not be reached: try again in a moment.";
-    return [words];
+    return said("The app could not be reached: try again in a moment.");
   }
+}
+
+function said(words) {
+  const shown = document.createElement("p");
+  shown.className = "error";
+  shown.textContent = words;
+  return [shown];
 }

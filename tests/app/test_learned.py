@@ -78,8 +78,10 @@ def test_a_run_s_page_shows_it_when_it_is_asked_for(client: TestClient, state: S
     told: dict[str, Any] = {"predictions": pack(labels), "confidences": pack_confidences(surely)}
     hand.say(started(environment=PLACE), epoch(1, 1 - 2 / len(labels), **told))
     hand.finish()
-    assert f'data-lazy="/runs/{hand.run}/learned"' in client.get(f"/runs/{hand.run}").text
-    page = client.get(f"/runs/{hand.run}/learned").text
+    assert f'data-lazy="/runs/{hand.run}/learned?part=1"' in client.get(f"/runs/{hand.run}").text
+    page = client.get(f"/runs/{hand.run}/learned?part=1").text
+    assert "<h1" not in page
+    assert "<h1" in client.get(f"/runs/{hand.run}/learned").text
     assert len(re.findall("<td[^>]*data-right", page)) == 10
     assert page.index('alt="picture 5"') < page.index('alt="picture 3"')
     assert "expected calibration error" in page

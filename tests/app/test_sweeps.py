@@ -111,3 +111,38 @@ def test_a_recipe_is_not_changed_by_looking_at_its_points():
     assert recipe["augment"] == [{"p": 0.5}]
     with pytest.raises(InvalidRecipe):
         sweeps.at(recipe, {"schedule.max_lr.x": 1}, [sweeps.Axis("schedule.max_lr.x", [1])])
+
+
+def test_a_script_s_mistake_is_named_as_it_wrote_it(client: TestClient):
+    over = [{"knob": "batch_size", "values": [50, -1]}, {"knob": "nothing", "values": [1]}]
+    for fields, said in (([0], "over.0.values"), ([0, 1], "over.1.knob")):
+        asked = {"preset": "quickstart", "over": [over[field] for field in fields]}
+        assert client.post("/api/v1/sweeps", json=asked).json()["field"] == said
+
+
+def test_sent_twice_under_one_key_it_is_launched_once(client: TestClient):
+    asked = {"preset": "quickstart", "over": [{"knob": "batch_size", "values": [50, 100]}]}
+    first, second = (client.post("/api/v1/sweeps", json=asked, headers={"Idempotency-Key": "one"}) for _ in range(2))
+    assert (first.status_code, second.status_code) == (201, 201)
+    assert first.json() == second.json()
+    assert len(launched(client)) == 2
+
+
+@pytest.mark.parametrize(
+    ("knob", "values", "words"),
+    [
+        ("batch_size", [50, "50"], "two of these runs would be the same"),
+        ("schedule.kind", ["constant"], "decides which other knobs there are"),
+        ("augment.0.op", ["flip"], "decides which other knobs there are"),
+        (f"schedule.{'x' * 180}", [1], "is no knob of a recipe"),
+    ],
+)
+def test_what_would_launch_no_sweep_says_why(client: TestClient, knob: str, values: list[Any], words: str):
+    answer = client.post("/api/v1/sweeps", json={"preset": "quickstart", "over": [{"knob": knob, "values": values}]})
+    assert (answer.status_code, words in answer.text) == (422, True), answer.text
+
+
+def test_the_sweep_s_own_tag_needs_a_place(client: TestClient):
+    asked = {"preset": "quickstart", "over": [{"knob": "seed", "values": [1]}], "tags": [f"t{n}" for n in range(20)]}
+    answer = client.post("/api/v1/sweeps", json=asked)
+    assert (answer.status_code, answer.json()["field"]) == (422, "tags")

@@ -6,9 +6,9 @@ import io
 import os
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -20,7 +20,7 @@ from app.tasks import MOST_WAITING
 from tests.app.cast import Hand, Site, bearer, epoch, launch, started, until
 from tests.app.test_artifacts import put
 from tests.trainer.net_file import write_net
-from trainer.client import Client, Unreachable
+from trainer.client import Client, Gone, Unreachable
 from trainer.tasks import Tasks
 
 PICTURE = {"Content-Type": "image/png"}
@@ -67,7 +67,7 @@ def attended(site: Site, run_id: int) -> Iterator[Tasks]:
 
     thread = threading.Thread(target=work)
     thread.start()
-    until(lambda: time.monotonic() - site.state.tasks._seen_at < 5)
+    until(lambda: site.state.tasks.are_attended)
     yield made
     over.set()
     thread.join()
@@ -123,6 +123,61 @@ def test_a_net_comes_as_a_file_for_others(attended: Tasks, site: Site, http: htt
     until(lambda: nothing_stays(site))
 
 
+def test_a_part_of_an_export_is_asked_for_and_nothing_stays(
+    attended: Tasks, site: Site, http: httpx2.Client, run_id: int
+):
+    answer = http.get(f"/api/v1/runs/{run_id}/exports/onnx", headers={"Range": "bytes=99999999-"}, timeout=120)
+    assert answer.status_code == 200
+    assert len(answer.content) == int(answer.headers["content-length"])
+    assert nothing_stays(site)
+
+
+def test_the_page_s_own_address_refuses_with_a_page(http: httpx2.Client, run_id: int):
+    answer = http.get(f"/runs/{run_id}/exports/onnx")
+    assert answer.status_code == 503
+    assert "<h1" in answer.text
+    assert "no worker is here" in answer.text.lower()
+
+
+def test_another_site_cannot_make_workers_busy(http: httpx2.Client, run_id: int):
+    answer = http.get(f"/api/v1/runs/{run_id}/exports/onnx", headers={"Sec-Fetch-Site": "cross-site"})
+    assert answer.status_code == 403
+
+
+def test_a_reload_of_an_answer_leads_to_the_run(http: httpx2.Client, run_id: int):
+    answer = http.get(f"/runs/{run_id}/try", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/runs/{run_id}")
+
+
+def test_what_a_worker_cannot_hand_over_is_said_to_who_asked(site: Site, http: httpx2.Client, run_id: int):
+    """Its file is cut on its way; then the weights have gone when it comes for them."""
+    client = Client(site.url, site.state.tokens.worker)
+    claims: list[Any] = []
+    said: list[int] = []
+
+    def ask() -> None:
+        said.append(http.get(f"/api/v1/runs/{run_id}/exports/onnx", timeout=60).status_code)
+
+    assert client.claim_task("ada", "cpu", ["tensorflow"], wait_s=0) is None
+    for end in ("cut", "gone"):
+        asking = threading.Thread(target=ask)
+        asking.start()
+        claims.append(client.claim_task("ada", "cpu", ["tensorflow"], wait_s=20))
+        if end == "cut":
+            headers = bearer(site.state.tokens.worker) | {"Content-Type": "application/octet-stream"}
+            address = f"/api/v1/worker/tasks/{claims[-1].number}/file"
+            assert http.put(address, content=b"x", params={"sha256": "0" * 64}, headers=headers).status_code == 422
+        else:
+            for path in (site.state.settings.data_dir / "runs" / str(run_id) / "artifacts").iterdir():
+                path.unlink()
+            with pytest.raises(Gone):
+                client.fetch_weights(claims[-1], site.state.settings.data_dir / "x")
+        asking.join(20)
+    client.close()
+    assert said == [503, 409]
+    assert nothing_stays(site)
+
+
 def test_a_format_that_nobody_writes_is_refused(http: httpx2.Client, run_id: int):
     answer = http.get(f"/api/v1/runs/{run_id}/exports/pickle")
     assert answer.status_code in {404, 422}
@@ -158,7 +213,7 @@ def test_a_run_without_weights_says_so(client: TestClient, state: State):
 def test_a_large_body_is_refused_before_it_is_read(client: TestClient, address: str):
     answer = client.post(address, content=bytes(20 * 2**20), headers=PICTURE)
     assert answer.status_code == 413
-    assert "8192 KiB" in answer.text
+    assert "8256 KiB" in answer.text
 
 
 def test_a_page_of_another_site_cannot_ask(client: TestClient):

@@ -25,6 +25,13 @@ def encoded(picture: Image.Image, kind: str = "PNG") -> bytes:
     return made.getvalue()
 
 
+def with_exif(content: bytes) -> bytes:
+    """A whole PNG whose note of how the camera was held is garbled."""
+    whole = encoded(Image.new("RGB", (40, 40)))
+    note = struct.pack(">I", len(content)) + b"eXIf" + content + struct.pack(">I", zlib.crc32(b"eXIf" + content))
+    return whole[:33] + note + whole[33:]  # after the header
+
+
 def bomb(width: int, height: int) -> bytes:
     """A PNG of a few hundred bytes that says it is as large as that."""
 
@@ -47,6 +54,13 @@ def test_pictures_of_every_kind_become_what_a_net_is_given(kind: str, mode: str)
     assert found.shape == (1, 32, 32, 3)
     middle = found[0, 16, 16].astype(int)
     assert middle == pytest.approx([200, 30, 30] if mode != "L" else [81] * 3, abs=30)
+
+
+def test_sixteen_bits_of_grey_are_scaled_not_cut_off():
+    ramp = np.tile(np.arange(64, dtype=np.uint16) * 1024, (64, 1))
+    found = decoded(encoded(Image.fromarray(ramp)))[0, 16, :, 0].astype(int)
+    assert found[2] == pytest.approx(255 * 5 / 64, abs=12)
+    assert found[16] == pytest.approx(255 * 33 / 64, abs=12)
 
 
 def test_what_is_transparent_is_white():
@@ -75,6 +89,8 @@ def test_a_picture_that_a_camera_held_sideways_is_turned():
         b"%PDF-1.7",
         encoded(Image.new("RGB", (50, 50)), "TIFF"),
         b"GIF89a" + bytes(20),
+        with_exif(b"MM\x00*"),
+        with_exif(b"II*\x00\x08"),
     ],
 )
 def test_what_is_no_picture_is_refused(content: bytes):
