@@ -82,7 +82,7 @@ def test_twins_go_on_where_their_file_stops_and_other_recipes_do_not_count(tmp_p
     assert found == {OURS: {0: 0.61, 1: 0.63}, THEIRS: {0: 0.62}}
     assert summary("it", found)[2:] == [
         "| it | Pitwall | 2 | 62.00% | 1.41 points |",
-        "| it | PyTorch | 1 | 62.00% | – |",
+        "| it | PyTorch, Page's update | 1 | 62.00% | – |",
     ]
 
 
