@@ -15,6 +15,7 @@ from typing import IO, Annotated, Literal
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, StreamingResponse
+from starlette.requests import ClientDisconnect
 
 from app import artifacts, files, runs, storage, task_schemas
 from app.problems import Conflict, Forbidden, InvalidRequest, NotFound, Problem, Trouble
@@ -120,7 +121,7 @@ async def put_task_file(
             await artifacts.receive(request, part, sha256)
         here.tasks.done(number, part)
         is_wanted = True
-    except (Problem, OSError) as problem:
+    except (Problem, OSError, ClientDisconnect) as problem:
         with contextlib.suppress(NotFound):
             cut = Trouble("the file was cut on its way to the app: ask again")
             here.tasks.done(number, problem if isinstance(problem, Trouble) else cut)
@@ -151,7 +152,7 @@ def _weights(here: State, run_id: int) -> tuple[Path, str]:
             raise Conflict(
                 f"run {run_id} has no weights here: they come when it ends, and go when its files are deleted"
             )
-        path = files.artifact_path(here.settings.data_dir, run_id, found.sha256)
+        path, sha256 = files.artifact_path(here.settings.data_dir, run_id, found.sha256), found.sha256
     if not path.is_file():
         raise Conflict(f"the weights of run {run_id} are listed, but not on the disk any more")
-    return path, found.sha256
+    return path, sha256

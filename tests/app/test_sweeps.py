@@ -131,7 +131,7 @@ def test_sent_twice_under_one_key_it_is_launched_once(client: TestClient):
 @pytest.mark.parametrize(
     ("knob", "values", "words"),
     [
-        ("batch_size", [50, "50"], "two of these runs would be the same"),
+        ("batch_size", [50, 50], "two of these runs would be the same"),
         ("schedule.kind", ["constant"], "decides which other knobs there are"),
         ("augment.0.op", ["flip"], "decides which other knobs there are"),
         (f"schedule.{'x' * 180}", [1], "is no knob of a recipe"),
