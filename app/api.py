@@ -15,6 +15,7 @@ from fastapi.responses import PlainTextResponse
 
 from app import files, listing, run_verbs, runs, schemas, shown, sweep_runs, sweeps
 from app.asked import Asked
+from app.models import Run
 from app.problems import InvalidRecipe, InvalidRequest
 from app.recipes import resolve
 from app.state import Here
@@ -38,13 +39,13 @@ def launch_runs(
     """Queue a run, or several with different seeds. The same Idempotency-Key and body launch only once."""
     body_hash = hashlib.sha256(json.dumps(vars(asked)).encode()).hexdigest()
     with here.records.write() as session:
-        made = runs.submitted(session, idempotency_key, body_hash) if idempotency_key else None
-        if made is None:
+
+        def launch() -> list[Run]:
             resolved = resolve(asked.preset, asked.recipe, here.settings.datasets_dir, strict=True)
             labels = runs.Labels(asked.name, asked.tags, asked.notes, asked.priority)
-            made = runs.launch(session, resolved, labels, here.now(), repeats=asked.repeats)
-            if idempotency_key:
-                runs.remember(session, idempotency_key, body_hash, made, here.now())
+            return runs.launch(session, resolved, labels, here.now(), repeats=asked.repeats)
+
+        made = runs.once(session, idempotency_key, body_hash, launch, here.now())
         answer = schemas.RunsLaunched(runs=[schemas.RunShown.model_validate(run) for run in made])
     response.headers["Location"] = f"/api/v1/runs/{answer.runs[0].id}"
     return answer
@@ -76,8 +77,6 @@ def launch_sweep(
     The same Idempotency-Key and body launch only once.
     """
     axes = [sweeps.Axis(one.knob, one.values) for one in asked.over]
-    if len(asked.tags) == schemas.MOST_TAGS:
-        raise InvalidRequest([("tags", f"one place is the sweep's own: at most {schemas.MOST_TAGS - 1}")])
     try:
         found = sweep_runs.planned(asked.recipe, asked.preset, axes, asked.repeats, here, strict=True)
     except InvalidRecipe as problem:  # named as in a form
@@ -87,11 +86,11 @@ def launch_sweep(
         return schemas.SweepShown(points=points, runs=[])
     body_hash = hashlib.sha256(f"sweep {asked.model_dump_json()}".encode()).hexdigest()
     with here.records.write() as session:
-        made = runs.submitted(session, idempotency_key, body_hash) if idempotency_key else None
-        if made is None:
-            made = sweep_runs.launch(session, found, asked, here.now())
-            if idempotency_key:
-                runs.remember(session, idempotency_key, body_hash, made, here.now())
+
+        def launch() -> list[Run]:
+            return sweep_runs.launch(session, found, asked, here.now())
+
+        made = runs.once(session, idempotency_key, body_hash, launch, here.now())
         return schemas.SweepShown(points=points, runs=[schemas.RunShown.model_validate(run) for run in made])
 
 

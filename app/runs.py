@@ -6,7 +6,7 @@ Each function works inside the caller's transaction and never commits. Must not 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -180,7 +180,20 @@ def remove(session: Session, run_id: int) -> None:
     session.info.setdefault("told", []).append({"id": None, "run": run_id, "event": "deleted", "data": {"id": run_id}})
 
 
-def submitted(session: Session, key: str, body_hash: str) -> list[Run] | None:
+def once(
+    session: Session, key: str | None, body_hash: str, launch: Callable[[], list[Run]], now: datetime
+) -> list[Run]:
+    """What `launch` makes, or made earlier under this Idempotency-Key (None: every time anew)."""
+    if key is None:
+        return launch()
+    if (made := _submitted(session, key, body_hash)) is None:
+        made = launch()
+        ids = {"runs": [run.id for run in made]}
+        session.add(Submission(key=key, body_hash=body_hash, run_ids=ids, at=now))
+    return made
+
+
+def _submitted(session: Session, key: str, body_hash: str) -> list[Run] | None:
     """The runs made earlier under this Idempotency-Key; None where it is new; another body under it is a mistake."""
     earlier = session.get(Submission, key)
     if earlier is None:
@@ -191,11 +204,6 @@ def submitted(session: Session, key: str, body_hash: str) -> list[Run] | None:
     if None in made:
         raise Conflict("what was launched under this Idempotency-Key has been deleted since: send a new key")
     return [run for run in made if run is not None]
-
-
-def remember(session: Session, key: str, body_hash: str, made: list[Run], now: datetime) -> None:
-    """Keep the key beside what it made, in the same transaction."""
-    session.add(Submission(key=key, body_hash=body_hash, run_ids={"runs": [run.id for run in made]}, at=now))
 
 
 def brief(run: Run) -> dict[str, Any]:

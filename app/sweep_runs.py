@@ -15,9 +15,9 @@ from sqlalchemy.orm import Session
 
 from app import runs, sweeps
 from app.models import Run
-from app.problems import InvalidRecipe
+from app.problems import InvalidRecipe, InvalidRequest
 from app.recipes import Resolved, resolve
-from app.schemas import RunAsked
+from app.schemas import MOST_TAGS, RunAsked
 from app.state import State
 
 Planned = tuple[dict[str, Any], Resolved]  # knob to value, and the whole recipe
@@ -47,7 +47,9 @@ def planned(
 def launch(
     session: Session, found: Sequence[Planned], asked: RunAsked, now: datetime, *, parent_id: int | None = None
 ) -> list[Run]:
-    """Queue them; the last of their tags is the one that they share."""
+    """Queue them; the last of their tags is the one that they share. Raises InvalidRequest where it has no place."""
+    if len(asked.tags) == MOST_TAGS:
+        raise InvalidRequest([("tags", f"one place is the sweep's own: at most {MOST_TAGS - 1}")])
     made: list[Run] = []
     for point, resolved in found:
         name = sweeps.named(asked.name or resolved.preset or "", point)
