@@ -53,7 +53,13 @@ def of_board(board: Board, metric: Metric, published: Sequence[Published]) -> Fi
         {"x": one.seconds if metric.name == "time_to_target" else one.accuracy, "text": f"{one.name}, {one.hardware}"}
         for one in published
     ]
-    return {"traces": traces, "names": names, "unit": metric.unit, "title": metric.title, "marks": marks}
+    is_share = metric.unit == "share"
+    across = {
+        "title": metric.title if is_share else f"{metric.title} ({metric.unit})",
+        "tickformat": ".1%" if is_share else "",
+        "rangemode": "normal" if is_share else "tozero",
+    }
+    return {"traces": traces, "names": names, "across": across, "marks": marks}
 
 
 def _end(value: float | None, metric: Metric) -> float | None:

@@ -17,6 +17,7 @@ from markupsafe import Markup
 
 from app import counted, storage, stylesheet
 from app.markdown import markdown
+from app.still import still
 from app.words import FAILURES, OUTCOMES, WORDS
 
 ROOT = Path(__file__).parent.parent
@@ -59,6 +60,7 @@ def environment() -> Environment:
         "percent0": lambda share: f"{share * 100:.0f}\u202f%",
         "percent_end": lambda share: percent(min(max(share, 0.0), 1.0)),  # of an interval: no share lies beyond
         "points": points,
+        "still": still,
         "of_unit": of_unit,
         "duration": duration,
         "when": when,

@@ -2,6 +2,7 @@
 // A changed choice asks at once; without JavaScript the button does.
 
 import { CONFIG, dressed, plain, tokens } from "./dress.js";
+import { isHere, react, whenHandled } from "./plotly.js";
 
 const form = document.querySelector("[data-board]");
 form?.addEventListener("change", ({ target }) => target.name !== "target" && form.requestSubmit());
@@ -10,17 +11,16 @@ const place = document.querySelector("[data-figure]");
 if (place) {
   const figure = JSON.parse(place.querySelector("script").textContent);
   const plot = place.querySelector(".plot");
-  plot.style.blockSize = `${90 + 30 * figure.names.length}px`;
-  const draw = () => Plotly.react(plot, traces(figure), layout(figure), CONFIG);
-  draw();
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  const draw = () => react(plot, traces(figure), layout(figure), CONFIG);
+  whenHandled(draw);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => isHere() && draw());
 }
 
 function traces(figure) {
   const color = tokens();
   return figure.traces.map((trace) => {
     const isMean = trace.meta.role === "mean";
-    const own = color(isMean ? "--ink" : "--chart-validation");
+    const own = color(`--chart-${trace.meta.role}`);
     return {
       ...trace,
       y: trace.y.map(plain),
@@ -33,13 +33,13 @@ function traces(figure) {
 function layout(figure) {
   const color = tokens();
   const { axis, layout: shared } = dressed(color);
-  const isShare = figure.unit === "share";
+  const { title, tickformat, rangemode } = figure.across;
   const largest = Math.max(...figure.traces.flatMap((trace) => trace.x.map((x, at) => x + (trace.error_x?.array[at] ?? 0))));
   return {
     ...shared,
     hovermode: "closest",
     margin: { l: 12, r: 16, t: 8, b: 44 },
-    xaxis: { ...axis, title: { text: isShare ? figure.title : `${figure.title} (${figure.unit})`, standoff: 8 }, tickformat: isShare ? ".1%" : "", ...(isShare ? {} : { range: [0, 1.08 * largest] }) },
+    xaxis: { ...axis, title: { text: title, standoff: 8 }, tickformat, ...(rangemode === "tozero" && { range: [0, 1.08 * largest] }) },
     yaxis: { ...axis, autorange: "reversed", ticks: "", type: "category", categoryarray: figure.names.map(plain) },
     shapes: figure.marks.map((mark) => ({ type: "line", yref: "paper", y0: 0, y1: 1, x0: mark.x, x1: mark.x, line: { color: color("--chart-target"), width: 1, dash: "dot" } })),
     annotations: figure.marks.slice(0, 6).map((mark, i) => ({ x: mark.x, yref: "paper", y: 1 - 0.08 * i, text: plain(mark.text), showarrow: false, xanchor: "left", bgcolor: color("--surface"), font: { size: 10, color: color("--chart-target") } })),

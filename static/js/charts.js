@@ -1,9 +1,11 @@
 // The charts of a run: figures come as JSON in the page, epochs arrive as events. Zoom survives both the arrival
 // of epochs (`uirevision`) and a change of theme. All charts have one horizontal axis, and what is pointed at in one is
-// shown in all. Only charts that somebody sees are drawn, each in a task of its own. Colours are the page's own tokens.
+// shown in all. They come as stills; Plotly draws those that somebody sees, each in a task of its own, when one is
+// handled or an epoch comes. Colours are the page's own tokens.
 
-import { CONFIG, dressed, painted, target, tokens } from "./dress.js";
-import { smoothed } from "./smooth.js";
+import { CONFIG, painted, tokens } from "./dress.js";
+import { isHere, plotly, react, whenHandled } from "./plotly.js";
+import { derive, filled, layout } from "./traces.js";
 
 const NEAR = "200px"; // charts so far below the window are drawn already
 
@@ -17,6 +19,8 @@ export class Charts {
       place: root.querySelector(`[data-chart="${figure.name}"] .plot`),
     }));
     this.draw();
+    this.said();
+    whenHandled(() => this.pump());
     const seen = new IntersectionObserver((entries) => {
       for (const { target, isIntersecting } of entries) {
         this.panels.find(({ place }) => place.closest("figure") === target).isSeen = isIntersecting;
@@ -25,19 +29,20 @@ export class Charts {
     }, { rootMargin: NEAR });
     this.panels.forEach(({ place }) => seen.observe(place.closest("figure")));
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
-    addEventListener("beforeprint", () => this.panels.forEach((panel) => panel.isStale && this.react(panel)));
+    addEventListener("beforeprint", () => this.panels.forEach((panel) => panel.isStale && isHere() && this.react(panel)));
   }
 
   add(row) {
     const known = this.rows.get(row.epoch);
     if (known && known.attempt > row.attempt) return;
     this.rows.set(row.epoch, row);
-    this.due ??= requestAnimationFrame(() => ((this.due = null), this.draw()));
+    this.due ??= requestAnimationFrame(() => ((this.due = null), this.show({})));
   }
 
   show(how) {
     Object.assign(this, how);
     this.draw();
+    plotly().then(() => this.pump());
   }
 
   draw() {
@@ -57,7 +62,7 @@ export class Charts {
   }
 
   async pump() {
-    if (this.isDrawing) return;
+    if (this.isDrawing || !isHere()) return;
     this.isDrawing = true;
     let panel;
     try {
@@ -68,15 +73,19 @@ export class Charts {
     } finally {
       this.isDrawing = false;
     }
-    // for tests and measurements: what is on screen
-    if (this.panels.some(({ isSeen }) => isSeen)) document.documentElement.dataset.drawnEpoch = this.sorted.at(-1)?.epoch ?? 0;
+    if (this.panels.some(({ isSeen }) => isSeen)) this.said();
+  }
+
+  // for tests and measurements: what is on screen
+  said() {
+    document.documentElement.dataset.drawnEpoch = this.sorted.at(-1)?.epoch ?? 0;
   }
 
   react(panel) {
     const { figure, place, traces } = panel;
     const color = tokens();
     panel.isStale = false;
-    Plotly.react(place, traces.map((trace) => painted(trace, color)), layout(figure, this.sorted, this, color), CONFIG);
+    react(place, traces.map((trace) => painted(trace, color)), layout(figure, this.sorted, this, color), CONFIG);
     if (!panel.isLinked) this.link(place);
     panel.isLinked = true;
   }
@@ -93,38 +102,4 @@ export class Charts {
     });
     place.on?.("plotly_unhover", ({ event }) => event && this.panels.forEach((panel) => panel.place !== place && panel.isLinked && Plotly.Fx.unhover(panel.place)));
   }
-}
-
-// As app/charts.py: _of_device.
-function derive(row, elapsed, { images, steps }) {
-  row.elapsed = elapsed;
-  row.steps = steps ? row.epoch * steps : null;
-  row.images_per_second = images && row.seconds ? images / row.seconds : null;
-  row.memory_gib = row.memory_bytes == null ? null : row.memory_bytes / 2 ** 30;
-  row.watts = row.energy_wh == null || !row.seconds ? null : (row.energy_wh * 3600) / row.seconds;
-}
-
-const ACROSS = { epoch: "epoch", step: "steps", elapsed: "elapsed" };
-
-function filled(trace, rows, { by, smooth }) {
-  const { field } = trace.meta;
-  if (!field) return trace;
-  const y = rows.map((row) => row[field] ?? null);
-  return { ...trace, x: rows.map((row) => row[ACROSS[by]]), y: trace.type === "bar" ? y : smoothed(y, smooth) };
-}
-
-function layout(figure, rows, { by, isLog }, color) {
-  const { axis, layout: shared } = dressed(color);
-  const isEmpty = rows.length === 0 && !figure.traces.some((trace) => trace.x.length);
-  return {
-    ...figure.layout,
-    ...shared,
-    uirevision: by, // zoom and selection stay until the axis means something else
-    margin: { l: 48, r: 12, t: 8, b: 40 },
-    showlegend: true,
-    xaxis: { ...axis, ...(isEmpty && { range: [0, 1], showticklabels: false, showgrid: false }), title: { text: { epoch: "Epoch", step: "Step", elapsed: "Training time (s)" }[by], standoff: 8 }, rangemode: by === "epoch" ? "normal" : "tozero" },
-    yaxis: { ...axis, ...figure.layout.yaxis, ...(isLog && figure.name === "loss" && { type: "log" }), ...(isEmpty && { range: [0, 1], showticklabels: false, showgrid: false }) },
-    shapes: figure.target && !isEmpty ? [target(figure.target, color)] : [],
-    annotations: isEmpty ? [{ text: "The first point appears when epoch 1 ends", showarrow: false, xref: "paper", yref: "paper", x: 0.5, y: 0.5 }] : [],
-  };
 }

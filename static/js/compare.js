@@ -2,6 +2,7 @@
 
 import { drawCurves } from "./curves.js";
 import { drawParallel, drawScatter } from "./knobs.js";
+import { isHere, plotly, whenHandled } from "./plotly.js";
 
 const json = (selector) => JSON.parse(document.querySelector(selector).textContent);
 const figure = json("[data-figure]");
@@ -16,23 +17,23 @@ for (const form of document.querySelectorAll("[data-asking]")) {
   form.addEventListener("change", ({ target }) => target.name === "field" && form.requestSubmit());
 }
 axis.hidden = smoothing.hidden = false;
-axis.addEventListener("click", ({ target }) => target.dataset.by && ((by = target.dataset.by), draw()));
-smoothing.addEventListener("input", draw);
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
+axis.addEventListener("click", ({ target }) => target.dataset.by && ((by = target.dataset.by), plotly().then(draw)));
+smoothing.addEventListener("input", () => plotly().then(draw));
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => isHere() && drawAll());
+whenHandled(draw);
 if (knobs) {
   const choice = document.querySelector("[data-scatter-choice]");
   choice.hidden = false;
-  choice.addEventListener("change", drawKnobs);
-  addEventListener("beforeprint", drawKnobs);
+  choice.addEventListener("change", () => plotly().then(drawKnobs));
+  addEventListener("beforeprint", () => isHere() && drawKnobs());
   const place = document.querySelector("[data-parallel]");
   // further down: drawn when somebody comes there, so that the curves wait for nothing
-  new IntersectionObserver(([{ isIntersecting }]) => isIntersecting && !areKnobsDrawn && drawKnobs()).observe(place);
+  new IntersectionObserver(([{ isIntersecting }]) => isIntersecting && !areKnobsDrawn && plotly().then(drawKnobs)).observe(place);
 }
-drawAll();
+document.documentElement.dataset.drawn = figure.traces.length; // for tests and measurements: what is on screen
 
 function drawAll() {
   draw();
-  document.documentElement.dataset.drawn = figure.traces.length; // for tests and measurements: what is on screen
   if (areKnobsDrawn) drawKnobs();
 }
 
@@ -45,5 +46,6 @@ function drawKnobs() {
   areKnobsDrawn = true;
   const chosen = (name) => knobs.axes[document.querySelector(`[data-${name}]`).value];
   drawParallel(document.querySelector("[data-parallel]"), knobs);
-  drawScatter(document.querySelector("[data-scatter]"), chosen("x"), chosen("y"), knobs.names);
+  // a task of its own: what somebody does meanwhile comes first
+  setTimeout(() => drawScatter(document.querySelector("[data-scatter]"), chosen("x"), chosen("y"), knobs.names));
 }

@@ -1,6 +1,7 @@
 // The learning rate of a whole run before it is launched: the rate, and how much it changes per epoch.
 
 import { CONFIG, dressed, painted, tokens } from "./dress.js";
+import { react } from "./plotly.js";
 
 const GRID_EPOCHS = 30; // up to so many, every epoch has its line
 
@@ -10,7 +11,7 @@ export function drawCurve(place, figure) {
   const text = { size: 11, color: color("--ink") };
   const traces = figure.traces.map((trace) => painted(trace, color));
   traces[1].line.width = 1;
-  Plotly.react(place, traces, {
+  react(place, traces, {
     ...layout,
     uirevision: figure.epochs, // zoom stays while the run is as long
     margin: { l: 44, r: 44, t: 8, b: 36 },

@@ -1,9 +1,10 @@
 // Several curves in one plot, by epoch, step or training time, with bands. Colours are the page's tokens, in turn.
 
 import { CONFIG, dressed, plain, target, tokens } from "./dress.js";
+import { react } from "./plotly.js";
 import { smoothed } from "./smooth.js";
 
-const TURN = ["--chart-validation", "--chart-train", "--chart-rate", "--good", "--bad", "--wait", "--chart-time", "--ink"];
+const TURNS = 8; // colours in turn: tokens.css
 
 const EACH_EPOCH = 16; // up to so many epochs each has its tick
 const NAMED = 16; // more names than that would leave no room for the curves
@@ -14,7 +15,7 @@ export function drawCurves(plot, figure, by = "epoch", smooth = 0) {
   const axis = { ...common, automargin: false }; // a second drawing, for a margin that these labels never need
   const traces = figure.traces.map((trace) => dressedTrace(trace, color, by, smooth));
   const longest = figure.traces.reduce((most, trace) => trace.x.reduce((a, b) => Math.max(a, b), most), 0);
-  Plotly.react(plot, traces, {
+  react(plot, traces, {
     ...layout,
     uirevision: by,
     hovermode: "closest",
@@ -28,8 +29,8 @@ export function drawCurves(plot, figure, by = "epoch", smooth = 0) {
 
 function dressedTrace(trace, color, by, smooth) {
   const { role, is_band: isBand, elapsed, steps } = trace.meta;
-  const own = color(role === "faint" ? "--ink-soft" : role === "validation" ? "--chart-validation" : TURN[role % TURN.length]);
-  const dash = Number(role) >= TURN.length ? "dot" : "solid";
+  const own = color(role === "faint" ? "--ink-soft" : role === "validation" ? "--chart-validation" : `--turn-${role % TURNS}`);
+  const dash = Number(role) >= TURNS ? "dot" : "solid";
   return {
     ...trace,
     name: plain(trace.name),

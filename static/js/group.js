@@ -5,6 +5,7 @@ import { drawCurves } from "./curves.js";
 import { follow } from "./live.js";
 import { keepProgress } from "./progress.js";
 import { keepRows } from "./rows.js";
+import { isHere, plotly, whenHandled } from "./plotly.js";
 import { localTimes } from "./times.js";
 
 const TOGETHER_MS = 700; // runs that train side by side end their epochs together: draw once
@@ -23,7 +24,7 @@ function draw() {
   const axis = place.querySelector("[data-axis]");
   axis.hidden = false;
   for (const button of axis.children) button.setAttribute("aria-pressed", button.dataset.by === by);
-  drawCurves(place.querySelector("[data-plot]"), JSON.parse(figure.textContent), by);
+  if (isHere()) drawCurves(place.querySelector("[data-plot]"), JSON.parse(figure.textContent), by);
 }
 
 async function refresh() {
@@ -32,7 +33,7 @@ async function refresh() {
   if (!answer?.ok) return;
   const drawn = new DOMParser().parseFromString(answer.text, "text/html").body;
   const [old, fresh] = [place, drawn].map((root) => root.querySelector("[data-plot]"));
-  if (old && fresh) fresh.replaceWith(old); // the same chart: a zoom stays
+  if (old?.matches(".js-plotly-plot") && fresh) fresh.replaceWith(old); // the same chart: a zoom stays
   const box = place.querySelector(".scroll");
   const [top, left] = [box?.scrollTop ?? 0, box?.scrollLeft ?? 0];
   const pressed = place.contains(document.activeElement) ? document.activeElement.dataset.by : null;
@@ -49,7 +50,8 @@ for (const kind of ["epoch", "status"]) {
   });
 }
 document.addEventListener("pitwall:again", () => (due ??= setTimeout(refresh, 0)));
-place.addEventListener("click", ({ target }) => target.dataset.by && ((by = target.dataset.by), draw()));
+place.addEventListener("click", ({ target }) => target.dataset.by && ((by = target.dataset.by), plotly().then(draw)));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
 draw();
+whenHandled(draw);
 follow();

@@ -1,6 +1,7 @@
 // Knobs and results of several runs: parallel coordinates, and one of them over another.
 
 import { CONFIG, dressed, plain, tokens } from "./dress.js";
+import { react } from "./plotly.js";
 import { duration } from "./times.js";
 
 const AXIS_PX = 104; // what an axis needs for its words; a narrow page scrolls
@@ -32,7 +33,7 @@ export function drawParallel(place, { axes, parallel, names }) {
       font: { size: 11, color: color("--ink") }, bgcolor: color("--surface"), opacity: 0.85,
     })),
   );
-  Plotly.react(place, traces, {
+  react(place, traces, {
     ...layout, hovermode: "closest", margin: { l: 24, r: 72, t: 12, b: 64 },
     xaxis: { tickvals: parallel.map((_, x) => x), ticktext: parallel.map((axis) => axis.title.replace(/(.{14}\S*) /g, "$1<br>")), showgrid: false, zeroline: false, range: [-0.1, parallel.length - 0.6], fixedrange: true },
     yaxis: { visible: false, range: [-0.08, 1.08], fixedrange: true },
@@ -48,7 +49,7 @@ export function drawScatter(place, x, y, names) {
     ...axis, title: { text: one.unit === "seconds" ? `${one.title} (s)` : one.title, standoff: 8 },
     ...(one.unit === "share" && { tickformat: ".1%" }), ...(one.unit === "word" && { type: "category" }),
   });
-  Plotly.react(place, [{
+  react(place, [{
     type: "scatter", mode: "markers", x: x.values.map(drawable), y: y.values.map(drawable),
     text: names.map((name, at) => `${plain(name)}<br>${x.title}: ${said(x.values[at], x.unit)}<br>${y.title}: ${said(y.values[at], y.unit)}`),
     hovertemplate: "%{text}<extra></extra>",

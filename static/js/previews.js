@@ -3,6 +3,7 @@
 
 import { ask } from "./ask.js";
 import { drawCurve } from "./curve.js";
+import { isHere, whenHandled } from "./plotly.js";
 
 const PAUSE_MS = 250; // of typing, before it is worth asking
 
@@ -18,7 +19,7 @@ export function keepPreviews(panel) {
   document.addEventListener("input", ({ target }) => target.form?.id === "recipe" && later());
   document.addEventListener("pitwall:reshaped", refresh);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw(panel));
-  draw(panel);
+  whenHandled(() => draw(panel));
   const drawing = panel.querySelector("[data-drawing]");
   if (drawing) drawing.hidden = false;
   if (panel.querySelector("[data-waiting]")) refresh();
@@ -45,7 +46,7 @@ function swap(panel, text) {
     const scrolled = old?.querySelector(".grid")?.scrollLeft ?? 0;
     const isOpen = old?.querySelector("details")?.open;
     // the chart goes on in its own element: no flicker, and its zoom stays
-    const chart = old?.querySelector("[data-curve]");
+    const chart = old?.querySelector("[data-curve].js-plotly-plot");
     if (chart) part.querySelector("[data-curve]")?.replaceWith(chart);
     const fresh = document.adoptNode(part);
     if (old) old.replaceWith(fresh);
@@ -59,5 +60,5 @@ function swap(panel, text) {
 function draw(panel) {
   const figure = panel.querySelector("[data-figure]");
   const place = panel.querySelector("[data-curve]");
-  if (figure && place) drawCurve(place, JSON.parse(figure.textContent));
+  if (figure && place && isHere()) drawCurve(place, JSON.parse(figure.textContent));
 }

@@ -6,6 +6,8 @@ FORBIDDEN = {
     "app/models.py": {"app.database", "app.runs", "fastapi"},
     "app/column_types.py": {"app", "fastapi"},
     "app/gauges.py": {"app", "sqlalchemy", "fastapi"},
+    "app/scale.py": {"app", "sqlalchemy", "fastapi"},
+    "app/still.py": {"sqlalchemy", "fastapi", "jinja2", "app.charts", "app.models"},
     "app/sparkline.py": {"app", "sqlalchemy", "fastapi"},
     "app/hooks.py": {"app", "sqlalchemy", "fastapi"},
     "app/hook_client.py": {"app", "sqlalchemy", "fastapi"},

@@ -6,6 +6,7 @@ from typing import Any
 
 from playwright.sync_api import Page, expect
 
+from tests.e2e.charts import handled
 from tests.e2e.processes import Site, until
 
 
@@ -32,7 +33,8 @@ def opened(site: Site, page: Page, address: str) -> Page:
     """A page whose curve and pictures are there, in a document that must not be loaded again."""
     page.goto(site.url + address)
     expect(page.locator("table.stages tbody tr").first).to_be_visible()
-    until(lambda: drawn(page), 20, "the curve is drawn")
+    until(lambda: drawn(page), 20, "the curve is there")
+    handled(page, "[data-curve]")
     page.evaluate("window.sameDocument = true")
     return page
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.e2e.charts import handled
 from tests.e2e.processes import Site, until
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
@@ -34,7 +35,9 @@ def test_a_recipe_is_repeated_ranked_compared_and_reported(
     group = page.url.rpartition("/")[2]
     page.evaluate("window.sameDocument = true")
     curves = "[...document.querySelectorAll('[data-plot]')].flatMap((plot) => plot.data ?? [])"
-    until(lambda: page.evaluate(f"{curves}.some((trace) => trace.meta.is_band)"), 120, "a band of two runs is drawn")
+    expect(page.locator(".still .band")).to_have_count(1, timeout=120_000)  # nobody touched it: it grows all the same
+    handled(page, "[data-plot]")
+    assert page.evaluate(f"{curves}.some((trace) => trace.meta.is_band)")
     expect(page.locator("[data-numbers]")).to_contain_text(f"{SEEDS} runs count", timeout=180_000)
     assert page.evaluate("window.sameDocument"), "the page was loaded again"
     assert page.evaluate(f"{curves}.length") == SEEDS + 2
@@ -55,6 +58,8 @@ def test_a_recipe_is_repeated_ranked_compared_and_reported(
     expect(rows).to_have_count(2)
     expect(rows.filter(has=page.get_by_role("link", name="Quickstart"))).to_contain_text(f"of {SEEDS}")
     expect(rows.filter(has=page.get_by_role("link", name="Four times"))).to_contain_text(f"of {OTHERS}")
+    expect(page.locator(".still .run")).to_have_count(1)
+    handled(page, "[data-figure] .plot")
     expect(page.locator(".js-plotly-plot .point").first).to_be_visible()
 
     rows.filter(has=page.get_by_role("link", name="Quickstart")).get_by_role("link").click()
@@ -64,7 +69,9 @@ def test_a_recipe_is_repeated_ranked_compared_and_reported(
     expect(page.locator("table.sides tbody tr")).to_have_count(2)
     expect(page.locator("table.sides thead")).to_contain_text("schedule.max_lr")
     expect(page.locator("table.sides thead")).not_to_contain_text("seed")
-    until(lambda: page.evaluate(f"{curves}.length") == 4, 20, "two means with their bands are drawn")
+    expect(page.locator(".still .band")).to_have_count(2)
+    handled(page, "[data-plot]")
+    assert page.evaluate(f"{curves}.length") == 4, "two means with their bands"
     page.get_by_role("button", name="Step").click()
     assert page.evaluate(f"{curves}[1].x.at(-1)") == EPOCHS * 30
     page.get_by_role("button", name="Epoch", exact=True).click()

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page, expect
 
 from tests import chromium
 from tests.e2e.processes import ROOT
@@ -42,10 +42,19 @@ def test_axe_finds_nothing(stage: Stage, browser: Browser, name: str, width: int
     page.evaluate("document.querySelectorAll('details').forEach((part) => (part.open = true))")
     page.wait_for_timeout(1500)  # what is drawn when it is opened
     page.evaluate(axe)
-    found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")["violations"]
-    words = [f"{one['id']}: {one['help']}: {[node['html'][:200] for node in one['nodes']][:3]}" for one in found]
+    words = _violations(page)
+    if name in WITH_PLOTLY:
+        page.locator(".plot").first.hover()
+        expect(page.locator(".js-plotly-plot .plot-container").first).to_be_visible()
+        page.wait_for_timeout(500)  # the others, each in a task of its own
+        words += _violations(page)
     context.close()
     assert not words, "\n".join(words)
+
+
+def _violations(page: Page) -> list[str]:
+    found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")["violations"]
+    return [f"{one['id']}: {one['help']}: {[node['html'][:200] for node in one['nodes']][:3]}" for one in found]
 
 
 @pytest.mark.parametrize("width", [360, 768, 1280, 1920])
@@ -77,6 +86,8 @@ def test_without_scripts_a_page_still_tells_the_numbers(stage: Stage, browser: B
     page = context.new_page()
     page.goto(stage.site.url + stage.pages[name])
     assert f"{100 * told[name]:.2f}\u202f%" in page.locator("main").inner_text()
+    if name in WITH_PLOTLY:
+        expect(page.locator(".still path:not(.grid)").first).to_be_attached()
     context.close()
 
 

@@ -7,6 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.e2e.charts import handled
 from tests.e2e.processes import Site, until
 
 pytestmark = pytest.mark.browser
@@ -93,12 +94,14 @@ def test_dark_is_chosen_and_stays_and_curves_follow(site: Site, page: Page) -> N
     assert dark != light
     page.goto(f"{site.url}/runs/new")
     assert page.evaluate(ground) == dark
+    handled(page, "[data-curve]")
     font = "document.querySelector('.js-plotly-plot').layout.font.color"
-    until(lambda: page.locator(".js-plotly-plot").count() > 0, 20, "a chart is drawn")
-    assert page.evaluate(font) != page.evaluate("getComputedStyle(document.body).backgroundColor")
+    dark_font = page.evaluate(font)
 
     page.get_by_role("button", name="System").click()
     assert page.evaluate(ground) == light
+    handled(page, "[data-curve]")
+    assert page.evaluate(font) != dark_font, "the chart is light, too"
 
 
 def test_a_watched_run_is_told_of_once_even_on_another_page(site: Site, browser: Browser) -> None:
