@@ -50,9 +50,10 @@ test-presets: .venv/dev.done ## train every preset for two small epochs
 test-compose: .venv/dev.done ## build the images and drive the composed system (skips where no engine can run)
 	$(BIN)/python -m pytest -m compose tests/e2e
 
-test-ui: .venv/dev.done .venv/ui.done ## look at every page with axe-core and Lighthouse (15 minutes)
+test-ui: .venv/dev.done .venv/ui.done ## look at every page with axe-core and Lighthouse, walk every story on a dark phone (45 minutes)
 	$(BIN)/python tests/chromium.py
 	$(BIN)/python -m pytest -m ui tests/e2e
+	$(BIN)/python -m pytest -m "browser and not thorough and not ui" --scheme dark --width 390 tests/e2e
 
 chaos: .venv/dev.done ## everything that can go wrong, done on purpose to real processes (3 minutes)
 	$(BIN)/python -m tests.chaos

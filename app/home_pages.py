@@ -108,9 +108,13 @@ def _now(session: Session, here: State, since: int) -> dict[str, Any]:
         "waiting": _places(waiting),
         "is_more_waiting": len(waiting) > WAITING,
         "are_news": bool(news),
-        "ended": table(session, here, news or listing.ended(session, ENDED), cells.usual()),
+        "ended": table(session, here, news or listing.ended(session, ENDED), _of_ended()),
         "since": since,
     }
+
+
+def _of_ended() -> list[cells.Column]:
+    return [column for column in cells.usual() if column.key != cells.LEFT]
 
 
 def _cards(session: Session, here: State, rows: Any) -> list[Card]:

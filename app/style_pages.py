@@ -9,12 +9,38 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from app.rendering import THEME_COOKIE, page
 from app.security import local_path
+from app.still import TURNS
 
 A_YEAR = 365 * 24 * 3600
 TOKENS = {
     "Ink and ground": ("ink", "ink-soft", "ground", "surface", "sunken", "line", "line-strong"),
     "Meaning": ("accent", "accent-soft", "good", "good-soft", "bad", "bad-soft", "wait", "wait-soft"),
-    "Charts": ("train", "validation", "plain", "rate", "planned", "time", "target"),
+    "Charts": tuple(
+        f"chart-{name}" for name in ("train", "validation", "plain", "rate", "planned", "time", "target", "run", "mean")
+    ),
+    "Curves over each other, in turn": tuple(f"turn-{number}" for number in range(TURNS)),
+}
+LINES = [("Training", "train", [0.42, 0.71, 0.83, 0.9]), ("Validation", "validation", [0.5, 0.68, 0.86, 0.92])]
+SPECIMENS = {
+    "Lines and a target": {
+        "traces": [
+            {
+                "type": "scatter",
+                "mode": "lines+markers",
+                "name": name,
+                "x": [1, 2, 3, 4],
+                "y": y,
+                "meta": {"role": role},
+            }
+            for name, role, y in LINES
+        ],
+        "percent": True,
+        "target": 0.88,
+    },
+    "Bars": {
+        "traces": [{"type": "bar", "name": "Seconds", "x": [1, 2, 3], "y": [4, 3.5, 3.6], "meta": {"role": "time"}}]
+    },
+    "Nothing yet": {"traces": []},
 }
 
 router = APIRouter(include_in_schema=False)
@@ -22,7 +48,7 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/style")
 def show_style(request: Request) -> HTMLResponse:
-    return page(request, "style.html", {"tokens": TOKENS})
+    return page(request, "style.html", {"tokens": TOKENS, "specimens": SPECIMENS})
 
 
 @router.post("/theme")

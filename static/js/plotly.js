@@ -28,6 +28,8 @@ export function whenHandled(draw) {
     draw();
   };
   for (const kind of ["pointerover", "focusin"]) document.addEventListener(kind, wake, { signal: until.signal });
+  const pointed = document.querySelector(`:is(${CHARTS}):hover`); // before this script was there
+  if (pointed) wake({ target: pointed });
 }
 
 export function react(place, ...figure) {

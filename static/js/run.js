@@ -30,6 +30,7 @@ document.addEventListener("toggle", ({ target }) => {
   const part = target.open && target.querySelector("[data-lazy]:not([data-fragment])");
   if (!part) return;
   part.dataset.fragment = part.dataset.lazy;
+  part.append(Object.assign(document.createElement("div"), { className: "skeleton" })); // where it will stand
   redraw(part);
 }, true);
 

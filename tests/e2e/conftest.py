@@ -26,6 +26,8 @@ expect.set_options(timeout=20_000)  # ms: other tests compute beside these; wher
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--pictures", help="folder for the pictures of the documents; `make pictures` gives it")
+    parser.addoption("--scheme", default="light", help="light or dark: how the stories' browser is set")
+    parser.addoption("--width", default=1280, type=int, help="of the stories' window, in pixels")
 
 
 @pytest.fixture
@@ -89,8 +91,9 @@ class Watched:
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
+def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
+    width, scheme = (request.config.getoption(name) for name in ("--width", "--scheme"))
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
     opened = context.new_page()
     opened.set_default_timeout(20_000)
     watched = Watched(opened)
