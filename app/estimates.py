@@ -2,8 +2,8 @@
 where nobody ran anything like it there is no estimate.
 
 Like it: same data set and pictures per epoch, network, batch, precision and backend, and pictures changed by the same
-operations in the same place. Schedule, seed, rates and the number of epochs change no second of an epoch.
-Reads only. Must not know HTTP or HTML.
+operations in the same place. Schedule, seed, rates (dropout's, too) and the number of epochs change no second
+of an epoch. Reads only. Must not know HTTP or HTML.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from app.models import Epoch, Run, Worker
 from trainer.recipe import Recipe
 
 LOOKED_AT = 300  # runs, the newest
-LIKE = ("model", "batch_size", "precision", "augment_engine", "augment_when", "last_batch", "tta")
+LIKE = ("batch_size", "precision", "augment_engine", "augment_when", "last_batch", "tta")
 ENDS = (0.1, 0.9)  # of what runs took: where most of them were
 
 
@@ -79,7 +79,8 @@ def _of(hardware: str, rows: list[Any], recipe: Recipe, prices: Mapping[str, flo
 def _shape(recipe: Mapping[str, Any]) -> str:
     """What decides how long an epoch takes, as text."""
     data = {key: value for key, value in recipe["dataset"].items() if key != "name"}
+    net = {key: value for key, value in recipe["model"].items() if not isinstance(value, float)}  # a rate has no shape
     operations = [one["op"] for one in recipe["augment"]]
     knobs = {key: recipe.get(key) for key in LIKE}
-    rest = (data, operations, recipe.get("mixup") is not None, recipe.get("ema") is not None)
+    rest = (data, net, operations, recipe.get("mixup") is not None, recipe.get("ema") is not None)
     return json.dumps([knobs, rest], sort_keys=True)

@@ -43,6 +43,11 @@ def test_time_is_epochs_times_what_runs_like_it_took(client: TestClient, state: 
     assert near.money is None
 
 
+def test_another_dropout_takes_no_other_time(client: TestClient, state: State):
+    ran(client, state, 1.0, model=SMALL["model"] | {"dropout": 0.2})
+    assert len(asked(state, model=SMALL["model"] | {"dropout": 0.3})) == 1
+
+
 def test_money_is_by_the_price_of_the_workers_that_ran_it(client: TestClient, state: State):
     ran(client, state, 359.5)
     client.patch("/api/v1/workers/ada", json={"price_per_hour": 3.0}).raise_for_status()
