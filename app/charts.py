@@ -19,6 +19,8 @@ from trainer.recipe import Recipe
 PLANNED_POINTS = 600  # of the planned learning rate: as many as a chart has pixels
 LOOKED_AT_STEPS = 20_000  # for corners between them: a run may have hundreds of millions of steps
 
+NOTHING_YET = "The first point appears when epoch 1 ends"
+
 Figure = dict[str, Any]
 Floats = NDArray[np.float64]
 
@@ -169,4 +171,5 @@ def _figure(
     name: str, title: str, traces: list[Figure], *, percent: bool = False, target: float | None = None
 ) -> Figure:
     axis: Figure = {"tickformat": ".0%", "hoverformat": ".2%"} if percent else {"rangemode": "tozero"}
-    return {"name": name, "title": title, "traces": traces, "layout": {"yaxis": axis}, "target": target}
+    words = {"name": name, "title": title, "empty": NOTHING_YET}
+    return words | {"traces": traces, "layout": {"yaxis": axis}, "target": target}

@@ -21,7 +21,7 @@ class Scale:
         return (value - self.low) / (self.high - self.low)
 
     def ticks(self, most: int, *, whole: bool = False) -> list[float]:
-        """Round numbers between the edges, at most so many and one; `whole`: none between two whole numbers."""
+        """Round numbers from edge to edge, no more than `most` steps; `whole`: 1, 2, 3 and no halves."""
         rough = (self.high - self.low) / most
         power = 10.0 ** math.floor(math.log10(rough))
         step = next(step * power for step in STEPS if step * power >= rough * (1 - ROUNDING))
@@ -33,6 +33,8 @@ class Scale:
 
 def around(values: Sequence[float], *, from_zero: bool = False) -> Scale:
     """All of the values with some room; `from_zero`: zero is in it, and an edge where nothing lies beyond it."""
+    if from_zero and not any(values):
+        return Scale(0.0, 1.0)
     low, high = (min(*values, 0.0), max(*values, 0.0)) if from_zero else (min(values), max(values))
     room = PADDING * (high - low) or 0.1 * abs(high) or 1.0
     return Scale(

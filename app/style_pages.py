@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from app.rendering import THEME_COOKIE, page
 from app.security import local_path
-from app.still import TURNS
+from app.still_paths import TURNS
 
 A_YEAR = 365 * 24 * 3600
 TOKENS = {

@@ -20,7 +20,8 @@ export class Charts {
     }));
     this.draw();
     this.said();
-    whenHandled(() => this.pump());
+    this.wake = () => this.pump();
+    whenHandled(this.wake);
     const seen = new IntersectionObserver((entries) => {
       for (const { target, isIntersecting } of entries) {
         this.panels.find(({ place }) => place.closest("figure") === target).isSeen = isIntersecting;
@@ -42,7 +43,7 @@ export class Charts {
   show(how) {
     Object.assign(this, how);
     this.draw();
-    plotly().then(() => this.pump());
+    plotly(this.wake);
   }
 
   draw() {

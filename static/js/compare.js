@@ -17,20 +17,19 @@ for (const form of document.querySelectorAll("[data-asking]")) {
   form.addEventListener("change", ({ target }) => target.name === "field" && form.requestSubmit());
 }
 axis.hidden = smoothing.hidden = false;
-axis.addEventListener("click", ({ target }) => target.dataset.by && ((by = target.dataset.by), plotly().then(draw)));
-smoothing.addEventListener("input", () => plotly().then(draw));
+axis.addEventListener("click", ({ target }) => target.dataset.by && plotly(() => ((by = target.dataset.by), draw())));
+smoothing.addEventListener("input", () => plotly(draw));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => isHere() && drawAll());
 whenHandled(draw);
 if (knobs) {
   const choice = document.querySelector("[data-scatter-choice]");
   choice.hidden = false;
-  choice.addEventListener("change", () => plotly().then(drawKnobs));
-  addEventListener("beforeprint", () => isHere() && drawKnobs());
+  choice.addEventListener("change", () => plotly(drawKnobs));
+  addEventListener("beforeprint", () => isHere() && (drawKnobs(), drawChosen())); // else a style leaves them out
   const place = document.querySelector("[data-parallel]");
   // further down: drawn when somebody comes there, so that the curves wait for nothing
-  new IntersectionObserver(([{ isIntersecting }]) => isIntersecting && !areKnobsDrawn && plotly().then(drawKnobs)).observe(place);
+  new IntersectionObserver(([{ isIntersecting }]) => isIntersecting && !areKnobsDrawn && plotly(drawKnobs)).observe(place);
 }
-document.documentElement.dataset.drawn = figure.traces.length; // for tests and measurements: what is on screen
 
 function drawAll() {
   draw();
@@ -44,8 +43,11 @@ function draw() {
 
 function drawKnobs() {
   areKnobsDrawn = true;
-  const chosen = (name) => knobs.axes[document.querySelector(`[data-${name}]`).value];
   drawParallel(document.querySelector("[data-parallel]"), knobs);
-  // a task of its own: what somebody does meanwhile comes first
-  setTimeout(() => drawScatter(document.querySelector("[data-scatter]"), chosen("x"), chosen("y"), knobs.names));
+  setTimeout(drawChosen); // a task of its own: what somebody does meanwhile comes first
+}
+
+function drawChosen() {
+  const chosen = (name) => knobs.axes[document.querySelector(`[data-${name}]`).value];
+  drawScatter(document.querySelector("[data-scatter]"), chosen("x"), chosen("y"), knobs.names);
 }

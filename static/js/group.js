@@ -50,7 +50,7 @@ for (const kind of ["epoch", "status"]) {
   });
 }
 document.addEventListener("pitwall:again", () => (due ??= setTimeout(refresh, 0)));
-place.addEventListener("click", ({ target }) => target.dataset.by && ((by = target.dataset.by), plotly().then(draw)));
+place.addEventListener("click", ({ target }) => target.dataset.by && plotly(() => ((by = target.dataset.by), draw())));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
 draw();
 whenHandled(draw);

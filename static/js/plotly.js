@@ -1,31 +1,44 @@
-// Charts come as stills (app/still.py). Plotly, which a browser reads for a quarter of a second, is read when somebody
-// handles a chart or when one has to move, and draws in the still's place.
+// Charts come as stills (app/still.py). Plotly, for which a browser needs a quarter of a second, is loaded when somebody
+// handles a chart or something new has to be drawn, and draws in the still's place.
 
 const CHARTS = ".chart, [data-chart-tools], [data-axis], [data-smoothing]";
+const AGAIN_MS = 5000; // after it did not come: the app restarts
 
-let reading = null;
+const waiting = new Set();
+let script = null;
 
 export const isHere = () => "Plotly" in globalThis;
 
-export function plotly() {
-  return (reading ??= new Promise((done, failed) => {
-    const script = document.createElement("script");
-    script.src = document.querySelector("[data-plotly]").href;
-    script.addEventListener("load", done);
-    script.addEventListener("error", () => ((reading = null), failed(new Error("Plotly did not come"))));
-    document.head.append(script);
-  }));
+// Runs `draw` once Plotly is here, once however often it is asked meanwhile.
+export function plotly(draw) {
+  if (isHere()) return draw();
+  waiting.add(draw);
+  load();
 }
 
-// `draw` once Plotly is here, from the moment that somebody points at, touches or tabs into a chart or its tools.
+function load() {
+  if (script) return;
+  script = document.createElement("script");
+  script.src = document.querySelector("[data-plotly]").href;
+  script.addEventListener("load", () => {
+    const due = [...waiting];
+    waiting.clear();
+    due.forEach((draw) => draw());
+  });
+  script.addEventListener("error", () => {
+    script.remove();
+    setTimeout(() => ((script = null), waiting.size && load()), AGAIN_MS);
+  });
+  document.head.append(script);
+}
+
+// From the moment that somebody points at, touches or tabs to a chart or its tools.
 export function whenHandled(draw) {
   const until = new AbortController();
-  const wake = async ({ target }) => {
+  const wake = ({ target }) => {
     if (!target.closest?.(CHARTS)) return;
-    await plotly(); // where it did not come, the still stays, and the next touch tries again
-    if (until.signal.aborted) return;
     until.abort();
-    draw();
+    plotly(draw);
   };
   for (const kind of ["pointerover", "focusin"]) document.addEventListener(kind, wake, { signal: until.signal });
   const pointed = document.querySelector(`:is(${CHARTS}):hover`); // before this script was there
@@ -33,6 +46,10 @@ export function whenHandled(draw) {
 }
 
 export function react(place, ...figure) {
+  const hadFocus = document.activeElement === place;
   place.querySelector(":scope > .still")?.remove();
-  return Plotly.react(place, ...figure);
+  place.removeAttribute("tabindex"); // Plotly's own buttons are there to tab to
+  const drawn = Plotly.react(place, ...figure);
+  if (hadFocus) place.querySelector(".modebar-btn")?.focus();
+  return drawn;
 }

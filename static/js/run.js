@@ -8,6 +8,7 @@ import { keepLog } from "./log.js";
 import { keepProgress } from "./progress.js";
 import { Charts } from "./charts.js";
 import { localTimes } from "./times.js";
+import { plotly } from "./plotly.js";
 import { keepTry } from "./try.js";
 
 const SAY_EVERY_MS = 5000;
@@ -30,8 +31,8 @@ document.addEventListener("toggle", ({ target }) => {
   const part = target.open && target.querySelector("[data-lazy]:not([data-fragment])");
   if (!part) return;
   part.dataset.fragment = part.dataset.lazy;
-  part.append(Object.assign(document.createElement("div"), { className: "skeleton" })); // where it will stand
-  redraw(part);
+  part.append(Object.assign(document.createElement("div"), { className: "skeleton", role: "status", ariaLabel: "On its way" }));
+  redraw(part).finally(() => part.querySelector(":scope > .skeleton")?.remove());
 }, true);
 
 document.addEventListener("submit", (event) => {
@@ -48,8 +49,10 @@ function watchCurves(root) {
   axis.hidden = false;
   axis.addEventListener("click", ({ target }) => {
     if (!target.dataset.by) return;
-    for (const button of axis.children) button.setAttribute("aria-pressed", button === target);
-    charts.show({ by: target.dataset.by });
+    plotly(() => {
+      for (const button of axis.children) button.setAttribute("aria-pressed", button === target);
+      charts.show({ by: target.dataset.by });
+    });
   });
   const tools = document.querySelector("[data-chart-tools]");
   tools.hidden = false;

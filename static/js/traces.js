@@ -33,6 +33,6 @@ export function layout(figure, rows, { by, isLog }, color) {
     xaxis: { ...axis, ...(isEmpty && { range: [0, 1], showticklabels: false, showgrid: false }), title: { text: { epoch: "Epoch", step: "Step", elapsed: "Training time (s)" }[by], standoff: 8 }, rangemode: by === "epoch" ? "normal" : "tozero" },
     yaxis: { ...axis, ...figure.layout.yaxis, ...(isLog && figure.name === "loss" && { type: "log" }), ...(isEmpty && { range: [0, 1], showticklabels: false, showgrid: false }) },
     shapes: figure.target && !isEmpty ? [target(figure.target, color)] : [],
-    annotations: isEmpty ? [{ text: "The first point appears when epoch 1 ends", showarrow: false, xref: "paper", yref: "paper", x: 0.5, y: 0.5 }] : [],
+    annotations: isEmpty ? [{ text: figure.empty, showarrow: false, xref: "paper", yref: "paper", x: 0.5, y: 0.5 }] : [],
   };
 }

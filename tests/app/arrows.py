@@ -7,6 +7,7 @@ FORBIDDEN = {
     "app/column_types.py": {"app", "fastapi"},
     "app/gauges.py": {"app", "sqlalchemy", "fastapi"},
     "app/scale.py": {"app", "sqlalchemy", "fastapi"},
+    "app/still_paths.py": {"sqlalchemy", "fastapi", "jinja2", "app.charts", "app.models", "app.still"},
     "app/still.py": {"sqlalchemy", "fastapi", "jinja2", "app.charts", "app.models"},
     "app/sparkline.py": {"app", "sqlalchemy", "fastapi"},
     "app/hooks.py": {"app", "sqlalchemy", "fastapi"},

@@ -13,13 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app import charts
-from app.scale import around
+from app.scale import Scale, around
 from app.schemas import EpochShown
 from app.state import State
-from app.still import MOST_POINTS, Still, still
+from app.still import MOST_POINTS, Name, Still, still
 from tests.app.test_board import ran
 from trainer.presets import PRESETS
 
+WHOLE = re.compile(r"([MLm]-?\d+(\.\d+)? -?\d+(\.\d+)?|[hv]-?\d+(\.\d+)?|Z)+")  # and no nan or inf
 RECIPE = PRESETS["quickstart"].recipe
 NUMBERS = st.floats(-1e6, 1e6, allow_nan=False)
 
@@ -51,8 +52,8 @@ def test_ticks_are_round_few_and_inside(values: list[float], from_zero: bool, mo
     if whole:
         assert all(tick == round(tick) for tick in ticks)
     for before, after in pairwise(ticks):
-        step = after - before
-        assert f"{step:.0e}"[0] in "125" or math.isclose(step, round(step), rel_tol=1e-6)
+        digits = (after - before) / 10 ** math.floor(math.log10(after - before) + 1e-6)
+        assert any(math.isclose(digits, one, rel_tol=1e-3) for one in (1, 2, 5, 10)), digits
 
 
 def test_zero_is_an_edge_only_where_nothing_lies_beyond_it() -> None:
@@ -60,6 +61,7 @@ def test_zero_is_an_edge_only_where_nothing_lies_beyond_it() -> None:
     assert around([-2, -4], from_zero=True).high == 0
     assert around([-1, 1], from_zero=True).low < -1
     assert around([2, 4]).low > 0
+    assert around([0, 0], from_zero=True) == Scale(0, 1)
     flat = around([3, 3])
     assert flat.low < 3 < flat.high
 
@@ -75,7 +77,10 @@ def test_a_point_stands_where_its_ticks_say() -> None:
     assert found.paths[1].d.count("M") == 2  # what is unknown is a gap
     rule = points(found, "rule")
     assert rule[0][1] == rule[1][1] == pytest.approx(place_of(found.up, "50%").down, abs=0.1)
-    assert found.legend == [("train", "--chart-train")]
+    assert found.legend == [Name("train", "line train", "--chart-train")]
+    [aim] = found.notes
+    assert (aim.text, aim.kind) == ("target 50.00 %", "above")
+    assert aim.down == pytest.approx(rule[0][1], abs=0.1)
 
 
 def test_what_is_no_number_is_a_gap() -> None:
@@ -83,8 +88,37 @@ def test_what_is_no_number_is_a_gap() -> None:
     assert len(points(found, "line train")) == 2
 
 
-def test_a_target_that_is_not_in_sight_is_not_drawn() -> None:
-    assert not points(still({"traces": [line([0.1, 0.2])], "target": 0.94}), "rule")
+def test_a_target_is_in_sight_however_far_it_is() -> None:
+    (_, down), _ = points(still({"traces": [line([0.1, 0.2])], "target": 0.94}), "rule")
+    assert 0 < down < 10
+
+
+def test_lines_whose_colour_was_there_before_are_dotted() -> None:
+    found = still({"traces": [line([0.1, 0.2], role=str(number)) for number in range(9)]})
+    first, last = found.legend[0], found.legend[8]
+    assert (first.token, last.token) == ("--turn-0", "--turn-0")
+    assert (first.kind, last.kind) == ("line 0", "line again")
+
+
+@pytest.mark.parametrize(
+    ("most", "words"),
+    [(0.05, "0.04"), (4, "4"), (9000, "8000"), (41_000, "40k"), (1.2e6, "500k"), (-30_000, "−30k"), (4e12, "4T")],
+)
+def test_large_numbers_are_said_with_a_letter(most: float, words: str) -> None:
+    assert words in [word.text for word in still({"traces": [line([0.0, most])]}).up]
+
+
+def test_what_no_run_measured_promises_nothing() -> None:
+    assert still({"traces": [line([None, None])]}).notes[0].text == "Nothing was measured"
+    assert still({"traces": []}).notes[0].text == "Nothing was measured"
+
+
+def test_strange_figures_are_drawn_as_far_as_they_go() -> None:
+    band = line([0.1, None, 0.3], meta={"role": "0", "is_band": True})
+    marks = [{"x": None, "text": "nowhere"}, {"x": 2, "text": "here"}]
+    found = still({"traces": [band, line([1e308, -1e308, 0.2])], "marks": marks})
+    assert [note.text for note in found.notes] == ["here"]
+    assert all(WHOLE.fullmatch(path.d) for path in found.paths)
 
 
 def test_bars_stand_on_zero_around_their_epoch() -> None:
@@ -134,6 +168,7 @@ def test_whatever_a_run_measured_is_inside_its_picture(rows: list[tuple[float, f
     for figure in charts.of_run(epochs, RECIPE, 1497):
         found = still(figure)
         for path in found.paths:
+            assert WHOLE.fullmatch(path.d), path.d
             for x, y in re.findall(r"(-?[\d.]+) (-?[\d.]+)", path.d):
                 assert -0.1 <= float(x) <= 1000.1
                 assert -0.1 <= float(y) <= 1000.1
