@@ -13,7 +13,7 @@ from tests.e2e.processes import Site, until
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
 
-EPOCHS, SEEDS, OTHERS = 4, 5, 2
+EPOCHS, SEEDS, OTHERS = 4, 3, 2
 NOTES = "## Finding\n\nThe **lower** rate is steadier.\n\n<script>document.title = 'taken over'</script>"
 
 

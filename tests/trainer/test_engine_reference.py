@@ -85,6 +85,7 @@ def test_a_step_is_the_one_worked_out_in_float64(name: str):
         np.testing.assert_allclose(moved, should, rtol=0, atol=1e-3 * np.abs(should).max() + 1e-7, err_msg=path)
 
 
+@pytest.mark.thorough  # of what the test above is held against
 @pytest.mark.parametrize("name", ["page-tricks'", "airbench's"])
 def test_the_reference_s_gradient_is_the_slope_of_its_loss(name: str):
     """The ruler itself: each gradient against a difference quotient, in a direction drawn by lot."""
