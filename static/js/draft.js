@@ -15,7 +15,9 @@ export function keepDraft() {
   document.addEventListener("input", ({ target }) => target.form?.id === "recipe" && later());
   document.addEventListener("pitwall:reshaped", later);
   document.addEventListener("submit", ({ target, submitter }) => {
-    if (target.id === "recipe" && !submitter?.hasAttribute("formaction")) localStorage.removeItem(KEPT);
+    if (target.id !== "recipe" || submitter?.hasAttribute("formaction")) return;
+    clearTimeout(due); // what was typed last must not come back while the run is launched
+    localStorage.removeItem(KEPT);
   });
   // refused, or the list of a sweep: not launched yet
   if (document.querySelector("[data-problem]")) return localStorage.setItem(KEPT, first);

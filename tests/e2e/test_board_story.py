@@ -58,7 +58,7 @@ def test_a_recipe_is_repeated_ranked_compared_and_reported(
     expect(rows).to_have_count(2)
     expect(rows.filter(has=page.get_by_role("link", name="Quickstart"))).to_contain_text(f"of {SEEDS}")
     expect(rows.filter(has=page.get_by_role("link", name="Four times"))).to_contain_text(f"of {OTHERS}")
-    expect(page.locator(".still .run")).to_have_count(1)
+    expect(page.locator(".still path.run")).to_have_count(1)
     handled(page, "[data-figure] .plot")
     expect(page.locator(".js-plotly-plot .point").first).to_be_visible()
 

@@ -39,6 +39,8 @@ def test_the_form_launches_a_run_whose_curve_grows_until_it_has_ended(site: Site
     assert page.evaluate(f"{points}.length") == page.evaluate(drawn)
     until(lambda: page.evaluate(f"{drawn} >= {EPOCHS - 2}"), 60, "most epochs are drawn")
     expect(page.locator("[data-epochs]")).to_have_text(f"{EPOCHS - 2} of {EPOCHS}")
+    page.locator("[data-chart=loss]").scroll_into_view_if_needed()
+    expect(page.locator("[data-chart=loss] .plot-container")).to_be_visible()
     page.evaluate(  # somebody zooms in
         "Plotly.relayout(document.querySelector('[data-chart=loss] .plot'), {'xaxis.range': [0.5, 2.5]})"
     )

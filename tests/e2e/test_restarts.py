@@ -47,7 +47,7 @@ def test_the_web_process_is_killed_in_mid_run_and_no_epoch_is_lost_or_doubled(si
     until(lambda: page.evaluate(drawn) == EPOCHS, 20, "the same chart shows every epoch")
     expect(page.locator("main .badge").first).to_have_text("Succeeded")
     assert page.evaluate("window.sameDocument"), "the page was loaded again"
-    points = "document.querySelector('[data-chart=loss] .plot').data[0].x"
+    points = "document.querySelector('[data-chart=accuracy] .plot').data[0].x"
     assert page.evaluate(points) == list(range(1, EPOCHS + 1))
 
 
@@ -101,7 +101,7 @@ def test_a_killed_worker_is_shown_within_ten_seconds_and_the_same_chart_goes_on(
     assert [row["epoch"] for row in epochs] == list(range(1, EPOCHS + 1))
     assert {row["attempt"] for row in epochs} == {1, 2}
     until(lambda: page.evaluate(drawn) == EPOCHS, 20, "the same chart shows every epoch")
-    points = "document.querySelector('[data-chart=loss] .plot').data[0].x"
+    points = "document.querySelector('[data-chart=accuracy] .plot').data[0].x"
     assert page.evaluate(points) == list(range(1, EPOCHS + 1))
     assert page.evaluate("window.sameDocument"), "the page was loaded again"
 

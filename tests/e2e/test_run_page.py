@@ -64,7 +64,7 @@ def test_after_training_everything_about_a_run_is_on_its_page(site: Site, page: 
     page.watched.forgive = False  # type: ignore[attr-defined]
     for kind in ("Keras", "ONNX"):
         with page.expect_download(timeout=120_000) as download:
-            page.get_by_role("link", name=kind).click()
+            page.get_by_role("link", name=kind).click(timeout=120_000)
         assert download.value.suggested_filename == f"run-{run}.{kind.lower()}"
         assert download.value.path().stat().st_size > 100_000
 

@@ -72,7 +72,6 @@ def test_the_reader_s_place_in_the_table_and_their_selection_in_the_log_stay(
 
     teller.epoch()
     teller.write("one more line\n")
-    until(lambda: page.evaluate(DRAWN) == 61, 10, "the epoch is drawn")
     expect(page.locator("[data-log]")).to_contain_text("one more line")
     expect(page.locator("table.epochs tbody tr")).to_have_count(61)
 
