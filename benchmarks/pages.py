@@ -31,12 +31,12 @@ watch("longtask", (one) => seen.long.push(one.duration));
 watch("event", (one) => seen.events.push(one.duration), { durationThreshold: 16 });
 """
 TOUCHED = """
-window.touched = new Promise((done) => document.addEventListener("pointerover", () => {
+void (window.touched = new Promise((done) => document.addEventListener("pointerover", () => {
   const from = performance.now();
   const isDrawn = () => document.querySelector(".js-plotly-plot .plot-container");
   const look = () => (isDrawn() ? done(performance.now() - from) : requestAnimationFrame(look));
   look();
-}, { once: true }));
+}, { once: true })));
 """
 
 

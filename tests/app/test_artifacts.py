@@ -55,6 +55,7 @@ def test_a_file_is_handed_in_listed_and_fetched_as_it_was(client: TestClient, st
     fetched = client.get(f"/api/v1/runs/{hand.run}/artifacts/{CHECKPOINT}")
     assert fetched.content == content
     assert fetched.headers["content-disposition"].startswith("attachment")
+    assert (fetched.headers["content-length"], fetched.headers.get("content-encoding")) == (str(len(content)), None)
     own = client.get(f"/api/v1/worker/runs/{hand.run}/attempts/1/checkpoint", headers=bearer(state.tokens.worker))
     assert own.content == content
     assert client.get(f"/api/v1/runs/{hand.run}").json()["artifacts"] == listed
