@@ -20,10 +20,14 @@ router = APIRouter(include_in_schema=False)
 
 @router.get(ADDRESS)
 def get_plotly(request: Request) -> Response:
-    headers = {"Cache-Control": FOR_EVER, "Vary": "Accept-Encoding"}
+    headers = {"Cache-Control": FOR_EVER}
     if "gzip" not in request.headers.get("accept-encoding", ""):
         return Response(FILE.read_bytes(), headers=headers, media_type="text/javascript")
-    return Response(_packed(), headers=headers | {"Content-Encoding": "gzip"}, media_type="text/javascript")
+    return Response(
+        _packed(),
+        headers=headers | {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"},
+        media_type="text/javascript",
+    )
 
 
 @cache
