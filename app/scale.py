@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 STEPS = (1.0, 2.0, 5.0, 10.0)  # between ticks, times a power of ten
 PADDING = 0.055  # of what the values span, as Plotly has it
-ROUNDING = 1e-9  # of a step: 0.30000000000000004 is still inside 0.3
+ROUNDING = 1e-9  # of a step, or of the span where that is less: 0.30000000000000004 is still inside 0.3
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,8 @@ class Scale:
         step = next(step * power for step in STEPS if step * power >= rough * (1 - ROUNDING))
         if whole:
             step = max(1.0, step)
-        first, last = math.ceil(self.low / step - ROUNDING), math.floor(self.high / step + ROUNDING)
+        slack = ROUNDING * min(1.0, (self.high - self.low) / step)
+        first, last = math.ceil(self.low / step - slack), math.floor(self.high / step + slack)
         return [number * step for number in range(first, last + 1)]
 
 

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 
 import httpx2
 import pytest
@@ -66,7 +67,7 @@ def test_while_another_program_holds_the_database_reads_answer_and_writes_say_wh
             time.sleep(0.1)
         page = http.get("/").text
 
-    assert len(reads) > 10 and max(reads) < 2, max(reads)
+    assert len(reads) > 10 and median(reads) < 1, reads  # one of them may meet a machine at work; a lock, all
     assert [answer.status_code for answer, _ in answers] == [503] * WRITERS
     assert max(seconds for _, seconds in answers) < 6.5
     assert sum(seconds < 1 for _, seconds in answers) > WRITERS / 2, "most must not wait for what is stuck"
