@@ -1,13 +1,16 @@
 // <time datetime> in the reader's own zone and words; the server writes UTC.
 
 const today = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
+const thisYear = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "numeric", minute: "2-digit" });
 const other = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 
 export function localTimes(root = document) {
   for (const element of root.querySelectorAll("time[datetime]")) {
     const when = new Date(element.dateTime);
-    const isToday = when.toDateString() === new Date().toDateString();
-    element.textContent = (isToday ? today : other).format(when);
+    const now = new Date();
+    const isToday = when.toDateString() === now.toDateString();
+    const nearest = isToday ? today : when.getFullYear() === now.getFullYear() ? thisYear : other;
+    element.textContent = nearest.format(when);
     element.title = when.toLocaleString();
   }
 }
