@@ -68,7 +68,7 @@ def train(recipe: Recipe, root: Path, say: Say, *, is_compiled: bool, as_page: b
     optimizer = optimizer_of(recipe, net)
     averaged = copy.deepcopy(net)
     precision = _precision(recipe, device)
-    loss_of = _loss(recipe, net, is_compiled, device)
+    loss_step = loss_of(recipe, net, is_compiled, device)
 
     done = 0
     for epoch in range(1, recipe.epochs + 1):
@@ -77,7 +77,7 @@ def train(recipe: Recipe, root: Path, say: Say, *, is_compiled: bool, as_page: b
         for images, classes in pictures.epoch():
             set_rate(optimizer, recipe, float(rates[done]), as_page=as_page)
             with precision():
-                loss = loss_of(images, classes)
+                loss = loss_step(images, classes)
             loss.backward()
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
@@ -132,7 +132,7 @@ def set_rate(optimizer: torch.optim.SGD, recipe: Recipe, rate: float, *, as_page
             torch._foreach_mul_(buffers, before / group["lr"])
 
 
-def _loss(recipe: Recipe, net: Net, is_compiled: bool, device: str) -> Step:
+def loss_of(recipe: Recipe, net: Net, is_compiled: bool, device: str) -> Step:
     smoothing = recipe.loss.label_smoothing
 
     def loss(images: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
