@@ -110,7 +110,7 @@ def test_small_writes_that_wait_together_are_let_go_together(site: Site, monkeyp
         for future in futures:
             with pytest.raises(Busy):
                 future.result()
-        assert 0.5 < time.monotonic() - began < 2
+        assert 0.5 < time.monotonic() - began < 10  # one after the other: two minutes
     assert records.together(lambda session: 7) == 7
     assert records.trouble is None
 

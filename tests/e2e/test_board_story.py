@@ -73,7 +73,7 @@ def test_a_recipe_is_repeated_ranked_compared_and_reported(
     handled(page, "[data-plot]")
     assert page.evaluate(f"{curves}.length") == 4, "two means with their bands"
     page.get_by_role("button", name="Step").click()
-    assert page.evaluate(f"{curves}[1].x.at(-1)") == EPOCHS * 30
+    until(lambda: page.evaluate(f"{curves}[1].x.at(-1)") == EPOCHS * 30, 10, "the axis counts steps")
     page.get_by_role("button", name="Epoch", exact=True).click()
 
     page.get_by_label("Title").fill("Rates on digits")
