@@ -11,9 +11,9 @@ from playwright.sync_api import Browser, Page, expect
 from tests.e2e.charts import handled
 from tests.e2e.processes import Site, until
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
-EPOCHS, SEEDS, OTHERS = 4, 3, 2
+EPOCHS, SEEDS, OTHERS = 4, 5, 2
 NOTES = "## Finding\n\nThe **lower** rate is steadier.\n\n<script>document.title = 'taken over'</script>"
 
 
@@ -38,9 +38,9 @@ def test_a_recipe_is_repeated_ranked_compared_and_reported(
     expect(page.locator(".still .band")).to_have_count(1, timeout=120_000)  # nobody touched it: it grows all the same
     handled(page, "[data-plot]")
     assert page.evaluate(f"{curves}.some((trace) => trace.meta.is_band)")
-    expect(page.locator("[data-numbers]")).to_contain_text(f"{SEEDS} runs count", timeout=180_000)
+    expect(page.locator("[data-numbers]")).to_contain_text(f"{SEEDS} runs count", timeout=240_000)
     assert page.evaluate("window.sameDocument"), "the page was loaded again"
-    assert page.evaluate(f"{curves}.length") == SEEDS + 2
+    until(lambda: page.evaluate(f"{curves}.length") == SEEDS + 2, 10, "a curve of each run, their mean and band")
     expect(page.locator("[data-numbers] tbody tr").first).to_contain_text(f"{SEEDS}")
 
     other = {"epochs": EPOCHS, "schedule": {"max_lr": 0.2}}

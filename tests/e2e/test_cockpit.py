@@ -54,8 +54,8 @@ def test_a_sweep_shows_its_runs_before_it_launches_them(site: Site, page: Page) 
 
     expect(page.get_by_role("heading", name="6 recipes would be launched")).to_be_visible()
     assert site.get("/api/v1/runs")["runs"] == []
-    expect(page.locator(".planned tbody tr")).to_have_count(6)
-    expect(page.locator(".planned tbody tr").first).to_have_text(re.compile(r"0\.1\s*64"))
+    expect(page.locator(".to-launch tbody tr")).to_have_count(6)
+    expect(page.locator(".to-launch tbody tr").first).to_have_text(re.compile(r"0\.1\s*64"))
     page.get_by_role("button", name="Launch these").click()
     expect(page.locator("tr[data-run]")).to_have_count(6)
     recipes = [run["recipe"] for run in site.get("/api/v1/runs")["runs"]]
