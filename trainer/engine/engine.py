@@ -6,7 +6,7 @@ The same for every backend. Importing this imports Keras. Must not know events, 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -30,6 +30,7 @@ from trainer.models.architectures import layers
 from trainer.models.net import Precision, build
 from trainer.recipe import Recipe
 
+FEW = 8  # pictures to make a program with that takes any number: TensorFlow never gives back what more would take
 AHEAD = 2  # steps that the device may be behind: enough to keep it busy, few enough to stop soon
 PLAIN = (np.ones(3, np.float32), np.zeros(3, np.float32))
 
@@ -113,7 +114,8 @@ class KerasEngine:
                     self.step(batch)
                     if isinstance(batch, Selection):
                         self.images(batch)
-            for places in evaluations[:1] if self.backend.is_open else {len(one): one for one in evaluations}.values():
+            sizes = {len(one): one for one in evaluations}
+            for places in [evaluations[0][:FEW]] if self.backend.is_open and evaluations else sizes.values():
                 self.evaluate(places)
             if self._tta != "none":
                 self.look_again()
@@ -146,7 +148,7 @@ class KerasEngine:
             backend.write(iterations, np.asarray(step, iterations.dtype))
             rate = float(backend.fetch(self._rate()))
         watched = learning.decayed if learning.decay.value else learning.trained
-        moved = []
+        moved = []  # float32, as the weights are: their differences are small, and twice a net is enough to hold
         for strength in (0.0, learning.decay.value):
             with self._undone():
                 for momentum in learning.optimizer.momentums:
@@ -155,19 +157,18 @@ class KerasEngine:
                 fastest = float(backend.fetch(self._rate()))
                 unit = fastest * (1 + learning.knobs.momentum * learning.knobs.nesterov)
                 backend.write(learning.strength, np.asarray(strength, np.float32))
-                before = [backend.read(weight).astype(np.float64) for weight in watched]
+                before = [backend.read(weight) for weight in watched]
                 self.step(batch)
-                after = [backend.read(weight).astype(np.float64) for weight in watched]
-                scale = 1 / unit if unit else 0.0
-                moved.append([(new - old) * scale for new, old in zip(after, before, strict=True)])
+                moved.append([backend.read(weight) - old for weight, old in zip(watched, before, strict=True)])
+        scale = 1 / unit if unit else 0.0
         entropy, low, high = (float(value) for value in backend.fetch(self._seen))
         return Witnessed(
             learning_rate=rate,
             label_entropy=entropy,
             input_low=low,
             input_high=high,
-            gradient_norm=_norm(moved[0]),
-            decay_norm=_norm([with_it - without for without, with_it in zip(*moved, strict=True)]),
+            gradient_norm=scale * _norm(moved[0]),
+            decay_norm=scale * _norm(with_it - without for without, with_it in zip(*moved, strict=True)),
             weight_norm=_norm(before),
         )
 
@@ -253,7 +254,7 @@ class KerasEngine:
         """One batch of each size, or of any size a small one."""
         if not batches or not self.backend.is_open:
             return list({len(batch): batch for batch in batches}.values())
-        size = min(len(batches[0]), 8) if self._smallest == 1 else self._smallest
+        size = min(len(batches[0]), FEW) if self._smallest == 1 else self._smallest
         first = batches[0]
         small = first.part(0, size) if isinstance(first, Selection) else Made(first.images[:size], first.labels[:size])
         return [small]
@@ -288,5 +289,5 @@ def _places(selection: Selection) -> dict[str, NDArray[Any]]:
     return {"own": own, "other": selection.partners.astype(np.int32), "share": selection.shares.astype(np.float32)}
 
 
-def _norm(parts: Sequence[NDArray[np.float64]]) -> float:
-    return math.sqrt(sum(float((part**2).sum()) for part in parts))
+def _norm(parts: Iterable[NDArray[Any]]) -> float:
+    return math.sqrt(sum(float(np.square(part, dtype=np.float64).sum()) for part in parts))
