@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 import pytest
 from playwright.sync_api import Browser, Dialog, Page, expect
 
+from tests.e2e.charts import handled
 from tests.e2e.hostile import STRINGS
 from tests.e2e.processes import Site
 from trainer.client import Client
@@ -65,6 +66,17 @@ def is_harmless(page: Page) -> None:
     assert not found, (page.url, found)
 
 
+def drawn(page: Page, plot: str, of_still: str, of_plotly: str, count: int, crowd: dict[int, str]) -> None:
+    """A chart's names are the crowd's, as it comes with the page and as Plotly draws it."""
+    for names in (of_still, of_plotly):
+        if names == of_plotly:
+            handled(page, plot)
+        expect(page.locator(names)).to_have_count(count)
+        said = page.locator(names).evaluate_all("all => all.map((one) => one.textContent)")
+        assert not [name for name in said if not any(the_same(name, text) for text in crowd.values())]
+        is_harmless(page)
+
+
 def test_a_hundred_hostile_strings_are_text_everywhere(site: Site, browser: Browser, crowd: dict[int, str]) -> None:
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
@@ -102,15 +114,9 @@ def test_a_hundred_hostile_strings_are_text_everywhere(site: Site, browser: Brow
         page.wait_for_load_state()
         is_harmless(page)
         if address.startswith("/board"):
-            ticks = page.locator(".ytick text")
-            expect(ticks).to_have_count(15)
-            drawn = ticks.evaluate_all("all => all.map((one) => one.textContent)")
-            assert not [tick for tick in drawn if not any(the_same(tick, text) for text in crowd.values())]
+            drawn(page, "[data-figure] .plot", ".still .up span", ".ytick text", 15, crowd)
         if address.startswith("/compare"):
-            legends = page.locator(".legendtext")
-            expect(legends).to_have_count(len(some))
-            drawn = legends.evaluate_all("all => all.map((one) => one.textContent)")
-            assert not [crowd[run] for run in some if not any(the_same(name, crowd[run]) for name in drawn)]
+            drawn(page, "[data-plot]", ".still .legend span", ".legendtext", len(some), crowd)
 
     for text in STRINGS[::4]:  # what is asked for comes back
         page.goto(f"{site.url}/runs?{urlencode({'q': text})}")
