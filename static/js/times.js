@@ -5,9 +5,9 @@ const thisYear = new Intl.DateTimeFormat(undefined, { month: "short", day: "nume
 const other = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 
 export function localTimes(root = document) {
+  const now = new Date();
   for (const element of root.querySelectorAll("time[datetime]")) {
     const when = new Date(element.dateTime);
-    const now = new Date();
     const isToday = when.toDateString() === now.toDateString();
     const nearest = isToday ? today : when.getFullYear() === now.getFullYear() ? thisYear : other;
     element.textContent = nearest.format(when);
