@@ -19,7 +19,11 @@ class Backend(Protocol):
     """One per process, and per net: it holds the values of the net's variables."""
 
     on_gpu: bool
-    batch_norm: type  # the class of the layer that does it fastest here: Keras' own or one of the same numbers
+    # Classes that do it best here: Keras' own, or of the same numbers.
+    norms: tuple[
+        type, type | None
+    ]  # batch norm; and with the activation and the pooling behind it as one layer, or None
+    sgd: type
     is_open: bool  # whether a program takes batches of any size: otherwise one is made for each
 
     def device(self) -> str:

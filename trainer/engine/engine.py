@@ -55,7 +55,7 @@ class KerasEngine:
         keras.utils.set_random_seed(recipe.seed)
         made = layers(recipe.model, classes)
         self.model = build(
-            made, recipe.model.init, whitening, seed=recipe.seed, precision=precision, batch_norm=backend.batch_norm
+            made, recipe.model.init, whitening, seed=recipe.seed, precision=precision, norms=backend.norms
         )
         self.learning = Learning(backend, self.model, recipe, classes, rates)
         self.averages = Averages(self.model.weights, recipe.ema, len(rates)) if recipe.ema else None

@@ -30,7 +30,8 @@ class Jax:
     def __init__(self) -> None:
         self._device = jax.devices()[0]
         self.on_gpu = self._device.platform == "gpu"
-        self.batch_norm = keras.layers.BatchNormalization
+        self.norms = keras.layers.BatchNormalization, None
+        self.sgd = keras.optimizers.SGD
         self._variables: list[Variable] = []
         self._values: list[Any] = []
         self._at: dict[int, int] = {}

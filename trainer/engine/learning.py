@@ -28,7 +28,7 @@ class Learning:
         """`rates`: float32, one per step of the whole run."""
         self.model, self.classes = model, classes
         self.knobs, self.loss, self.decay = recipe.optimizer, recipe.loss, recipe.optimizer.weight_decay
-        self.optimizer = keras.optimizers.SGD(
+        self.optimizer = backend.sgd(
             learning_rate=RateTable(rates), momentum=self.knobs.momentum, nesterov=self.knobs.nesterov
         )
         self.trained: Sequence[Any] = model.trainable_variables

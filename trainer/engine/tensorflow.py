@@ -15,7 +15,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from trainer.engine.backend import Body, Variable
-from trainer.engine.fused import FusedBatchNorm
+from trainer.engine.fused import FusedBatchNorm, FusedSGD, PooledBatchNorm
 
 TENSOR_CORES = (8, 0)  # compute capability from which bfloat16 is fast (Ampere)
 
@@ -31,7 +31,8 @@ class TensorFlow:
         self.on_gpu = bool(self._gpus)
         # TensorFlow's own graphs take any batch, XLA compiles for each size. On a CPU its convolutions are slower.
         self.is_open = not self.on_gpu
-        self.batch_norm = keras.layers.BatchNormalization if self.on_gpu else FusedBatchNorm
+        self.norms = (keras.layers.BatchNormalization, None) if self.on_gpu else (FusedBatchNorm, PooledBatchNorm)
+        self.sgd = keras.optimizers.SGD if self.on_gpu else FusedSGD
         self._traces: Counter[str] = Counter()
 
     def device(self) -> str:

@@ -12,7 +12,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from trainer.models.initial import Init, kernel, passing_on
-from trainer.models.layers import Layer
+from trainer.models.layers import Layer, pooled_norms
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -24,21 +24,32 @@ def build(
     *,
     seed: int = 0,
     precision: Precision = "float32",
-    batch_norm: type = kl.BatchNormalization,
+    norms: tuple[type, type | None] = (kl.BatchNormalization, None),
 ) -> keras.Model:
     """Pictures (b, side, side, 3) float32 to the last layer's output, float32.
 
     `whitening`: the kernel of the frozen convolution, where the layers have one. `seed` decides the other kernels and
     what dropout drops. `precision`: of convolutions and of what stands between them; variables are float32 always,
-    and so are the batch norms' sums, the head and the loss. `batch_norm`: the layer's class, for pictures in float32.
+    and so are the batch norms' sums, the head and the loss. `norms`: for pictures in float32 the class of a
+    batch norm, and that of a batch norm with the activation and the pooling behind it, if these are to be one layer.
     """
     first = layers[0]
     given = {first.name: keras.Input(first.shape, name=first.name)}
+    batch_norm, pooled = norms
+    behind = pooled_norms(layers) if pooled else {}
     for place, layer in enumerate(layers[1:], start=1):
+        if layer.name in given:
+            continue
         taken = [given[name] for name in layer.inputs]
         policy = "mixed_bfloat16" if precision == "bfloat16" and layer.kind not in {"dense", "scale"} else "float32"
-        part = made(layer, {"dtype": policy, "name": layer.name}, seed + place, batch_norm)
-        given[layer.name] = part(taken if len(taken) > 1 else taken[0])
+        common = {"dtype": policy, "name": layer.name}
+        if pooled and layer.name in behind:
+            activation, pool = behind[layer.name]
+            part = pooled(_activation(activation.knobs), pool.knobs["size"], **_norm(layer.knobs), **common)
+            given[activation.name] = given[pool.name] = part(taken[0])  # nobody else asks for the activation
+        else:
+            part = made(layer, common, seed + place, batch_norm)
+            given[layer.name] = part(taken if len(taken) > 1 else taken[0])
     model = keras.Model(given[first.name], given[layers[-1].name], name="net")
     for place, layer in enumerate(layers):
         if layer.kind in {"conv", "dense"}:
@@ -68,10 +79,9 @@ def made(layer: Layer, common: dict[str, Any], seed: int, batch_norm: type) -> A
                 **common,
             )
         case "batch_norm":
-            settings = {"momentum": knobs["momentum"], "epsilon": knobs["epsilon"], "scale": knobs["is_scaled"]}
             if knobs["ghost_batch"]:
-                return GhostBatchNorm(knobs["ghost_batch"], **settings, **common)
-            return batch_norm(**settings, **common)
+                return GhostBatchNorm(knobs["ghost_batch"], **_norm(knobs), **common)
+            return batch_norm(**_norm(knobs), **common)
         case "activation":
             return kl.Activation(_activation(knobs), **common)
         case "max_pool":
@@ -91,6 +101,10 @@ def made(layer: Layer, common: dict[str, Any], seed: int, batch_norm: type) -> A
     raise ValueError(f"no layer is made of {layer.kind}")
 
 
+def _norm(knobs: dict[str, Any]) -> dict[str, Any]:
+    return {"momentum": knobs["momentum"], "epsilon": knobs["epsilon"], "scale": knobs["is_scaled"]}
+
+
 def _activation(knobs: dict[str, Any]) -> Any:
     match knobs["function"]:
         case "celu":
@@ -98,7 +112,7 @@ def _activation(knobs: dict[str, Any]) -> Any:
             return lambda x: ops.celu(x, alpha)
         case "gelu":
             return lambda x: ops.gelu(x, approximate=False)
-    return knobs["function"]
+    return keras.activations.get(knobs["function"])
 
 
 @keras.saving.register_keras_serializable("pitwall")

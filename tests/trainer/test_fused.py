@@ -1,0 +1,135 @@
+"""What TensorFlow does in fewer operations than Keras gives the same numbers: forward, backward and in variables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.trainer.engines import open_backend
+from trainer.models.architectures import layers
+from trainer.models.layers import pooled_norms
+from trainer.models.net import build
+from trainer.recipe_model import Airbench, ResNet9
+
+pytestmark = pytest.mark.keras
+PICTURES = np.random.default_rng(0).normal(size=(6, 8, 8, 3)).astype(np.float32)
+ABOVE = np.random.default_rng(1).normal(size=(6, 4, 4, 3)).astype(np.float32)
+wide_and_narrow = pytest.mark.parametrize("wide", [1, 1000])  # channels from which values are computed again
+KNOBS = {"momentum": 0.9, "epsilon": 1e-3}
+
+
+@pytest.fixture(scope="module")
+def tf() -> Any:
+    open_backend()
+    import tensorflow
+
+    return tensorflow
+
+
+@pytest.mark.parametrize("activation", ["relu", "celu"])
+@pytest.mark.parametrize("scale", [True, False])
+@wide_and_narrow
+def test_a_pooled_norm_is_the_three_layers_that_it_stands_for(
+    tf: Any, monkeypatch: pytest.MonkeyPatch, wide: int, activation: str, scale: bool
+):
+    import keras
+
+    from trainer.engine import fused
+    from trainer.engine.fused import FusedBatchNorm, PooledBatchNorm
+
+    monkeypatch.setattr(fused, "WIDE", wide)
+    bend = keras.activations.get(activation)
+    apart, together = FusedBatchNorm(scale=scale, **KNOBS), PooledBatchNorm(bend, 2, scale=scale, **KNOBS)
+    pool = keras.layers.MaxPool2D(2)
+    found = []
+    for norm, forward in ((apart, lambda x, **how: pool(bend(apart(x, **how)))), (together, together)):
+        norm.build(PICTURES.shape)
+        norm.beta.assign([0.5, -0.5, 0])
+        if scale:
+            norm.gamma.assign([1, -2, 0.1])
+
+        @tf.function(autograph=False)  # type: ignore[untyped-decorator]
+        def step(pictures: Any, forward: Any = forward, norm: Any = norm) -> Any:
+            with tf.GradientTape() as tape:
+                tape.watch(pictures)
+                made = forward(pictures, training=True)
+                loss = tf.reduce_sum(made * ABOVE)
+            return made, tape.gradient(loss, [pictures, *[one.value for one in norm.trainable_variables]])
+
+        made, gradients = step(tf.constant(PICTURES))
+        outside = forward(tf.constant(PICTURES), training=False)
+        found.append([made, *gradients, *[one.value for one in norm.variables], outside])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(np.asarray(other), np.asarray(one), rtol=1e-5, atol=1e-6)
+    assert tuple(together.compute_output_shape((None, 8, 8, 3))) == (None, 4, 4, 3)
+
+
+@wide_and_narrow
+def test_a_pooled_norm_moves_its_running_statistics_once_a_step(tf: Any, monkeypatch: pytest.MonkeyPatch, wide: int):
+    import keras
+
+    from trainer.engine import fused
+    from trainer.engine.fused import PooledBatchNorm
+
+    monkeypatch.setattr(fused, "WIDE", wide)
+    norm = PooledBatchNorm(keras.activations.relu, 2, **KNOBS)
+    norm.build(PICTURES.shape)
+
+    @tf.function(autograph=False)  # type: ignore[untyped-decorator]
+    def step(pictures: Any) -> Any:
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(norm(pictures, training=True))
+        return tape.gradient(loss, norm.gamma.value)
+
+    step(tf.constant(PICTURES))
+    np.testing.assert_allclose(norm.moving_mean, 0.1 * PICTURES.mean(axis=(0, 1, 2)), atol=1e-6)
+    np.testing.assert_allclose(norm.moving_variance, 0.9 + 0.1 * PICTURES.var(axis=(0, 1, 2)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("nesterov", [True, False])
+def test_the_update_is_keras_own(tf: Any, momentum: float, nesterov: bool):
+    import keras
+
+    from trainer.engine.fused import FusedSGD
+
+    found = []
+    for kind in (keras.optimizers.SGD, FusedSGD):
+        weight = keras.Variable(np.linspace(-1, 1, 7, dtype=np.float32))
+        optimizer = kind(learning_rate=0.3, momentum=momentum, nesterov=nesterov)
+        for number in range(4):
+            optimizer.apply([tf.sin(weight.value * (number + 1))], [weight])
+        found.append([np.asarray(weight), *[np.asarray(one) for one in optimizer.variables]])
+    assert np.abs(found[0][0] - np.linspace(-1, 1, 7)).max() > 0.1
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(other, one, rtol=1e-6, atol=1e-7)
+
+
+@wide_and_narrow
+def test_a_net_of_pooled_norms_has_the_weights_and_answers_of_the_plain_one(
+    tf: Any, monkeypatch: pytest.MonkeyPatch, wide: int
+):
+    from trainer.engine import fused
+    from trainer.engine.fused import FusedBatchNorm, PooledBatchNorm
+
+    monkeypatch.setattr(fused, "WIDE", wide)
+    knobs = ResNet9(width=2, dropout=0)
+    made = layers(knobs, 10)
+    plain, pooled = build(made, knobs.init), build(made, knobs.init, norms=(FusedBatchNorm, PooledBatchNorm))
+    names = [[f"{layer.name}/{one.name}" for layer in net.layers for one in layer.variables] for net in (plain, pooled)]
+    assert names[0] == names[1]
+    assert [type(layer).__name__ for layer in pooled.layers].count("PooledBatchNorm") == 3
+    assert len(pooled.layers) == len(plain.layers) - 6
+    pictures = np.random.default_rng(2).random((4, 32, 32, 3), dtype=np.float32)
+    for training in (True, False):
+        expected = np.asarray(plain(pictures, training=training))
+        np.testing.assert_allclose(np.asarray(pooled(pictures, training=training)), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_what_may_become_one_layer():
+    assert sorted(pooled_norms(layers(ResNet9(), 10))) == ["Bn2", "Bn5", "Bn6"]
+    assert sorted(pooled_norms(layers(ResNet9(activation="celu"), 10))) == ["Bn2", "Bn5", "Bn6"]
+    for knobs in (ResNet9(pool="before"), ResNet9(ghost_batch=32), Airbench()):
+        assert pooled_norms(layers(knobs, 10)) == {}
