@@ -47,3 +47,36 @@ def test_the_host_s_augmentation_imports_imgaug_only_when_used():
     program = "import sys, trainer.augment.host; print('imgaug' in sys.modules, 'tensorflow' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+MISSING = """
+import sys
+from pathlib import Path
+from trainer.failures import DatasetMissing
+from trainer.recipe import Recipe
+from trainer.train import train
+
+try:
+    train(Recipe.model_validate({"dataset": {"name": "folder:none"}}), print, Path("/nonexistent"), lambda: False)
+except DatasetMissing:
+    print("tensorflow" in sys.modules)
+"""
+
+
+def test_where_pictures_are_missing_no_framework_is_imported():
+    done = subprocess.run([sys.executable, "-c", MISSING], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False"]
+
+
+@pytest.mark.keras
+def test_another_thread_imports_the_framework_ahead_and_leaves_it_to_others_to_say_what_is_wrong():
+    program = """
+import sys
+from trainer.engine.backends import ahead, ready
+ahead("torch")
+ahead("tensorflow")
+print(ready("tensorflow").__name__, sorted(name for name, module in sys.modules.items() if module is None))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["TensorFlow", "[]"]
+    assert "Traceback" not in done.stderr

@@ -8,10 +8,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Lock, Thread
 from typing import Any
 
 from trainer.engine.backend import Backend
@@ -21,6 +22,7 @@ CLASSES = {"tensorflow": "TensorFlow", "jax": "Jax"}
 # What a framework imports where it is installed, for plots, tables and conversions that a run has none of: a third of
 # the seconds that the import takes.
 LEFT_OUT = {"tensorflow": ("jax", "matplotlib", "pandas"), "jax": ("matplotlib", "pandas", "tensorflow")}
+_importing = Lock()  # one thread at a time: what one hides, the other would miss
 
 
 def installed() -> list[str]:
@@ -43,7 +45,7 @@ def ready(name: str, compiled: Path | None = None) -> Any:
         os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
         if compiled is not None:
             os.environ["TF_XLA_FLAGS"] = f"--tf_xla_persistent_cache_directory={compiled}"
-    with _absent(*LEFT_OUT[name]):
+    with _importing, _absent(*LEFT_OUT[name]):
         made = getattr(import_module(f"trainer.engine.{name}"), CLASSES[name])
     if compiled is not None and name == "jax":
         made.keep_programs_in(compiled)
@@ -54,6 +56,17 @@ def backend(name: str, compiled: Path | None = None) -> Backend:
     """The backend, with its device opened."""
     made: Backend = ready(name, compiled)()
     return made
+
+
+def ahead(name: str, compiled: Path | None = None) -> None:
+    """Another thread begins to import the backend, for `backend` to wait for. What is wrong with it, that will say."""
+
+    def imported() -> None:
+        with suppress(Exception):
+            ready(name, compiled)
+
+    # Not a daemon: an import that is cut off at the process' end takes the process down with it.
+    Thread(target=imported, name="framework").start()
 
 
 @contextmanager
