@@ -22,10 +22,9 @@ from trainer.augment.normalisation import PerChannel, normalisation
 from trainer.augment.selections import selections
 from trainer.check import check
 from trainer.checkpoint import Checkpoint, Facts, Place
-from trainer.datasets import Data, find
+from trainer.datasets import Data
 from trainer.divergence import refuse, refuse_broken, refuse_no_number
 from trainer.engine import faults
-from trainer.engine.backends import ahead
 from trainer.engine.interface import Engine
 from trainer.environment import differences, environment
 from trainer.epoch import Experiment, evaluate, evaluation_batches, train_steps
@@ -77,9 +76,6 @@ def train(
         if saved:
             refuse_another_recipe(recipe, saved.facts, folder)
         keeper.note("recipe.json", recipe.model_dump_json(indent=2) + "\n")
-        compiled = ready.cache.folder if ready.cache else None
-        if not ready.is_warm and find(recipe.dataset.name, root).available:  # else it is said at once that it is not
-            ahead(recipe.backend, compiled)
         data = ready.data(recipe.dataset, root, log.info)
         if saved:
             refuse_other_pictures(data.fingerprint, saved.facts)
@@ -92,6 +88,7 @@ def train(
         if processes is None:
             processes = fitting(len(os.sched_getaffinity(0)))
         normal = normalisation(recipe.normalize, data.train_images)
+        compiled = ready.cache.folder if ready.cache else None
         engine = ready.engine(recipe, data, lambda: _engine(recipe, data, rates, normal, compiled))
         if stop():  # the framework's import alone takes seconds
             raise Stopped

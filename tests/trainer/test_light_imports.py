@@ -49,34 +49,42 @@ def test_the_host_s_augmentation_imports_imgaug_only_when_used():
     assert done.stdout.split() == ["False", "False"]
 
 
-MISSING = """
-import sys
+AHEAD = """
+import sys, threading
 from pathlib import Path
-from trainer.failures import DatasetMissing
 from trainer.recipe import Recipe
-from trainer.train import train
+from trainer.warm import ahead
 
-try:
-    train(Recipe.model_validate({"dataset": {"name": "folder:none"}}), print, Path("/nonexistent"), lambda: False)
-except DatasetMissing:
-    print("tensorflow" in sys.modules)
+ahead(Recipe.model_validate({"dataset": {"name": %r}}), Path("/nonexistent"), None)
+for thread in threading.enumerate():
+    if thread.name == "framework":
+        thread.join()
+print("trainer.engine.tensorflow" in sys.modules, "jax" in sys.modules)
 """
 
 
-def test_where_pictures_are_missing_no_framework_is_imported():
-    done = subprocess.run([sys.executable, "-c", MISSING], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["False"]
-
-
+@pytest.mark.parametrize(
+    ("dataset", "is_imported"), [("folder:none", False), ("cifar10", False), pytest.param("digits", True)]
+)
 @pytest.mark.keras
-def test_another_thread_imports_the_framework_ahead_and_leaves_it_to_others_to_say_what_is_wrong():
+def test_a_framework_is_imported_ahead_where_pictures_are_here(dataset: str, is_imported: bool):
+    done = subprocess.run([sys.executable, "-c", AHEAD % dataset], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(is_imported), "False"]
+
+
+def test_what_is_wrong_with_a_framework_is_said_again_to_who_asks_again():
     program = """
 import sys
-from trainer.engine.backends import ahead, ready
-ahead("torch")
-ahead("tensorflow")
-print(ready("tensorflow").__name__, sorted(name for name, module in sys.modules.items() if module is None))
+from trainer.engine import backends
+backends.CLASSES["tensorflow"] = "Nothing"
+def asked():
+    try:
+        backends.ready("tensorflow")
+    except Exception as error:
+        return error
+sys.modules["trainer.engine.tensorflow"] = sys
+first = asked()
+print(type(first).__name__, asked() is first)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["TensorFlow", "[]"]
-    assert "Traceback" not in done.stderr
+    assert done.stdout.split() == ["AttributeError", "True"]

@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from threading import Lock, Thread
+from threading import Lock
 from typing import Any
 
 from trainer.engine.backend import Backend
@@ -22,7 +22,8 @@ CLASSES = {"tensorflow": "TensorFlow", "jax": "Jax"}
 # What a framework imports where it is installed, for plots, tables and conversions that a run has none of: a third of
 # the seconds that the import takes.
 LEFT_OUT = {"tensorflow": ("jax", "matplotlib", "pandas"), "jax": ("matplotlib", "pandas", "tensorflow")}
-_importing = Lock()  # one thread at a time: what one hides, the other would miss
+_importing = Lock()
+_errors: dict[str, Exception] = {}  # of an import, by backend
 
 
 def installed() -> list[str]:
@@ -33,19 +34,31 @@ def installed() -> list[str]:
 def ready(name: str, compiled: Path | None = None) -> Any:
     """Import the backend (seconds) without touching a device; answers its class. Raises RecipeMistake.
 
-    `compiled`: a folder for programs that the next process may want (compile_cache.py); the first call decides.
+    `compiled`: a folder for programs that the next process may want (compile_cache.py); the first call decides. Who
+    asks while another thread imports waits for it, and gets its error: a second try would have a stranger one.
     """
-    if name not in installed():
-        others = ", ".join(installed())
-        hint = f"Install it, or take {others}." if others else "Install it."
-        raise RecipeMistake(f"backend: {name} is not installed here", hint)
+    with _importing:
+        if name not in installed():
+            others = ", ".join(installed())
+            hint = f"Install it, or take {others}." if others else "Install it."
+            raise RecipeMistake(f"backend: {name} is not installed here", hint)
+        if name in _errors:
+            raise _errors[name]
+        try:
+            return _imported(name, compiled)
+        except Exception as error:
+            _errors[name] = error
+            raise
+
+
+def _imported(name: str, compiled: Path | None) -> Any:
     os.environ["KERAS_BACKEND"] = name
     if name == "tensorflow":  # which reads its own at its import, once
         # Off by its own choice where a CPU has no AVX-512; twice as fast there, too.
         os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
         if compiled is not None:
             os.environ["TF_XLA_FLAGS"] = f"--tf_xla_persistent_cache_directory={compiled}"
-    with _importing, _absent(*LEFT_OUT[name]):
+    with _absent(*LEFT_OUT[name]):
         made = getattr(import_module(f"trainer.engine.{name}"), CLASSES[name])
     if compiled is not None and name == "jax":
         made.keep_programs_in(compiled)
@@ -56,17 +69,6 @@ def backend(name: str, compiled: Path | None = None) -> Backend:
     """The backend, with its device opened."""
     made: Backend = ready(name, compiled)()
     return made
-
-
-def ahead(name: str, compiled: Path | None = None) -> None:
-    """Another thread begins to import the backend, for `backend` to wait for. What is wrong with it, that will say."""
-
-    def imported() -> None:
-        with suppress(Exception):
-            ready(name, compiled)
-
-    # Not a daemon: an import that is cut off at the process' end takes the process down with it.
-    Thread(target=imported, name="framework").start()
 
 
 @contextmanager

@@ -46,10 +46,10 @@ class FusedBatchNorm(keras.layers.BatchNormalization):  # type: ignore[misc]
 class PooledBatchNorm(FusedBatchNorm):
     """Batch norm, an activation that never falls, and max pooling, as one layer.
 
-    The largest value becomes the largest activation: to pool first gives the same, and leaves less to activate. In a
-    wide net the normalised values, the largest array of all, are not kept for the backward pass but computed again
+    The largest value becomes the largest activation: to pool first gives the same, and leaves less to activate. With
+    many channels the normalised values, the largest array of all, are not kept for the backward pass but computed again
     (Chen et al., "Training deep nets with sublinear memory cost", arXiv 1604.06174): that costs nothing next to the
-    convolutions. A narrow net is small as it is, and would be a tenth slower.
+    convolutions. With few the array is small, and a net would be a tenth slower.
     """
 
     def __init__(self, activation: Callable[[Any], Any], size: int, **knobs: Any) -> None:
