@@ -19,10 +19,8 @@ class Backend(Protocol):
     """One per process, and per net: it holds the values of the net's variables."""
 
     on_gpu: bool
-    # Classes that do it best here: Keras' own, or of the same numbers.
-    norms: tuple[
-        type, type | None
-    ]  # batch norm; and with the activation and the pooling behind it as one layer, or None
+    # Classes of layers and of the optimiser that do best here: Keras' own, or of the same numbers.
+    norms: tuple[type, type | None]  # batch norm; with the activation and the pooling behind it as one layer, if any
     sgd: type
     is_open: bool  # whether a program takes batches of any size: otherwise one is made for each
 
