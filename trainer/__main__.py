@@ -36,7 +36,7 @@ from trainer.power import meter
 from trainer.presets import PRESETS
 from trainer.ready import Ready
 from trainer.recipe import Recipe
-from trainer.warm import Order, ahead, next_line, wait
+from trainer.warm import Order, next_line, wait
 
 FINISHED, FAILED, BAD_RECIPE = 0, 1, 2
 
@@ -61,8 +61,6 @@ def main() -> int:
                 return FINISHED
             arguments, ready = _arguments([*sys.argv[1:], *order.arguments]), order.ready
             recipe = _ordered(order, recipe)
-        else:
-            ahead(recipe, arguments.datasets, cache)
     except RecipeMistake as mistake:
         log.error("%s", mistake)
         say(Failed(kind=mistake.kind, message=str(mistake)))

@@ -18,7 +18,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 from trainer.augment.imgaug_shim import imgaug
@@ -47,22 +46,6 @@ def ready(backend: str, compiled: Path | None = None) -> None:
     """Import the framework (seconds), which opens no device. The only place that does so ahead of a run."""
     backends.ready(backend, compiled)
     import_module("trainer.engine.engine")
-
-
-def ahead(recipe: Recipe, root: Path, cache: CompileCache | None) -> None:
-    """Another thread begins to import the framework, so that the run can read its pictures meanwhile.
-
-    Not where these are missing: that is said at once. What is wrong with the framework, the run will say.
-    """
-
-    def imported() -> None:
-        with suppress(Exception):
-            ready(recipe.backend, cache.folder if cache else None)
-
-    with suppress(CannotTrain):
-        if find(recipe.dataset.name, root).available:
-            # Not a daemon: an import that is cut off at the process' end takes the process down with it.
-            Thread(target=imported, name="framework").start()
 
 
 def wait(recipe: Recipe, root: Path, *, programs: bool, cache: CompileCache | None = None) -> Order | None:

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 from trainer.engine.backend import Backend
@@ -22,8 +21,6 @@ CLASSES = {"tensorflow": "TensorFlow", "jax": "Jax"}
 # What a framework imports where it is installed, for plots, tables and conversions that a run has none of: a third of
 # the seconds that the import takes.
 LEFT_OUT = {"tensorflow": ("jax", "matplotlib", "pandas"), "jax": ("matplotlib", "pandas", "tensorflow")}
-_importing = Lock()
-_errors: dict[str, Exception] = {}  # of an import, by backend
 
 
 def installed() -> list[str]:
@@ -34,24 +31,12 @@ def installed() -> list[str]:
 def ready(name: str, compiled: Path | None = None) -> Any:
     """Import the backend (seconds) without touching a device; answers its class. Raises RecipeMistake.
 
-    `compiled`: a folder for programs that the next process may want (compile_cache.py); the first call decides. Who
-    asks while another thread imports waits for it, and gets its error: a second try would have a stranger one.
+    `compiled`: a folder for programs that the next process may want (compile_cache.py); the first call decides.
     """
-    with _importing:
-        if name not in installed():
-            others = ", ".join(installed())
-            hint = f"Install it, or take {others}." if others else "Install it."
-            raise RecipeMistake(f"backend: {name} is not installed here", hint)
-        if name in _errors:
-            raise _errors[name]
-        try:
-            return _imported(name, compiled)
-        except Exception as error:
-            _errors[name] = error
-            raise
-
-
-def _imported(name: str, compiled: Path | None) -> Any:
+    if name not in installed():
+        others = ", ".join(installed())
+        hint = f"Install it, or take {others}." if others else "Install it."
+        raise RecipeMistake(f"backend: {name} is not installed here", hint)
     os.environ["KERAS_BACKEND"] = name
     if name == "tensorflow":  # which reads its own at its import, once
         # Off by its own choice where a CPU has no AVX-512; twice as fast there, too.
