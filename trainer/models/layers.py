@@ -79,11 +79,12 @@ def pooled_norms(layers: Sequence[Layer]) -> dict[str, tuple[Layer, Layer]]:
     found = {}
     for norm, activation, pool in zip(layers, layers[1:], layers[2:], strict=False):
         kinds = (norm.kind, activation.kind, pool.kind)
+        if kinds != ("batch_norm", "activation", "max_pool"):
+            continue
         is_chain = activation.inputs == (norm.name,) and pool.inputs == (activation.name,)
-        if kinds == ("batch_norm", "activation", "max_pool") and is_chain and takers[norm.name] == 1:
-            is_known = activation.knobs["function"] in RISING and not norm.knobs["ghost_batch"]
-            if is_known and takers[activation.name] == 1:
-                found[norm.name] = (activation, pool)
+        is_alone = takers[norm.name] == takers[activation.name] == 1
+        if is_chain and is_alone and activation.knobs["function"] in RISING and not norm.knobs["ghost_batch"]:
+            found[norm.name] = (activation, pool)
     return found
 
 

@@ -45,7 +45,7 @@ def build(
         common = {"dtype": policy, "name": layer.name}
         if pooled and layer.name in behind:
             activation, pool = behind[layer.name]
-            part = pooled(_activation(activation.knobs), pool.knobs["size"], **_norm(layer.knobs), **common)
+            part = pooled(_activation(activation.knobs), pool.knobs["size"], **norm_settings(layer.knobs), **common)
             given[activation.name] = given[pool.name] = part(taken[0])  # nobody else asks for the activation
         else:
             part = made(layer, common, seed + place, batch_norm)
@@ -80,8 +80,8 @@ def made(layer: Layer, common: dict[str, Any], seed: int, batch_norm: type) -> A
             )
         case "batch_norm":
             if knobs["ghost_batch"]:
-                return GhostBatchNorm(knobs["ghost_batch"], **_norm(knobs), **common)
-            return batch_norm(**_norm(knobs), **common)
+                return GhostBatchNorm(knobs["ghost_batch"], **norm_settings(knobs), **common)
+            return batch_norm(**norm_settings(knobs), **common)
         case "activation":
             return kl.Activation(_activation(knobs), **common)
         case "max_pool":
@@ -101,7 +101,8 @@ def made(layer: Layer, common: dict[str, Any], seed: int, batch_norm: type) -> A
     raise ValueError(f"no layer is made of {layer.kind}")
 
 
-def _norm(knobs: dict[str, Any]) -> dict[str, Any]:
+def norm_settings(knobs: dict[str, Any]) -> dict[str, Any]:
+    """A batch norm's knobs in Keras' words."""
     return {"momentum": knobs["momentum"], "epsilon": knobs["epsilon"], "scale": knobs["is_scaled"]}
 
 

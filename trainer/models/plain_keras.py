@@ -11,7 +11,7 @@ import keras
 from keras import layers as kl
 
 from trainer.models.layers import Layer
-from trainer.models.net import made
+from trainer.models.net import made, norm_settings
 from trainer.trained import Trained
 
 
@@ -46,8 +46,7 @@ def _parts(layer: Layer) -> list[Any]:
     if layer.kind == "activation":
         return [kl.Activation(knobs["function"], name=name)]
     if layer.kind == "batch_norm":
-        settings = {"momentum": knobs["momentum"], "epsilon": knobs["epsilon"], "scale": knobs["is_scaled"]}
-        return [kl.BatchNormalization(**settings, name=name)]
+        return [kl.BatchNormalization(**norm_settings(knobs), name=name)]
     return [made(layer, {"name": name}, 0, kl.BatchNormalization)]
 
 
