@@ -9,14 +9,14 @@ import pytest
 
 from tests.trainer.engines import open_backend
 from trainer.models.architectures import layers
-from trainer.models.layers import pooled_norms
 from trainer.models.net import build
+from trainer.models.norms import Norms, pooled, remade
 from trainer.recipe_model import Airbench, ResNet9
 
 pytestmark = pytest.mark.keras
 PICTURES = np.random.default_rng(0).normal(size=(6, 8, 8, 3)).astype(np.float32)
 ABOVE = np.random.default_rng(1).normal(size=(6, 4, 4, 3)).astype(np.float32)
-wide_and_narrow = pytest.mark.parametrize("wide", [1, 1000])  # channels from which values are computed again
+large_and_small = pytest.mark.parametrize("large", [1, 10**9])  # values of a picture from which not all are kept
 KNOBS = {"momentum": 0.9, "epsilon": 1e-3}
 
 
@@ -30,16 +30,16 @@ def tf() -> Any:
 
 @pytest.mark.parametrize("activation", ["relu", "celu"])
 @pytest.mark.parametrize("scale", [True, False])
-@wide_and_narrow
+@large_and_small
 def test_a_pooled_norm_is_the_three_layers_that_it_stands_for(
-    tf: Any, monkeypatch: pytest.MonkeyPatch, wide: int, activation: str, scale: bool
+    tf: Any, monkeypatch: pytest.MonkeyPatch, large: int, activation: str, scale: bool
 ):
     import keras
 
     from trainer.engine import fused
     from trainer.engine.fused import FusedBatchNorm, PooledBatchNorm
 
-    monkeypatch.setattr(fused, "WIDE", wide)
+    monkeypatch.setattr(fused, "LARGE", large)
     bend = keras.activations.get(activation)
     apart, together = FusedBatchNorm(scale=scale, **KNOBS), PooledBatchNorm(bend, 2, scale=scale, **KNOBS)
     pool = keras.layers.MaxPool2D(2)
@@ -66,14 +66,14 @@ def test_a_pooled_norm_is_the_three_layers_that_it_stands_for(
     assert tuple(together.compute_output_shape((None, 8, 8, 3))) == (None, 4, 4, 3)
 
 
-@wide_and_narrow
-def test_a_pooled_norm_moves_its_running_statistics_once_a_step(tf: Any, monkeypatch: pytest.MonkeyPatch, wide: int):
+@large_and_small
+def test_a_pooled_norm_moves_its_running_statistics_once_a_step(tf: Any, monkeypatch: pytest.MonkeyPatch, large: int):
     import keras
 
     from trainer.engine import fused
     from trainer.engine.fused import PooledBatchNorm
 
-    monkeypatch.setattr(fused, "WIDE", wide)
+    monkeypatch.setattr(fused, "LARGE", large)
     norm = PooledBatchNorm(keras.activations.relu, 2, **KNOBS)
     norm.build(PICTURES.shape)
 
@@ -107,29 +107,54 @@ def test_the_update_is_keras_own(tf: Any, momentum: float, nesterov: bool):
         np.testing.assert_allclose(other, one, rtol=1e-6, atol=1e-7)
 
 
-@wide_and_narrow
-def test_a_net_of_pooled_norms_has_the_weights_and_answers_of_the_plain_one(
-    tf: Any, monkeypatch: pytest.MonkeyPatch, wide: int
+@large_and_small
+def test_a_net_of_such_norms_has_the_weights_answers_and_gradients_of_the_plain_one(
+    tf: Any, monkeypatch: pytest.MonkeyPatch, large: int
 ):
     from trainer.engine import fused
-    from trainer.engine.fused import FusedBatchNorm, PooledBatchNorm
+    from trainer.engine.fused import FusedBatchNorm, PooledBatchNorm, RemadeBatchNorm
 
-    monkeypatch.setattr(fused, "WIDE", wide)
+    monkeypatch.setattr(fused, "LARGE", large)
     knobs = ResNet9(width=2, dropout=0)
     made = layers(knobs, 10)
-    plain, pooled = build(made, knobs.init), build(made, knobs.init, norms=(FusedBatchNorm, PooledBatchNorm))
-    names = [[f"{layer.name}/{one.name}" for layer in net.layers for one in layer.variables] for net in (plain, pooled)]
+    nets = (
+        build(made, knobs.init),
+        build(made, knobs.init, norms=Norms(FusedBatchNorm, PooledBatchNorm, RemadeBatchNorm)),
+    )
+    names = [[f"{layer.name}/{one.name}" for layer in net.layers for one in layer.variables] for net in nets]
     assert names[0] == names[1]
-    assert [type(layer).__name__ for layer in pooled.layers].count("PooledBatchNorm") == 3
-    assert len(pooled.layers) == len(plain.layers) - 6
-    pictures = np.random.default_rng(2).random((4, 32, 32, 3), dtype=np.float32)
-    for training in (True, False):
-        expected = np.asarray(plain(pictures, training=training))
-        np.testing.assert_allclose(np.asarray(pooled(pictures, training=training)), expected, rtol=1e-4, atol=1e-5)
+    kinds = [type(layer).__name__ for layer in nets[1].layers]
+    assert (kinds.count("PooledBatchNorm"), kinds.count("RemadeBatchNorm")) == (3, 1)
+    assert len(kinds) == len(nets[0].layers) - 6
+    generator = np.random.default_rng(2)
+    pictures = generator.random((4, 32, 32, 3), dtype=np.float32)
+    weights = generator.random((4, 10), dtype=np.float32)
+    found = []
+    for net in nets:
+
+        @tf.function(autograph=False)  # type: ignore[untyped-decorator]
+        def step(pictures: Any, net: Any = net) -> Any:
+            with tf.GradientTape() as tape:
+                answers = net(pictures, training=True)
+                loss = tf.reduce_sum(answers * weights)
+            return answers, *tape.gradient(loss, [one.value for one in net.trainable_variables])
+
+        made_of = [np.asarray(one) for one in step(tf.constant(pictures))]
+        variables = [np.asarray(one) for one in net.variables]
+        found.append([*made_of, *variables, np.asarray(net(pictures, training=False))])
+    assert len(found[0]) > 40
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(other, one, rtol=1e-3, atol=1e-4 * max(1, np.abs(one).max()))
 
 
 def test_what_may_become_one_layer():
-    assert sorted(pooled_norms(layers(ResNet9(), 10))) == ["Bn2", "Bn5", "Bn6"]
-    assert sorted(pooled_norms(layers(ResNet9(activation="celu"), 10))) == ["Bn2", "Bn5", "Bn6"]
+    assert sorted(pooled(layers(ResNet9(), 10))) == ["Bn2", "Bn5", "Bn6"]
+    assert sorted(pooled(layers(ResNet9(activation="celu"), 10))) == ["Bn2", "Bn5", "Bn6"]
     for knobs in (ResNet9(pool="before"), ResNet9(ghost_batch=32), Airbench()):
-        assert pooled_norms(layers(knobs, 10)) == {}
+        assert pooled(layers(knobs, 10)) == {}
+
+
+def test_what_the_first_convolution_makes_is_made_again_where_one_norm_alone_takes_it():
+    assert {norm: one.name for norm, one in remade(layers(ResNet9(), 10)).items()} == {"Bn1": "Conv1"}
+    for knobs in (ResNet9(ghost_batch=32), Airbench()):
+        assert remade(layers(knobs, 10)) == {}

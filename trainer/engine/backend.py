@@ -11,6 +11,8 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
+from trainer.models.norms import Norms
+
 Body = Callable[..., Any]  # of nested dicts and tuples of arrays, to the same
 Variable = Any  # a Keras variable
 
@@ -20,7 +22,7 @@ class Backend(Protocol):
 
     on_gpu: bool
     # Classes of layers and of the optimiser that do best here: Keras' own, or of the same numbers.
-    norms: tuple[type, type | None]  # batch norm; with the activation and the pooling behind it as one layer, if any
+    norms: Norms
     sgd: type
     is_open: bool  # whether a program takes batches of any size: otherwise one is made for each
 

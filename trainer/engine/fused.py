@@ -5,13 +5,14 @@ Importing this imports TensorFlow and Keras. Must not know nets or steps.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-WIDE = 128  # channels
+LARGE = 2**15  # values of a picture
 
 
 class FusedBatchNorm(keras.layers.BatchNormalization):  # type: ignore[misc]
@@ -37,7 +38,7 @@ class FusedBatchNorm(keras.layers.BatchNormalization):  # type: ignore[misc]
     def _noted(self, inputs: Any, given: Any, mean: Any, variance: Any) -> Any:
         """`given`, once the running statistics have taken their part of the batch's."""
         # The operation answers the variance of a sample, n / (n - 1) of the batch's own, which Keras keeps.
-        values = tf.cast(tf.reduce_prod(tf.shape(inputs)[:-1]), "float32")
+        values = _values(inputs)
         for moving, now in ((self.moving_mean, mean), (self.moving_variance, variance * (values - 1) / values)):
             moving.assign(moving * self.momentum + now * (1.0 - self.momentum))
         return given
@@ -46,10 +47,10 @@ class FusedBatchNorm(keras.layers.BatchNormalization):  # type: ignore[misc]
 class PooledBatchNorm(FusedBatchNorm):
     """Batch norm, an activation that never falls, and max pooling, as one layer.
 
-    The largest value becomes the largest activation: to pool first gives the same, and leaves less to activate. With
-    many channels the normalised values, the largest array of all, are not kept for the backward pass but computed again
-    (Chen et al., "Training deep nets with sublinear memory cost", arXiv 1604.06174): that costs nothing next to the
-    convolutions. With few the array is small, and a net would be a tenth slower.
+    The largest value becomes the largest activation: to pool first gives the same, and leaves less to activate. Arrays
+    as large as what comes in are the largest of a net. Where they are large at all, only that one is kept for the
+    backward pass: the gradient asks for normalised values nowhere but at the largest of each window, and takes the
+    place of what came in. A net of small ones would be a tenth slower.
     """
 
     def __init__(self, activation: Callable[[Any], Any], size: int, **knobs: Any) -> None:
@@ -58,30 +59,102 @@ class PooledBatchNorm(FusedBatchNorm):
         self._activation, self._size = activation, size
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        if not training or inputs.shape[-1] < WIDE:
-            return self._pooled(super().call(inputs, training=training, mask=mask))
+        if not training or not _is_large(inputs):
+            return self._activation(self._highest(super().call(inputs, training=training, mask=mask)))
 
         @tf.custom_gradient  # type: ignore[untyped-decorator]
         def forward(inputs: Any, scale: Any, shift: Any) -> tuple[Any, Any]:
-            normal, mean, variance = self._normal(inputs, scale, shift)
+            # The largest after a scale below 0 is the smallest before it; with both signs changed it is the largest.
+            sign = tf.where(scale < 0, -1.0, 1.0)
+            rising, positive = inputs * sign, scale * sign
+            normal, mean, variance = self._normal(rising, positive, shift)
 
             def backward(above: Any, *_: Any) -> Any:
-                # Not before it is wanted; and a graph would make one of two equal operations.
-                with tf.control_dependencies([above]), tf.GradientTape() as tape:
-                    tape.watch([inputs, scale, shift])
-                    again = self._pooled(self._normal(inputs, scale, shift)[0])
-                return tape.gradient(again, [inputs, scale, shift], above)
+                with tf.control_dependencies([above]):  # not before it is wanted
+                    of_rising, of_positive, of_shift = self._gradients(rising, positive, sign, mean, variance, above)
+                return of_rising, of_positive * sign, of_shift
 
-            return (self._pooled(normal), mean, variance), backward
+            return (self._highest(normal), mean * sign, variance), backward
 
-        return self._noted(inputs, *forward(inputs, *self._learned()))
+        return self._activation(self._noted(inputs, *forward(inputs, *self._learned())))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         batch, rows, columns, channels = input_shape
         return batch, rows and rows // self._size, columns and columns // self._size, channels
 
-    def _pooled(self, values: Any) -> Any:
-        return self._activation(tf.nn.max_pool2d(values, self._size, self._size, "VALID"))
+    def _gradients(
+        self, inputs: Any, scale: Any, sign: Any, mean: Any, variance: Any, above: Any
+    ) -> tuple[Any, Any, Any]:
+        """Of inputs, these times `sign`; of scale and shift. After Ioffe and Szegedy, arXiv 1502.03167, section 3."""
+        values = _values(inputs)
+        inverse = tf.math.rsqrt(variance * (values - 1) / values + self.epsilon)
+        highest = self._highest(inputs)
+        of_scale = tf.reduce_sum(above * (highest - mean) * inverse, [0, 1, 2])
+        of_shift = tf.reduce_sum(above, [0, 1, 2])
+        slope, window = scale * inverse * sign, [1, self._size, self._size, 1]
+        direct = tf.raw_ops.MaxPoolGrad(
+            orig_input=inputs,
+            orig_output=highest,
+            grad=above * slope,
+            ksize=window,
+            strides=window,
+            padding="VALID",
+        )
+        with tf.control_dependencies([direct]):  # the last that wants the inputs is this one, which overwrites them
+            through = inputs * (-slope * inverse * of_scale / values)  # what each has changed in mean and variance
+            return direct + (through + slope * (inverse * mean * of_scale - of_shift) / values), of_scale, of_shift
+
+    def _highest(self, values: Any) -> Any:
+        return tf.nn.max_pool2d(values, self._size, self._size, "VALID")
+
+
+class RemadeBatchNorm(FusedBatchNorm):
+    """Batch norm of what `make` makes of a smaller array: if large, it is not kept for the backward pass but made again
+    (Chen et al., "Training deep nets with sublinear memory cost", arXiv 1604.06174).
+
+    For the first convolution of a net: three channels become many, in little time.
+    """
+
+    def __init__(self, make: Callable[[Any], Any], **knobs: Any) -> None:
+        """`knobs`: of the batch norm."""
+        super().__init__(**knobs)
+        self._make = make
+
+    def build(self, input_shape: list[Any]) -> None:
+        super().build(input_shape[0])
+        self.input_spec = None  # of a layer with one input
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """`inputs`: what was made, and what of."""
+        made, source = inputs
+        if not training or not _is_large(made):
+            return super().call(made, training=training)
+
+        @tf.custom_gradient  # type: ignore[untyped-decorator]
+        def forward(made: Any, scale: Any, shift: Any) -> tuple[Any, Any]:
+            def backward(above: Any, *_: Any) -> Any:
+                # Not before it is wanted; and a graph would make one of two equal operations.
+                with tf.control_dependencies([above]), tf.GradientTape() as tape:
+                    again = self._make(source)
+                    tape.watch([again, scale, shift])
+                    normal = self._normal(again, scale, shift)[0]
+                return tape.gradient(normal, [again, scale, shift], above)
+
+            return self._normal(made, scale, shift), backward
+
+        return self._noted(made, *forward(made, *self._learned()))
+
+    def compute_output_shape(self, input_shape: list[Any]) -> Any:
+        return input_shape[0]
+
+
+def _is_large(inputs: Any) -> bool:
+    return bool(math.prod(inputs.shape[1:]) >= LARGE)
+
+
+def _values(inputs: Any) -> Any:
+    """How many there are of each channel."""
+    return tf.cast(tf.reduce_prod(tf.shape(inputs)[:-1]), "float32")
 
 
 class FusedSGD(keras.optimizers.SGD):  # type: ignore[misc]

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.engine.backend import Body, Variable
+from trainer.models.norms import Norms
 
 jax.config.update("jax_enable_x64", True)  # type: ignore[no-untyped-call]  # the sums over an epoch are float64; everything else names its type
 
@@ -30,7 +31,7 @@ class Jax:
     def __init__(self) -> None:
         self._device = jax.devices()[0]
         self.on_gpu = self._device.platform == "gpu"
-        self.norms = keras.layers.BatchNormalization, None
+        self.norms = Norms(keras.layers.BatchNormalization)
         self.sgd = keras.optimizers.SGD
         self._variables: list[Variable] = []
         self._values: list[Any] = []

@@ -15,7 +15,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from trainer.engine.backend import Body, Variable
-from trainer.engine.fused import FusedBatchNorm, FusedSGD, PooledBatchNorm
+from trainer.engine.fused import FusedBatchNorm, FusedSGD, PooledBatchNorm, RemadeBatchNorm
+from trainer.models.norms import Norms
 
 TENSOR_CORES = (8, 0)  # compute capability from which bfloat16 is fast (Ampere)
 
@@ -31,7 +32,8 @@ class TensorFlow:
         self.on_gpu = bool(self._gpus)
         # TensorFlow's own graphs take any batch, XLA compiles for each size. On a CPU its convolutions are slower.
         self.is_open = not self.on_gpu
-        self.norms = (keras.layers.BatchNormalization, None) if self.on_gpu else (FusedBatchNorm, PooledBatchNorm)
+        fused = Norms(FusedBatchNorm, PooledBatchNorm, RemadeBatchNorm)
+        self.norms = Norms(keras.layers.BatchNormalization) if self.on_gpu else fused
         self.sgd = keras.optimizers.SGD if self.on_gpu else FusedSGD
         self._traces: Counter[str] = Counter()
 

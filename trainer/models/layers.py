@@ -7,7 +7,6 @@ Must not know any ML framework, NumPy, or which net it is.
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -15,7 +14,6 @@ from typing import Any, Literal
 Kind = Literal[
     "input", "conv", "batch_norm", "activation", "max_pool", "identity", "dropout", "add", "flatten", "dense", "scale"
 ]
-RISING = {"relu", "celu"}  # activations that never fall
 Shape = tuple[int, ...]  # without the batch: (height, width, channels) or (features,)
 
 
@@ -68,24 +66,6 @@ def totals(layers: Sequence[Layer]) -> Totals:
         sum(layer.flops for layer in layers),
         sum(layer.training_flops for layer in layers),
     )
-
-
-def pooled_norms(layers: Sequence[Layer]) -> dict[str, tuple[Layer, Layer]]:
-    """Batch norms whose output goes through an activation that never falls into a max pool, and nowhere else.
-
-    By name, with these two. Norms of ghost batches are left out.
-    """
-    takers = Counter(name for layer in layers for name in layer.inputs)
-    found = {}
-    for norm, activation, pool in zip(layers, layers[1:], layers[2:], strict=False):
-        kinds = (norm.kind, activation.kind, pool.kind)
-        if kinds != ("batch_norm", "activation", "max_pool"):
-            continue
-        is_chain = activation.inputs == (norm.name,) and pool.inputs == (activation.name,)
-        is_alone = takers[norm.name] == takers[activation.name] == 1
-        if is_chain and is_alone and activation.knobs["function"] in RISING and not norm.knobs["ghost_batch"]:
-            found[norm.name] = (activation, pool)
-    return found
 
 
 class Stack:

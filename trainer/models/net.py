@@ -12,9 +12,11 @@ from keras import ops
 from numpy.typing import NDArray
 
 from trainer.models.initial import Init, kernel, passing_on
-from trainer.models.layers import Layer, pooled_norms
+from trainer.models.layers import Layer
+from trainer.models.norms import Norms, pooled, remade
 
 Precision = Literal["float32", "bfloat16"]
+PLAIN = Norms(kl.BatchNormalization)
 
 
 def build(
@@ -24,31 +26,36 @@ def build(
     *,
     seed: int = 0,
     precision: Precision = "float32",
-    norms: tuple[type, type | None] = (kl.BatchNormalization, None),
+    norms: Norms = PLAIN,
 ) -> keras.Model:
     """Pictures (b, side, side, 3) float32 to the last layer's output, float32.
 
     `whitening`: the kernel of the frozen convolution, where the layers have one. `seed` decides the other kernels and
     what dropout drops. `precision`: of convolutions and of what stands between them; variables are float32 always,
-    and so are the batch norms' sums, the head and the loss. `norms`: for pictures in float32 the class of a
-    batch norm, and that of a batch norm with the activation and the pooling behind it, if these are to be one layer.
+    and so are the batch norms' sums, the head and the loss. `norms`: of which classes the batch norms are.
     """
     first = layers[0]
     given = {first.name: keras.Input(first.shape, name=first.name)}
-    batch_norm, pooled = norms
-    behind = pooled_norms(layers) if pooled else {}
+    parts: dict[str, Any] = {}
+    behind = pooled(layers) if norms.pooled else {}
+    before = remade(layers) if norms.remade else {}
     for place, layer in enumerate(layers[1:], start=1):
         if layer.name in given:
             continue
         taken = [given[name] for name in layer.inputs]
         policy = "mixed_bfloat16" if precision == "bfloat16" and layer.kind not in {"dense", "scale"} else "float32"
         common = {"dtype": policy, "name": layer.name}
-        if pooled and layer.name in behind:
+        if norms.pooled and layer.name in behind:
             activation, pool = behind[layer.name]
-            part = pooled(_activation(activation.knobs), pool.knobs["size"], **norm_settings(layer.knobs), **common)
+            knobs = norm_settings(layer.knobs) | common
+            part = norms.pooled(_activation(activation.knobs), pool.knobs["size"], **knobs)
             given[activation.name] = given[pool.name] = part(taken[0])  # nobody else asks for the activation
+        elif norms.remade and layer.name in before:
+            convolution = before[layer.name]
+            part = norms.remade(parts[convolution.name].call, **norm_settings(layer.knobs), **common)
+            given[layer.name] = part([*taken, given[first.name]])
         else:
-            part = made(layer, common, seed + place, batch_norm)
+            parts[layer.name] = part = made(layer, common, seed + place, norms.plain)
             given[layer.name] = part(taken if len(taken) > 1 else taken[0])
     model = keras.Model(given[first.name], given[layers[-1].name], name="net")
     for place, layer in enumerate(layers):
