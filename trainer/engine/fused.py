@@ -71,8 +71,7 @@ class PooledBatchNorm(FusedBatchNorm):
 
             def backward(above: Any, *_: Any) -> Any:
                 with tf.control_dependencies([above]):  # not before it is wanted
-                    of_rising, of_positive, of_shift = self._gradients(rising, positive, sign, mean, variance, above)
-                return of_rising, of_positive * sign, of_shift
+                    return self._gradients(rising, positive, sign, mean, variance, above)
 
             return (self._highest(normal), mean * sign, variance), backward
 
@@ -85,11 +84,14 @@ class PooledBatchNorm(FusedBatchNorm):
     def _gradients(
         self, inputs: Any, scale: Any, sign: Any, mean: Any, variance: Any, above: Any
     ) -> tuple[Any, Any, Any]:
-        """Of inputs, these times `sign`; of scale and shift. After Ioffe and Szegedy, arXiv 1502.03167, section 3."""
+        """Of inputs and scale, which are given here times `sign`, and of shift.
+
+        Ioffe and Szegedy, "Batch normalization", arXiv 1502.03167, section 3.
+        """
         values = _values(inputs)
         inverse = tf.math.rsqrt(variance * (values - 1) / values + self.epsilon)
         highest = self._highest(inputs)
-        of_scale = tf.reduce_sum(above * (highest - mean) * inverse, [0, 1, 2])
+        of_scale = tf.reduce_sum(above * (highest - mean) * inverse, [0, 1, 2])  # times the sign, as it is given
         of_shift = tf.reduce_sum(above, [0, 1, 2])
         slope, window = scale * inverse * sign, [1, self._size, self._size, 1]
         direct = tf.raw_ops.MaxPoolGrad(
@@ -100,9 +102,10 @@ class PooledBatchNorm(FusedBatchNorm):
             strides=window,
             padding="VALID",
         )
-        with tf.control_dependencies([direct]):  # the last that wants the inputs is this one, which overwrites them
+        with tf.control_dependencies([direct]):  # this one alone wants the inputs still, and may overwrite them
             through = inputs * (-slope * inverse * of_scale / values)  # what each has changed in mean and variance
-            return direct + (through + slope * (inverse * mean * of_scale - of_shift) / values), of_scale, of_shift
+            of_inputs = direct + (through + slope * (inverse * mean * of_scale - of_shift) / values)
+        return of_inputs, of_scale * sign, of_shift
 
     def _highest(self, values: Any) -> Any:
         return tf.nn.max_pool2d(values, self._size, self._size, "VALID")
