@@ -1,8 +1,8 @@
 """Whether a device can do a recipe at all, found out before anything is built: its precision, and room in its memory.
 
 The memory is a lower bound. What is counted must be there at once whatever the framework does: the weights with their
-gradients, momenta and averages, and of each picture of a batch what the backward pass needs. A recipe that passes may
-still run out. Must not know any ML framework.
+gradients, momenta and averages, and of each picture of a batch what the backward pass needs and nobody makes again. A
+recipe that passes may still run out. Must not know any ML framework.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Literal
 
 from trainer.failures import CannotTrain, OutOfHostMemory, OutOfMemory, RecipeMistake
 from trainer.models.layers import Layer
+from trainer.models.norms import remakable
 from trainer.recipe import Recipe
 
 Precision = Literal["float32", "bfloat16"]
@@ -38,7 +39,10 @@ def needed(layers: Sequence[Layer], recipe: Recipe, batch: int, precision: str =
     by_name = {layer.name: layer for layer in layers}
     copies = 3 + (1 if recipe.ema else 0)  # weight, gradient, momentum, average
     weights = sum(layer.trainable * copies + layer.frozen for layer in layers) * FLOAT
-    held = sum(_size(by_name[layer.inputs[0]]) for layer in layers if layer.kind in KEPT and layer.trainable)
+    keeping = (
+        layer for layer in layers if layer.kind in KEPT and layer.trainable and layer.name not in remakable(layers)
+    )
+    held = sum(_size(by_name[layer.inputs[0]]) for layer in keeping)
     return weights + batch * held * (2 if precision == "bfloat16" else FLOAT)
 
 

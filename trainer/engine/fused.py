@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-LARGE = 2**15  # values of a picture
+LARGE = 2**15  # values that a layer has of a picture: none has at width 8, those that decide the peak all have at 64
 
 
 class FusedBatchNorm(keras.layers.BatchNormalization):  # type: ignore[misc]
@@ -29,7 +29,7 @@ class FusedBatchNorm(keras.layers.BatchNormalization):  # type: ignore[misc]
         return tf.convert_to_tensor(self.gamma.value) if self.scale else tf.ones_like(shift), shift
 
     def _normal(self, inputs: Any, scale: Any, shift: Any) -> tuple[Any, Any, Any]:
-        """Normalised by the mean and variance of the batch, which are answered, too."""
+        """Normalised by the mean and variance of the batch, which are answered, too, the latter n / (n - 1) of it."""
         made = tf.raw_ops.FusedBatchNormV3(
             x=inputs, scale=scale, offset=shift, mean=[], variance=[], epsilon=self.epsilon, is_training=True
         )
@@ -37,9 +37,7 @@ class FusedBatchNorm(keras.layers.BatchNormalization):  # type: ignore[misc]
 
     def _noted(self, inputs: Any, given: Any, mean: Any, variance: Any) -> Any:
         """`given`, once the running statistics have taken their part of the batch's."""
-        # The operation answers the variance of a sample, n / (n - 1) of the batch's own, which Keras keeps.
-        values = _values(inputs)
-        for moving, now in ((self.moving_mean, mean), (self.moving_variance, variance * (values - 1) / values)):
+        for moving, now in ((self.moving_mean, mean), (self.moving_variance, variance * _share(inputs))):
             moving.assign(moving * self.momentum + now * (1.0 - self.momentum))
         return given
 
@@ -49,8 +47,8 @@ class PooledBatchNorm(FusedBatchNorm):
 
     The largest value becomes the largest activation: to pool first gives the same, and leaves less to activate. Arrays
     as large as what comes in are the largest of a net. Where they are large at all, only that one is kept for the
-    backward pass: the gradient asks for normalised values nowhere but at the largest of each window, and takes the
-    place of what came in. A net of small ones would be a tenth slower.
+    backward pass: the gradient of the scale needs normalised values at the largest of each window alone, and that of
+    what came in is linear in it, so that it can be written over it. A net of small ones would be a tenth slower.
     """
 
     def __init__(self, activation: Callable[[Any], Any], size: int, **knobs: Any) -> None:
@@ -88,8 +86,8 @@ class PooledBatchNorm(FusedBatchNorm):
 
         Ioffe and Szegedy, "Batch normalization", arXiv 1502.03167, section 3.
         """
-        values = _values(inputs)
-        inverse = tf.math.rsqrt(variance * (values - 1) / values + self.epsilon)
+        count = _count(inputs)
+        inverse = tf.math.rsqrt(variance * _share(inputs) + self.epsilon)
         highest = self._highest(inputs)
         of_scale = tf.reduce_sum(above * (highest - mean) * inverse, [0, 1, 2])  # times the sign, as it is given
         of_shift = tf.reduce_sum(above, [0, 1, 2])
@@ -103,8 +101,8 @@ class PooledBatchNorm(FusedBatchNorm):
             padding="VALID",
         )
         with tf.control_dependencies([direct]):  # this one alone wants the inputs still, and may overwrite them
-            through = inputs * (-slope * inverse * of_scale / values)  # what each has changed in mean and variance
-            of_inputs = direct + (through + slope * (inverse * mean * of_scale - of_shift) / values)
+            through = inputs * (-slope * inverse * of_scale / count)  # what each has changed in mean and variance
+            of_inputs = direct + (through + slope * (inverse * mean * of_scale - of_shift) / count)
         return of_inputs, of_scale * sign, of_shift
 
     def _highest(self, values: Any) -> Any:
@@ -155,8 +153,13 @@ def _is_large(inputs: Any) -> bool:
     return bool(math.prod(inputs.shape[1:]) >= LARGE)
 
 
-def _values(inputs: Any) -> Any:
-    """How many there are of each channel."""
+def _share(inputs: Any) -> Any:
+    """What a variance is of that which is estimated from a sample, (n - 1) / n."""
+    return 1 - 1 / _count(inputs)
+
+
+def _count(inputs: Any) -> Any:
+    """How many values each channel has."""
     return tf.cast(tf.reduce_prod(tf.shape(inputs)[:-1]), "float32")
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from trainer.models.initial import Init, kernel, passing_on
 from trainer.models.layers import Layer
-from trainer.models.norms import Norms, pooled, remade
+from trainer.models.norms import Norms, poolable, remakable
 
 Precision = Literal["float32", "bfloat16"]
 PLAIN = Norms(kl.BatchNormalization)
@@ -37,8 +37,8 @@ def build(
     first = layers[0]
     given = {first.name: keras.Input(first.shape, name=first.name)}
     parts: dict[str, Any] = {}
-    behind = pooled(layers) if norms.pooled else {}
-    before = remade(layers) if norms.remade else {}
+    behind = poolable(layers) if norms.pooled else {}
+    before = remakable(layers) if norms.remade else {}
     for place, layer in enumerate(layers[1:], start=1):
         if layer.name in given:
             continue
@@ -52,6 +52,7 @@ def build(
             given[activation.name] = given[pool.name] = part(taken[0])  # nobody else asks for the activation
         elif norms.remade and layer.name in before:
             convolution = before[layer.name]
+            # not the layer itself, of which Keras would take the kernel for the norm's
             part = norms.remade(parts[convolution.name].call, **norm_settings(layer.knobs), **common)
             given[layer.name] = part([*taken, given[first.name]])
         else:

@@ -23,7 +23,7 @@ class Norms(NamedTuple):
     remade: type | None = None  # behind the first convolution, whose output it does not keep
 
 
-def pooled(layers: Sequence[Layer]) -> dict[str, tuple[Layer, Layer]]:
+def poolable(layers: Sequence[Layer]) -> dict[str, tuple[Layer, Layer]]:
     """Batch norms whose output goes through an activation that never falls into a max pool, and nowhere else.
 
     By name, with these two. Norms of ghost batches are left out.
@@ -41,8 +41,8 @@ def pooled(layers: Sequence[Layer]) -> dict[str, tuple[Layer, Layer]]:
     return found
 
 
-def remade(layers: Sequence[Layer]) -> dict[str, Layer]:
-    """The batch norm, by name, that alone takes the output of the convolution of the pictures, which is its value.
+def remakable(layers: Sequence[Layer]) -> dict[str, Layer]:
+    """The batch norm that alone takes what the convolution of the pictures makes: by name, with that convolution.
 
     A norm of ghost batches is left out.
     """
