@@ -78,8 +78,9 @@ def test_a_child_whose_program_has_changed_since_is_discarded(kept: Children, tm
 
 def test_a_warm_child_that_was_killed_is_not_missed(kept: Children, tmp_path: Path):
     kept.prepare(COMPLETE)
-    family()[0].send_signal(signal.SIGKILL)
-    until(lambda: family() == [])
+    waiting = family()[0]
+    waiting.send_signal(signal.SIGKILL)
+    until(lambda: waiting.status() == psutil.STATUS_ZOMBIE)  # before, it can still be written to
 
     _, said = done(kept, COMPLETE, tmp_path / "1")
 

@@ -40,7 +40,7 @@ class Waiting:
         before = sum(psutil.Process(self.process.pid).cpu_times()[:2])
         time.sleep(0.5)
         after = sum(psutil.Process(self.process.pid).cpu_times()[:2])
-        return 0.3 < before == after
+        return 0.1 < before == after
 
     def order(self, recipe: dict[str, Any], *arguments: str) -> list[dict[str, Any]]:
         """Answers all that it said, after its end."""
