@@ -39,9 +39,8 @@ def needed(layers: Sequence[Layer], recipe: Recipe, batch: int, precision: str =
     by_name = {layer.name: layer for layer in layers}
     copies = 3 + (1 if recipe.ema else 0)  # weight, gradient, momentum, average
     weights = sum(layer.trainable * copies + layer.frozen for layer in layers) * FLOAT
-    keeping = (
-        layer for layer in layers if layer.kind in KEPT and layer.trainable and layer.name not in remakable(layers)
-    )
+    again = remakable(layers)
+    keeping = (layer for layer in layers if layer.kind in KEPT and layer.trainable and layer.name not in again)
     held = sum(_size(by_name[layer.inputs[0]]) for layer in keeping)
     return weights + batch * held * (2 if precision == "bfloat16" else FLOAT)
 

@@ -47,3 +47,22 @@ def test_the_host_s_augmentation_imports_imgaug_only_when_used():
     program = "import sys, trainer.augment.host; print('imgaug' in sys.modules, 'tensorflow' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+MISSING = """
+import sys
+from pathlib import Path
+from trainer.failures import DatasetMissing
+from trainer.recipe import Recipe
+from trainer.train import train
+
+try:
+    train(Recipe.model_validate({"dataset": {"name": "folder:none"}}), print, Path("/nonexistent"), lambda: False)
+except DatasetMissing:
+    print("tensorflow" in sys.modules)
+"""
+
+
+def test_where_pictures_are_missing_no_framework_is_imported():
+    done = subprocess.run([sys.executable, "-c", MISSING], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False"]
