@@ -69,7 +69,10 @@ def test_a_child_that_does_not_fit_is_discarded_and_counted(kept: Children, tmp_
 
 def test_a_child_whose_program_has_changed_since_is_discarded(kept: Children, tmp_path: Path):
     kept.prepare(COMPLETE)
-    (tmp_path / "another.py").touch()
+    another = tmp_path / "another.py"
+    another.touch()
+    later = another.stat().st_mtime + 1  # the clock of files stands still for some milliseconds
+    os.utime(another, (later, later))
 
     done(kept, COMPLETE, tmp_path / "1")
 
