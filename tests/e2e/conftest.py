@@ -79,9 +79,9 @@ class Watched:
             self.wrong.append(f"console {message.type}: {message.text} {message.location}")
 
     def _failed(self, request: Request) -> None:
-        # what of a page is still under way when a button leaves it is cut by the browser itself: no failure of ours
-        is_cut = request.resource_type == "fetch" or any(part in request.url for part in ("/events", "/favicon.svg"))
-        left = is_cut and request.failure == "net::ERR_ABORTED"
+        # ERR_ABORTED is the browser's own doing (a server that fails has other names): it cuts what of a page is still
+        # under way when a button leaves it. A page itself must come, or be a download
+        left = request.failure == "net::ERR_ABORTED" and not request.is_navigation_request()
         if not left and not self.forgive:
             self.wrong.append(f"failed request: {request.url} {request.failure}")
 
