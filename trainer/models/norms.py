@@ -28,7 +28,7 @@ def poolable(layers: Sequence[Layer]) -> dict[str, tuple[Layer, Layer]]:
 
     By name, with these two. Norms of ghost batches are left out.
     """
-    takers = Counter(name for layer in layers for name in layer.inputs)
+    takers = _takers(layers)
     found = {}
     for norm, activation, pool in zip(layers, layers[1:], layers[2:], strict=False):
         kinds = (norm.kind, activation.kind, pool.kind)
@@ -46,7 +46,7 @@ def remakable(layers: Sequence[Layer]) -> dict[str, Layer]:
 
     A norm of ghost batches is left out.
     """
-    takers = Counter(name for layer in layers for name in layer.inputs)
+    takers = _takers(layers)
     return {
         norm.name: convolution
         for convolution, norm in pairwise(layers)
@@ -57,3 +57,8 @@ def remakable(layers: Sequence[Layer]) -> dict[str, Layer]:
         and takers[convolution.name] == 1
         and not norm.knobs["ghost_batch"]
     }
+
+
+def _takers(layers: Sequence[Layer]) -> Counter[str]:
+    """How many layers take what each one makes."""
+    return Counter(name for layer in layers for name in layer.inputs)
