@@ -17,18 +17,18 @@ import uvicorn
 from pydantic import ValidationError
 
 from app import quickstart, statistics
+from app.application import create_app
 from app.backup import back_up
 from app.database import Records
+from app.errors import Refusal
 from app.leases import Leases
 from app.live import Hub
 from app.previews import Previews
-from app.problems import Refusal
 from app.restore import restore
 from app.settings import Settings
 from app.state import State
 from app.tokens import Tokens, made
 from app.up import address, up
-from app.web import create_app
 from trainer.gallery import Gallery
 from trainer.parent import die_with
 

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from app import rendering, storage
-from app.problems import InvalidRequest, NotFound, Problem, Unauthorized
+from app.errors import InvalidRequest, NotFound, Problem, Unauthorized
 from app.security import HEADERS, login_url
 
 logger = logging.getLogger(__name__)

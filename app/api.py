@@ -15,8 +15,8 @@ from fastapi.responses import PlainTextResponse
 
 from app import files, listing, run_verbs, runs, schemas, shown, sweep_runs, sweeps
 from app.asked import Asked
+from app.errors import InvalidRecipe, InvalidRequest
 from app.models import Run
-from app.problems import InvalidRecipe, InvalidRequest
 from app.recipes import resolve
 from app.state import Here
 from trainer import datasets

@@ -16,10 +16,10 @@ from pydantic import ValidationError
 
 from app import architecture, runs, schemas, shown
 from app.api import PROBLEM
+from app.errors import InvalidRecipe, InvalidRequest, NotFound
 from app.form_posts import Posted, posted
 from app.launch_pages import FIRST_PRESET
 from app.preview_schemas import RecipeAsked
-from app.problems import InvalidRecipe, InvalidRequest, NotFound
 from app.recipes import resolve
 from app.rendering import page
 from app.state import Here, State

@@ -21,8 +21,8 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
 
 from app import files, reports, run_queue, runs, schemas, storage
+from app.errors import Conflict, InvalidRequest, NotFound, Problem, TooLarge
 from app.models import ENDED, Artifact
-from app.problems import Conflict, InvalidRequest, NotFound, Problem, TooLarge
 from app.state import Here, State
 from trainer.protocol import CHECKPOINT
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from app import board, board_schemas, groups, runs, schemas, shown
 from app.api import PROBLEM
 from app.board_schemas import MetricName
-from app.problems import InvalidRequest
+from app.errors import InvalidRequest
 from app.state import Here
 
 Target = Annotated[float, Query(gt=0, lt=1, allow_inf_nan=False, description="Share of the validation pictures")]

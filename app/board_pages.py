@@ -19,9 +19,9 @@ from app.board_api import Target
 from app.board_metrics import METRICS
 from app.board_schemas import MetricName, WorkerEdited
 from app.cells import knob_title
+from app.errors import InvalidRequest
 from app.knob_rows import NOT_THERE, differing
 from app.plotly_js import ADDRESS as PLOTLY
-from app.problems import InvalidRequest
 from app.rendering import page, word
 from app.state import Here
 

@@ -13,7 +13,7 @@ from typing import Literal
 from sqlalchemy.orm import Session
 
 from app import files, run_verbs, runs
-from app.problems import Conflict, InvalidRequest, NotFound
+from app.errors import Conflict, InvalidRequest, NotFound
 from app.state import State
 
 Verb = Literal["cancel", "pause", "resume", "delete", "tag", "untag", "clone"]

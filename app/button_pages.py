@@ -13,8 +13,8 @@ from fastapi.responses import RedirectResponse
 from pydantic import ValidationError
 
 from app import artifacts, files, form_posts, run_verbs, runs
+from app.errors import InvalidRequest
 from app.models import Run
-from app.problems import InvalidRequest
 from app.schemas import RunEdited
 from app.state import Here, State
 from trainer.knobs import mistakes

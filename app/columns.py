@@ -15,8 +15,8 @@ from sqlalchemy import ColumnElement, String, func, select
 from sqlalchemy.sql.operators import eq, ge, gt, le, lt
 
 from app import counted
+from app.errors import InvalidRequest
 from app.models import Epoch, Run
-from app.problems import InvalidRequest
 from trainer.knob_paths import is_knob
 
 PLAIN: dict[str, ColumnElement[Any]] = {

@@ -13,8 +13,8 @@ from pydantic import Field as Described
 
 from app import compare_charts, comparing, counted, pictures, runs
 from app.api import PROBLEM
+from app.errors import InvalidRequest
 from app.knob_rows import NOT_THERE
-from app.problems import InvalidRequest
 from app.state import Here
 
 Names = list[Annotated[str, Query(max_length=2000)]]

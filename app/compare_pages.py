@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 
 from app import compare_charts, comparing, pictures, runs
 from app.compare_api import Field, Groups, Runs, numbers, words
+from app.errors import InvalidRequest
 from app.plotly_js import ADDRESS as PLOTLY
-from app.problems import InvalidRequest
 from app.rendering import page
 from app.state import Here, State
 

@@ -14,9 +14,9 @@ from sqlalchemy.orm import Session
 
 from app import curves, groups, listing
 from app.curves import Curve
+from app.errors import InvalidRequest, NotFound
 from app.knob_rows import NOT_THERE, differing
 from app.models import Run
-from app.problems import InvalidRequest, NotFound
 from trainer.recipe import Recipe
 from trainer.schedules import steps_per_epoch
 

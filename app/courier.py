@@ -10,8 +10,8 @@ import contextlib
 import logging
 
 from app import deliveries, hook_client, hooks
+from app.errors import Trouble
 from app.live import Stream
-from app.problems import Trouble
 from app.settings import Settings
 from app.state import State
 

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine, column, create_engine, event, inspect
 from sqlalchemy.orm import Session
 
 from app import guards, storage
-from app.problems import Refusal, Trouble
+from app.errors import Refusal, Trouble
 from app.together import Together
 from app.turns import Turns
 

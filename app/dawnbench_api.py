@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 
 from app import board, dawnbench, runs, shown
 from app.api import PROBLEM
-from app.problems import Conflict
+from app.errors import Conflict
 from app.state import Here, State
 
 router = APIRouter(prefix="/api/v1", responses={"4XX": PROBLEM})

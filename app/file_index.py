@@ -10,8 +10,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.errors import NotFound
 from app.files import artifact_path
-from app.problems import NotFound
 from app.storage import size
 
 MOST_NAMED = 20  # files in one answer

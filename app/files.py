@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from app.problems import NotFound
+from app.errors import NotFound
 
 LOG_TAIL = 64 * 1024  # bytes that a page shows
 

@@ -13,7 +13,7 @@ from typing import IO
 import pysqlite3
 from sqlalchemy import make_url
 
-from app.problems import Refusal
+from app.errors import Refusal
 
 # File systems, as the kernel names them, whose locks do not hold between hosts or containers.
 NETWORK_FILE_SYSTEMS = {

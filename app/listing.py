@@ -15,8 +15,8 @@ from sqlalchemy import ColumnElement, Select, and_, func, or_, select, text
 from sqlalchemy.orm import Session
 
 from app import columns
+from app.errors import InvalidRequest
 from app.models import ENDED, HELD, Event, Run, Status
-from app.problems import InvalidRequest
 
 MAX_LIMIT = 500
 MOST_CONDITIONS = 20

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from app import deliveries
-from app.problems import NotFound
+from app.errors import NotFound
 from app.rendering import page
 from app.state import Here
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.errors import InvalidRequest
 from app.models import Prediction, Run
 from app.previews import png
-from app.problems import InvalidRequest
 from trainer.failures import CannotTrain
 from trainer.gallery import Gallery, Shelf
 from trainer.predictions import unpack, unpack_confidences

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from app import advice, charts, estimates
+from app.errors import InvalidRecipe
 from app.estimates import Estimate
 from app.form_posts import Posted
 from app.previews import Augmentation, no_step
-from app.problems import InvalidRecipe
 from app.recipes import training_pictures
 from app.state import State
 from trainer.recipe import Recipe

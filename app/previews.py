@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.problems import InvalidRecipe
+from app.errors import InvalidRecipe
 from trainer.augment.normalisation import PerChannel, normalisation, shown
 from trainer.augment.operations import Cutout
 from trainer.augment.pipeline import Pipeline

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from app.problems import InvalidRecipe
+from app.errors import InvalidRecipe
 from trainer import datasets
 from trainer.failures import CannotTrain
 from trainer.knobs import merge, mistakes

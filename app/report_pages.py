@@ -9,7 +9,7 @@ from fastapi import APIRouter, Form, Response
 
 from app import comparing, report
 from app.compare_api import numbers, words
-from app.problems import InvalidRequest
+from app.errors import InvalidRequest
 from app.schemas import Name
 from app.state import Here
 

@@ -34,9 +34,9 @@ from sqlalchemy import select, text, update
 from app import file_index, guards, run_queue
 from app.backup import beside, copy, flush, look, reader, remove
 from app.database import MIGRATIONS, Records
+from app.errors import Problem, Refusal
 from app.files import flush_folder
 from app.models import Run, Status
-from app.problems import Problem, Refusal
 from app.settings import Settings
 
 # How far the numbers jump. More than a time after the backup can have used, where that cannot be looked up any more.

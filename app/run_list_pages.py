@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from app import bulk, cells, listing, schemas
 from app.asked import Addresses, Asked, Columns
-from app.problems import InvalidRequest
+from app.errors import InvalidRequest
 from app.rendering import page
 from app.state import Here, State
 from trainer.knob_paths import titles

@@ -26,10 +26,10 @@ from app import (
     standing,
     timeline,
 )
+from app.errors import InvalidRecipe, InvalidRequest
 from app.knob_rows import flat
 from app.models import ENDED, HELD, Run
 from app.plotly_js import ADDRESS as PLOTLY
-from app.problems import InvalidRecipe, InvalidRequest
 from app.recipes import training_pictures
 from app.rendering import page
 from app.state import Here, State

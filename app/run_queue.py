@@ -15,9 +15,9 @@ from typing import Any
 from sqlalchemy import Select, bindparam, or_, select, update
 from sqlalchemy.orm import Session
 
+from app.errors import Conflict
 from app.leases import Held
 from app.models import HELD, Artifact, Attempt, Run, Status, Worker
-from app.problems import Conflict
 from app.runs import brief, epochs_of, find, hits, tell
 from trainer.protocol import CHECKPOINT, LOST, TRIED_AGAIN, Outcome
 

@@ -13,8 +13,8 @@ from typing import Any, Literal
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
+from app.errors import Conflict
 from app.models import HELD, Artifact, Prediction, Run, Status
-from app.problems import Conflict
 from app.runs import brief, find, hits, tell
 
 Source = Literal["checkpoint", "scratch"]

@@ -15,8 +15,8 @@ from typing import Any
 from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
+from app.errors import Conflict, InvalidRequest, NotFound
 from app.models import ENDED, HELD, Artifact, Attempt, Epoch, Event, Run, Status, Submission, Worker
-from app.problems import Conflict, InvalidRequest, NotFound
 from app.recipes import Resolved, resolve_over
 from trainer.recipe import Recipe, recipe_hash
 

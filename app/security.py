@@ -15,7 +15,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.problems import Forbidden, Problem, TooLarge, Unauthorized, UnsupportedType
+from app.errors import Forbidden, Problem, TooLarge, Unauthorized, UnsupportedType
 from app.settings import Settings
 from app.tokens import COOKIE, Tokens
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.problems import Busy, DiskFails, StorageFull, Trouble
+from app.errors import Busy, DiskFails, StorageFull, Trouble
 
 LOW_BYTES = 2**30  # a few checkpoints of a large net
 LOW_SHARE = 0.02

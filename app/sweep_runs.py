@@ -14,8 +14,8 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from app import runs, sweeps
+from app.errors import InvalidRecipe, InvalidRequest
 from app.models import Run
-from app.problems import InvalidRecipe, InvalidRequest
 from app.recipes import Resolved, resolve
 from app.schemas import MOST_TAGS, RunAsked
 from app.state import State

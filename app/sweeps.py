@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.problems import InvalidRecipe
+from app.errors import InvalidRecipe
 from trainer.knob_paths import is_knob
 
 MOST_KNOBS, MOST_RUNS = 2, 100

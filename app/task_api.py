@@ -18,7 +18,7 @@ from fastapi.responses import FileResponse, StreamingResponse
 from starlette.requests import ClientDisconnect
 
 from app import artifacts, files, runs, storage, task_schemas
-from app.problems import Conflict, Forbidden, InvalidRequest, NotFound, Problem, Trouble
+from app.errors import Conflict, Forbidden, InvalidRequest, NotFound, Problem, Trouble
 from app.state import Here, State
 from app.tasks import IsGone, Task
 from trainer.protocol import BEST

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from app.problems import Busy, NotFound, Trouble
+from app.errors import Busy, NotFound, Trouble
 
 MOST_WAITING = 8  # each holds a picture in memory
 PATIENCE_S = 120.0  # of who asked: an export imports a framework, on a busy machine that takes its time

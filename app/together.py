@@ -18,7 +18,7 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
-from app.problems import Busy, Trouble
+from app.errors import Busy, Trouble
 
 MOST_TOGETHER = 64  # writes of one transaction: the next ones wait for so many
 MOST_WAITING = 1000  # more than that is no load but a flood

@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.problems import Refusal
+from app.errors import Refusal
 from app.settings import Settings
 
 COOKIE = "pitwall_session"

@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 from starlette.datastructures import UploadFile
 
 from app import runs, schemas, task_api
-from app.problems import Problem
+from app.errors import Problem
 from app.rendering import page
 from app.state import Here, State
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
 
-from app.problems import Busy
+from app.errors import Busy
 
 STUCK_S = 0.25  # a turn that takes longer is stuck, as far as those behind it can tell
 MOST_WAITING = 16  # threads behind something stuck; the web server has 40, and the others must go on reading

@@ -10,9 +10,9 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from hypothesis import settings as hypothesis_settings
 
+from app.application import create_app
 from app.settings import Settings
 from app.state import State
-from app.web import create_app
 from tests.app.cast import HERE, settings_in, state_of
 
 hypothesis_settings.register_profile("untimed", deadline=None)  # a busy machine is no fault of what is tested

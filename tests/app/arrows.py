@@ -14,7 +14,7 @@ FORBIDDEN = {
     "app/hook_client.py": {"app", "sqlalchemy", "fastapi"},
     "app/deliveries.py": {"fastapi", "starlette", "app.courier", "app.hook_client", "app.state"},
     "app/leases.py": {"app", "sqlalchemy", "fastapi"},
-    "app/problems.py": {"app", "fastapi", "starlette"},
+    "app/errors.py": {"app", "fastapi", "starlette"},
     "app/schemas.py": {"app", "sqlalchemy", "fastapi"},
     "app/database.py": {"app.models", "app.runs", "fastapi"},
     "app/guards.py": {"app.models", "app.database", "fastapi"},

@@ -19,6 +19,7 @@ import uvicorn
 
 from app import run_queue, runs
 from app.__main__ import Server
+from app.application import create_app
 from app.database import Records
 from app.leases import Leases
 from app.live import Hub
@@ -27,7 +28,6 @@ from app.recipes import resolve
 from app.settings import Settings
 from app.state import State
 from app.tokens import Tokens
-from app.web import create_app
 from trainer.events import Event, event_of
 from trainer.gallery import Gallery
 

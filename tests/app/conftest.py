@@ -10,7 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 import trainer.attempt
-from app.web import create_app
+from app.application import create_app
 from tests.app.cast import HERE, Site, settings_in, site_in, state_of
 from tests.app.login import TOKEN
 

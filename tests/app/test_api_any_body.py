@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.web import create_app
+from app.application import create_app
 from tests.app.api_calls import JSON
 from tests.app.cast import HERE, settings_in, state_of
 from trainer.presets import PRESETS

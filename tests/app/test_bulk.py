@@ -8,7 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app import bulk, files
-from app.problems import InvalidRequest
+from app.errors import InvalidRequest
 from app.state import State
 from tests.app.cast import claim, launch, trained
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from app.errors import NotFound
 from app.files import inside, log_path, read_log, remove_all_of, write_log
-from app.problems import NotFound
 
 ESCAPES = [
     "", ".", "..", "/", "\\", "../x", "..\\x", "../../etc/passwd", "..\\..\\windows", "/etc/passwd", "//etc/passwd",

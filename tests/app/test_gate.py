@@ -8,9 +8,9 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from app.application import create_app
 from app.security import HEADERS
 from app.state import State
-from app.web import create_app
 from tests.app.cast import HERE, bearer, launch, settings_in, state_of
 from tests.app.every_route import everything
 

@@ -8,8 +8,8 @@ import pysqlite3
 import pytest
 
 from app.database import Records
+from app.errors import Refusal
 from app.guards import file_system, safe_sqlite
-from app.problems import Refusal
 
 
 @pytest.mark.parametrize(

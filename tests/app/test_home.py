@@ -10,10 +10,10 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app import run_verbs, sparkline
+from app.errors import Conflict
 from app.gauges import KEPT_S, Gauges
-from app.home_pages import VISIT_ENDS_S, _visit
+from app.home import VISIT_ENDS_S, _visit
 from app.models import Run
-from app.problems import Conflict
 from app.state import State
 from tests.app.cast import NOW, Clock, Hand, claim, epoch, launch, started
 from tests.app.test_board import ran

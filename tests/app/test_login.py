@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
+from app.application import create_app
 from app.security import local_path
 from app.tokens import COOKIE, SESSION_S, Tokens
-from app.web import create_app
 from tests.app.cast import bearer, launch, settings_in, state_of
 from tests.app.every_route import everything
 from tests.app.login import TOKEN, WITHOUT_LOGIN, state_behind

@@ -14,11 +14,11 @@ from alembic.migration import MigrationContext
 from fastapi.testclient import TestClient
 from sqlalchemy import create_engine, text
 
+from app.application import create_app
 from app.database import MIGRATIONS, VERSION_TABLE
 from app.models import Base, Run
 from app.settings import Settings
 from app.state import State
-from app.web import create_app
 from tests.app.cast import HERE, SMALL, Hand, epoch, settings_in, started, state_of, trained
 from tests.app.test_advice import evidence
 from trainer.recipe import Recipe

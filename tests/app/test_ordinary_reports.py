@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import event, text
 
 from app import ordinary_reports, reports, run_queue
-from app.problems import Conflict
+from app.errors import Conflict
 from app.state import State
 from tests.app.cast import NOW, claim, epoch, events, launch, settings_in, started, state_of, step
 

@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.web import create_app
+from app.application import create_app
 from tests.app.api_calls import JSON, count
 from tests.app.cast import HERE, settings_in, state_of
 from tests.app.test_api_any_body import NESTED, VALUES

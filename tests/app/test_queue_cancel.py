@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.problems import Conflict
+from app.errors import Conflict
 from app.state import State
 from tests.app.cast import NOW, claim, launch
 from tests.app.queue_verbs import beat, cancel, finish, found, held_run, rescue

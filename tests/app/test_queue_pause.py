@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app import run_queue, runs
-from app.problems import Conflict
+from app.errors import Conflict
 from app.state import State
 from tests.app.cast import NOW, claim, epoch, launch, started
 from tests.app.queue_verbs import (

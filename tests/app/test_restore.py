@@ -15,9 +15,9 @@ from sqlalchemy import text
 
 from app.backup import back_up
 from app.database import Records
+from app.errors import Refusal
 from app.files import artifact_path
 from app.models import Artifact
-from app.problems import Refusal
 from app.restore import restore
 from app.settings import Settings
 from app.state import State

@@ -12,7 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app import storage
-from app.problems import Busy, DiskFails, StorageFull, Trouble
+from app.errors import Busy, DiskFails, StorageFull, Trouble
 from app.state import State
 from app.storage import Disk, disk, notice, size, trouble_of
 from tests.app.cast import SPACE, site_in

@@ -9,7 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app import sweeps
-from app.problems import InvalidRecipe
+from app.errors import InvalidRecipe
 from tests.app.form_fields import Fields
 
 RATES = ("schedule.max_lr", "0.1, 0.2,0.4")

@@ -21,8 +21,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.database import Records
+from app.errors import Conflict
 from app.models import Attempt, Run
-from app.problems import Conflict
 from app.state import State
 from app.together import MOST_TOGETHER
 from tests.app.cast import NOW, launch

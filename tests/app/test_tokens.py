@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app.problems import Refusal
+from app.errors import Refusal
 from app.state import State
 from app.tokens import Tokens, made
 from tests.app.cast import bearer, settings_in

@@ -13,8 +13,8 @@ import pytest
 
 from app import database, storage
 from app.database import Records, Told
+from app.errors import Busy, Refusal, StorageFull
 from app.models import Run
-from app.problems import Busy, Refusal, StorageFull
 from tests.app.cast import SMALL, Hand, Site, epoch, site_in, started, until
 from tests.app.other_programs import Holder, fill, integrity, locked, small_disk
 

@@ -9,7 +9,7 @@ from statistics import median
 
 import pytest
 
-from app.problems import Busy
+from app.errors import Busy
 from app.turns import MOST_WAITING, STUCK_S, Turns
 from tests.app.cast import until
 

@@ -17,9 +17,9 @@ from fastapi.testclient import TestClient
 from pydantic import ValidationError
 
 from app import deliveries, hook_client, hooks, run_verbs, runs
+from app.application import create_app
 from app.courier import deliver
 from app.state import State
-from app.web import create_app
 from tests.app.cast import HERE, NOW, launch, settings_in, state_of
 
 SECRET = "xoxb-a-secret"

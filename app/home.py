@@ -16,9 +16,9 @@ from sqlalchemy.orm import Session
 
 from app import board, cells, curves, listing, run_verbs, schemas, shown, sparkline, storage
 from app.board_metrics import METRICS
+from app.errors import NotFound
 from app.gauges import KEPT_S
 from app.models import Status
-from app.problems import NotFound
 from app.rendering import page
 from app.run_list_pages import table
 from app.state import Here, State

@@ -35,7 +35,7 @@ from app import (
     dawnbench_api,
     group_pages,
     health,
-    home_pages,
+    home,
     launch_pages,
     login_pages,
     many_api,
@@ -53,7 +53,7 @@ from app import (
     try_pages,
     worker_api,
 )
-from app.problems import Problem, Trouble
+from app.errors import Problem, Trouble
 from app.security import Gate
 from app.state import State
 
@@ -91,7 +91,7 @@ def create_app(state: State) -> FastAPI:
         launch_pages,
         preview_pages,
         run_list_pages,
-        home_pages,
+        home,
         run_pages,
         button_pages,
         try_pages,
