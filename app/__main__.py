@@ -19,11 +19,11 @@ from pydantic import ValidationError
 from app import quickstart, statistics
 from app.application import create_app
 from app.backup import back_up
-from app.database import Records
 from app.errors import Refusal
 from app.leases import Leases
 from app.live import Hub
 from app.previews import Previews
+from app.records.database import Records
 from app.restore import restore
 from app.settings import Settings
 from app.state import State

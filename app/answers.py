@@ -16,8 +16,9 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
-from app import rendering, storage
+from app import rendering
 from app.errors import InvalidRequest, NotFound, Problem, Unauthorized
+from app.records import disk
 from app.security import HEADERS, login_url
 
 logger = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ async def of_http(request: Request, error: Exception) -> Response:
 async def of_disk(request: Request, error: Exception) -> Response:
     """A full or failing disk, wherever a file was written; any other OSError is our own mistake."""
     assert isinstance(error, OSError)
-    trouble = storage.trouble_of(error, request.app.state.pitwall.settings.data_dir)
+    trouble = disk.trouble_of(error, request.app.state.pitwall.settings.data_dir)
     if trouble is None:
         raise error
     return render(request, trouble)

@@ -13,11 +13,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import PlainTextResponse
 
-from app import files, listing, run_verbs, runs, schemas, shown, sweep_runs, sweeps
+from app import listing, run_verbs, runs, schemas, shown, sweep_runs, sweeps
 from app.asked import Asked
 from app.errors import InvalidRecipe, InvalidRequest
-from app.models import Run
 from app.recipes import resolve
+from app.records import files
+from app.records.models import Run
 from app.state import Here
 from trainer import datasets
 from trainer.presets import PRESETS

@@ -20,9 +20,10 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
 
-from app import files, reports, run_queue, runs, schemas, storage
+from app import reports, run_queue, runs, schemas
 from app.errors import Conflict, InvalidRequest, NotFound, Problem, TooLarge
-from app.models import ENDED, Artifact
+from app.records import disk, files
+from app.records.models import ENDED, Artifact
 from app.state import Here, State
 from trainer.protocol import CHECKPOINT
 
@@ -59,7 +60,7 @@ async def put_artifact(
     place = files.artifact_path(here.settings.data_dir, run_id, sha256)
     part = place.with_name(f".{secrets.token_hex(8)}.part")
     try:
-        with storage.named(here.settings.data_dir):
+        with disk.named(here.settings.data_dir):
             size = await receive(request, part, sha256)
         artifact = Artifact(
             run_id=run_id, name=name, attempt=attempt, sha256=sha256, bytes=size, epoch=epoch, step=step, at=here.now()
@@ -138,7 +139,7 @@ async def receive(request: Request, part: Place, sha256: str) -> int:
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
 
     def write() -> None:
-        if storage.disk(part.parent).free - len(waiting) < storage.FULL_BYTES:
+        if disk.disk(part.parent).free - len(waiting) < disk.FULL_BYTES:
             raise OSError(errno.ENOSPC, "what is left is kept for the records")
         digest.update(waiting)
         file.write(waiting)

@@ -17,11 +17,11 @@ from typing import Any
 
 import pysqlite3
 
-from app.database import BUSY_MS, VERSION_TABLE
 from app.errors import Refusal
 from app.file_index import File, in_bytes
-from app.files import flush_folder
-from app.guards import local_file
+from app.records.database import BUSY_MS, VERSION_TABLE
+from app.records.files import flush_folder
+from app.records.startup_checks import local_file
 from app.settings import Settings
 
 STEP_PAGES = 256  # 1 MiB of the usual pages

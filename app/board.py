@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from app import counted, kept_samples, listing, samples, statistics
 from app.board_metrics import METRICS, Metric, Reach, reaches
-from app.models import Run, Status, Worker
+from app.records.models import Run, Status, Worker
 from app.samples import Plain, Sample, has_finished
 
 ALL = "all"  # hardware: side by side, marked

@@ -12,8 +12,9 @@ from typing import Literal
 
 from sqlalchemy.orm import Session
 
-from app import files, run_verbs, runs
+from app import run_verbs, runs
 from app.errors import Conflict, InvalidRequest, NotFound
+from app.records import files
 from app.state import State
 
 Verb = Literal["cancel", "pause", "resume", "delete", "tag", "untag", "clone"]

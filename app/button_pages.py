@@ -12,9 +12,10 @@ from fastapi import APIRouter, Form
 from fastapi.responses import RedirectResponse
 from pydantic import ValidationError
 
-from app import artifacts, files, form_posts, run_verbs, runs
+from app import artifacts, form_posts, run_verbs, runs
 from app.errors import InvalidRequest
-from app.models import Run
+from app.records import files
+from app.records.models import Run
 from app.schemas import RunEdited
 from app.state import Here, State
 from trainer.knobs import mistakes

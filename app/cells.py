@@ -15,7 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app import columns
-from app.models import Run
+from app.records.models import Run
 from trainer.knob_paths import titles
 
 MOST = 40

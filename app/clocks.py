@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.models import ENDED
+from app.records.models import ENDED
 from app.schemas import AttemptShown, ClocksShown, RunShown
 
 Said = Mapping[str, Any]  # of trainer.events.Started, as it is kept; older trainers say less

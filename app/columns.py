@@ -16,7 +16,7 @@ from sqlalchemy.sql.operators import eq, ge, gt, le, lt
 
 from app import counted
 from app.errors import InvalidRequest
-from app.models import Epoch, Run
+from app.records.models import Epoch, Run
 from trainer.knob_paths import is_knob
 
 PLAIN: dict[str, ColumnElement[Any]] = {

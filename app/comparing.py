@@ -16,7 +16,7 @@ from app import curves, groups, listing
 from app.curves import Curve
 from app.errors import InvalidRequest, NotFound
 from app.knob_rows import NOT_THERE, differing
-from app.models import Run
+from app.records.models import Run
 from trainer.recipe import Recipe
 from trainer.schedules import steps_per_epoch
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, func
 
-from app.models import Epoch
+from app.records.models import Epoch
 from app.schemas import EpochShown
 from trainer.events import EpochEnded, Event
 

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app import counted
-from app.models import Epoch, Run
+from app.records.models import Epoch, Run
 
 Floats = NDArray[np.float64]
 FIELDS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "counted_accuracy", "learning_rate", "seconds")

@@ -13,7 +13,7 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 
 from app.hooks import Hook
-from app.models import ENDED, Delivery, Run
+from app.records.models import ENDED, Delivery, Run
 from app.runs import brief
 
 WAITS_S = (10, 60, 300, 1800, 7200)  # after each try; then it is given up

@@ -18,7 +18,7 @@ import numpy as np
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app.models import Epoch, Run, Worker
+from app.records.models import Epoch, Run, Worker
 from trainer.recipe import Recipe
 
 LOOKED_AT = 300  # runs, the newest

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.errors import NotFound
-from app.files import artifact_path
-from app.storage import size
+from app.records.disk import size
+from app.records.files import artifact_path
 
 MOST_NAMED = 20  # files in one answer
 

@@ -17,7 +17,7 @@ from app.board import prices_of
 from app.board_metrics import HOUR, reaches
 from app.curves import Curve, of_runs
 from app.errors import InvalidRequest, NotFound
-from app.models import ENDED, Run
+from app.records.models import ENDED, Run
 from app.samples import Sample
 
 SHORTEST = 8  # letters of a recipe's hash that name a group

@@ -13,7 +13,8 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from sqlalchemy import text
 
-from app import listing, shown, storage
+from app import listing, shown
+from app.records import disk as storage
 from app.state import Here, State
 
 router = APIRouter(tags=["health"])

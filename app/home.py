@@ -14,11 +14,12 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 from sqlalchemy.orm import Session
 
-from app import board, cells, curves, listing, run_verbs, schemas, shown, sparkline, storage
+from app import board, cells, curves, listing, run_verbs, schemas, shown, sparkline
 from app.board_metrics import METRICS
 from app.errors import NotFound
 from app.gauges import KEPT_S
-from app.models import Status
+from app.records import disk
+from app.records.models import Status
 from app.rendering import page
 from app.run_list_pages import table
 from app.state import Here, State
@@ -153,7 +154,7 @@ def _places(runs: Any) -> list[dict[str, Any]]:
 def _devices(session: Session, here: State) -> dict[str, Any]:
     return {
         "devices": [_device(worker, here) for worker in shown.workers(session, here.leases)],
-        "disk": storage.disk(here.settings.data_dir),
+        "disk": disk.disk(here.settings.data_dir),
         "minutes": round(KEPT_S / 60),
     }
 

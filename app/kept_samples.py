@@ -15,7 +15,7 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
 from app import samples
-from app.models import Run
+from app.records.models import Run
 from app.samples import Sample
 
 BOARDS = 2  # that are kept, the latest asked for: a board of 20,000 runs is some 30 MB

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from app import columns
 from app.errors import InvalidRequest
-from app.models import ENDED, HELD, Event, Run, Status
+from app.records.models import ENDED, HELD, Event, Run, Status
 
 MAX_LIMIT = 500
 MOST_CONDITIONS = 20

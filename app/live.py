@@ -16,8 +16,8 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import ServerSentEvent
 from sqlalchemy import func, select
 
-from app.database import Records, Told
-from app.models import Event
+from app.records.database import Records, Told
+from app.records.models import Event
 
 WAITING_EVENTS = 1000  # per client; about two minutes of eight busy runs
 REPLAY_ROWS = 500

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app import counted
-from app.models import Epoch
+from app.records.models import Epoch
 
 # At the epoch's end: seconds of the training clock and Wh of the device so far (not-a-number: not measured), share.
 ROW = np.dtype([("epoch", "<f4"), ("elapsed", "<f8"), ("energy", "<f4"), ("accuracy", "<f8")])

@@ -17,8 +17,8 @@ from sqlalchemy import Connection, and_, bindparam, exists, func, insert, or_, s
 from sqlalchemy.orm import Session
 
 from app import counted, progress
-from app.models import HELD, Attempt, Epoch, Run
-from app.models import Event as Row
+from app.records.models import HELD, Attempt, Epoch, Run
+from app.records.models import Event as Row
 from trainer.events import EpochEnded, Event, Step
 
 KEPT = (

@@ -14,8 +14,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.errors import InvalidRequest
-from app.models import Prediction, Run
 from app.previews import png
+from app.records.models import Prediction, Run
 from trainer.failures import CannotTrain
 from trainer.gallery import Gallery, Shelf
 from trainer.predictions import unpack, unpack_confidences

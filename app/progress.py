@@ -10,7 +10,7 @@ from functools import reduce
 from typing import Any
 
 from app import counted, milestones
-from app.models import Epoch, Run
+from app.records.models import Epoch, Run
 from trainer.events import EpochEnded, Step
 
 RECENT_EPOCHS = 5  # the latest ones say best how long the next will take

@@ -15,8 +15,9 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from app import counted, storage, stylesheet
+from app import counted, stylesheet
 from app.markdown import markdown
+from app.records import disk
 from app.still import still
 from app.words import FAILURES, OUTCOMES, WORDS
 
@@ -36,7 +37,7 @@ def page(request: Request, template: str, context: dict[str, Any], status: int =
     known = {"path": request.url.path, "has_login": bool(state.tokens.login)}
     known["address"] = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     known |= {"theme": _theme(request), "themes": THEMES}
-    known["notice"] = storage.notice(state.settings.data_dir, state.records.trouble)
+    known["notice"] = disk.notice(state.settings.data_dir, state.records.trouble)
     known |= {"words": WORDS, "failures": FAILURES, "outcomes": OUTCOMES}
     return HTMLResponse(environment().get_template(template).render(known | context), status)
 
@@ -71,7 +72,7 @@ def environment() -> Environment:
         "compact_json": lambda value: json.dumps(value, separators=(",", ":")),
         "field_id": field_id,
         "tta": counted.in_words,
-        "size": storage.size,
+        "size": disk.size,
         "pretty_json": lambda value: json.dumps(value, indent=2),
     }
     made.globals |= {"static": static, "stylesheet": stylesheet.address}

@@ -15,7 +15,7 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 
 from app import counted, ordinary_reports, progress
-from app.models import Artifact, Attempt, Epoch, Prediction, Run, Status
+from app.records.models import Artifact, Attempt, Epoch, Prediction, Run, Status
 from app.run_queue import hold
 from app.runs import brief, epochs_of, hits, tell
 from trainer.events import CheckpointFailed, CheckpointSaved, EpochEnded, Event, Evidence, Failed, Started, Step

@@ -31,12 +31,13 @@ import pysqlite3
 from alembic.script import ScriptDirectory
 from sqlalchemy import select, text, update
 
-from app import file_index, guards, run_queue
+from app import file_index, run_queue
 from app.backup import beside, copy, flush, look, reader, remove
-from app.database import MIGRATIONS, Records
 from app.errors import Problem, Refusal
-from app.files import flush_folder
-from app.models import Run, Status
+from app.records import startup_checks
+from app.records.database import MIGRATIONS, Records
+from app.records.files import flush_folder
+from app.records.models import Run, Status
 from app.settings import Settings
 
 # How far the numbers jump. More than a time after the backup can have used, where that cannot be looked up any more.
@@ -56,11 +57,11 @@ def restore(
     began = time.monotonic()
     if not file.is_file():
         raise Refusal(f"there is no file {file}: name one that `python -m app backup` made")
-    database = guards.local_file(settings.url)
+    database = startup_checks.local_file(settings.url)
     if file.resolve() in {database, *beside(database)}:
         raise Refusal(f"{file} belongs to the database itself: name a backup of it")
     try:
-        lock = guards.lock(database)
+        lock = startup_checks.lock(database)
     except Refusal:
         raise Refusal(f"a Pitwall serves {database}: stop it, then restore") from None
     with lock:

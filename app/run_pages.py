@@ -11,26 +11,13 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 from sqlalchemy.orm import Session
 
-from app import (
-    advice,
-    charts,
-    copies,
-    files,
-    learned,
-    listing,
-    measured,
-    pictures,
-    runs,
-    schemas,
-    shown,
-    standing,
-    timeline,
-)
+from app import advice, charts, copies, learned, listing, measured, pictures, runs, schemas, shown, standing, timeline
 from app.errors import InvalidRecipe, InvalidRequest
 from app.knob_rows import flat
-from app.models import ENDED, HELD, Run
 from app.plotly_js import ADDRESS as PLOTLY
 from app.recipes import training_pictures
+from app.records import files
+from app.records.models import ENDED, HELD, Run
 from app.rendering import page
 from app.state import Here, State
 from trainer.presets import PRESETS

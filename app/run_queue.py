@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from app.errors import Conflict
 from app.leases import Held
-from app.models import HELD, Artifact, Attempt, Run, Status, Worker
+from app.records.models import HELD, Artifact, Attempt, Run, Status, Worker
 from app.runs import brief, epochs_of, find, hits, tell
 from trainer.protocol import CHECKPOINT, LOST, TRIED_AGAIN, Outcome
 

@@ -14,7 +14,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from app.errors import Conflict
-from app.models import HELD, Artifact, Prediction, Run, Status
+from app.records.models import HELD, Artifact, Prediction, Run, Status
 from app.runs import brief, find, hits, tell
 
 Source = Literal["checkpoint", "scratch"]

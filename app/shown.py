@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from app import clocks, runs, schemas
 from app.leases import Leases
-from app.models import HELD, Attempt, Epoch, Run, Worker
+from app.records.models import HELD, Attempt, Epoch, Run, Worker
 from app.state import State
 
 

@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 
 from app import board, curves, projection, samples
 from app.curves import Curve, band
-from app.models import ENDED, Run
 from app.projection import Projection
+from app.records.models import ENDED, Run
 
 MOST = 50  # earlier runs that are looked at
 

@@ -9,11 +9,11 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from app.database import Records
 from app.gauges import Gauges
 from app.leases import Leases
 from app.live import Hub
 from app.previews import Previews
+from app.records.database import Records
 from app.settings import Settings
 from app.tasks import Tasks
 from app.tokens import Tokens

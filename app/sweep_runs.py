@@ -15,8 +15,8 @@ from sqlalchemy.orm import Session
 
 from app import runs, sweeps
 from app.errors import InvalidRecipe, InvalidRequest
-from app.models import Run
 from app.recipes import Resolved, resolve
+from app.records.models import Run
 from app.schemas import MOST_TAGS, RunAsked
 from app.state import State
 

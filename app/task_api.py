@@ -17,8 +17,9 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, StreamingResponse
 from starlette.requests import ClientDisconnect
 
-from app import artifacts, files, runs, storage, task_schemas
+from app import artifacts, runs, task_schemas
 from app.errors import Conflict, Forbidden, InvalidRequest, NotFound, Problem, Trouble
+from app.records import disk, files
 from app.state import Here, State
 from app.tasks import IsGone, Task
 from trainer.protocol import BEST
@@ -117,7 +118,7 @@ async def put_task_file(
     part = files.inside(here.settings.data_dir, "exports", f"{secrets.token_hex(8)}.part")
     is_wanted = False
     try:
-        with storage.named(here.settings.data_dir):
+        with disk.named(here.settings.data_dir):
             await artifacts.receive(request, part, sha256)
         here.tasks.done(number, part)
         is_wanted = True

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.models import Event
+from app.records.models import Event
 from app.words import FAILURES
 
 MOST = 100  # lines; the log and the epochs have the rest

@@ -16,7 +16,7 @@ import numpy as np
 import pysqlite3
 
 from app import milestones
-from app.database import Records
+from app.records.database import Records
 from trainer.presets import PRESETS
 from trainer.recipe import Recipe, recipe_hash
 

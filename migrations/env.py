@@ -1,11 +1,11 @@
-"""Alembic's entry: runs the revisions on the connection that app.database hands over, in its transaction."""
+"""Alembic's entry: runs the revisions on the connection that app.records.database hands over, in its transaction."""
 
 from __future__ import annotations
 
 from alembic import context
 
-from app.database import VERSION_TABLE
-from app.models import Base
+from app.records.database import VERSION_TABLE
+from app.records.models import Base
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -20,11 +20,11 @@ import uvicorn
 from app import run_queue, runs
 from app.__main__ import Server
 from app.application import create_app
-from app.database import Records
 from app.leases import Leases
 from app.live import Hub
 from app.previews import Previews
 from app.recipes import resolve
+from app.records.database import Records
 from app.settings import Settings
 from app.state import State
 from app.tokens import Tokens

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import select
 
 from app import reports, run_queue, run_verbs, runs
-from app.models import Attempt, Event, Run
+from app.records.models import Attempt, Event, Run
 from app.state import State
 from tests.app.cast import NOW, claim, events, launch
 

@@ -58,16 +58,16 @@ READERS = {
     "app/backup.py": "what is in a copy, by the driver itself: other versions' tables, too",
     "app/cells.py": "accuracies at an epoch, for a table's rows",
     "app/columns.py": "what a list can be sorted and filtered by",
-    "app/column_types.py": "how SQLite keeps times and JSON",
+    "app/records/column_types.py": "how SQLite keeps times and JSON",
     "app/counted.py": "the accuracy that counts, as an expression over an epoch's columns",
     "app/curves.py": "the epochs of many runs",
-    "app/database.py": "the door itself",
+    "app/records/database.py": "the door itself",
     "app/estimates.py": "what runs like a recipe took",
     "app/groups.py": "repeats of a recipe",
     "app/health.py": "SELECT 1",
     "app/listing.py": "many runs at once: filter, sort, page",
     "app/live.py": "replays stored events to a stream",
-    "app/models.py": "the tables",
+    "app/records/models.py": "the tables",
     "app/pictures.py": "what nets took pictures for",
     "app/samples.py": "which runs count",
     "app/kept_samples.py": "whether that has changed",
@@ -262,7 +262,7 @@ def test_only_the_listed_modules_read_rows():
 
 def test_the_engine_is_made_by_nobody_but_its_door_and_never_at_import():
     for path in sources("app"):
-        if named(path) != "app/database.py":
+        if named(path) != "app/records/database.py":
             assert "create_engine" not in path.read_text(), named(path)
             called = {
                 node.func.id

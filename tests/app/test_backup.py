@@ -19,9 +19,9 @@ from alembic.config import Config
 from sqlalchemy import create_engine, select
 
 from app.backup import back_up
-from app.database import MIGRATIONS
 from app.errors import Refusal
-from app.models import Artifact, Run
+from app.records.database import MIGRATIONS
+from app.records.models import Artifact, Run
 from app.settings import Settings
 from app.state import State
 from tests.app.cast import NOW, claim, epoch, launch, started

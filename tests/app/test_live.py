@@ -17,7 +17,7 @@ from sqlalchemy import select
 
 from app import runs
 from app.live import WAITING_EVENTS
-from app.models import Event
+from app.records.models import Event
 from app.state import State
 from tests.app.cast import NOW, Hand, Site, claim, epoch, launch, site_in, started, step, until
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app import milestones
-from app.models import Epoch
 from app.progress import time_to
+from app.records.models import Epoch
 from tests.app.cast import NOW
 
 shares = st.one_of(st.none(), st.integers(0, 20).map(lambda n: n / 20), st.floats(0, 1))

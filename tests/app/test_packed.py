@@ -6,7 +6,7 @@ import gzip
 
 from fastapi.testclient import TestClient
 
-from app import files
+from app.records import files
 from app.state import State
 from tests.app.test_board import ran
 

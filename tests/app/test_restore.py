@@ -14,10 +14,10 @@ import pytest
 from sqlalchemy import text
 
 from app.backup import back_up
-from app.database import Records
 from app.errors import Refusal
-from app.files import artifact_path
-from app.models import Artifact
+from app.records.database import Records
+from app.records.files import artifact_path
+from app.records.models import Artifact
 from app.restore import restore
 from app.settings import Settings
 from app.state import State

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx2
 
 from app.backup import back_up
-from app.models import Status
+from app.records.models import Status
 from app.state import State
 from tests.app.cast import SMALL, Hand, Site, claim, epoch, launch, started, state_of
 from tests.app.queue_verbs import attempt_of, beat, cancel, finish, found, held_run, pause, retry, say

@@ -10,7 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app import copies, timeline
-from app.models import Event
+from app.records.models import Event
 from app.state import State
 from tests.app.cast import NOW, Hand, epoch, launch, started
 from trainer.presets import PRESETS

@@ -25,7 +25,7 @@ from sqlalchemy import select
 
 from app import runs
 from app.errors import Conflict, NotFound
-from app.models import Attempt, Run
+from app.records.models import Attempt, Run
 from tests.app import queue_verbs
 from tests.app.cast import claim, epoch, launch, settings_in, started, state_of
 from tests.chaos.known_run import AGAIN, HELD, Known

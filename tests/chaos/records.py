@@ -20,7 +20,7 @@ import numpy as np
 import pysqlite3
 from numpy.typing import NDArray
 
-from app.files import artifact_path, log_path
+from app.records.files import artifact_path, log_path
 from tests.e2e.processes import ROOT
 from trainer import checkpoint
 from trainer.protocol import CHECKPOINT

@@ -32,7 +32,7 @@ import ctypes, json, os, shutil, subprocess, sys, time
 from datetime import UTC, datetime
 from pathlib import Path
 from app.backup import back_up
-from app.database import Records
+from app.records.database import Records
 from app.restore import restore
 from app.settings import Settings
 

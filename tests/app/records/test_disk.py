@@ -11,10 +11,10 @@ import pysqlite3
 import pytest
 from fastapi.testclient import TestClient
 
-from app import storage
 from app.errors import Busy, DiskFails, StorageFull, Trouble
+from app.records import disk as storage
+from app.records.disk import Disk, disk, notice, size, trouble_of
 from app.state import State
-from app.storage import Disk, disk, notice, size, trouble_of
 from tests.app.cast import SPACE, site_in
 from tests.app.other_programs import fill, small_disk
 

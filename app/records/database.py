@@ -17,14 +17,14 @@ import pysqlite3
 from sqlalchemy import Connection, Engine, column, create_engine, event, inspect, select, table
 from sqlalchemy.orm import Session
 
-from app import guards, storage
 from app.errors import Refusal, Trouble
-from app.together import Together
-from app.turns import Turns
+from app.records import disk, startup_checks
+from app.records.turns import Turns
+from app.records.writer import Together
 
 logger = logging.getLogger(__name__)
 
-MIGRATIONS = Path(__file__).parent.parent / "migrations"
+MIGRATIONS = Path(__file__).parents[2] / "migrations"
 VERSION_TABLE = "pitwall_version"  # not Alembic's default name: other tools share it and fail on ours
 PATIENCE_S = 5.0  # how long a write waits for its turn and for other programs; reads wait for nobody
 BUSY_MS = int(PATIENCE_S * 1000)
@@ -49,18 +49,18 @@ class Records:
 
         `tell` gets what each committed write recorded in `session.info["told"]`, in the order of commits.
         """
-        self.path = guards.local_file(url)
+        self.path = startup_checks.local_file(url)
         self.tell = tell
         self.trouble: str | None = None  # a sentence: what the latest write ran into; None once one has gone well
         self._turns = Turns()  # SQLite has one writer; waiting here is fair, waiting in its busy loop is not
         self._ends = time.monotonic() + PATIENCE_S  # until when whoever's turn it is waits for other programs
-        self._lock_file = guards.lock(self.path)
+        self._lock_file = startup_checks.lock(self.path)
         self._engine = create_engine(url, module=pysqlite3, pool_size=20, max_overflow=40)
         event.listen(self._engine, "connect", _prepare)
         event.listen(self._engine, "begin", self._begin)
         self._writer = self._engine.execution_options(pitwall_writes=True)
         try:
-            with storage.named(self.path.parent):
+            with disk.named(self.path.parent):
                 migrate(self._writer)
         except BaseException as error:
             self._close_file()
@@ -73,7 +73,7 @@ class Records:
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A transaction that sees one moment of the records and changes nothing. No writer keeps it waiting."""
-        with storage.named(self.path.parent), Session(self._engine) as session, session.begin():
+        with disk.named(self.path.parent), Session(self._engine) as session, session.begin():
             yield session
 
     @contextmanager
@@ -109,7 +109,7 @@ class Records:
         """
 
         def named(session: Session) -> T:
-            with storage.named(self.path.parent):
+            with disk.named(self.path.parent):
                 return work(session)
 
         future: Future[T] = self._together.submit(named, PATIENCE_S)
@@ -124,7 +124,7 @@ class Records:
     @contextmanager
     def _alone(self, ends: float, told: list[Told]) -> Iterator[Connection]:
         """A transaction of whoever's turn it is. What is in `told` by its end is passed on once it is on the disk."""
-        with self._turns.turn(ends), storage.named(self.path.parent):
+        with self._turns.turn(ends), disk.named(self.path.parent):
             self._ends = ends
             with self._writer.begin() as connection:
                 yield connection

@@ -11,10 +11,11 @@ from statistics import median
 import httpx2
 import pytest
 
-from app import database, storage
-from app.database import Records, Told
 from app.errors import Busy, Refusal, StorageFull
-from app.models import Run
+from app.records import database
+from app.records import disk as storage
+from app.records.database import Records, Told
+from app.records.models import Run
 from tests.app.cast import SMALL, Hand, Site, epoch, site_in, started, until
 from tests.app.other_programs import Holder, fill, integrity, locked, small_disk
 

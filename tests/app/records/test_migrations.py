@@ -15,8 +15,8 @@ from fastapi.testclient import TestClient
 from sqlalchemy import create_engine, text
 
 from app.application import create_app
-from app.database import MIGRATIONS, VERSION_TABLE
-from app.models import Base, Run
+from app.records.database import MIGRATIONS, VERSION_TABLE
+from app.records.models import Base, Run
 from app.settings import Settings
 from app.state import State
 from tests.app.cast import HERE, SMALL, Hand, epoch, settings_in, started, state_of, trained

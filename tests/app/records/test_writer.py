@@ -20,18 +20,18 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from app.database import Records
 from app.errors import Conflict
-from app.models import Attempt, Run
+from app.records.database import Records
+from app.records.models import Attempt, Run
+from app.records.writer import MOST_TOGETHER
 from app.state import State
-from app.together import MOST_TOGETHER
 from tests.app.cast import NOW, launch
 from tests.app.source_tree import ROOT
 
 WRITE = """
 import sys, threading
 from sqlalchemy import text
-from app.database import Records
+from app.records.database import Records
 records, lock, done = Records(sys.argv[1]), threading.Lock(), [0]
 def write(key):
     records.together(lambda session: session.execute(

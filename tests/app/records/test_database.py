@@ -16,9 +16,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, StatementError
 
-from app.database import MIGRATIONS, VERSION_TABLE, Records, migrate
 from app.errors import Refusal
-from app.models import Attempt, Base, Epoch, Run
+from app.records.database import MIGRATIONS, VERSION_TABLE, Records, migrate
+from app.records.models import Attempt, Base, Epoch, Run
 from app.state import State
 from tests.app.cast import NOW, launch
 from tests.app.other_programs import Holder

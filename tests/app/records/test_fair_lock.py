@@ -10,7 +10,7 @@ from statistics import median
 import pytest
 
 from app.errors import Busy
-from app.turns import MOST_WAITING, STUCK_S, Turns
+from app.records.turns import MOST_WAITING, STUCK_S, Turns
 from tests.app.cast import until
 
 

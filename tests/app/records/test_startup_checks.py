@@ -7,9 +7,9 @@ from pathlib import Path
 import pysqlite3
 import pytest
 
-from app.database import Records
 from app.errors import Refusal
-from app.guards import file_system, safe_sqlite
+from app.records.database import Records
+from app.records.startup_checks import file_system, safe_sqlite
 
 
 @pytest.mark.parametrize(

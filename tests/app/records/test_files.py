@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import NotFound
-from app.files import inside, log_path, read_log, remove_all_of, write_log
+from app.records.files import inside, log_path, read_log, remove_all_of, write_log
 
 ESCAPES = [
     "", ".", "..", "/", "\\", "../x", "..\\x", "../../etc/passwd", "..\\..\\windows", "/etc/passwd", "//etc/passwd",
