@@ -20,8 +20,8 @@ from app import quickstart, statistics
 from app.application import create_app
 from app.backup import back_up
 from app.errors import Refusal
-from app.leases import Leases
-from app.live import Hub
+from app.live.events import Hub
+from app.live.leases import Leases
 from app.previews import Previews
 from app.records.database import Records
 from app.restore import restore

@@ -11,7 +11,7 @@ import logging
 
 from app import deliveries, hook_client, hooks
 from app.errors import Trouble
-from app.live import Stream
+from app.live.events import Stream
 from app.settings import Settings
 from app.state import State
 

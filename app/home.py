@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from app import board, cells, curves, listing, run_verbs, schemas, shown, sparkline
 from app.board_metrics import METRICS
 from app.errors import NotFound
-from app.gauges import KEPT_S
+from app.live.device_load import KEPT_S
 from app.records import disk
 from app.records.models import Status
 from app.rendering import page

@@ -16,7 +16,7 @@ from sqlalchemy import Select, bindparam, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.errors import Conflict
-from app.leases import Held
+from app.live.leases import Held
 from app.records.models import HELD, Artifact, Attempt, Run, Status, Worker
 from app.runs import brief, epochs_of, find, hits, tell
 from trainer.protocol import CHECKPOINT, LOST, TRIED_AGAIN, Outcome

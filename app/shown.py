@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app import clocks, runs, schemas
-from app.leases import Leases
+from app.live.leases import Leases
 from app.records.models import HELD, Attempt, Epoch, Run, Worker
 from app.state import State
 

@@ -9,13 +9,13 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from app.gauges import Gauges
-from app.leases import Leases
-from app.live import Hub
+from app.live.device_load import Gauges
+from app.live.events import Hub
+from app.live.leases import Leases
+from app.live.tasks import Tasks
 from app.previews import Previews
 from app.records.database import Records
 from app.settings import Settings
-from app.tasks import Tasks
 from app.tokens import Tokens
 
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Header, Query
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from app import runs
-from app.live import follow
+from app.live.events import follow
 from app.state import Here
 
 router = APIRouter(prefix="/api/v1", tags=["streams"])

@@ -19,9 +19,9 @@ from starlette.requests import ClientDisconnect
 
 from app import artifacts, runs, task_schemas
 from app.errors import Conflict, Forbidden, InvalidRequest, NotFound, Problem, Trouble
+from app.live.tasks import IsGone, Task
 from app.records import disk, files
 from app.state import Here, State
-from app.tasks import IsGone, Task
 from trainer.protocol import BEST
 
 BINARY = "application/octet-stream"

@@ -15,7 +15,7 @@ from fastapi.concurrency import run_in_threadpool
 from sqlalchemy.orm import Session
 
 from app import reports, run_queue, schemas, task_api, task_schemas, worker_schemas
-from app.leases import LEASE_S
+from app.live.leases import LEASE_S
 from app.records import files
 from app.records.models import Attempt
 from app.state import Here, State

@@ -66,7 +66,7 @@ READERS = {
     "app/groups.py": "repeats of a recipe",
     "app/health.py": "SELECT 1",
     "app/listing.py": "many runs at once: filter, sort, page",
-    "app/live.py": "replays stored events to a stream",
+    "app/live/events.py": "replays stored events to a stream",
     "app/records/models.py": "the tables",
     "app/pictures.py": "what nets took pictures for",
     "app/samples.py": "which runs count",

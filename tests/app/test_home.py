@@ -11,8 +11,8 @@ from fastapi.testclient import TestClient
 
 from app import run_verbs, sparkline
 from app.errors import Conflict
-from app.gauges import KEPT_S, Gauges
 from app.home import VISIT_ENDS_S, _visit
+from app.live.device_load import KEPT_S, Gauges
 from app.records.models import Run
 from app.state import State
 from tests.app.cast import NOW, Clock, Hand, claim, epoch, launch, started

@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from app import runs
-from app.leases import KEPT_S
+from app.live.leases import KEPT_S
 from tests.app.cast import Hand, Site, launch, until
 from tests.app.worker_stage import Cast, files_of, log_of, run_of, starts
 from trainer.client import Claim, Client, Unreachable
@@ -49,7 +49,7 @@ def test_another_worker_goes_on_from_what_was_handed_in(site: Site, http: httpx2
 def test_a_run_is_kept_for_the_worker_with_its_newest_checkpoint_but_not_for_ever(
     site: Site, http: httpx2.Client, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("app.leases.KEPT_S", 2.0)
+    monkeypatch.setattr("app.live.leases.KEPT_S", 2.0)
     run_id = launch(site.state)
     hand = Hand(http, site.state)
     assert hand.claim()

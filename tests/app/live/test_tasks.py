@@ -15,8 +15,8 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from app.live.tasks import MOST_WAITING
 from app.state import State
-from app.tasks import MOST_WAITING
 from tests.app.cast import Hand, Site, bearer, epoch, launch, started, until
 from tests.app.test_artifacts import put
 from tests.trainer.net_file import write_net

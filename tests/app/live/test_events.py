@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import select
 
 from app import runs
-from app.live import WAITING_EVENTS
+from app.live.events import WAITING_EVENTS
 from app.records.models import Event
 from app.state import State
 from tests.app.cast import NOW, Hand, Site, claim, epoch, launch, site_in, started, step, until

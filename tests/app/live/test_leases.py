@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.leases import KEPT_S, LEASE_S, PRESENT_S, RESTART_GRACE_S, Leases
+from app.live.leases import KEPT_S, LEASE_S, PRESENT_S, RESTART_GRACE_S, Leases
 from tests.app.cast import Clock
 
 

@@ -1,0 +1,1 @@
+"""What ends with the process: streams, leases, device load, tasks."""
