@@ -16,12 +16,13 @@ from types import FrameType
 import uvicorn
 from pydantic import ValidationError
 
-from app import quickstart, statistics
+from app import quickstart
 from app.application import create_app
 from app.backup import back_up
 from app.errors import Refusal
 from app.live.events import Hub
 from app.live.leases import Leases
+from app.metrics import statistics
 from app.previews import Previews
 from app.records.database import Records
 from app.restore import restore

@@ -16,8 +16,9 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app import counted, kept_samples, listing, samples, statistics
+from app import kept_samples, listing, samples
 from app.board_metrics import METRICS, Metric, Reach, reaches
+from app.metrics import accuracy, statistics
 from app.records.models import Run, Status, Worker
 from app.samples import Plain, Sample, has_finished
 
@@ -109,7 +110,7 @@ def ranked(session: Session, question: Question) -> Board:
     made = []
     for at, line in enumerate(shown):
         run = runs[newest[at]]
-        plain = samples.plain(session, line.sample.finished) if counted.has_tta(run.recipe) else []
+        plain = samples.plain(session, line.sample.finished) if accuracy.has_tta(run.recipe) else []
         made.append(_ranked(line, run, plain, rank=None if line.value is None else at + 1, is_like=like[at]))
     asked = replace(question, dataset=dataset, hardware=on, fingerprint=chosen)
     return Board(asked, made, dict(hardware), dict(fingerprints), len(lines) - len(shown))

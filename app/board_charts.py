@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from app import counted
 from app.board import Board
 from app.board_metrics import Metric
 from app.charts import Figure
+from app.metrics import accuracy
 from app.published import Published
 
 MOST_ROWS = 15  # more would be too small to read
@@ -21,7 +21,7 @@ def of_board(board: Board, metric: Metric, published: Sequence[Published]) -> Fi
     rows = [row for row in board.rows if row.rank is not None][:MOST_ROWS]
     if not rows:
         return None
-    names = [f"{row.rank}. {row.run.name}{', TTA' if counted.has_tta(row.run.recipe) else ''}" for row in rows]
+    names = [f"{row.rank}. {row.run.name}{', TTA' if accuracy.has_tta(row.run.recipe) else ''}" for row in rows]
     dots = [(number, name) for row, name in zip(rows, names, strict=True) for number in row.numbers]
     values = [row.value for row in rows]
     bars = [row.spread if not metric.reaches else None for row in rows]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from app import milestones
+from app.metrics import milestones
 from app.samples import Row, has_finished
 
 HOUR = 3600.0

@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from app import board, counted, groups, statistics
+from app import board, groups
 from app.board_metrics import METRICS
+from app.metrics import accuracy, statistics
 from app.schemas import Asked
 
 
@@ -139,7 +140,7 @@ def group_shown(found: groups.Group) -> GroupShown:
         replays=[row.id for row in sample.replays],
         excluded=sample.excluded,
         under_way=sample.under_way,
-        tta=counted.has_tta(found.runs[0].recipe),
+        tta=accuracy.has_tta(found.runs[0].recipe),
         final_accuracy=spread_shown(numbers.final),
         plain_final_accuracy=spread_shown(numbers.plain_final),
         best_accuracy=spread_shown(numbers.best),
@@ -198,7 +199,7 @@ def _row(one: board.Ranked) -> BoardRow:
         hardware=sample.hardware,
         precision=run.precision or run.recipe["precision"],
         backend=run.backend,
-        tta=counted.has_tta(run.recipe),
+        tta=accuracy.has_tta(run.recipe),
         plain_accuracy=one.plain_final,
         plain_best_accuracy=one.plain_best,
         versions=sorted({row.version or "unknown" for row in sample.counted}),

@@ -14,8 +14,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, String, func, select
 from sqlalchemy.sql.operators import eq, ge, gt, le, lt
 
-from app import counted
 from app.errors import InvalidRequest
+from app.metrics import accuracy as counted
 from app.records.models import Epoch, Run
 from trainer.knob_paths import is_knob
 

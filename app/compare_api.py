@@ -11,10 +11,11 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel
 from pydantic import Field as Described
 
-from app import compare_charts, comparing, counted, pictures, runs
+from app import compare_charts, comparing, pictures, runs
 from app.api import PROBLEM
 from app.errors import InvalidRequest
 from app.knob_rows import NOT_THERE
+from app.metrics import accuracy as counted
 from app.state import Here
 
 Names = list[Annotated[str, Query(max_length=2000)]]

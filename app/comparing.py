@@ -12,10 +12,11 @@ from urllib.parse import urlencode
 
 from sqlalchemy.orm import Session
 
-from app import curves, groups, listing
-from app.curves import Curve
+from app import groups, listing
 from app.errors import InvalidRequest, NotFound
 from app.knob_rows import NOT_THERE, differing
+from app.metrics import curves
+from app.metrics.curves import Curve
 from app.records.models import Run
 from trainer.recipe import Recipe
 from trainer.schedules import steps_per_epoch

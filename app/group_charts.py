@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from app.charts import Figure
-from app.curves import Band, Curve, Floats, band
+from app.metrics.curves import Band, Curve, Floats, band
 
 MOST_FAINT = 40  # single runs drawn behind a band; more are one grey
 

@@ -11,8 +11,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from app import cells, counted, group_charts, groups, listing, runs
-from app.curves import Band, band
+from app import cells, group_charts, groups, listing, runs
+from app.metrics import accuracy
+from app.metrics.curves import Band, band
 from app.plotly_js import ADDRESS as PLOTLY
 from app.rendering import page
 from app.run_list_pages import table
@@ -63,7 +64,7 @@ def press_repeat(name: str, here: Here, more: Annotated[int, Form(ge=1, le=MOST_
 def _numbers(group: groups.Group) -> dict[str, Any]:
     curves = list(group.curves.values())
     together = band(curves) if curves else None
-    has_tta = counted.has_tta(group.runs[0].recipe)
+    has_tta = accuracy.has_tta(group.runs[0].recipe)
     plain = band(curves, "val_accuracy") if curves and has_tta else None
     return {
         "group": group,

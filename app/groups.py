@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app import counted, samples, statistics
+from app import samples
 from app.board import prices_of
 from app.board_metrics import HOUR, reaches
-from app.curves import Curve, of_runs
 from app.errors import InvalidRequest, NotFound
+from app.metrics import accuracy, statistics
+from app.metrics.curves import Curve, of_runs
 from app.records.models import ENDED, Run
 from app.samples import Sample
 
@@ -80,7 +81,7 @@ def of(session: Session, name: str, hardware: str | None = None, target: float |
         sample,
         aim,
         of_runs(session, shown[:MOST_CURVES]),
-        _numbers(session, sample, aim, has_tta=counted.has_tta(runs[0].recipe)),
+        _numbers(session, sample, aim, has_tta=accuracy.has_tta(runs[0].recipe)),
     )
 
 

@@ -14,10 +14,11 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 from sqlalchemy.orm import Session
 
-from app import board, cells, curves, listing, run_verbs, schemas, shown, sparkline
+from app import board, cells, listing, run_verbs, schemas, shown, sparkline
 from app.board_metrics import METRICS
 from app.errors import NotFound
 from app.live.device_load import KEPT_S
+from app.metrics import curves
 from app.records import disk
 from app.records.models import Status
 from app.rendering import page

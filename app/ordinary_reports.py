@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, bindparam, exists, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
-from app import counted, progress
+from app.metrics import accuracy, progress
 from app.records.models import HELD, Attempt, Epoch, Run
 from app.records.models import Event as Row
 from trainer.events import EpochEnded, Event, Step
@@ -89,7 +89,7 @@ def take(
         return None
     run: Any = SimpleNamespace(**held, recipe={"target_accuracy": held["target"], "tta": held["tta"]})
     told: list[dict[str, Any]] = session.info.setdefault("told", [])
-    for seq, event in enumerate(counted.as_asked(events, run.recipe), first_seq):
+    for seq, event in enumerate(accuracy.as_asked(events, run.recipe), first_seq):
         if isinstance(event, Step):
             step = progress.of_step(run, event, recent(connection, run_id))
             told.append({"id": None, "run": run_id, "event": "step", "data": step})

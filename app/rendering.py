@@ -15,8 +15,9 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from app import counted, stylesheet
+from app import stylesheet
 from app.markdown import markdown
+from app.metrics import accuracy
 from app.records import disk
 from app.still import still
 from app.words import FAILURES, OUTCOMES, WORDS
@@ -71,7 +72,7 @@ def environment() -> Environment:
         "markdown": markdown,
         "compact_json": lambda value: json.dumps(value, separators=(",", ":")),
         "field_id": field_id,
-        "tta": counted.in_words,
+        "tta": accuracy.in_words,
         "size": disk.size,
         "pretty_json": lambda value: json.dumps(value, indent=2),
     }

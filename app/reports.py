@@ -14,7 +14,8 @@ from sqlalchemy import exists, func, select
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 
-from app import counted, ordinary_reports, progress
+from app import ordinary_reports
+from app.metrics import accuracy, progress
 from app.records.models import Artifact, Attempt, Epoch, Prediction, Run, Status
 from app.run_queue import hold
 from app.runs import brief, epochs_of, hits, tell
@@ -35,7 +36,7 @@ def report(
     if (taken := ordinary_reports.take(session, run_id, number, first_seq, events, now)) is not None:
         return taken
     run, attempt = hold(session, run_id, number, now)
-    for seq, event in enumerate(counted.as_asked(events, run.recipe), first_seq):
+    for seq, event in enumerate(accuracy.as_asked(events, run.recipe), first_seq):
         if seq > attempt.next_seq:
             break
         if seq == attempt.next_seq:

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from sqlalchemy.orm import Session
 
-from app import board, curves, projection, samples
-from app.curves import Curve, band
-from app.projection import Projection
+from app import board, samples
+from app.metrics import curves, projection
+from app.metrics.curves import Curve, band
+from app.metrics.projection import Projection
 from app.records.models import ENDED, Run
 
 MOST = 50  # earlier runs that are looked at

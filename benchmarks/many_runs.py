@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pysqlite3
 
-from app import milestones
+from app.metrics import milestones
 from app.records.database import Records
 from trainer.presets import PRESETS
 from trainer.recipe import Recipe, recipe_hash

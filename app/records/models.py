@@ -107,7 +107,7 @@ class Run(Base):
     hint: Mapped[str | None] = mapped_column(Text)  # what to try
 
     last_epoch: Mapped[int] = mapped_column(default=0)
-    # The accuracy that counts (app.counted); null beside it: that one is plain.
+    # The accuracy that counts (app.metrics.accuracy); null beside it: that one is plain.
     last_val_accuracy: Mapped[float | None]
     last_plain_accuracy: Mapped[float | None]
     best_val_accuracy: Mapped[float | None] = mapped_column(index=True)
@@ -118,7 +118,7 @@ class Run(Base):
     spent_seconds: Mapped[float] = mapped_column(default=0.0)  # the same over all attempts' epochs
     tta_seconds: Mapped[float] = mapped_column(default=0.0)  # of test-time augmentation, over the shown epochs
     energy_wh: Mapped[float | None]  # of the device over the shown epochs; null: not measured
-    milestones: Mapped[bytes] = mapped_column(default=b"")  # app.milestones: when it first reached any target
+    milestones: Mapped[bytes] = mapped_column(default=b"")  # app.metrics.milestones: when it first reached any target
 
     # Of the latest attempt that started, for who compares runs.
     worker: Mapped[str | None] = mapped_column(String(120))

@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app import milestones
-from app.progress import time_to
+from app.metrics import milestones
+from app.metrics.progress import time_to
 from app.records.models import Epoch
 from tests.app.cast import NOW
 

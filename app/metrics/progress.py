@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from functools import reduce
 from typing import Any
 
-from app import counted, milestones
+from app.metrics import accuracy as counted
+from app.metrics import milestones
 from app.records.models import Epoch, Run
 from trainer.events import EpochEnded, Step
 

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from app.statistics import like_the_first, reached, spread
+from app.metrics.statistics import like_the_first, reached, spread
 
 MEAN, SD = 0.94, 0.002  # of final accuracies, as repeats of a good recipe have them
 

@@ -12,7 +12,7 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
-from app import counted
+from app.metrics import accuracy as counted
 from app.records.models import Epoch
 
 # At the epoch's end: seconds of the training clock and Wh of the device so far (not-a-number: not measured), share.

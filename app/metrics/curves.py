@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app import counted
+from app.metrics import accuracy
 from app.records.models import Epoch, Run
 
 Floats = NDArray[np.float64]
@@ -35,7 +35,7 @@ class Curve:
 
 def of_runs(session: Session, run_ids: Sequence[int]) -> dict[int, Curve]:
     """Of each run that has any epoch; for each epoch the row of the highest attempt of the present trail."""
-    columns = [counted.ACCURACY if field == "counted_accuracy" else getattr(Epoch, field) for field in FIELDS]
+    columns = [accuracy.ACCURACY if field == "counted_accuracy" else getattr(Epoch, field) for field in FIELDS]
     query = (
         select(Epoch.run_id, Epoch.epoch, *columns)
         .join(Run, Run.id == Epoch.run_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.progress import after_epoch, after_rewrite, of_step, time_to
+from app.metrics.progress import after_epoch, after_rewrite, of_step, time_to
 from app.records.models import Epoch, Run
 from tests.app.cast import NOW
 from tests.app.cast import epoch as epoch_said

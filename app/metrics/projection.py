@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.curves import Curve, Floats, band
-from app.statistics import median_time, reached
+from app.metrics.curves import Curve, Floats, band
+from app.metrics.statistics import median_time, reached
 
 RECENT = 5  # epochs that say how long the next will take
 LOOKED_AT = 3  # latest epochs whose distance from the others' mean counts

@@ -14,7 +14,7 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 from statsmodels.stats.weightstats import DescrStatsW
 
-from app.statistics import like_the_first, median_time, reached, spread
+from app.metrics.statistics import like_the_first, median_time, reached, spread
 
 # Final accuracies and training seconds of repeats of several recipes.
 ACCURACIES = [

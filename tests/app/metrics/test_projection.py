@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from app.curves import Curve
-from app.projection import project
+from app.metrics.curves import Curve
+from app.metrics.projection import project
 from app.state import State
 from tests.app.cast import SPACE, Hand, epoch, started
 from tests.app.test_board import PLACE, SMALL, ran

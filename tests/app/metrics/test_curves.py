@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from app.curves import Curve, band, of_runs
+from app.metrics.curves import Curve, band, of_runs
 from app.state import State
 from tests.app.cast import Hand, epoch, launch, started, trained
 from tests.app.queue_verbs import finish, held_run, retry, say
