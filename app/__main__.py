@@ -20,10 +20,10 @@ from app import quickstart
 from app.application import create_app
 from app.backup import back_up
 from app.errors import Refusal
+from app.images.augmentation import Previews
 from app.live.events import Hub
 from app.live.leases import Leases
 from app.metrics import statistics
-from app.previews import Previews
 from app.records.database import Records
 from app.restore import restore
 from app.settings import Settings

@@ -11,9 +11,10 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel
 from pydantic import Field as Described
 
-from app import compare_charts, comparing, pictures, runs
+from app import compare_charts, comparing, runs
 from app.api import PROBLEM
 from app.errors import InvalidRequest
+from app.images import predictions as pictures
 from app.knob_rows import NOT_THERE
 from app.metrics import accuracy as counted
 from app.state import Here

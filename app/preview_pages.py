@@ -16,10 +16,10 @@ from app import advice, form_posts, schemas
 from app import preview_schemas as shapes
 from app.errors import InvalidRecipe
 from app.form_posts import Posted, posted, pressed
+from app.images.augmentation import Previewed, Seen, rates
 from app.launch_pages import started_from
 from app.plotly_js import ADDRESS as PLOTLY
 from app.preview_panel import panel
-from app.previews import Previewed, Seen, rates
 from app.recipes import Resolved, resolve, training_pictures
 from app.rendering import page
 from app.state import Here, State

@@ -14,7 +14,7 @@ from app import advice, charts, estimates
 from app.errors import InvalidRecipe
 from app.estimates import Estimate
 from app.form_posts import Posted
-from app.previews import Augmentation, no_step
+from app.images.augmentation import Augmentation, no_step
 from app.recipes import training_pictures
 from app.state import State
 from trainer.recipe import Recipe

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from app.previews import MOST_PICTURES
+from app.images.augmentation import MOST_PICTURES
 from app.schemas import Asked, Shown, WarningShown
 from trainer.knobs import merge
 

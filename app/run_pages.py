@@ -11,8 +11,10 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 from sqlalchemy.orm import Session
 
-from app import advice, charts, copies, learned, listing, measured, pictures, runs, schemas, shown, standing, timeline
+from app import advice, charts, copies, listing, measured, runs, schemas, shown, standing, timeline
 from app.errors import InvalidRecipe, InvalidRequest
+from app.images import evaluation
+from app.images import predictions as pictures
 from app.knob_rows import flat
 from app.plotly_js import ADDRESS as PLOTLY
 from app.recipes import training_pictures
@@ -125,7 +127,7 @@ def show_learned(
     with here.records.read() as session:
         run = runs.find(session, run_id)
         try:
-            found = learned.of(pictures.validation_of(session, here.previews.gallery, run, "run"))
+            found = evaluation.of(pictures.validation_of(session, here.previews.gallery, run, "run"))
         except InvalidRequest as refused:
             problem = "; ".join(sentence for _, sentence in refused.mistakes)
         shape = "runs/_learned.html" if part else "runs/learned.html"

@@ -9,11 +9,11 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from app.images.augmentation import Previews
 from app.live.device_load import Gauges
 from app.live.events import Hub
 from app.live.leases import Leases
 from app.live.tasks import Tasks
-from app.previews import Previews
 from app.records.database import Records
 from app.settings import Settings
 from app.tokens import Tokens

@@ -20,9 +20,9 @@ import uvicorn
 from app import run_queue, runs
 from app.__main__ import Server
 from app.application import create_app
+from app.images.augmentation import Previews
 from app.live.events import Hub
 from app.live.leases import Leases
-from app.previews import Previews
 from app.recipes import resolve
 from app.records.database import Records
 from app.settings import Settings

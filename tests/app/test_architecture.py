@@ -68,7 +68,7 @@ READERS = {
     "app/listing.py": "many runs at once: filter, sort, page",
     "app/live/events.py": "replays stored events to a stream",
     "app/records/models.py": "the tables",
-    "app/pictures.py": "what nets took pictures for",
+    "app/images/predictions.py": "what nets took pictures for",
     "app/samples.py": "which runs count",
     "app/kept_samples.py": "whether that has changed",
     "app/shown.py": "rows in the shapes that pages and JSON share",

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from app import learned
-from app.pictures import Validation
+from app.images import evaluation
+from app.images.predictions import Validation
 from app.state import State
 from tests.app.cast import Hand, epoch, launch, started
 from tests.app.test_board import PLACE
@@ -29,7 +29,7 @@ def validation(labels: list[int], taken: list[int], surely: list[float] | None, 
 
 
 def test_confusion_counts_each_label_against_what_it_was_taken_for():
-    found = learned.of(validation([0, 0, 0, 1, 1], [0, 1, 1, 1, 0], [0.5, 0.9, 0.6, 0.8, 0.99]))
+    found = evaluation.of(validation([0, 0, 0, 1, 1], [0, 1, 1, 1, 0], [0.5, 0.9, 0.6, 0.8, 0.99]))
     assert found.confusion is not None
     assert found.confusion.tolist() == [[1, 2, 0], [1, 1, 0], [0, 0, 0]]
     assert [(one.pictures, round(one.right, 3)) for one in found.classes[:2]] == [(3, 0.333), (2, 0.5)]
@@ -42,20 +42,20 @@ def test_confusion_counts_each_label_against_what_it_was_taken_for():
 
 def test_calibration_is_the_weighed_distance_between_sure_and_right():
     surely, right = np.array([0.95, 0.95, 0.95, 0.95, 0.25, 1.0]), np.array([True, True, False, False, False, True])
-    bins = learned.calibration(surely, right)
+    bins = evaluation.calibration(surely, right)
     assert [(one.low, one.pictures, round(one.right, 3)) for one in bins] == [(0.2, 1, 0.0), (0.9, 5, 0.6)]
-    found = learned.of(validation([0] * 6, [0, 0, 1, 1, 1, 0], surely.tolist()))
+    found = evaluation.of(validation([0] * 6, [0, 0, 1, 1, 1, 0], surely.tolist()))
     assert found.error == pytest.approx((1 * 0.25 + 5 * abs(0.6 - 0.96)) / 6)
 
 
 def test_where_nobody_said_how_surely_the_rest_is_shown():
-    found = learned.of(validation([0, 1], [0, 0], None))
+    found = evaluation.of(validation([0, 1], [0, 0], None))
     assert (found.mistakes, found.bins, found.error) == ([], [], None)
     assert found.pairs
 
 
 def test_many_classes_are_told_by_their_pairs_alone():
-    found = learned.of(validation([0, 1], [1, 99], [0.5, 0.5], classes=100))
+    found = evaluation.of(validation([0, 1], [1, 99], [0.5, 0.5], classes=100))
     assert found.confusion is None
     assert found.pairs == [("class 0", "class 1", 1), ("class 1", "class 99", 1)]
 

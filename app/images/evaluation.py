@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from app.pictures import Validation
-from app.previews import png
+from app.images.augmentation import png
+from app.images.predictions import Validation
 
 MOST_CLASSES = 20  # of a table; more are told by the pairs that are mixed up most
 MOST_PAIRS = 12

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.errors import InvalidRequest
-from app.previews import png
+from app.images.augmentation import png
 from app.records.models import Prediction, Run
 from trainer.failures import CannotTrain
 from trainer.gallery import Gallery, Shelf

@@ -1,0 +1,1 @@
+"""Images for pages: augmentation previews, predictions, evaluation."""
