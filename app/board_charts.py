@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from app.board import Board
 from app.board_metrics import Metric
-from app.charts import Figure
+from app.charts.run_charts import Figure
 from app.metrics import accuracy
 from app.published import Published
 

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from app.cells import knob_title
-from app.charts import Figure
+from app.charts.curve_charts import laid_over
+from app.charts.run_charts import Figure
 from app.comparing import Comparison
-from app.group_charts import laid_over
 from app.knob_rows import NOT_THERE
 
 MOST_AXES = 10

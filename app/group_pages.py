@@ -11,7 +11,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from app import cells, group_charts, groups, listing, runs
+from app import cells, groups, listing, runs
+from app.charts import curve_charts
 from app.metrics import accuracy
 from app.metrics.curves import Band, band
 from app.plotly_js import ADDRESS as PLOTLY
@@ -69,7 +70,7 @@ def _numbers(group: groups.Group) -> dict[str, Any]:
     return {
         "group": group,
         "numbers": group.numbers,
-        "figure": group_charts.of_group(curves, together, group.target) if together else None,
+        "figure": curve_charts.of_group(curves, together, group.target) if together else None,
         "rows": _rows(together, plain) if together else [],
         "has_tta": has_tta,
     }

@@ -14,8 +14,9 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 from sqlalchemy.orm import Session
 
-from app import board, cells, listing, run_verbs, schemas, shown, sparkline
+from app import board, cells, listing, run_verbs, schemas, shown
 from app.board_metrics import METRICS
+from app.charts import sparkline
 from app.errors import NotFound
 from app.live.device_load import KEPT_S
 from app.metrics import curves

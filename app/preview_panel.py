@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from app import advice, charts, estimates
+from app import advice, estimates
+from app.charts import run_charts
 from app.errors import InvalidRecipe
 from app.estimates import Estimate
 from app.form_posts import Posted
@@ -94,7 +95,7 @@ def _curve(recipe: Recipe, train_images: int) -> Curve:
     shown = np.unique(np.linspace(1, recipe.epochs, min(recipe.epochs, TABLE_ROWS)).round())
     first, last = (rates_at(recipe, train_images, at).tolist() for at in _ends(shown, run.per_epoch))
     return Curve(
-        figure=charts.of_schedule(recipe, train_images),
+        figure=run_charts.of_schedule(recipe, train_images),
         steps=run.total,
         per_epoch=run.per_epoch,
         peak=found[peak],

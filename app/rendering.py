@@ -16,10 +16,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from app import stylesheet
+from app.charts.svg import still
 from app.markdown import markdown
 from app.metrics import accuracy
 from app.records import disk
-from app.still import still
 from app.words import FAILURES, OUTCOMES, WORDS
 
 ROOT = Path(__file__).parent.parent

@@ -11,7 +11,8 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 from sqlalchemy.orm import Session
 
-from app import advice, charts, copies, listing, measured, runs, schemas, shown, standing, timeline
+from app import advice, copies, listing, measured, runs, schemas, shown, standing, timeline
+from app.charts import run_charts
 from app.errors import InvalidRecipe, InvalidRequest
 from app.images import evaluation
 from app.images import predictions as pictures
@@ -52,7 +53,7 @@ def show_run(run_id: int, request: Request, here: Here) -> HTMLResponse:
         | {
             "rows": [row.model_dump(mode="json") for row in rows],
             "best_epoch": run.best_epoch,
-            "figures": charts.of_run(rows, recipe, images),
+            "figures": run_charts.of_run(rows, recipe, images),
             "images": images,
             "steps": steps_per_epoch(recipe, images) if images else None,
             "log": log,

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
+from app.charts.svg_paths import TURNS
 from app.rendering import THEME_COOKIE, page
 from app.security import local_path
-from app.still_paths import TURNS
 
 A_YEAR = 365 * 24 * 3600
 TOKENS = {

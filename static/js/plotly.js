@@ -1,4 +1,4 @@
-// Charts come as stills (app/still.py). Plotly, for which a browser needs a quarter of a second, is loaded when somebody
+// Charts come as stills (app/charts/svg.py). Plotly, for which a browser needs a quarter of a second, is loaded when somebody
 // handles a chart or something new has to be drawn, and draws in the still's place.
 
 const CHARTS = ".chart, [data-chart-tools], [data-axis], [data-smoothing]";

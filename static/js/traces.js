@@ -3,7 +3,7 @@
 import { dressed, target } from "./dress.js";
 import { smoothed } from "./smooth.js";
 
-// As app/charts.py: _of_device.
+// As app/charts/run_charts.py: _of_device.
 export function derive(row, elapsed, { images, steps }) {
   row.elapsed = elapsed;
   row.steps = steps ? row.epoch * steps : null;

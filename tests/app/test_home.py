@@ -9,7 +9,8 @@ from datetime import timedelta
 import pytest
 from fastapi.testclient import TestClient
 
-from app import run_verbs, sparkline
+from app import run_verbs
+from app.charts import sparkline
 from app.errors import Conflict
 from app.home import VISIT_ENDS_S, _visit
 from app.live.device_load import KEPT_S, Gauges

@@ -12,11 +12,11 @@ from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app import charts
-from app.scale import Scale, around
+from app.charts import run_charts
+from app.charts.scale import Scale, around
+from app.charts.svg import MOST_POINTS, Name, Still, still
 from app.schemas import EpochShown
 from app.state import State
-from app.still import MOST_POINTS, Name, Still, still
 from tests.app.test_board import ran
 from trainer.presets import PRESETS
 
@@ -141,13 +141,13 @@ def test_a_spike_in_a_long_line_is_kept_and_the_picture_stays_small() -> None:
 
 
 def test_before_the_first_epoch_it_says_when_there_will_be_something() -> None:
-    found = [still(figure) for figure in charts.of_run([], RECIPE, None)]
+    found = [still(figure) for figure in run_charts.of_run([], RECIPE, None)]
     assert {one.notes[0].text for one in found} == {"The first point appears when epoch 1 ends"}
     assert not any(one.paths for one in found)
 
 
 def test_the_planned_rate_has_its_notes_and_a_second_axis() -> None:
-    found = still(charts.of_schedule(RECIPE, 1497))
+    found = still(run_charts.of_schedule(RECIPE, 1497))
     assert [note.text.split()[0] for note in found.notes] == ["peak", "end"]
     peak = min(points(found, "line rate"), key=lambda point: point[1])
     assert (found.notes[0].across, found.notes[0].down) == pytest.approx(peak, abs=0.2)
@@ -165,7 +165,7 @@ def test_whatever_a_run_measured_is_inside_its_picture(rows: list[tuple[float, f
         )
         for number, (loss, other, rate, share) in enumerate(rows, 1)
     ]
-    for figure in charts.of_run(epochs, RECIPE, 1497):
+    for figure in run_charts.of_run(epochs, RECIPE, 1497):
         found = still(figure)
         for path in found.paths:
             assert WHOLE.fullmatch(path.d), path.d

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import chain, pairwise
 from typing import Any, TypeGuard
 
-from app.scale import Scale
+from app.charts.scale import Scale
 
 SIDE = 1000  # of the viewBox; a page stretches it
 MARKED_POINTS = 60  # as static/js/dress.js: more dots than that are a thicker line

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from app.charts import Figure
+from app.charts.run_charts import Figure
 from app.metrics.curves import Band, Curve, Floats, band
 
 MOST_FAINT = 40  # single runs drawn behind a band; more are one grey

@@ -1,0 +1,1 @@
+"""Plotly figures as plain dicts, and the same drawn on the server as SVG."""
