@@ -24,7 +24,6 @@ from starlette.types import ASGIApp, Scope
 from app import (
     answers,
     api,
-    architecture_pages,
     artifacts,
     board_api,
     board_pages,
@@ -53,6 +52,7 @@ from app import (
     try_pages,
     worker_api,
 )
+from app.architecture import pages as architecture_pages
 from app.errors import Problem, Trouble
 from app.security import Gate
 from app.state import State

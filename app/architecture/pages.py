@@ -14,8 +14,9 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 from pydantic import ValidationError
 
-from app import architecture, runs, schemas, shown
+from app import runs, schemas, shown
 from app.api import PROBLEM
+from app.architecture import drawing
 from app.errors import InvalidRecipe, InvalidRequest, NotFound
 from app.form_posts import Posted, posted
 from app.launch_pages import FIRST_PRESET
@@ -92,10 +93,10 @@ def _page(
 ) -> HTMLResponse:
     layers = layers_of(recipe.model, classes)
     context = {
-        "a": architecture,
-        "blocks": architecture.blocks(layers),
+        "a": drawing,
+        "blocks": drawing.blocks(layers),
         "classes": classes,
-        "drawing": architecture.draw(layers),
+        "drawing": drawing.draw(layers),
         "families": FAMILIES,
         "layers": layers,
         "preset": preset,
