@@ -30,7 +30,6 @@ from app import (
     button_pages,
     compare_api,
     compare_pages,
-    courier,
     dawnbench_api,
     group_pages,
     health,
@@ -38,7 +37,6 @@ from app import (
     launch_pages,
     login_pages,
     many_api,
-    notice_pages,
     plotly_js,
     preview_pages,
     report_pages,
@@ -56,6 +54,8 @@ from app.architecture import pages as architecture_pages
 from app.errors import Problem, Trouble
 from app.security import Gate
 from app.state import State
+from app.webhooks import pages as notice_pages
+from app.webhooks import sender
 
 STATIC = Path(__file__).parent.parent / "static"
 SWEEP_S = 0.5  # how often lapsed leases are looked for
@@ -143,7 +143,7 @@ async def _life(app: FastAPI) -> AsyncIterator[None]:
     await asyncio.to_thread(artifacts.sweep, state)
     tasks = [asyncio.create_task(_sweep(state))]
     if state.settings.hooks:
-        tasks.append(asyncio.create_task(courier.carry(state)))
+        tasks.append(asyncio.create_task(sender.carry(state)))
     try:
         yield
     finally:

@@ -49,7 +49,7 @@ WRITERS = {
     "app/reports.py": "what they hand in",
     "app/ordinary_reports.py": "what they hand in most",
     "app/board.py": "ranking",
-    "app/deliveries.py": "what webhooks are told",
+    "app/webhooks/deliveries.py": "what webhooks are told",
     "app/restore.py": "fences off those who lived after the backup",
 }
 

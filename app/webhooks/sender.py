@@ -9,11 +9,12 @@ import asyncio
 import contextlib
 import logging
 
-from app import deliveries, hook_client, hooks
+from app import hooks
 from app.errors import Trouble
 from app.live.events import Stream
 from app.settings import Settings
 from app.state import State
+from app.webhooks import client, deliveries
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ def deliver(state: State) -> None:
 def _send(settings: Settings, hook: hooks.Hook, told: dict[str, object]) -> str | None:
     link = f"{settings.public_url}/runs/{told['id']}" if settings.public_url and told else settings.public_url
     try:
-        hook_client.post(hook.url, hooks.body(hook.kind, told, link), may_be_private=settings.webhooks_private)
-    except hook_client.NotDelivered as refusal:
+        client.post(hook.url, hooks.body(hook.kind, told, link), may_be_private=settings.webhooks_private)
+    except client.NotDelivered as refusal:
         return str(refusal)
     return None

@@ -7,10 +7,10 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from app import deliveries
 from app.errors import NotFound
 from app.rendering import page
 from app.state import Here
+from app.webhooks import deliveries
 
 router = APIRouter(include_in_schema=False)
 

@@ -16,10 +16,12 @@ import pytest
 from fastapi.testclient import TestClient
 from pydantic import ValidationError
 
-from app import deliveries, hook_client, hooks, run_verbs, runs
+from app import hooks, run_verbs, runs
 from app.application import create_app
-from app.courier import deliver
 from app.state import State
+from app.webhooks import client as hook_client
+from app.webhooks import deliveries
+from app.webhooks.sender import deliver
 from tests.app.cast import HERE, NOW, launch, settings_in, state_of
 
 SECRET = "xoxb-a-secret"

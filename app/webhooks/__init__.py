@@ -1,0 +1,1 @@
+"""Messages to other services when a run ends."""
