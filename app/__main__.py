@@ -18,18 +18,18 @@ from pydantic import ValidationError
 
 from app import quickstart
 from app.application import create_app
-from app.backup import back_up
+from app.cli.backup import back_up
+from app.cli.restore import restore
+from app.cli.up import address, up
 from app.errors import Refusal
 from app.images.augmentation import Previews
 from app.live.events import Hub
 from app.live.leases import Leases
 from app.metrics import statistics
 from app.records.database import Records
-from app.restore import restore
 from app.settings import Settings
 from app.state import State
 from app.tokens import Tokens, made
-from app.up import address, up
 from trainer.gallery import Gallery
 from trainer.parent import die_with
 

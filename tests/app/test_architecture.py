@@ -50,12 +50,12 @@ WRITERS = {
     "app/ordinary_reports.py": "what they hand in most",
     "app/board.py": "ranking",
     "app/webhooks/deliveries.py": "what webhooks are told",
-    "app/restore.py": "fences off those who lived after the backup",
+    "app/cli/restore.py": "fences off those who lived after the backup",
 }
 
 # Who may read rows besides the writers, and why there.
 READERS = {
-    "app/backup.py": "what is in a copy, by the driver itself: other versions' tables, too",
+    "app/cli/backup.py": "what is in a copy, by the driver itself: other versions' tables, too",
     "app/cells.py": "accuracies at an epoch, for a table's rows",
     "app/columns.py": "what a list can be sorted and filtered by",
     "app/records/column_types.py": "how SQLite keeps times and JSON",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
+from app.cli.up import address
 from app.settings import Settings
-from app.up import address
 from trainer.devices import devices, named
 
 

@@ -31,9 +31,9 @@ TRIALS = """
 import ctypes, json, os, shutil, subprocess, sys, time
 from datetime import UTC, datetime
 from pathlib import Path
-from app.backup import back_up
+from app.cli.backup import back_up
 from app.records.database import Records
-from app.restore import restore
+from app.cli.restore import restore
 from app.settings import Settings
 
 verb, template, backup, trials, calls = sys.argv[1], *map(Path, sys.argv[2:5]), json.loads(sys.argv[5])

@@ -17,8 +17,8 @@ from typing import Any
 
 import pysqlite3
 
+from app.cli.artifact_index import File, in_bytes
 from app.errors import Refusal
-from app.file_index import File, in_bytes
 from app.records.database import BUSY_MS, VERSION_TABLE
 from app.records.files import flush_folder
 from app.records.startup_checks import local_file

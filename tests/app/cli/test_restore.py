@@ -13,17 +13,17 @@ import pysqlite3
 import pytest
 from sqlalchemy import text
 
-from app.backup import back_up
+from app.cli.backup import back_up
+from app.cli.restore import restore
 from app.errors import Refusal
 from app.records.database import Records
 from app.records.files import artifact_path
 from app.records.models import Artifact
-from app.restore import restore
 from app.settings import Settings
 from app.state import State
 from tests.app.cast import NOW, claim, launch, settings_in, state_of
+from tests.app.cli.test_backup import made_by_schema, rows
 from tests.app.queue_verbs import held_run
-from tests.app.test_backup import made_by_schema, rows
 from trainer.protocol import CHECKPOINT
 
 KEPT = "pitwall.db.before-restore-20260301T120000Z"
@@ -206,7 +206,7 @@ def test_while_a_server_or_another_program_has_the_database_nothing_is_restored(
     with state.records.read() as session:
         assert session.scalar(text("SELECT name FROM runs")) == "mine"
 
-    monkeypatch.setattr("app.restore.WAITS_S", 0.1)
+    monkeypatch.setattr("app.cli.restore.WAITS_S", 0.1)
     with closing(pysqlite3.connect(state.records.path)) as other:
         assert other.execute("SELECT name FROM runs").fetchone() == ("mine",)  # and stays connected, as a shell would
         state.records.close()

@@ -18,7 +18,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import create_engine, select
 
-from app.backup import back_up
+from app.cli.backup import back_up
 from app.errors import Refusal
 from app.records.database import MIGRATIONS
 from app.records.models import Artifact, Run

@@ -31,8 +31,9 @@ import pysqlite3
 from alembic.script import ScriptDirectory
 from sqlalchemy import select, text, update
 
-from app import file_index, run_queue
-from app.backup import beside, copy, flush, look, reader, remove
+from app import run_queue
+from app.cli import artifact_index
+from app.cli.backup import beside, copy, flush, look, reader, remove
 from app.errors import Problem, Refusal
 from app.records import startup_checks
 from app.records.database import MIGRATIONS, Records
@@ -79,7 +80,7 @@ def restore(
             kept = _keep(database, now)
             for path in (new, Path(lock.name)):
                 _give(path, database if database.exists() else database.parent)
-            file_index.keep_unnamed(look(new, database).files, settings.data_dir)
+            artifact_index.keep_unnamed(look(new, database).files, settings.data_dir)
             _replace(database, new)
         except (pysqlite3.Error, OSError, Problem) as error:
             raise Refusal(f"{file} was not restored, {database} is as it was: {error}") from None
@@ -89,7 +90,7 @@ def restore(
     told = [f"restored from {file} in {time.monotonic() - began:.1f} s; {contents}"]
     if kept:
         told.append(f"the database before is kept as {kept}")
-    return told + file_index.compare(contents.files, settings.data_dir, verify=verify)
+    return told + artifact_index.compare(contents.files, settings.data_dir, verify=verify)
 
 
 def _take(file: Path, new: Path) -> None:

@@ -1,0 +1,1 @@
+"""What `python -m app` does besides serving: start everything, back up, restore."""
