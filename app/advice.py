@@ -11,8 +11,9 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from app import listing, schemas
-from app.recipes import training_pictures
+from app import listing
+from app.runs import schemas
+from app.runs.recipes import training_pictures
 from trainer.check import check
 from trainer.events import Evidence
 from trainer.evidence import judge

@@ -23,7 +23,6 @@ from starlette.types import ASGIApp, Scope
 
 from app import (
     answers,
-    api,
     artifacts,
     board_api,
     board_pages,
@@ -43,7 +42,6 @@ from app import (
     run_list_pages,
     run_pages,
     run_queue,
-    streams,
     style_pages,
     stylesheet,
     task_api,
@@ -52,6 +50,7 @@ from app import (
 )
 from app.architecture import pages as architecture_pages
 from app.errors import Problem, Trouble
+from app.runs import api, streams
 from app.security import Gate
 from app.state import State
 from app.webhooks import pages as notice_pages

@@ -20,10 +20,11 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
 
-from app import reports, run_queue, runs, schemas
+from app import reports, run_queue
 from app.errors import Conflict, InvalidRequest, NotFound, Problem, TooLarge
 from app.records import disk, files
 from app.records.models import ENDED, Artifact
+from app.runs import runs, schemas
 from app.state import Here, State
 from trainer.protocol import CHECKPOINT
 

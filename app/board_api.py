@@ -6,10 +6,11 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
 
-from app import board, board_schemas, groups, runs, schemas, shown
-from app.api import PROBLEM
+from app import board, board_schemas, groups
 from app.board_schemas import MetricName
 from app.errors import InvalidRequest
+from app.runs import responses, runs, schemas
+from app.runs.api import PROBLEM
 from app.state import Here
 
 Target = Annotated[float, Query(gt=0, lt=1, allow_inf_nan=False, description="Share of the validation pictures")]
@@ -58,4 +59,4 @@ def edit_worker(name: str, asked: board_schemas.WorkerEdited, here: Here) -> sch
     """Say what an hour of a worker costs. Boards count with it from then on, for earlier runs too."""
     with here.records.write() as session:
         runs.price(session, name, asked.price_per_hour)
-        return next(one for one in shown.workers(session, here.leases) if one.name == name)
+        return next(one for one in responses.workers(session, here.leases) if one.name == name)

@@ -14,15 +14,16 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from app import board, board_charts, listing, published, runs, shown
+from app import board, board_charts, listing, published
 from app.board_api import Target
 from app.board_metrics import METRICS
 from app.board_schemas import MetricName, WorkerEdited
 from app.cells import knob_title
 from app.errors import InvalidRequest
-from app.knob_rows import NOT_THERE, differing
 from app.plotly_js import ADDRESS as PLOTLY
 from app.rendering import page, word
+from app.runs import responses, runs
+from app.runs.knob_rows import NOT_THERE, differing
 from app.state import Here
 
 DECIMAL_COMMA = re.compile(r"^\s*(\d+),(\d{1,2})\s*$")  # 0,50; but 1,000 is refused
@@ -64,7 +65,7 @@ def show_board(
             "published": others,
             "figure": board_charts.of_board(found, METRICS[metric], others if is_theirs else ()),
             "summaries": _summaries([row.run.recipe for row in found.rows]),
-            "workers": shown.workers(session, here.leases),
+            "workers": responses.workers(session, here.leases),
             "as_asked": _asked(found.question),
             "more": _asked(replace(found.question, limit=MOST_ROWS)) if found.question.limit < MOST_ROWS else None,
             "plotly": PLOTLY,

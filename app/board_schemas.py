@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from app import board, groups
 from app.board_metrics import METRICS
 from app.metrics import accuracy, statistics
-from app.schemas import Asked
+from app.runs.schemas import Asked
 
 
 class SpreadShown(BaseModel):

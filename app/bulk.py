@@ -12,9 +12,9 @@ from typing import Literal
 
 from sqlalchemy.orm import Session
 
-from app import run_verbs, runs
 from app.errors import Conflict, InvalidRequest, NotFound
 from app.records import files
+from app.runs import lifecycle, runs
 from app.state import State
 
 Verb = Literal["cancel", "pause", "resume", "delete", "tag", "untag", "clone"]
@@ -70,11 +70,11 @@ def _one(here: State, verb: Verb, tag: str, found: Done) -> Callable[[Session, i
 
     match verb:
         case "cancel":
-            return run_verbs.cancel
+            return lifecycle.cancel
         case "pause":
-            return run_verbs.pause
+            return lifecycle.pause
         case "resume":
-            return run_verbs.resume
+            return lifecycle.resume
         case "delete":
             return lambda session, run_id, now: runs.remove(session, run_id)
         case "clone":

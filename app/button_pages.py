@@ -12,11 +12,12 @@ from fastapi import APIRouter, Form
 from fastapi.responses import RedirectResponse
 from pydantic import ValidationError
 
-from app import artifacts, form_posts, run_verbs, runs
+from app import artifacts, form_posts
 from app.errors import InvalidRequest
 from app.records import files
 from app.records.models import Run
-from app.schemas import RunEdited
+from app.runs import lifecycle, runs
+from app.runs.schemas import RunEdited
 from app.state import Here, State
 from trainer.knobs import mistakes
 
@@ -25,22 +26,22 @@ router = APIRouter(include_in_schema=False)
 
 @router.post("/runs/{run_id}/cancel")
 def press_cancel(run_id: int, here: Here) -> RedirectResponse:
-    return _done(here, run_id, run_verbs.cancel)
+    return _done(here, run_id, lifecycle.cancel)
 
 
 @router.post("/runs/{run_id}/pause")
 def press_pause(run_id: int, here: Here) -> RedirectResponse:
-    return _done(here, run_id, run_verbs.pause)
+    return _done(here, run_id, lifecycle.pause)
 
 
 @router.post("/runs/{run_id}/resume")
 def press_resume(run_id: int, here: Here) -> RedirectResponse:
-    return _done(here, run_id, run_verbs.resume)
+    return _done(here, run_id, lifecycle.resume)
 
 
 @router.post("/runs/{run_id}/retry/{source}")
 def press_retry(run_id: int, source: Literal["checkpoint", "scratch"], here: Here) -> RedirectResponse:
-    answer = _done(here, run_id, run_verbs.retry, source)
+    answer = _done(here, run_id, lifecycle.retry, source)
     if source == "scratch":
         files.remove_artifacts(here.settings.data_dir, run_id)
     return answer

@@ -11,12 +11,13 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel
 from pydantic import Field as Described
 
-from app import compare_charts, comparing, runs
-from app.api import PROBLEM
+from app import compare_charts, comparing
 from app.errors import InvalidRequest
 from app.images import predictions as pictures
-from app.knob_rows import NOT_THERE
 from app.metrics import accuracy as counted
+from app.runs import runs
+from app.runs.api import PROBLEM
+from app.runs.knob_rows import NOT_THERE
 from app.state import Here
 
 Names = list[Annotated[str, Query(max_length=2000)]]

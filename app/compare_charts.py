@@ -16,7 +16,7 @@ from app.cells import knob_title
 from app.charts.curve_charts import laid_over
 from app.charts.run_charts import Figure
 from app.comparing import Comparison
-from app.knob_rows import NOT_THERE
+from app.runs.knob_rows import NOT_THERE
 
 MOST_AXES = 10
 MOST_WORDS = 12  # of one axis; more could not be read

@@ -11,12 +11,13 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from sqlalchemy.orm import Session
 
-from app import compare_charts, comparing, runs
+from app import compare_charts, comparing
 from app.compare_api import Field, Groups, Runs, numbers, words
 from app.errors import InvalidRequest
 from app.images import predictions as pictures
 from app.plotly_js import ADDRESS as PLOTLY
 from app.rendering import page
+from app.runs import runs
 from app.state import Here, State
 
 FIELDS = {

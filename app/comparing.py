@@ -14,10 +14,10 @@ from sqlalchemy.orm import Session
 
 from app import groups, listing
 from app.errors import InvalidRequest, NotFound
-from app.knob_rows import NOT_THERE, differing
 from app.metrics import curves
 from app.metrics.curves import Curve
 from app.records.models import Run
+from app.runs.knob_rows import NOT_THERE, differing
 from trainer.recipe import Recipe
 from trainer.schedules import steps_per_epoch
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.metrics import accuracy as counted
-from app.schemas import EpochShown, RunWhole
+from app.runs.schemas import EpochShown, RunWhole
 
 VERSION = "v1.0"
 HOUR = 3600.0

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
-from app import board, dawnbench, runs, shown
-from app.api import PROBLEM
+from app import board, dawnbench
 from app.errors import Conflict
+from app.runs import responses, runs
+from app.runs.api import PROBLEM
 from app.state import Here, State
 
 router = APIRouter(prefix="/api/v1", responses={"4XX": PROBLEM})
@@ -28,8 +29,8 @@ def get_dawnbench_table(run_id: int, here: Here) -> Response:
 
 def _dawnbench(here: State, run_id: int) -> tuple[str, str, str]:
     with here.records.read() as session:
-        run = shown.whole(session, runs.find(session, run_id), here)
-        rows = shown.curve(runs.epochs_of(session, run_id))
+        run = responses.whole(session, runs.find(session, run_id), here)
+        rows = responses.curve(runs.epochs_of(session, run_id))
         price = board.prices_of(session).get(run.worker or "")
     if not rows:
         raise Conflict(f"run {run_id} has no epoch yet")

@@ -13,8 +13,8 @@ from typing import Any
 from fastapi import Request
 
 from app import forms, sweeps
-from app.recipes import Resolved, resolve
 from app.records.models import Run
+from app.runs.recipes import Resolved, resolve
 from app.state import State
 from trainer import datasets
 from trainer.knob_paths import titles

@@ -13,8 +13,9 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from sqlalchemy import text
 
-from app import listing, shown
+from app import listing
 from app.records import disk as storage
+from app.runs import responses
 from app.state import Here, State
 
 router = APIRouter(tags=["health"])
@@ -51,7 +52,7 @@ class _Figures(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         with self._here.records.read() as session:
             by_status = listing.counts(session)
-            workers = shown.workers(session, self._here.leases)
+            workers = responses.workers(session, self._here.leases)
         runs = GaugeMetricFamily("pitwall_runs", "Runs by status", labels=["status"])
         for status, number in by_status.items():
             runs.add_metric([status], number)

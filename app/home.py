@@ -14,7 +14,7 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 from sqlalchemy.orm import Session
 
-from app import board, cells, listing, run_verbs, schemas, shown
+from app import board, cells, listing
 from app.board_metrics import METRICS
 from app.charts import sparkline
 from app.errors import NotFound
@@ -24,6 +24,7 @@ from app.records import disk
 from app.records.models import Status
 from app.rendering import page
 from app.run_list_pages import table
+from app.runs import lifecycle, responses, schemas
 from app.state import Here, State
 
 RUNNING, WAITING, ENDED, HEAD = 12, 30, 10, 3  # rows of each part
@@ -89,7 +90,7 @@ def show_devices(request: Request, here: Here) -> HTMLResponse:
 def press_move(run_id: int, here: Here, before: Annotated[str, Form(pattern=r"^\d{0,18}$")] = "") -> RedirectResponse:
     """Before another run that waits, or with nothing said behind all of them."""
     with here.records.write() as session:
-        run_verbs.move(session, run_id, int(before) if before else None, here.now())
+        lifecycle.move(session, run_id, int(before) if before else None, here.now())
     return RedirectResponse("/", 303)
 
 
@@ -155,7 +156,7 @@ def _places(runs: Any) -> list[dict[str, Any]]:
 
 def _devices(session: Session, here: State) -> dict[str, Any]:
     return {
-        "devices": [_device(worker, here) for worker in shown.workers(session, here.leases)],
+        "devices": [_device(worker, here) for worker in responses.workers(session, here.leases)],
         "disk": disk.disk(here.settings.data_dir),
         "minutes": round(KEPT_S / 60),
     }

@@ -15,13 +15,14 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import ValidationError
 
-from app import form_posts, runs, schemas, sweep_runs, sweeps
+from app import form_posts, sweep_runs, sweeps
 from app.answers import mistakes_of
 from app.errors import InvalidRequest
 from app.form_posts import Posted, posted, pressed
 from app.plotly_js import ADDRESS as PLOTLY
 from app.preview_panel import panel
 from app.rendering import page
+from app.runs import runs, schemas
 from app.state import Here, State
 from app.sweep_runs import Planned
 from trainer.presets import FAMILIES, PRESETS

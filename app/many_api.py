@@ -11,10 +11,10 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
 from app import bulk, cells, exports, listing
-from app.api import PROBLEM
 from app.asked import Asked as Question
 from app.asked import Columns
-from app.schemas import Asked, Tag
+from app.runs.api import PROBLEM
+from app.runs.schemas import Asked, Tag
 from app.state import Here, State
 
 HEAD = ("id", "name", "status", "tags")  # of every row, before the chosen columns

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, Response
 
-from app import advice, form_posts, schemas
+from app import advice, form_posts
 from app import preview_schemas as shapes
 from app.errors import InvalidRecipe
 from app.form_posts import Posted, posted, pressed
@@ -20,8 +20,9 @@ from app.images.augmentation import Previewed, Seen, rates
 from app.launch_pages import started_from
 from app.plotly_js import ADDRESS as PLOTLY
 from app.preview_panel import panel
-from app.recipes import Resolved, resolve, training_pictures
 from app.rendering import page
+from app.runs import schemas
+from app.runs.recipes import Resolved, resolve, training_pictures
 from app.state import Here, State
 from trainer.schedules import steps_per_epoch
 

@@ -16,7 +16,7 @@ from app.errors import InvalidRecipe
 from app.estimates import Estimate
 from app.form_posts import Posted
 from app.images.augmentation import Augmentation, no_step
-from app.recipes import training_pictures
+from app.runs.recipes import training_pictures
 from app.state import State
 from trainer.recipe import Recipe
 from trainer.recipe_warning import RecipeWarning

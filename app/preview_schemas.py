@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from app.images.augmentation import MOST_PICTURES
-from app.schemas import Asked, Shown, WarningShown
+from app.runs.schemas import Asked, Shown, WarningShown
 from trainer.knobs import merge
 
 

@@ -5,8 +5,9 @@ Must not know what is in the recipe: that is the preset's.
 
 from __future__ import annotations
 
-from app import listing, runs
-from app.recipes import resolve
+from app import listing
+from app.runs import runs
+from app.runs.recipes import resolve
 from app.state import State
 
 NOTES = "Pitwall queued this by itself, so that you see a run move. Delete it whenever you like."

@@ -16,9 +16,9 @@ from markupsafe import Markup
 
 from app import compare_charts, plotly_js
 from app.comparing import Comparison, Side
-from app.knob_rows import flat
 from app.markdown import markdown
 from app.rendering import environment
+from app.runs.knob_rows import flat
 
 CHARTS = (
     ("counted_accuracy", "Validation accuracy"),

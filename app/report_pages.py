@@ -10,7 +10,7 @@ from fastapi import APIRouter, Form, Response
 from app import comparing, report
 from app.compare_api import numbers, words
 from app.errors import InvalidRequest
-from app.schemas import Name
+from app.runs.schemas import Name
 from app.state import Here
 
 router = APIRouter(include_in_schema=False)

@@ -18,7 +18,7 @@ from app import ordinary_reports
 from app.metrics import accuracy, progress
 from app.records.models import Artifact, Attempt, Epoch, Prediction, Run, Status
 from app.run_queue import hold
-from app.runs import brief, epochs_of, hits, tell
+from app.runs.runs import brief, epochs_of, hits, tell
 from trainer.events import CheckpointFailed, CheckpointSaved, EpochEnded, Event, Evidence, Failed, Started, Step
 
 NEW_EPOCH = insert(Epoch.__table__).on_conflict_do_nothing()  # type: ignore[arg-type]  # see runs.NEW_EVENT

@@ -11,17 +11,18 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 from sqlalchemy.orm import Session
 
-from app import advice, copies, listing, measured, runs, schemas, shown, standing, timeline
+from app import advice, copies, listing, measured, standing
 from app.charts import run_charts
 from app.errors import InvalidRecipe, InvalidRequest
 from app.images import evaluation
 from app.images import predictions as pictures
-from app.knob_rows import flat
 from app.plotly_js import ADDRESS as PLOTLY
-from app.recipes import training_pictures
 from app.records import files
 from app.records.models import ENDED, HELD, Run
 from app.rendering import page
+from app.runs import responses, runs, schemas, timeline
+from app.runs.knob_rows import flat
+from app.runs.recipes import training_pictures
 from app.state import Here, State
 from trainer.presets import PRESETS
 from trainer.protocol import BEST, CHECKPOINT
@@ -38,8 +39,8 @@ router = APIRouter(include_in_schema=False)
 def show_run(run_id: int, request: Request, here: Here) -> HTMLResponse:
     with here.records.read() as session:
         found = runs.find(session, run_id)
-        run = shown.whole(session, found, here)
-        rows = shown.curve(runs.epochs_of(session, run_id))
+        run = responses.whole(session, found, here)
+        rows = responses.curve(runs.epochs_of(session, run_id))
         parts = _evidence(session, run, here) | _standing(session, found, standing.best_of(session, found))
         parts |= _recipe(session, run, request, here) | {"moments": timeline.of(session, run_id)}
         summary = _summary(session, run, here)
@@ -68,7 +69,7 @@ def show_run(run_id: int, request: Request, here: Here) -> HTMLResponse:
 @router.get("/runs/{run_id}/summary")
 def show_summary(run_id: int, request: Request, here: Here) -> HTMLResponse:
     with here.records.read() as session:
-        run = shown.whole(session, runs.find(session, run_id), here)
+        run = responses.whole(session, runs.find(session, run_id), here)
         summary = _summary(session, run, here)
     return page(request, "runs/_summary.html", summary)
 
@@ -91,7 +92,7 @@ def show_standing(
 def show_epochs(run_id: int, request: Request, here: Here) -> HTMLResponse:
     with here.records.read() as session:
         run = runs.find(session, run_id)
-        rows = [row.model_dump() for row in shown.curve(runs.epochs_of(session, run_id))]
+        rows = [row.model_dump() for row in responses.curve(runs.epochs_of(session, run_id))]
         best = run.best_epoch
     return page(request, "runs/_epochs.html", {"rows": rows, "best_epoch": best})
 
@@ -99,7 +100,7 @@ def show_epochs(run_id: int, request: Request, here: Here) -> HTMLResponse:
 @router.get("/runs/{run_id}/recipe")
 def show_recipe(run_id: int, request: Request, here: Here) -> HTMLResponse:
     with here.records.read() as session:
-        run = shown.whole(session, runs.find(session, run_id), here)
+        run = responses.whole(session, runs.find(session, run_id), here)
         context = _recipe(session, run, request, here)
     return page(request, "runs/_recipe.html", {"run": run} | context)
 
@@ -139,7 +140,7 @@ def show_learned(
 def show_seen(run_id: int, request: Request, here: Here) -> HTMLResponse:
     """What can be looked at: more of it once the run has ended."""
     with here.records.read() as session:
-        run = shown.whole(session, runs.find(session, run_id), here)
+        run = responses.whole(session, runs.find(session, run_id), here)
     return page(request, "runs/_seen.html", {"run": run} | _seen(run))
 
 
@@ -154,7 +155,7 @@ def show_timeline(run_id: int, request: Request, here: Here) -> HTMLResponse:
 @router.get("/runs/{run_id}/evidence")
 def show_evidence(run_id: int, request: Request, here: Here) -> HTMLResponse:
     with here.records.read() as session:
-        run = shown.whole(session, runs.find(session, run_id), here)
+        run = responses.whole(session, runs.find(session, run_id), here)
         context = _evidence(session, run, here)
     return page(request, "runs/_evidence.html", context)
 
@@ -162,7 +163,7 @@ def show_evidence(run_id: int, request: Request, here: Here) -> HTMLResponse:
 @router.get("/runs/{run_id}/attempts")
 def show_attempts(run_id: int, request: Request, here: Here) -> HTMLResponse:
     with here.records.read() as session:
-        run = shown.whole(session, runs.find(session, run_id), here)
+        run = responses.whole(session, runs.find(session, run_id), here)
     return page(request, "runs/_attempts.html", {"run": run, "has_ended": run.status in ENDED})
 
 
@@ -177,7 +178,7 @@ def _summary(session: Session, run: schemas.RunWhole, here: State) -> dict[str, 
         "has_ended": run.status in ENDED,
         "log_tail": log_tail,
         "is_alone": run.status == "queued" and not here.leases.anybody,
-        "other_backends": shown.other_backends(session, here.leases, run) if run.status == "queued" else [],
+        "other_backends": responses.other_backends(session, here.leases, run) if run.status == "queued" else [],
         "has_checkpoint": run.kept_for or any(one.name == CHECKPOINT for one in run.artifacts),
     }
 

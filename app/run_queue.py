@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from app.errors import Conflict
 from app.live.leases import Held
 from app.records.models import HELD, Artifact, Attempt, Run, Status, Worker
-from app.runs import brief, epochs_of, find, hits, tell
+from app.runs.runs import brief, epochs_of, find, hits, tell
 from trainer.protocol import CHECKPOINT, LOST, TRIED_AGAIN, Outcome
 
 MOST_STRIKES = 3  # a run that died three times in a row without a new checkpoint is not tried a fourth time

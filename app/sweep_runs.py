@@ -13,11 +13,12 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from app import runs, sweeps
+from app import sweeps
 from app.errors import InvalidRecipe, InvalidRequest
-from app.recipes import Resolved, resolve
 from app.records.models import Run
-from app.schemas import MOST_TAGS, RunAsked
+from app.runs import runs
+from app.runs.recipes import Resolved, resolve
+from app.runs.schemas import MOST_TAGS, RunAsked
 from app.state import State
 
 Planned = tuple[dict[str, Any], Resolved]  # knob to value, and the whole recipe

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
-from app.schemas import Asked
+from app.runs.schemas import Asked
 
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 

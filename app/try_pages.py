@@ -9,9 +9,10 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 from starlette.datastructures import UploadFile
 
-from app import runs, schemas, task_api
+from app import task_api
 from app.errors import Problem
 from app.rendering import page
+from app.runs import runs, schemas
 from app.state import Here, State
 
 router = APIRouter(include_in_schema=False)

@@ -14,10 +14,11 @@ from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from sqlalchemy.orm import Session
 
-from app import reports, run_queue, schemas, task_api, task_schemas, worker_schemas
+from app import reports, run_queue, task_api, task_schemas, worker_schemas
 from app.live.leases import LEASE_S
 from app.records import files
 from app.records.models import Attempt
+from app.runs import schemas
 from app.state import Here, State
 
 HANGS_UP_S = 1.0  # how often a waiting claim looks whether its worker is still there

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.schemas import Asked, Name, Shown, Tag
+from app.runs.schemas import Asked, Name, Shown, Tag
 from trainer.events import Event
 from trainer.protocol import Command, Outcome
 

@@ -14,15 +14,15 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 from pydantic import ValidationError
 
-from app import runs, schemas, shown
-from app.api import PROBLEM
 from app.architecture import drawing
 from app.errors import InvalidRecipe, InvalidRequest, NotFound
 from app.form_posts import Posted, posted
 from app.launch_pages import FIRST_PRESET
 from app.preview_schemas import RecipeAsked
-from app.recipes import resolve
 from app.rendering import page
+from app.runs import responses, runs, schemas
+from app.runs.api import PROBLEM
+from app.runs.recipes import resolve
 from app.state import Here, State
 from trainer import datasets
 from trainer.knobs import mistakes
@@ -48,7 +48,7 @@ def show_architecture(
     """The net of a run, or else of a preset."""
     if run is not None:
         with here.records.read() as session:
-            found = shown.whole(session, runs.find(session, run), here)
+            found = responses.whole(session, runs.find(session, run), here)
         try:
             recipe = Recipe.model_validate(found.recipe)
         except ValidationError as error:  # a run of a version that knew other knobs

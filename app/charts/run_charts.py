@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.schemas import EpochShown
+from app.runs.schemas import EpochShown
 from trainer import schedules
 from trainer.recipe import Recipe
 

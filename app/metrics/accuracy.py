@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, func
 
 from app.records.models import Epoch
-from app.schemas import EpochShown
+from app.runs.schemas import EpochShown
 from trainer.events import EpochEnded, Event
 
 PASSES = {"none": 1, "flip": 2, "six": 6}  # forward, of each validation picture

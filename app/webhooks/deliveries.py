@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from app.hooks import Hook
 from app.records.models import ENDED, Delivery, Run
-from app.runs import brief
+from app.runs.runs import brief
 
 WAITS_S = (10, 60, 300, 1800, 7200)  # after each try; then it is given up
 KEPT = 500  # of the log

@@ -17,14 +17,15 @@ from typing import Any
 import httpx2
 import uvicorn
 
-from app import run_queue, runs
+from app import run_queue
 from app.__main__ import Server
 from app.application import create_app
 from app.images.augmentation import Previews
 from app.live.events import Hub
 from app.live.leases import Leases
-from app.recipes import resolve
 from app.records.database import Records
+from app.runs import runs
+from app.runs.recipes import resolve
 from app.settings import Settings
 from app.state import State
 from app.tokens import Tokens

@@ -6,8 +6,9 @@ from typing import Any
 
 from sqlalchemy import select
 
-from app import reports, run_queue, run_verbs, runs
+from app import reports, run_queue
 from app.records.models import Attempt, Event, Run
+from app.runs import lifecycle, runs
 from app.state import State
 from tests.app.cast import NOW, claim, events, launch
 
@@ -36,22 +37,22 @@ def rescue(state: State, *held: tuple[int, int]) -> None:
 
 def cancel(state: State, run_id: int) -> None:
     with state.records.write() as session:
-        run_verbs.cancel(session, run_id, NOW)
+        lifecycle.cancel(session, run_id, NOW)
 
 
 def pause(state: State, run_id: int) -> None:
     with state.records.write() as session:
-        run_verbs.pause(session, run_id, NOW)
+        lifecycle.pause(session, run_id, NOW)
 
 
 def resume(state: State, run_id: int) -> None:
     with state.records.write() as session:
-        run_verbs.resume(session, run_id, NOW)
+        lifecycle.resume(session, run_id, NOW)
 
 
-def retry(state: State, run_id: int, source: run_verbs.Source = "checkpoint") -> None:
+def retry(state: State, run_id: int, source: lifecycle.Source = "checkpoint") -> None:
     with state.records.write() as session:
-        run_verbs.retry(session, run_id, source, NOW)
+        lifecycle.retry(session, run_id, source, NOW)
 
 
 def found(state: State, run_id: int) -> Run:

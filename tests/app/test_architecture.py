@@ -43,8 +43,8 @@ ENVIRONMENT = {
 
 # Who may write rows. Reading is further below.
 WRITERS = {
-    "app/runs.py": "what people do",
-    "app/run_verbs.py": "how people stop a run and let it go on",
+    "app/runs/runs.py": "what people do",
+    "app/runs/lifecycle.py": "how people stop a run and let it go on",
     "app/run_queue.py": "who works on a run",
     "app/reports.py": "what they hand in",
     "app/ordinary_reports.py": "what they hand in most",
@@ -71,8 +71,8 @@ READERS = {
     "app/images/predictions.py": "what nets took pictures for",
     "app/samples.py": "which runs count",
     "app/kept_samples.py": "whether that has changed",
-    "app/shown.py": "rows in the shapes that pages and JSON share",
-    "app/timeline.py": "what happened to a run",
+    "app/runs/responses.py": "rows in the shapes that pages and JSON share",
+    "app/runs/timeline.py": "what happened to a run",
 }
 
 # One interpreter loads the libraries and forks once per module (or per list of them): ours are imported afresh.
@@ -246,7 +246,7 @@ def test_only_the_verbs_write_rows():
         if is_writing:
             found.add(named(path))
 
-    assert {"app/runs.py", "app/run_queue.py"} <= found <= set(WRITERS)
+    assert {"app/runs/runs.py", "app/run_queue.py"} <= found <= set(WRITERS)
 
 
 def test_only_the_listed_modules_read_rows():
@@ -257,7 +257,7 @@ def test_only_the_listed_modules_read_rows():
             found.add(named(path))
 
     assert found <= set(READERS) | set(WRITERS)
-    assert {"app/listing.py", "app/runs.py"} <= found
+    assert {"app/listing.py", "app/runs/runs.py"} <= found
 
 
 def test_the_engine_is_made_by_nobody_but_its_door_and_never_at_import():

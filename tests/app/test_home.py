@@ -9,12 +9,12 @@ from datetime import timedelta
 import pytest
 from fastapi.testclient import TestClient
 
-from app import run_verbs
 from app.charts import sparkline
 from app.errors import Conflict
 from app.home import VISIT_ENDS_S, _visit
 from app.live.device_load import KEPT_S, Gauges
 from app.records.models import Run
+from app.runs import lifecycle
 from app.state import State
 from tests.app.cast import NOW, Clock, Hand, claim, epoch, launch, started
 from tests.app.test_board import ran
@@ -49,7 +49,7 @@ def test_a_run_is_moved_to_any_place_and_the_others_keep_theirs(state: State, mo
     run = order[moved]
     target = None if before is None else order[["first", "second", "third", "last"].index(before)]
     with state.records.write() as session:
-        run_verbs.move(session, run, target, NOW)
+        lifecycle.move(session, run, target, NOW)
     others = [one for one in order if one != run]
     at = moved if target == run else len(others) if target is None else others.index(target)
     if target == run:
@@ -62,7 +62,7 @@ def test_very_many_moves_keep_priorities_within_what_people_may_give(state: Stat
     for _ in range(150):
         with state.records.write() as session:
             order = queue(state)
-            run_verbs.move(session, order[-1], order[0], NOW)
+            lifecycle.move(session, order[-1], order[0], NOW)
     with state.records.read() as session:
         priorities = [session.get_one(Run, one).priority for one in ids]
     assert max(map(abs, priorities)) <= 101
@@ -73,7 +73,7 @@ def test_only_what_waits_has_a_place(client: TestClient, state: State):
     held, waiting = launch(state), launch(state)
     assert claim(state)
     with state.records.write() as session, pytest.raises(Conflict, match="only runs that wait"):
-        run_verbs.move(session, held, waiting, NOW)
+        lifecycle.move(session, held, waiting, NOW)
     assert client.post(f"/api/v1/runs/{waiting}/move", json={"before": held}).status_code == 409
     assert client.post(f"/api/v1/runs/{waiting}/move", json={"before": None}).status_code == 200
     assert client.post(f"/runs/{waiting}/move", data={"before": "x"}).status_code == 422
@@ -160,5 +160,5 @@ def test_every_order_of_three_can_be_made(state: State):
     for wanted in itertools.permutations(ids):
         for one in wanted:
             with state.records.write() as session:
-                run_verbs.move(session, one, None, NOW)
+                lifecycle.move(session, one, None, NOW)
         assert queue(state) == list(wanted)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from app.application import create_app
 from tests.app.api_calls import JSON, count
 from tests.app.cast import HERE, settings_in, state_of
-from tests.app.test_api_any_body import NESTED, VALUES
+from tests.app.runs.test_api_any_body import NESTED, VALUES
 from trainer.check import check
 from trainer.knobs import merge
 from trainer.presets import PRESETS

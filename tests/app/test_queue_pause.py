@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from app import run_queue, runs
+from app import run_queue
 from app.errors import Conflict
+from app.runs import runs
 from app.state import State
 from tests.app.cast import NOW, claim, epoch, launch, started
 from tests.app.queue_verbs import (

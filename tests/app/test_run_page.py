@@ -9,8 +9,9 @@ from datetime import timedelta
 import pytest
 from fastapi.testclient import TestClient
 
-from app import copies, timeline
+from app import copies
 from app.records.models import Event
+from app.runs import timeline
 from app.state import State
 from tests.app.cast import NOW, Hand, epoch, launch, started
 from trainer.presets import PRESETS

@@ -9,8 +9,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from app import runs
 from app.live.leases import KEPT_S
+from app.runs import runs
 from tests.app.cast import Hand, Site, launch, until
 from tests.app.worker_stage import Cast, files_of, log_of, run_of, starts
 from trainer.client import Claim, Client, Unreachable

@@ -23,9 +23,9 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import select
 
-from app import runs
 from app.errors import Conflict, NotFound
 from app.records.models import Attempt, Run
+from app.runs import runs
 from tests.app import queue_verbs
 from tests.app.cast import claim, epoch, launch, settings_in, started, state_of
 from tests.chaos.known_run import AGAIN, HELD, Known

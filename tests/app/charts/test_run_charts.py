@@ -7,7 +7,7 @@ import tracemalloc
 import numpy as np
 
 from app.charts import run_charts
-from app.schemas import EpochShown
+from app.runs.schemas import EpochShown
 from trainer import schedules
 from trainer.recipe import Recipe
 

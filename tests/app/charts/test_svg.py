@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from app.charts import run_charts
 from app.charts.scale import Scale, around
 from app.charts.svg import MOST_POINTS, Name, Still, still
-from app.schemas import EpochShown
+from app.runs.schemas import EpochShown
 from app.state import State
 from tests.app.test_board import ran
 from trainer.presets import PRESETS

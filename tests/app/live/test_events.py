@@ -15,9 +15,9 @@ import httpx2
 import pytest
 from sqlalchemy import select
 
-from app import runs
 from app.live.events import WAITING_EVENTS
 from app.records.models import Event
+from app.runs import runs
 from app.state import State
 from tests.app.cast import NOW, Hand, Site, claim, epoch, launch, site_in, started, step, until
 

@@ -16,8 +16,9 @@ import pytest
 from fastapi.testclient import TestClient
 from pydantic import ValidationError
 
-from app import hooks, run_verbs, runs
+from app import hooks
 from app.application import create_app
+from app.runs import lifecycle, runs
 from app.state import State
 from app.webhooks import client as hook_client
 from app.webhooks import deliveries
@@ -82,7 +83,7 @@ def outcomes(state: State) -> list[tuple[str, str, int]]:
 
 def end(state: State, run: int) -> None:
     with state.records.write() as session:
-        run_verbs.cancel(session, run, NOW + timedelta(seconds=1))
+        lifecycle.cancel(session, run, NOW + timedelta(seconds=1))
 
 
 def test_each_hook_is_told_that_it_is_connected_and_then_of_each_end_once(hooked: State, ear: Ear):

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from app import clocks, reports, run_queue, runs, shown
+from app import reports, run_queue
 from app.rendering import percent
-from app.schemas import ClocksShown
+from app.runs import clocks, responses, runs
+from app.runs.schemas import ClocksShown
 from app.state import State
 from tests.app.cast import NOW, Hand, epoch, events, launch, started, trained
 from tests.app.queue_verbs import rescue
@@ -41,7 +42,7 @@ def ended(state: State, held: tuple[int, int], after: float, outcome: Any = "suc
 
 def of(state: State, run_id: int) -> ClocksShown:
     with state.records.read() as session:
-        return shown.whole(session, runs.find(session, run_id), state).clocks
+        return responses.whole(session, runs.find(session, run_id), state).clocks
 
 
 def whole(state: State, **more: Any) -> ClocksShown:

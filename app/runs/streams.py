@@ -8,8 +8,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Query
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from app import runs
 from app.live.events import follow
+from app.runs import runs
 from app.state import Here
 
 router = APIRouter(prefix="/api/v1", tags=["streams"])

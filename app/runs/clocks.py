@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.records.models import ENDED
-from app.schemas import AttemptShown, ClocksShown, RunShown
+from app.runs.schemas import AttemptShown, ClocksShown, RunShown
 
 Said = Mapping[str, Any]  # of trainer.events.Started, as it is kept; older trainers say less
 

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from app.errors import Conflict
 from app.records.models import HELD, Artifact, Prediction, Run, Status
-from app.runs import brief, find, hits, tell
+from app.runs.runs import brief, find, hits, tell
 
 Source = Literal["checkpoint", "scratch"]
 

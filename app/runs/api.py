@@ -13,12 +13,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import PlainTextResponse
 
-from app import listing, run_verbs, runs, schemas, shown, sweep_runs, sweeps
+from app import listing, sweep_runs, sweeps
 from app.asked import Asked
 from app.errors import InvalidRecipe, InvalidRequest
-from app.recipes import resolve
 from app.records import files
 from app.records.models import Run
+from app.runs import lifecycle, responses, runs, schemas
+from app.runs.recipes import resolve
 from app.state import Here
 from trainer import datasets
 from trainer.presets import PRESETS
@@ -64,7 +65,7 @@ def list_runs(here: Here, question: Asked) -> schemas.RunsPage:
 def get_run(run_id: int, here: Here) -> schemas.RunWhole:
     """One run with its attempts and, while it trains, its latest step."""
     with here.records.read() as session:
-        return shown.whole(session, runs.find(session, run_id), here)
+        return responses.whole(session, runs.find(session, run_id), here)
 
 
 @router.post("/sweeps", status_code=201, tags=["runs"])
@@ -103,7 +104,7 @@ def edit_run(run_id: int, asked: schemas.RunEdited, here: Here) -> schemas.RunWh
     if empty:
         raise InvalidRequest([(key, "must not be null") for key in empty])
     with here.records.write() as session:
-        return shown.whole(session, runs.edit(session, run_id, changes, here.now()), here)
+        return responses.whole(session, runs.edit(session, run_id, changes, here.now()), here)
 
 
 @router.delete("/runs/{run_id}", status_code=204, tags=["runs"])
@@ -118,28 +119,28 @@ def delete_run(run_id: int, here: Here) -> None:
 def cancel_run(run_id: int, here: Here) -> schemas.RunWhole:
     """Stop a run: at once if it waits, at its next step if it trains, by force if this is asked for twice."""
     with here.records.write() as session:
-        return shown.whole(session, run_verbs.cancel(session, run_id, here.now()), here)
+        return responses.whole(session, lifecycle.cancel(session, run_id, here.now()), here)
 
 
 @router.post("/runs/{run_id}/move", tags=["runs"])
 def move_run(run_id: int, asked: schemas.MoveAsked, here: Here) -> schemas.RunWhole:
     """Put a run that waits before another one, or behind all. Only priorities change."""
     with here.records.write() as session:
-        return shown.whole(session, run_verbs.move(session, run_id, asked.before, here.now()), here)
+        return responses.whole(session, lifecycle.move(session, run_id, asked.before, here.now()), here)
 
 
 @router.post("/runs/{run_id}/pause", tags=["runs"])
 def pause_run(run_id: int, here: Here) -> schemas.RunWhole:
     """Free the device and keep the run's place: at once if it waits, at its next step if it trains."""
     with here.records.write() as session:
-        return shown.whole(session, run_verbs.pause(session, run_id, here.now()), here)
+        return responses.whole(session, lifecycle.pause(session, run_id, here.now()), here)
 
 
 @router.post("/runs/{run_id}/resume", tags=["runs"])
 def resume_run(run_id: int, here: Here) -> schemas.RunWhole:
     """Let a paused run go on from where it stopped."""
     with here.records.write() as session:
-        return shown.whole(session, run_verbs.resume(session, run_id, here.now()), here)
+        return responses.whole(session, lifecycle.resume(session, run_id, here.now()), here)
 
 
 @router.post("/runs/{run_id}/retry", tags=["runs"])
@@ -147,7 +148,7 @@ def retry_run(run_id: int, here: Here, asked: schemas.RetryAsked | None = None) 
     """Try a failed or cancelled run again, `from` its newest checkpoint (the default) or from scratch."""
     source = (asked or schemas.RetryAsked()).source
     with here.records.write() as session:
-        answer = shown.whole(session, run_verbs.retry(session, run_id, source, here.now()), here)
+        answer = responses.whole(session, lifecycle.retry(session, run_id, source, here.now()), here)
     if source == "scratch":
         files.remove_artifacts(here.settings.data_dir, run_id)
     return answer
@@ -173,7 +174,7 @@ def list_epochs(run_id: int, here: Here) -> list[schemas.EpochShown]:
     """The run's curve, one row per epoch, epochs from 1."""
     with here.records.read() as session:
         runs.find(session, run_id)
-        return shown.curve(runs.epochs_of(session, run_id))
+        return responses.curve(runs.epochs_of(session, run_id))
 
 
 @router.get("/runs/{run_id}/log", tags=["runs"], response_class=PlainTextResponse)
@@ -224,4 +225,4 @@ def get_recipe_schema() -> dict[str, Any]:
 def list_workers(here: Here) -> list[schemas.WorkerShown]:
     """Every worker that ever asked for work, and what it does now."""
     with here.records.read() as session:
-        return shown.workers(session, here.leases)
+        return responses.workers(session, here.leases)

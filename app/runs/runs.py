@@ -16,8 +16,8 @@ from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from app.errors import Conflict, InvalidRequest, NotFound
-from app.recipes import Resolved, resolve_over
 from app.records.models import ENDED, HELD, Artifact, Attempt, Epoch, Event, Run, Status, Submission, Worker
+from app.runs.recipes import Resolved, resolve_over
 from trainer.recipe import Recipe, recipe_hash
 
 # Rows that are written most often, by a statement that is made once: an object for each would take twice as long.

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app import clocks, runs, schemas
 from app.live.leases import Leases
 from app.records.models import HELD, Attempt, Epoch, Run, Worker
+from app.runs import clocks, runs, schemas
 from app.state import State
 
 
