@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from app import listing
+from app.run_list import listing
 from app.runs import schemas
 from app.runs.recipes import training_pictures
 from trainer.check import check

@@ -35,11 +35,9 @@ from app import (
     home,
     launch_pages,
     login_pages,
-    many_api,
     plotly_js,
     preview_pages,
     report_pages,
-    run_list_pages,
     run_pages,
     run_queue,
     style_pages,
@@ -50,6 +48,8 @@ from app import (
 )
 from app.architecture import pages as architecture_pages
 from app.errors import Problem, Trouble
+from app.run_list import api as many_api
+from app.run_list import pages as run_list_pages
 from app.runs import api, streams
 from app.security import Gate
 from app.state import State

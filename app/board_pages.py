@@ -14,14 +14,15 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from app import board, board_charts, listing, published
+from app import board, board_charts, published
 from app.board_api import Target
 from app.board_metrics import METRICS
 from app.board_schemas import MetricName, WorkerEdited
-from app.cells import knob_title
 from app.errors import InvalidRequest
 from app.plotly_js import ADDRESS as PLOTLY
 from app.rendering import page, word
+from app.run_list import listing
+from app.run_list.cells import knob_title
 from app.runs import responses, runs
 from app.runs.knob_rows import NOT_THERE, differing
 from app.state import Here

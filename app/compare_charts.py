@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from app.cells import knob_title
 from app.charts.curve_charts import laid_over
 from app.charts.run_charts import Figure
 from app.comparing import Comparison
+from app.run_list.cells import knob_title
 from app.runs.knob_rows import NOT_THERE
 
 MOST_AXES = 10

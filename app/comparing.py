@@ -12,11 +12,12 @@ from urllib.parse import urlencode
 
 from sqlalchemy.orm import Session
 
-from app import groups, listing
+from app import groups
 from app.errors import InvalidRequest, NotFound
 from app.metrics import curves
 from app.metrics.curves import Curve
 from app.records.models import Run
+from app.run_list import listing
 from app.runs.knob_rows import NOT_THERE, differing
 from trainer.recipe import Recipe
 from trainer.schedules import steps_per_epoch

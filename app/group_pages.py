@@ -11,13 +11,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from app import cells, groups, listing
+from app import groups
 from app.charts import curve_charts
 from app.metrics import accuracy
 from app.metrics.curves import Band, band
 from app.plotly_js import ADDRESS as PLOTLY
 from app.rendering import page
-from app.run_list_pages import table
+from app.run_list import cells, listing
+from app.run_list.pages import table
 from app.runs import runs
 from app.state import Here
 

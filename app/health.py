@@ -13,8 +13,8 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from sqlalchemy import text
 
-from app import listing
 from app.records import disk as storage
+from app.run_list import listing
 from app.runs import responses
 from app.state import Here, State
 

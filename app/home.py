@@ -14,7 +14,7 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 from sqlalchemy.orm import Session
 
-from app import board, cells, listing
+from app import board
 from app.board_metrics import METRICS
 from app.charts import sparkline
 from app.errors import NotFound
@@ -23,7 +23,8 @@ from app.metrics import curves
 from app.records import disk
 from app.records.models import Status
 from app.rendering import page
-from app.run_list_pages import table
+from app.run_list import cells, listing
+from app.run_list.pages import table
 from app.runs import lifecycle, responses, schemas
 from app.state import Here, State
 

@@ -5,7 +5,7 @@ Must not know what is in the recipe: that is the preset's.
 
 from __future__ import annotations
 
-from app import listing
+from app.run_list import listing
 from app.runs import runs
 from app.runs.recipes import resolve
 from app.state import State

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 from sqlalchemy.orm import Session
 
-from app import advice, copies, listing, measured, standing
+from app import advice, copies, measured, standing
 from app.charts import run_charts
 from app.errors import InvalidRecipe, InvalidRequest
 from app.images import evaluation
@@ -20,6 +20,7 @@ from app.plotly_js import ADDRESS as PLOTLY
 from app.records import files
 from app.records.models import ENDED, HELD, Run
 from app.rendering import page
+from app.run_list import listing
 from app.runs import responses, runs, schemas, timeline
 from app.runs.knob_rows import flat
 from app.runs.recipes import training_pictures

@@ -13,11 +13,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import PlainTextResponse
 
-from app import listing, sweep_runs, sweeps
-from app.asked import Asked
+from app import sweep_runs, sweeps
 from app.errors import InvalidRecipe, InvalidRequest
 from app.records import files
 from app.records.models import Run
+from app.run_list import listing
+from app.run_list.query import Asked
 from app.runs import lifecycle, responses, runs, schemas
 from app.runs.recipes import resolve
 from app.state import Here

@@ -56,8 +56,8 @@ WRITERS = {
 # Who may read rows besides the writers, and why there.
 READERS = {
     "app/cli/backup.py": "what is in a copy, by the driver itself: other versions' tables, too",
-    "app/cells.py": "accuracies at an epoch, for a table's rows",
-    "app/columns.py": "what a list can be sorted and filtered by",
+    "app/run_list/cells.py": "accuracies at an epoch, for a table's rows",
+    "app/run_list/columns.py": "what a list can be sorted and filtered by",
     "app/records/column_types.py": "how SQLite keeps times and JSON",
     "app/metrics/accuracy.py": "the accuracy that counts, as an expression over an epoch's columns",
     "app/metrics/curves.py": "the epochs of many runs",
@@ -65,7 +65,7 @@ READERS = {
     "app/estimates.py": "what runs like a recipe took",
     "app/groups.py": "repeats of a recipe",
     "app/health.py": "SELECT 1",
-    "app/listing.py": "many runs at once: filter, sort, page",
+    "app/run_list/listing.py": "many runs at once: filter, sort, page",
     "app/live/events.py": "replays stored events to a stream",
     "app/records/models.py": "the tables",
     "app/images/predictions.py": "what nets took pictures for",
@@ -257,7 +257,7 @@ def test_only_the_listed_modules_read_rows():
             found.add(named(path))
 
     assert found <= set(READERS) | set(WRITERS)
-    assert {"app/listing.py", "app/runs/runs.py"} <= found
+    assert {"app/run_list/listing.py", "app/runs/runs.py"} <= found
 
 
 def test_the_engine_is_made_by_nobody_but_its_door_and_never_at_import():

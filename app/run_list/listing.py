@@ -14,9 +14,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select, text
 from sqlalchemy.orm import Session
 
-from app import columns
 from app.errors import InvalidRequest
 from app.records.models import ENDED, HELD, Event, Run, Status
+from app.run_list import columns
 
 MAX_LIMIT = 500
 MOST_CONDITIONS = 20

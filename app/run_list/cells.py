@@ -14,8 +14,8 @@ from typing import Any, Literal
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app import columns
 from app.records.models import Run
+from app.run_list import columns
 from trainer.knob_paths import titles
 
 MOST = 40

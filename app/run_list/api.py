@@ -10,9 +10,9 @@ from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
-from app import bulk, cells, exports, listing
-from app.asked import Asked as Question
-from app.asked import Columns
+from app.run_list import bulk, cells, exports, listing
+from app.run_list.query import Asked as Question
+from app.run_list.query import Columns
 from app.runs.api import PROBLEM
 from app.runs.schemas import Asked, Tag
 from app.state import Here, State

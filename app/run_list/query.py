@@ -11,8 +11,8 @@ from urllib.parse import urlencode
 
 from fastapi import Depends, Query
 
-from app import cells
-from app.listing import MAX_LIMIT, MOST_CONDITIONS, Question
+from app.run_list import cells
+from app.run_list.listing import MAX_LIMIT, MOST_CONDITIONS, Question
 
 
 def _question(

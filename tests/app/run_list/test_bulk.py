@@ -7,9 +7,9 @@ import shutil
 import pytest
 from fastapi.testclient import TestClient
 
-from app import bulk
 from app.errors import InvalidRequest
 from app.records import files
+from app.run_list import bulk
 from app.state import State
 from tests.app.cast import claim, launch, trained
 

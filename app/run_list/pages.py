@@ -12,10 +12,10 @@ from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from sqlalchemy.orm import Session
 
-from app import bulk, cells, listing
-from app.asked import Addresses, Asked, Columns
 from app.errors import InvalidRequest
 from app.rendering import page
+from app.run_list import bulk, cells, listing
+from app.run_list.query import Addresses, Asked, Columns
 from app.runs import schemas
 from app.state import Here, State
 from trainer.knob_paths import titles
