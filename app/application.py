@@ -23,7 +23,6 @@ from starlette.types import ASGIApp, Scope
 
 from app import (
     answers,
-    artifacts,
     board_api,
     board_pages,
     button_pages,
@@ -39,12 +38,9 @@ from app import (
     preview_pages,
     report_pages,
     run_pages,
-    run_queue,
     style_pages,
     stylesheet,
-    task_api,
     try_pages,
-    worker_api,
 )
 from app.architecture import pages as architecture_pages
 from app.errors import Problem, Trouble
@@ -55,6 +51,8 @@ from app.security import Gate
 from app.state import State
 from app.webhooks import pages as notice_pages
 from app.webhooks import sender
+from app.workers import api as worker_api
+from app.workers import artifacts, queue, task_api
 
 STATIC = Path(__file__).parent.parent / "static"
 SWEEP_S = 0.5  # how often lapsed leases are looked for
@@ -138,7 +136,7 @@ async def _life(app: FastAPI) -> AsyncIterator[None]:
     state: State = app.state.pitwall
     state.hub.bind(asyncio.get_running_loop())
     with state.records.read() as session:
-        state.leases.restore(run_queue.held(session))
+        state.leases.restore(queue.held(session))
     await asyncio.to_thread(artifacts.sweep, state)
     tasks = [asyncio.create_task(_sweep(state))]
     if state.settings.hooks:
@@ -178,6 +176,6 @@ async def _sweep(state: State) -> None:
 def _rescue(state: State, lapsed: list[tuple[int, int]]) -> None:
     with state.records.write() as session:
         lapsed = [held for held in lapsed if not state.leases.holds(*held)]  # heard of while we waited for our turn
-        run_queue.rescue(session, lapsed, state.now())
+        queue.rescue(session, lapsed, state.now())
     for run_id, attempt in lapsed:
         logger.warning("run %d: the worker of attempt %d fell silent", run_id, attempt)

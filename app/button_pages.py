@@ -12,13 +12,14 @@ from fastapi import APIRouter, Form
 from fastapi.responses import RedirectResponse
 from pydantic import ValidationError
 
-from app import artifacts, form_posts
+from app import form_posts
 from app.errors import InvalidRequest
 from app.records import files
 from app.records.models import Run
 from app.runs import lifecycle, runs
 from app.runs.schemas import RunEdited
 from app.state import Here, State
+from app.workers import artifacts
 from trainer.knobs import mistakes
 
 router = APIRouter(include_in_schema=False)

@@ -9,11 +9,11 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 from starlette.datastructures import UploadFile
 
-from app import task_api
 from app.errors import Problem
 from app.rendering import page
 from app.runs import runs, schemas
 from app.state import Here, State
+from app.workers import task_api
 
 router = APIRouter(include_in_schema=False)
 

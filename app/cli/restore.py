@@ -31,7 +31,6 @@ import pysqlite3
 from alembic.script import ScriptDirectory
 from sqlalchemy import select, text, update
 
-from app import run_queue
 from app.cli import artifact_index
 from app.cli.backup import beside, copy, flush, look, reader, remove
 from app.errors import Problem, Refusal
@@ -40,6 +39,7 @@ from app.records.database import MIGRATIONS, Records
 from app.records.files import flush_folder
 from app.records.models import Run, Status
 from app.settings import Settings
+from app.workers import queue
 
 # How far the numbers jump. More than a time after the backup can have used, where that cannot be looked up any more.
 MORE_ATTEMPTS = 100
@@ -124,8 +124,8 @@ def _fence(records: Records, attempts: dict[int, int], ids: dict[str, int], now:
                 text("INSERT INTO sqlite_sequence (name, seq) VALUES (:table, :seq)"),
                 {"table": table, "seq": max(last, ids.get(table, 0)) + more},
             )
-        for run_id, attempt in run_queue.held(session):
-            run_queue.finish(session, run_id, attempt, "released", now, reason=TAKEN_BACK)
+        for run_id, attempt in queue.held(session):
+            queue.finish(session, run_id, attempt, "released", now, reason=TAKEN_BACK)
         raised = [
             {"id": run_id, "attempt": max(attempt, attempts.get(run_id, 0)) + MORE_ATTEMPTS}
             for run_id, attempt, status in session.execute(select(Run.id, Run.attempt, Run.status))

@@ -17,7 +17,6 @@ from typing import Any
 import httpx2
 import uvicorn
 
-from app import run_queue
 from app.__main__ import Server
 from app.application import create_app
 from app.images.augmentation import Previews
@@ -29,6 +28,7 @@ from app.runs.recipes import resolve
 from app.settings import Settings
 from app.state import State
 from app.tokens import Tokens
+from app.workers import queue
 from trainer.events import Event, event_of
 from trainer.gallery import Gallery
 
@@ -136,7 +136,7 @@ def launch(state: State, recipe: dict[str, Any] | None = None, *, repeats: int =
 def claim(state: State, worker: str = "ada", backends: tuple[str, ...] = ("tensorflow",)) -> tuple[int, int] | None:
     """(run, attempt), or None where there is nothing to do."""
     with state.records.write() as session:
-        run = run_queue.claim(session, run_queue.WhoClaims(worker, "cpu", list(backends)), NOW)
+        run = queue.claim(session, queue.WhoClaims(worker, "cpu", list(backends)), NOW)
         return (run.id, run.attempt) if run else None
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from sqlalchemy import select
 
-from app import reports, run_queue
 from app.records.models import Attempt, Event, Run
 from app.runs import lifecycle, runs
 from app.state import State
+from app.workers import queue, reports
 from tests.app.cast import NOW, claim, events, launch
 
 
@@ -20,19 +20,19 @@ def say(state: State, held: tuple[int, int], *said: dict[str, Any], first: int =
 
 def finish(state: State, held: tuple[int, int], outcome: Any = "succeeded", **more: Any) -> None:
     with state.records.write() as session:
-        run_queue.finish(session, *held, outcome, NOW, **more)
+        queue.finish(session, *held, outcome, NOW, **more)
 
 
 def beat(state: State, held: tuple[int, int]) -> str:
     with state.records.write() as session:
-        if run_queue.standing(session, *held) is None:
-            run_queue.hold(session, *held, NOW)
-        return run_queue.standing(session, *held) or "lost"
+        if queue.standing(session, *held) is None:
+            queue.hold(session, *held, NOW)
+        return queue.standing(session, *held) or "lost"
 
 
 def rescue(state: State, *held: tuple[int, int]) -> None:
     with state.records.write() as session:
-        run_queue.rescue(session, held, NOW)
+        queue.rescue(session, held, NOW)
 
 
 def cancel(state: State, run_id: int) -> None:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from app.reports import MOST_EVIDENCE
 from app.state import State
+from app.workers.reports import MOST_EVIDENCE
 from tests.app.cast import SMALL, Hand, claim, launch, started, trained
 from tests.app.queue_verbs import attempt_of, finish, held_run, kinds, rescue, say
 from trainer.recipe import Recipe

@@ -45,9 +45,9 @@ ENVIRONMENT = {
 WRITERS = {
     "app/runs/runs.py": "what people do",
     "app/runs/lifecycle.py": "how people stop a run and let it go on",
-    "app/run_queue.py": "who works on a run",
-    "app/reports.py": "what they hand in",
-    "app/ordinary_reports.py": "what they hand in most",
+    "app/workers/queue.py": "who works on a run",
+    "app/workers/reports.py": "what they hand in",
+    "app/workers/fast_reports.py": "what they hand in most",
     "app/board.py": "ranking",
     "app/webhooks/deliveries.py": "what webhooks are told",
     "app/cli/restore.py": "fences off those who lived after the backup",
@@ -246,7 +246,7 @@ def test_only_the_verbs_write_rows():
         if is_writing:
             found.add(named(path))
 
-    assert {"app/runs/runs.py", "app/run_queue.py"} <= found <= set(WRITERS)
+    assert {"app/runs/runs.py", "app/workers/queue.py"} <= found <= set(WRITERS)
 
 
 def test_only_the_listed_modules_read_rows():

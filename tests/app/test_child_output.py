@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from tests.app.cast import Site
-from tests.app.worker_stage import epochs_of, played, run_of
+from tests.app.workers.worker_stage import epochs_of, played, run_of
 
 pytestmark = pytest.mark.usefixtures("short_waits")
 

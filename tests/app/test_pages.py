@@ -106,13 +106,13 @@ def test_a_failed_run_says_why_and_what_to_try_and_shows_its_last_words(client: 
 
 
 def test_a_lost_run_says_that_its_worker_fell_silent(client: TestClient, state: State):
-    from app import run_queue
+    from app.workers import queue
 
     launch(state)
     hand = Hand(client, state)
     hand.claim()
     with state.records.write() as session:
-        run_queue.rescue(session, [(hand.run, hand.attempt)], NOW)
+        queue.rescue(session, [(hand.run, hand.attempt)], NOW)
 
     assert "Lost: its worker fell silent." in client.get(f"/runs/{hand.run}").text
 

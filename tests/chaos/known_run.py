@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from app.run_queue import MOST_STRIKES
+from app.workers.queue import MOST_STRIKES
 
 HELD, ENDED = {"starting", "running"}, {"succeeded", "failed", "cancelled"}
 AGAIN = {"killed", "hang", "device_lost"}

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from app import reports, run_queue
 from app.rendering import percent
 from app.runs import clocks, responses, runs
 from app.runs.schemas import ClocksShown
 from app.state import State
+from app.workers import queue, reports
 from tests.app.cast import NOW, Hand, epoch, events, launch, started, trained
 from tests.app.queue_verbs import rescue
 from trainer.recipe import Recipe
@@ -24,8 +24,8 @@ COLD: dict[str, Any] = KNOWN | {"compile_cache": "empty", "startup_seconds": 3.5
 
 def claimed(state: State, after: float = 0.0) -> tuple[int, int]:
     with state.records.write() as session:
-        who = run_queue.WhoClaims("ada", "cpu", ["tensorflow"])
-        run = run_queue.claim(session, who, NOW + timedelta(seconds=after))
+        who = queue.WhoClaims("ada", "cpu", ["tensorflow"])
+        run = queue.claim(session, who, NOW + timedelta(seconds=after))
         assert run
         return run.id, run.attempt
 
@@ -37,7 +37,7 @@ def said(state: State, held: tuple[int, int], *some: dict[str, Any]) -> None:
 
 def ended(state: State, held: tuple[int, int], after: float, outcome: Any = "succeeded") -> None:
     with state.records.write() as session:
-        run_queue.finish(session, *held, outcome, NOW + timedelta(seconds=after))
+        queue.finish(session, *held, outcome, NOW + timedelta(seconds=after))
 
 
 def of(state: State, run_id: int) -> ClocksShown:

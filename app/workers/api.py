@@ -14,12 +14,13 @@ from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from sqlalchemy.orm import Session
 
-from app import reports, run_queue, task_api, task_schemas, worker_schemas
 from app.live.leases import LEASE_S
 from app.records import files
 from app.records.models import Attempt
 from app.runs import schemas
 from app.state import Here, State
+from app.workers import queue, reports, task_api, task_schemas
+from app.workers import schemas as worker_schemas
 
 HANGS_UP_S = 1.0  # how often a waiting claim looks whether its worker is still there
 
@@ -37,7 +38,7 @@ async def claim_run(
     if asked.kind == "task":
         task = await here.tasks.claim(asked.wait_s, task_api.is_gone(request, here))
         return task_api.claimed(task) if task else Response(status_code=204)  # type: ignore[return-value]
-    who = run_queue.WhoClaims(asked.worker, asked.device, asked.backends)
+    who = queue.WhoClaims(asked.worker, asked.device, asked.backends)
     if asked.gauge:
         here.gauges.note(who.worker, asked.gauge.model_dump())
     if asked.trouble:
@@ -77,11 +78,11 @@ def beat_run(
 ) -> worker_schemas.BeatAnswer:
     """Keep the lease, and hear what people want."""
     with here.records.read() as session:  # a beat must not wait for the disk, or for who writes
-        command = run_queue.standing(session, run_id, attempt)
+        command = queue.standing(session, run_id, attempt)
         worker = session.get_one(Attempt, (run_id, attempt)).worker
     if command is None:
         with here.records.write() as session:
-            run_queue.hold(session, run_id, attempt, here.now())
+            queue.hold(session, run_id, attempt, here.now())
     here.leases.grant(run_id, attempt)
     here.leases.saw(worker)
     if asked and asked.gauge:
@@ -93,14 +94,14 @@ def beat_run(
 def finish_run(run_id: int, attempt: int, asked: worker_schemas.FinishAsked, here: Here) -> schemas.RunShown:
     """The attempt is over."""
     with here.records.write() as session:
-        run = run_queue.finish(session, run_id, attempt, now=here.now(), **asked.model_dump())
+        run = queue.finish(session, run_id, attempt, now=here.now(), **asked.model_dump())
         answer = schemas.RunShown.model_validate(run)
     here.leases.end(run_id, attempt)
     return answer
 
 
 async def _wait_for_run(
-    who: run_queue.WhoClaims, wait_s: float, request: Request, here: State
+    who: queue.WhoClaims, wait_s: float, request: Request, here: State
 ) -> worker_schemas.Claimed | None:
     """The first run for this worker within `wait_s`; None when there is none, it hung up, or the app stops."""
     ends = time.monotonic() + wait_s
@@ -120,13 +121,13 @@ async def _wait_for_run(
     return None
 
 
-async def _claim(here: State, who: run_queue.WhoClaims) -> worker_schemas.Claimed | None:
+async def _claim(here: State, who: queue.WhoClaims) -> worker_schemas.Claimed | None:
     def take(session: Session) -> worker_schemas.Claimed | None:
-        run_queue.enrol(session, who, here.now())
-        run = run_queue.claim(session, who, here.now(), here.leases.is_kept)
+        queue.enrol(session, who, here.now())
+        run = queue.claim(session, who, here.now(), here.leases.is_kept)
         if run is None:
             return None
-        resume = run_queue.resume_of(session, run)
+        resume = queue.resume_of(session, run)
         return worker_schemas.Claimed(
             run=run.id,
             attempt=run.attempt,
@@ -134,7 +135,7 @@ async def _claim(here: State, who: run_queue.WhoClaims) -> worker_schemas.Claime
             lease_s=LEASE_S,
             trail=run.trail,
             resume=None if resume is None else worker_schemas.ResumeShown.model_validate(resume),
-            next=run_queue.upcoming(session, who),
+            next=queue.upcoming(session, who),
         )
 
     claimed = await asyncio.wrap_future(here.records.submit(take))  # a queued run wakes every worker at once
@@ -143,7 +144,7 @@ async def _claim(here: State, who: run_queue.WhoClaims) -> worker_schemas.Claime
     return claimed
 
 
-def _note_trouble(here: State, who: run_queue.WhoClaims, trouble: str) -> None:
+def _note_trouble(here: State, who: queue.WhoClaims, trouble: str) -> None:
     with here.records.write() as session:
-        run_queue.enrol(session, who, here.now(), trouble)
+        queue.enrol(session, who, here.now(), trouble)
     here.leases.saw(who.worker)

@@ -10,9 +10,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from app import run_queue
+from app.workers import queue
 from tests.app.cast import NOW, Hand, Site, launch, until
-from tests.app.worker_stage import Cast, epochs_of, is_alive, pid_of, played, run_of
+from tests.app.workers.worker_stage import Cast, epochs_of, is_alive, pid_of, played, run_of
 
 pytestmark = pytest.mark.usefixtures("short_waits")
 
@@ -111,8 +111,8 @@ def test_a_worker_that_lost_its_run_kills_its_child_and_says_nothing_more(
     cast = Cast(site, tmp_path, "deaf").start()
     pid = pid_of(http, run_id)
     with site.state.records.write() as session:
-        run_queue.rescue(session, [(run_id, 1)], NOW)
-        taken = run_queue.claim(session, run_queue.WhoClaims("bob", "cpu", ["tensorflow"]), NOW)
+        queue.rescue(session, [(run_id, 1)], NOW)
+        taken = queue.claim(session, queue.WhoClaims("bob", "cpu", ["tensorflow"]), NOW)
     cast.join()
 
     run = run_of(http, run_id)

@@ -20,12 +20,12 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
 
-from app import reports, run_queue
 from app.errors import Conflict, InvalidRequest, NotFound, Problem, TooLarge
 from app.records import disk, files
 from app.records.models import ENDED, Artifact
 from app.runs import runs, schemas
 from app.state import Here, State
+from app.workers import queue, reports
 from trainer.protocol import CHECKPOINT
 
 MOST_BYTES = 4 * 1024**3  # of one file; a checkpoint of the widest net takes 3.4 GB
@@ -127,7 +127,7 @@ def sweep(here: State) -> None:
 
 def _check_held(here: State, run_id: int, attempt: int) -> None:
     with here.records.read() as session:
-        run_queue.standing(session, run_id, attempt)
+        queue.standing(session, run_id, attempt)
 
 
 async def receive(request: Request, part: Place, sha256: str) -> int:

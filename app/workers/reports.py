@@ -14,11 +14,11 @@ from sqlalchemy import exists, func, select
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 
-from app import ordinary_reports
 from app.metrics import accuracy, progress
 from app.records.models import Artifact, Attempt, Epoch, Prediction, Run, Status
-from app.run_queue import hold
 from app.runs.runs import brief, epochs_of, hits, tell
+from app.workers import fast_reports
+from app.workers.queue import hold
 from trainer.events import CheckpointFailed, CheckpointSaved, EpochEnded, Event, Evidence, Failed, Started, Step
 
 NEW_EPOCH = insert(Epoch.__table__).on_conflict_do_nothing()  # type: ignore[arg-type]  # see runs.NEW_EVENT
@@ -33,7 +33,7 @@ def report(
 
     Events that have arrived before are skipped; after a gap nothing is taken, and the answer says where to go on.
     """
-    if (taken := ordinary_reports.take(session, run_id, number, first_seq, events, now)) is not None:
+    if (taken := fast_reports.take(session, run_id, number, first_seq, events, now)) is not None:
         return taken
     run, attempt = hold(session, run_id, number, now)
     for seq, event in enumerate(accuracy.as_asked(events, run.recipe), first_seq):
@@ -67,7 +67,7 @@ def hand_in(session: Session, artifact: Artifact, now: datetime) -> str | None:
 
 def _take(session: Session, run: Run, attempt: Attempt, seq: int, event: Event, now: datetime) -> None:
     if isinstance(event, Step):
-        step = progress.of_step(run, event, ordinary_reports.recent(session.connection(), run.id))
+        step = progress.of_step(run, event, fast_reports.recent(session.connection(), run.id))
         session.info.setdefault("told", []).append({"id": None, "run": run.id, "event": "step", "data": step})
         return
     data: dict[str, Any] = event.model_dump(mode="json")
@@ -89,7 +89,7 @@ def _take(session: Session, run: Run, attempt: Attempt, seq: int, event: Event, 
     elif isinstance(event, Failed):
         run.failure, run.reason, run.hint = event.kind, event.message, event.hint
     elif isinstance(event, EpochEnded):
-        columns = {key: value for key, value in data.items() if key in ordinary_reports.EPOCH_COLUMNS}
+        columns = {key: value for key, value in data.items() if key in fast_reports.EPOCH_COLUMNS}
         row = {"run_id": run.id, "attempt": attempt.number, "at": now, **columns}
         if not hits(session.connection().execute(NEW_EPOCH, row)):
             return  # the first one counts: a second must not make the report fail for ever

@@ -17,12 +17,12 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, StreamingResponse
 from starlette.requests import ClientDisconnect
 
-from app import artifacts, task_schemas
 from app.errors import Conflict, Forbidden, InvalidRequest, NotFound, Problem, Trouble
 from app.live.tasks import IsGone, Task
 from app.records import disk, files
 from app.runs import runs
 from app.state import Here, State
+from app.workers import artifacts, task_schemas
 from trainer.protocol import BEST
 
 BINARY = "application/octet-stream"

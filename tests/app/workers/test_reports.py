@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from sqlalchemy import event, text
 
-from app import ordinary_reports, reports, run_queue
 from app.errors import Conflict
 from app.state import State
+from app.workers import fast_reports, queue, reports
 from tests.app.cast import NOW, claim, epoch, events, launch, settings_in, started, state_of, step
 
 TABLES = ("runs", "attempts", "epochs", "events")
@@ -30,7 +30,7 @@ def played(folder: Path, script: list[tuple[str, Any]]) -> tuple[list[Any], dict
         for verb, asked in script:
             if verb == "lost":
                 with state.records.write() as session:
-                    run_queue.rescue(session, [held], NOW)
+                    queue.rescue(session, [held], NOW)
                 held = claim(state) or held
             else:
                 heard.append(report(state, asked.get("held", held), asked["first"], asked["said"]))
@@ -88,7 +88,7 @@ def random_script(seed: int) -> list[tuple[str, Any]]:
 def test_the_short_way_leaves_what_the_long_way_leaves(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     script = random_script(seed)
     short = played(tmp_path / "short", script)
-    monkeypatch.setattr(ordinary_reports, "take", lambda *asked: None)
+    monkeypatch.setattr(fast_reports, "take", lambda *asked: None)
     long = played(tmp_path / "long", script)
 
     assert short[0] == long[0]

@@ -7,11 +7,11 @@ import threading
 import pytest
 from sqlalchemy import select
 
-from app import reports
 from app.errors import Conflict
 from app.records.models import Event
 from app.runs import runs
 from app.state import State
+from app.workers import reports
 from tests.app.cast import NOW, claim, epoch, events, launch, started, step
 from tests.app.queue_verbs import attempt_of, beat, cancel, finish, found, held_run, kinds, say
 

@@ -18,7 +18,7 @@ from trainer.spool import Batch
 from trainer.worker import Worker
 
 pytestmark = pytest.mark.usefixtures("short_waits")
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 
 
 def test_the_client_tells_its_troubles_apart(site: Site):

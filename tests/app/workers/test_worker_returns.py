@@ -14,7 +14,7 @@ import trainer.attempt
 import trainer.watchdog
 import trainer.worker
 from tests.app.cast import Hand, Site, launch, until
-from tests.app.worker_stage import Cast, epochs_of, files_of, is_alive, log_of, pid_of, run_of, starts
+from tests.app.workers.worker_stage import Cast, epochs_of, files_of, is_alive, log_of, pid_of, run_of, starts
 
 pytestmark = pytest.mark.usefixtures("short_waits")
 

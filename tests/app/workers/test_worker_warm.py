@@ -15,10 +15,10 @@ import psutil
 import pytest
 
 from tests.app.cast import Site, launch, until
-from tests.app.worker_stage import is_alive, run_of
+from tests.app.workers.worker_stage import is_alive, run_of
 from trainer.client import Client
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 RECIPE: dict[str, Any] = {"dataset": {"name": "digits", "train_limit": 100, "val_limit": 20}, "model": {"width": 2}}
 RECIPE |= {"augment": [{"op": "cutout", "p": 0.5}], "epochs": 2}
 Begin = Callable[..., subprocess.Popen[str]]

@@ -1,0 +1,1 @@
+"""What workers ask and report: the queue, reports, files, tasks."""
