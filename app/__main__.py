@@ -28,8 +28,8 @@ from app.live.leases import Leases
 from app.metrics import statistics
 from app.records.database import Records
 from app.settings import Settings
-from app.state import State
-from app.tokens import Tokens, made
+from app.web.deps import State
+from app.web.tokens import Tokens, made
 from trainer.gallery import Gallery
 from trainer.parent import die_with
 

@@ -22,7 +22,6 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Scope
 
 from app import (
-    answers,
     board_api,
     board_pages,
     button_pages,
@@ -33,13 +32,9 @@ from app import (
     health,
     home,
     launch_pages,
-    login_pages,
-    plotly_js,
     preview_pages,
     report_pages,
     run_pages,
-    style_pages,
-    stylesheet,
     try_pages,
 )
 from app.architecture import pages as architecture_pages
@@ -47,8 +42,9 @@ from app.errors import Problem, Trouble
 from app.run_list import api as many_api
 from app.run_list import pages as run_list_pages
 from app.runs import api, streams
-from app.security import Gate
-from app.state import State
+from app.web import assets, error_pages, login, plotly_js, style_guide
+from app.web.deps import State
+from app.web.security import Gate
 from app.webhooks import pages as notice_pages
 from app.webhooks import sender
 from app.workers import api as worker_api
@@ -75,7 +71,7 @@ def create_app(state: State) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
         lifespan=_life,
     )
-    app.state.pitwall = state
+    app.web.deps.pitwall = state
     parts = (
         worker_api,  # first: routes are looked through in this order, and reports come most
         api,
@@ -84,7 +80,7 @@ def create_app(state: State) -> FastAPI:
         task_api,
         streams,
         health,
-        login_pages,
+        login,
         launch_pages,
         preview_pages,
         run_list_pages,
@@ -100,22 +96,22 @@ def create_app(state: State) -> FastAPI:
         compare_pages,
         dawnbench_api,
         report_pages,
-        style_pages,
+        style_guide,
         notice_pages,
         plotly_js,
-        stylesheet,
+        assets,
     )
     for part in parts:
         app.include_router(part.router)
     app.include_router(artifacts.workers)
     app.include_router(task_api.workers)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    app.add_exception_handler(Problem, answers.of_problem)
-    app.add_exception_handler(RequestValidationError, answers.of_validation)
-    app.add_exception_handler(HTTPException, answers.of_http)
-    app.add_exception_handler(OSError, answers.of_disk)
-    app.add_exception_handler(ClientDisconnect, answers.of_hangup)
-    app.add_exception_handler(Exception, answers.of_bug)
+    app.add_exception_handler(Problem, error_pages.of_problem)
+    app.add_exception_handler(RequestValidationError, error_pages.of_validation)
+    app.add_exception_handler(HTTPException, error_pages.of_http)
+    app.add_exception_handler(OSError, error_pages.of_disk)
+    app.add_exception_handler(ClientDisconnect, error_pages.of_hangup)
+    app.add_exception_handler(Exception, error_pages.of_bug)
     app.add_middleware(
         GZipMiddleware,
         minimum_size=SMALL,
@@ -127,13 +123,13 @@ def create_app(state: State) -> FastAPI:
 
 
 def _answer(scope: Scope, problem: Problem) -> ASGIApp:
-    response: Response = answers.render(Request(scope), problem)
+    response: Response = error_pages.render(Request(scope), problem)
     return response
 
 
 @contextlib.asynccontextmanager
 async def _life(app: FastAPI) -> AsyncIterator[None]:
-    state: State = app.state.pitwall
+    state: State = app.web.deps.pitwall
     state.hub.bind(asyncio.get_running_loop())
     with state.records.read() as session:
         state.leases.restore(queue.held(session))

@@ -11,7 +11,7 @@ from app.board_schemas import MetricName
 from app.errors import InvalidRequest
 from app.runs import responses, runs, schemas
 from app.runs.api import PROBLEM
-from app.state import Here
+from app.web.deps import Here
 
 Target = Annotated[float, Query(gt=0, lt=1, allow_inf_nan=False, description="Share of the validation pictures")]
 Words = Annotated[str | None, Query(min_length=1, max_length=120)]

@@ -19,13 +19,13 @@ from app.board_api import Target
 from app.board_metrics import METRICS
 from app.board_schemas import MetricName, WorkerEdited
 from app.errors import InvalidRequest
-from app.plotly_js import ADDRESS as PLOTLY
-from app.rendering import page, word
 from app.run_list import listing
 from app.run_list.cells import knob_title
 from app.runs import responses, runs
 from app.runs.knob_rows import NOT_THERE, differing
-from app.state import Here
+from app.web.deps import Here
+from app.web.plotly_js import ADDRESS as PLOTLY
+from app.web.templates import page, word
 
 DECIMAL_COMMA = re.compile(r"^\s*(\d+),(\d{1,2})\s*$")  # 0,50; but 1,000 is refused
 MOST_ROWS = 200

@@ -18,7 +18,7 @@ from app.records import files
 from app.records.models import Run
 from app.runs import lifecycle, runs
 from app.runs.schemas import RunEdited
-from app.state import Here, State
+from app.web.deps import Here, State
 from app.workers import artifacts
 from trainer.knobs import mistakes
 

@@ -18,7 +18,7 @@ from app.metrics import accuracy as counted
 from app.runs import runs
 from app.runs.api import PROBLEM
 from app.runs.knob_rows import NOT_THERE
-from app.state import Here
+from app.web.deps import Here
 
 Names = list[Annotated[str, Query(max_length=2000)]]
 Runs = Annotated[Names, Query(alias="runs", max_length=comparing.MOST, description="Numbers: `1,2` or repeated")]

@@ -15,10 +15,10 @@ from app import compare_charts, comparing
 from app.compare_api import Field, Groups, Runs, numbers, words
 from app.errors import InvalidRequest
 from app.images import predictions as pictures
-from app.plotly_js import ADDRESS as PLOTLY
-from app.rendering import page
 from app.runs import runs
-from app.state import Here, State
+from app.web.deps import Here, State
+from app.web.plotly_js import ADDRESS as PLOTLY
+from app.web.templates import page
 
 FIELDS = {
     "counted_accuracy": "Validation accuracy",

@@ -8,7 +8,7 @@ from app import board, dawnbench
 from app.errors import Conflict
 from app.runs import responses, runs
 from app.runs.api import PROBLEM
-from app.state import Here, State
+from app.web.deps import Here, State
 
 router = APIRouter(prefix="/api/v1", responses={"4XX": PROBLEM})
 

@@ -15,7 +15,7 @@ from fastapi import Request
 from app import forms, sweeps
 from app.records.models import Run
 from app.runs.recipes import Resolved, resolve
-from app.state import State
+from app.web.deps import State
 from trainer import datasets
 from trainer.knob_paths import titles
 from trainer.knobs import merge

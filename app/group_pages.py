@@ -15,12 +15,12 @@ from app import groups
 from app.charts import curve_charts
 from app.metrics import accuracy
 from app.metrics.curves import Band, band
-from app.plotly_js import ADDRESS as PLOTLY
-from app.rendering import page
 from app.run_list import cells, listing
 from app.run_list.pages import table
 from app.runs import runs
-from app.state import Here
+from app.web.deps import Here
+from app.web.plotly_js import ADDRESS as PLOTLY
+from app.web.templates import page
 
 MOST_MORE = 100
 MOST_RUNS = 100  # in the table; the list of runs has all

@@ -16,7 +16,7 @@ from sqlalchemy import text
 from app.records import disk as storage
 from app.run_list import listing
 from app.runs import responses
-from app.state import Here, State
+from app.web.deps import Here, State
 
 router = APIRouter(tags=["health"])
 

@@ -22,11 +22,11 @@ from app.live.device_load import KEPT_S
 from app.metrics import curves
 from app.records import disk
 from app.records.models import Status
-from app.rendering import page
 from app.run_list import cells, listing
 from app.run_list.pages import table
 from app.runs import lifecycle, responses, schemas
-from app.state import Here, State
+from app.web.deps import Here, State
+from app.web.templates import page
 
 RUNNING, WAITING, ENDED, HEAD = 12, 30, 10, 3  # rows of each part
 VISIT_COOKIE = "pitwall_visit"

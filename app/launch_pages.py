@@ -16,15 +16,15 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import ValidationError
 
 from app import form_posts, sweep_runs, sweeps
-from app.answers import mistakes_of
 from app.errors import InvalidRequest
 from app.form_posts import Posted, posted, pressed
-from app.plotly_js import ADDRESS as PLOTLY
 from app.preview_panel import panel
-from app.rendering import page
 from app.runs import runs, schemas
-from app.state import Here, State
 from app.sweep_runs import Planned
+from app.web.deps import Here, State
+from app.web.error_pages import mistakes_of
+from app.web.plotly_js import ADDRESS as PLOTLY
+from app.web.templates import page
 from trainer.presets import FAMILIES, PRESETS
 
 FIRST_PRESET = "quickstart"

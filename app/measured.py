@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from app.rendering import figure
+from app.web.templates import figure
 from trainer.augment.operations import Operation
 from trainer.events import Evidence
 from trainer.recipe import Recipe

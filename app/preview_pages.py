@@ -18,12 +18,12 @@ from app.errors import InvalidRecipe
 from app.form_posts import Posted, posted, pressed
 from app.images.augmentation import Previewed, Seen, rates
 from app.launch_pages import started_from
-from app.plotly_js import ADDRESS as PLOTLY
 from app.preview_panel import panel
-from app.rendering import page
 from app.runs import schemas
 from app.runs.recipes import Resolved, resolve, training_pictures
-from app.state import Here, State
+from app.web.deps import Here, State
+from app.web.plotly_js import ADDRESS as PLOTLY
+from app.web.templates import page
 from trainer.schedules import steps_per_epoch
 
 BESIDE_A_FORM, ON_THEIR_OWN = 6, 16  # pictures

@@ -17,7 +17,7 @@ from app.estimates import Estimate
 from app.form_posts import Posted
 from app.images.augmentation import Augmentation, no_step
 from app.runs.recipes import training_pictures
-from app.state import State
+from app.web.deps import State
 from trainer.recipe import Recipe
 from trainer.recipe_warning import RecipeWarning
 from trainer.schedules import Float64, calendar, rates_at

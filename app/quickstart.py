@@ -8,7 +8,7 @@ from __future__ import annotations
 from app.run_list import listing
 from app.runs import runs
 from app.runs.recipes import resolve
-from app.state import State
+from app.web.deps import State
 
 NOTES = "Pitwall queued this by itself, so that you see a run move. Delete it whenever you like."
 

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from app import compare_charts, plotly_js
+from app import compare_charts
 from app.comparing import Comparison, Side
-from app.markdown import markdown
-from app.rendering import environment
 from app.runs.knob_rows import flat
+from app.web import plotly_js
+from app.web.markdown import markdown
+from app.web.templates import environment
 
 CHARTS = (
     ("counted_accuracy", "Validation accuracy"),

@@ -11,7 +11,7 @@ from app import comparing, report
 from app.compare_api import numbers, words
 from app.errors import InvalidRequest
 from app.runs.schemas import Name
-from app.state import Here
+from app.web.deps import Here
 
 router = APIRouter(include_in_schema=False)
 Names = Annotated[list[str], Form(max_length=comparing.MOST)]

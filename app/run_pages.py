@@ -16,15 +16,15 @@ from app.charts import run_charts
 from app.errors import InvalidRecipe, InvalidRequest
 from app.images import evaluation
 from app.images import predictions as pictures
-from app.plotly_js import ADDRESS as PLOTLY
 from app.records import files
 from app.records.models import ENDED, HELD, Run
-from app.rendering import page
 from app.run_list import listing
 from app.runs import responses, runs, schemas, timeline
 from app.runs.knob_rows import flat
 from app.runs.recipes import training_pictures
-from app.state import Here, State
+from app.web.deps import Here, State
+from app.web.plotly_js import ADDRESS as PLOTLY
+from app.web.templates import page
 from trainer.presets import PRESETS
 from trainer.protocol import BEST, CHECKPOINT
 from trainer.recipe import Recipe

@@ -19,7 +19,7 @@ from app.records.models import Run
 from app.runs import runs
 from app.runs.recipes import Resolved, resolve
 from app.runs.schemas import MOST_TAGS, RunAsked
-from app.state import State
+from app.web.deps import State
 
 Planned = tuple[dict[str, Any], Resolved]  # knob to value, and the whole recipe
 

@@ -10,9 +10,9 @@ from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 from starlette.datastructures import UploadFile
 
 from app.errors import Problem
-from app.rendering import page
 from app.runs import runs, schemas
-from app.state import Here, State
+from app.web.deps import Here, State
+from app.web.templates import page
 from app.workers import task_api
 
 router = APIRouter(include_in_schema=False)

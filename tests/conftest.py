@@ -12,7 +12,7 @@ from hypothesis import settings as hypothesis_settings
 
 from app.application import create_app
 from app.settings import Settings
-from app.state import State
+from app.web.deps import State
 from tests.app.cast import HERE, settings_in, state_of
 
 hypothesis_settings.register_profile("untimed", deadline=None)  # a busy machine is no fault of what is tested

@@ -19,11 +19,11 @@ from app.errors import InvalidRecipe, InvalidRequest, NotFound
 from app.form_posts import Posted, posted
 from app.launch_pages import FIRST_PRESET
 from app.preview_schemas import RecipeAsked
-from app.rendering import page
 from app.runs import responses, runs, schemas
 from app.runs.api import PROBLEM
 from app.runs.recipes import resolve
-from app.state import Here, State
+from app.web.deps import Here, State
+from app.web.templates import page
 from trainer import datasets
 from trainer.knobs import mistakes
 from trainer.models.architectures import layers as layers_of

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 
 from app.settings import Settings
-from app.tokens import made
+from app.web.tokens import made
 from trainer.devices import devices
 
 logger = logging.getLogger("pitwall")

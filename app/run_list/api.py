@@ -15,7 +15,7 @@ from app.run_list.query import Asked as Question
 from app.run_list.query import Columns
 from app.runs.api import PROBLEM
 from app.runs.schemas import Asked, Tag
-from app.state import Here, State
+from app.web.deps import Here, State
 
 HEAD = ("id", "name", "status", "tags")  # of every row, before the chosen columns
 

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from app.errors import Conflict, InvalidRequest, NotFound
 from app.records import files
 from app.runs import lifecycle, runs
-from app.state import State
+from app.web.deps import State
 
 Verb = Literal["cancel", "pause", "resume", "delete", "tag", "untag", "clone"]
 MOST = 1000  # runs at once

@@ -13,11 +13,11 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from sqlalchemy.orm import Session
 
 from app.errors import InvalidRequest
-from app.rendering import page
 from app.run_list import bulk, cells, listing
 from app.run_list.query import Addresses, Asked, Columns
 from app.runs import schemas
-from app.state import Here, State
+from app.web.deps import Here, State
+from app.web.templates import page
 from trainer.knob_paths import titles
 
 MOST_ROWS = 500  # redrawn at once

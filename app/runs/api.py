@@ -21,7 +21,7 @@ from app.run_list import listing
 from app.run_list.query import Asked
 from app.runs import lifecycle, responses, runs, schemas
 from app.runs.recipes import resolve
-from app.state import Here
+from app.web.deps import Here
 from trainer import datasets
 from trainer.presets import PRESETS
 from trainer.recipe import Recipe

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from app.live.leases import Leases
 from app.records.models import HELD, Attempt, Epoch, Run, Worker
 from app.runs import clocks, runs, schemas
-from app.state import State
+from app.web.deps import State
 
 
 def whole(session: Session, run: Run, here: State) -> schemas.RunWhole:

@@ -10,7 +10,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from app.live.events import follow
 from app.runs import runs
-from app.state import Here
+from app.web.deps import Here
 
 router = APIRouter(prefix="/api/v1", tags=["streams"])
 

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.records.models import Event
-from app.words import FAILURES
+from app.web.labels import FAILURES
 
 MOST = 100  # lines; the log and the epochs have the rest
 UNTOLD = ("epoch", "evidence", "artifact")  # they have parts of their own on the page

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from app.errors import NotFound
-from app.rendering import page
-from app.state import Here
+from app.web.deps import Here
+from app.web.templates import page
 from app.webhooks import deliveries
 
 router = APIRouter(include_in_schema=False)

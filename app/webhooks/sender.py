@@ -13,7 +13,7 @@ from app import hooks
 from app.errors import Trouble
 from app.live.events import Stream
 from app.settings import Settings
-from app.state import State
+from app.web.deps import State
 from app.webhooks import client, deliveries
 
 logger = logging.getLogger(__name__)

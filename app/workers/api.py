@@ -18,7 +18,7 @@ from app.live.leases import LEASE_S
 from app.records import files
 from app.records.models import Attempt
 from app.runs import schemas
-from app.state import Here, State
+from app.web.deps import Here, State
 from app.workers import queue, reports, task_api, task_schemas
 from app.workers import schemas as worker_schemas
 

@@ -24,7 +24,7 @@ from app.errors import Conflict, InvalidRequest, NotFound, Problem, TooLarge
 from app.records import disk, files
 from app.records.models import ENDED, Artifact
 from app.runs import runs, schemas
-from app.state import Here, State
+from app.web.deps import Here, State
 from app.workers import queue, reports
 from trainer.protocol import CHECKPOINT
 

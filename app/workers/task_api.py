@@ -21,7 +21,7 @@ from app.errors import Conflict, Forbidden, InvalidRequest, NotFound, Problem, T
 from app.live.tasks import IsGone, Task
 from app.records import disk, files
 from app.runs import runs
-from app.state import Here, State
+from app.web.deps import Here, State
 from app.workers import artifacts, task_schemas
 from trainer.protocol import BEST
 

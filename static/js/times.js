@@ -16,7 +16,7 @@ export function localTimes(root = document) {
 }
 
 export function duration(seconds) {
-  // as app/rendering.py: duration
+  // as app/web/templates.py: duration
   if (seconds == null) return "–";
   if (seconds < 59.95) return `${seconds.toFixed(1)}\u202fs`;
   const whole = Math.round(seconds);

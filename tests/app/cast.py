@@ -26,8 +26,8 @@ from app.records.database import Records
 from app.runs import runs
 from app.runs.recipes import resolve
 from app.settings import Settings
-from app.state import State
-from app.tokens import Tokens
+from app.web.deps import State
+from app.web.tokens import Tokens
 from app.workers import queue
 from trainer.events import Event, event_of
 from trainer.gallery import Gallery

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from app.records.models import Attempt, Event, Run
 from app.runs import lifecycle, runs
-from app.state import State
+from app.web.deps import State
 from app.workers import queue, reports
 from tests.app.cast import NOW, claim, events, launch
 

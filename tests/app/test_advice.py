@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from app.state import State
+from app.web.deps import State
 from app.workers.reports import MOST_EVIDENCE
 from tests.app.cast import SMALL, Hand, claim, launch, started, trained
 from tests.app.queue_verbs import attempt_of, finish, held_run, kinds, rescue, say

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi.testclient import TestClient
 
-from app.state import State
+from app.web.deps import State
 from tests.app.api_calls import launched
 from tests.app.cast import Hand, trained
 from trainer.presets import PRESETS

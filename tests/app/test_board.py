@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from app.state import State
+from app.web.deps import State
 from tests.app.cast import Hand, epoch, started
 
 SMALL = {"dataset": {"name": "digits"}, "epochs": 3}

@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 
 from app.dawnbench import HOUR
 from app.published import published
-from app.state import State
+from app.web.deps import State
 from tests.app.cast import Hand, epoch, launch, started
 from tests.app.test_board import PLACE, ran
 

@@ -8,7 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app import estimates
-from app.state import State
+from app.web.deps import State
 from tests.app.cast import SMALL, Hand, epoch, launch, started
 from trainer.recipe import Recipe
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from app.state import State
+from app.web.deps import State
 from tests.app.api_calls import paged
 from tests.app.cast import SPACE, Hand, epoch, started
 

@@ -15,7 +15,7 @@ from app.home import VISIT_ENDS_S, _visit
 from app.live.device_load import KEPT_S, Gauges
 from app.records.models import Run
 from app.runs import lifecycle
-from app.state import State
+from app.web.deps import State
 from tests.app.cast import NOW, Clock, Hand, claim, epoch, launch, started
 from tests.app.test_board import ran
 

@@ -8,7 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app import kept_samples, samples
-from app.state import State
+from app.web.deps import State
 from tests.app.cast import Hand, epoch, started
 from tests.app.test_board import PLACE, board, ran
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from app.state import State
+from app.web.deps import State
 from tests.app.api_calls import count
 from tests.app.cast import SMALL
 from tests.app.form_fields import Fields, form

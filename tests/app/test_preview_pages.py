@@ -8,7 +8,7 @@ from html import unescape
 import pytest
 from fastapi.testclient import TestClient
 
-from app.state import State
+from app.web.deps import State
 from tests.app.api_calls import count
 from tests.app.form_fields import Buttons, Fields, form, pressed
 from tests.app.small_data import CIFAR, made

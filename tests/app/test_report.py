@@ -8,8 +8,8 @@ import re
 import pytest
 from fastapi.testclient import TestClient
 
-from app.markdown import markdown
-from app.state import State
+from app.web.deps import State
+from app.web.markdown import markdown
 from tests.app.cast import SPACE
 from tests.app.test_board import ran
 

@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from app import copies
 from app.records.models import Event
 from app.runs import timeline
-from app.state import State
+from app.web.deps import State
 from tests.app.cast import NOW, Hand, epoch, launch, started
 from trainer.presets import PRESETS
 

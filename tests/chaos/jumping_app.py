@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import app.__main__
-from app.state import State
+from app.web.deps import State
 
 CLOCK = Path(os.environ["CHAOS_CLOCK"])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from app import plotly_js
+from app.web import plotly_js
 from tests.e2e.charts import handled
 from tests.e2e.processes import Site, until
 

@@ -13,7 +13,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.architecture import drawing as architecture
-from app.state import State
+from app.web.deps import State
 from tests.app.cast import Hand, launch, started
 from tests.app.form_fields import form
 from trainer.models.layers import Layer

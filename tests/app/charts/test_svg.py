@@ -16,7 +16,7 @@ from app.charts import run_charts
 from app.charts.scale import Scale, around
 from app.charts.svg import MOST_POINTS, Name, Still, still
 from app.runs.schemas import EpochShown
-from app.state import State
+from app.web.deps import State
 from tests.app.test_board import ran
 from trainer.presets import PRESETS
 

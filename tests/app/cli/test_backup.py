@@ -23,7 +23,7 @@ from app.errors import Refusal
 from app.records.database import MIGRATIONS
 from app.records.models import Artifact, Run
 from app.settings import Settings
-from app.state import State
+from app.web.deps import State
 from tests.app.cast import NOW, claim, epoch, launch, started
 from tests.app.queue_verbs import say
 

@@ -20,7 +20,7 @@ from app.records.database import Records
 from app.records.files import artifact_path
 from app.records.models import Artifact
 from app.settings import Settings
-from app.state import State
+from app.web.deps import State
 from tests.app.cast import NOW, claim, launch, settings_in, state_of
 from tests.app.cli.test_backup import made_by_schema, rows
 from tests.app.queue_verbs import held_run

@@ -8,7 +8,7 @@ import httpx2
 
 from app.cli.backup import back_up
 from app.records.models import Status
-from app.state import State
+from app.web.deps import State
 from tests.app.cast import SMALL, Hand, Site, claim, epoch, launch, started, state_of
 from tests.app.cli.test_backup import rows
 from tests.app.cli.test_restore import KEPT, copy, taken_back

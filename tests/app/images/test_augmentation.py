@@ -15,7 +15,7 @@ from fastapi.testclient import TestClient
 from numpy.typing import NDArray
 from PIL import Image
 
-from app.state import State
+from app.web.deps import State
 from tests.app.small_data import made
 from trainer import datasets
 from trainer.augment.crew import Crew

@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 
 from app.images import evaluation
 from app.images.predictions import Validation
-from app.state import State
+from app.web.deps import State
 from tests.app.cast import Hand, epoch, launch, started
 from tests.app.test_board import PLACE
 from trainer import digits

@@ -18,7 +18,7 @@ from sqlalchemy import select
 from app.live.events import WAITING_EVENTS
 from app.records.models import Event
 from app.runs import runs
-from app.state import State
+from app.web.deps import State
 from tests.app.cast import NOW, Hand, Site, claim, epoch, launch, site_in, started, step, until
 
 

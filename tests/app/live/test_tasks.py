@@ -16,7 +16,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from app.live.tasks import MOST_WAITING
-from app.state import State
+from app.web.deps import State
 from tests.app.cast import Hand, Site, bearer, epoch, launch, started, until
 from tests.app.workers.test_artifacts import put
 from tests.trainer.net_file import write_net

@@ -10,7 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import text
 
-from app.state import State
+from app.web.deps import State
 from tests.app.cast import SPACE, Hand, claim, epoch, launch, started
 from tests.app.queue_verbs import finish as ends
 from tests.app.queue_verbs import found, rescue, retry, say

@@ -7,7 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.metrics.curves import Curve, band, of_runs
-from app.state import State
+from app.web.deps import State
 from tests.app.cast import Hand, epoch, launch, started, trained
 from tests.app.queue_verbs import finish, held_run, retry, say
 

@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 
 from app.metrics.curves import Curve
 from app.metrics.projection import project
-from app.state import State
+from app.web.deps import State
 from tests.app.cast import SPACE, Hand, epoch, started
 from tests.app.test_board import PLACE, SMALL, ran
 

@@ -19,7 +19,7 @@ from sqlalchemy.exc import IntegrityError, StatementError
 from app.errors import Refusal
 from app.records.database import MIGRATIONS, VERSION_TABLE, Records, migrate
 from app.records.models import Attempt, Base, Epoch, Run
-from app.state import State
+from app.web.deps import State
 from tests.app.cast import NOW, launch
 from tests.app.other_programs import Holder
 

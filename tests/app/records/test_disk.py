@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 from app.errors import Busy, DiskFails, StorageFull, Trouble
 from app.records import disk as storage
 from app.records.disk import Disk, disk, notice, size, trouble_of
-from app.state import State
+from app.web.deps import State
 from tests.app.cast import SPACE, site_in
 from tests.app.other_programs import fill, small_disk
 

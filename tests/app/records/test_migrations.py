@@ -18,7 +18,7 @@ from app.application import create_app
 from app.records.database import MIGRATIONS, VERSION_TABLE
 from app.records.models import Base, Run
 from app.settings import Settings
-from app.state import State
+from app.web.deps import State
 from tests.app.cast import HERE, SMALL, Hand, epoch, settings_in, started, state_of, trained
 from tests.app.test_advice import evidence
 from trainer.recipe import Recipe

@@ -24,7 +24,7 @@ from app.errors import Conflict
 from app.records.database import Records
 from app.records.models import Attempt, Run
 from app.records.writer import MOST_TOGETHER
-from app.state import State
+from app.web.deps import State
 from tests.app.cast import NOW, launch
 from tests.app.source_tree import ROOT
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from app.state import State
+from app.web.deps import State
 from tests.app.cast import Hand, launch, trained
 
 

@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 from app.errors import InvalidRequest
 from app.records import files
 from app.run_list import bulk
-from app.state import State
+from app.web.deps import State
 from tests.app.cast import claim, launch, trained
 
 

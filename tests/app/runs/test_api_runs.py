@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi.testclient import TestClient
 
-from app.state import State
+from app.web.deps import State
 from tests.app.api_calls import count, launched, paged
 from tests.app.cast import Hand, epoch, started, step, trained
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from app.rendering import percent
 from app.runs import clocks, responses, runs
 from app.runs.schemas import ClocksShown
-from app.state import State
+from app.web.deps import State
+from app.web.templates import percent
 from app.workers import queue, reports
 from tests.app.cast import NOW, Hand, epoch, events, launch, started, trained
 from tests.app.queue_verbs import rescue

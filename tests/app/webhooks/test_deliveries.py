@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from app import hooks
 from app.application import create_app
 from app.runs import lifecycle, runs
-from app.state import State
+from app.web.deps import State
 from app.webhooks import client as hook_client
 from app.webhooks import deliveries
 from app.webhooks.sender import deliver

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from app.state import State
+from app.web.deps import State
 from tests.app.api_calls import launched
 from tests.app.cast import Hand, epoch, started
 

@@ -13,7 +13,7 @@ import httpx2
 import pytest
 from fastapi.testclient import TestClient
 
-from app.state import State
+from app.web.deps import State
 from app.workers import artifacts
 from tests.app.cast import Hand, Site, bearer, epoch, launch, started, until
 from tests.app.queue_verbs import rescue

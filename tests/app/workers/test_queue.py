@@ -10,7 +10,7 @@ from sqlalchemy import select
 from app.errors import Conflict
 from app.records.models import Event
 from app.runs import runs
-from app.state import State
+from app.web.deps import State
 from app.workers import reports
 from tests.app.cast import NOW, claim, epoch, events, launch, started, step
 from tests.app.queue_verbs import attempt_of, beat, cancel, finish, found, held_run, kinds, say

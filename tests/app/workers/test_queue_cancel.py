@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.errors import Conflict
-from app.state import State
+from app.web.deps import State
 from tests.app.cast import NOW, claim, launch
 from tests.app.queue_verbs import beat, cancel, finish, found, held_run, rescue
 

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from app.errors import Conflict
 from app.records.models import Epoch, Event
 from app.runs import runs
-from app.state import State
+from app.web.deps import State
 from tests.app.cast import NOW, claim, epoch, launch, started
 from tests.app.queue_verbs import attempt_of, beat, finish, found, held_run, kinds, rescue, say
 

@@ -6,7 +6,7 @@ import pytest
 
 from app.errors import Conflict
 from app.runs import runs
-from app.state import State
+from app.web.deps import State
 from app.workers import queue
 from tests.app.cast import NOW, claim, epoch, launch, started
 from tests.app.queue_verbs import (

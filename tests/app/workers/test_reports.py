@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import event, text
 
 from app.errors import Conflict
-from app.state import State
+from app.web.deps import State
 from app.workers import fast_reports, queue, reports
 from tests.app.cast import NOW, claim, epoch, events, launch, settings_in, started, state_of, step
 

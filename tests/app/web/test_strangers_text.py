@@ -7,8 +7,8 @@ from typing import Any
 
 from fastapi.testclient import TestClient
 
-from app.rendering import json_data
-from app.state import State
+from app.web.deps import State
+from app.web.templates import json_data
 from tests.app.cast import SMALL, Hand, epoch, launch, started
 from tests.app.form_fields import form
 

@@ -16,7 +16,7 @@ from app.live.leases import Leases
 from app.live.tasks import Tasks
 from app.records.database import Records
 from app.settings import Settings
-from app.tokens import Tokens
+from app.web.tokens import Tokens
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
 
-FILE = Path(__file__).parent.parent / "static" / "vendor" / "plotly-basic-4.1.1.min.js"
+FILE = Path(__file__).parents[2] / "static" / "vendor" / "plotly-basic-4.1.1.min.js"
 ADDRESS = f"/static/vendor/{FILE.name}"
 FOR_EVER = "public, max-age=31536000, immutable"  # the version is in the name
 

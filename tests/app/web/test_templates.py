@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.rendering import duration, figure, percent, when
+from app.web.templates import duration, figure, percent, when
 from tests.app.cast import NOW, SPACE
 
 

@@ -9,7 +9,7 @@ from html import unescape
 import pytest
 from fastapi.testclient import TestClient
 
-from app.state import State
+from app.web.deps import State
 from tests.app.cast import NOW, SPACE, Hand, epoch, launch, started, step, trained
 
 

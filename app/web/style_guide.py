@@ -8,8 +8,8 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from app.charts.svg_paths import TURNS
-from app.rendering import THEME_COOKIE, page
-from app.security import local_path
+from app.web.security import local_path
+from app.web.templates import THEME_COOKIE, page
 
 A_YEAR = 365 * 24 * 3600
 TOKENS = {

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from app.style_pages import TOKENS
-from app.words import WORDS
+from app.web.labels import WORDS
+from app.web.style_guide import TOKENS
 
-CSS = Path(__file__).parents[2] / "static" / "css"
+CSS = Path(__file__).parents[3] / "static" / "css"
 
 
 def test_it_shows_every_status_and_every_colour(client: TestClient):

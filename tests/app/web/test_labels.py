@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import get_args
 
 from app.records.models import Status
-from app.words import FAILURES, OUTCOMES, WORDS
+from app.web.labels import FAILURES, OUTCOMES, WORDS
 from trainer import failures, protocol
 
 

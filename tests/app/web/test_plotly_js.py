@@ -11,8 +11,8 @@ import pytest
 from fastapi.testclient import TestClient
 from plotly.offline import get_plotlyjs_version
 
-from app import plotly_js
-from app.state import State
+from app.web import plotly_js
+from app.web.deps import State
 from tests.app.test_board import ran
 
 DRAWN = {"scatter", "bar", "pie"}  # by the basic bundle

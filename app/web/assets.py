@@ -11,9 +11,9 @@ from pathlib import Path
 
 from fastapi import APIRouter, Response
 
-from app.plotly_js import FOR_EVER
+from app.web.plotly_js import FOR_EVER
 
-FOLDER = Path(__file__).parent.parent / "static" / "css"
+FOLDER = Path(__file__).parents[2] / "static" / "css"
 IMPORT = re.compile(r'@import url\("([\w.-]+)"\) layer\((\w+)\);')
 
 router = APIRouter(include_in_schema=False)

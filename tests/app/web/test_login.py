@@ -10,8 +10,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.application import create_app
-from app.security import local_path
-from app.tokens import COOKIE, SESSION_S, Tokens
+from app.web.security import local_path
+from app.web.tokens import COOKIE, SESSION_S, Tokens
 from tests.app.cast import bearer, launch, settings_in, state_of
 from tests.app.every_route import everything
 from tests.app.login import TOKEN, WITHOUT_LOGIN, state_behind
@@ -98,7 +98,7 @@ def test_the_cookie_is_sent_over_https_only_where_there_is_https(tmp_path: Path)
 
 @pytest.mark.parametrize("token", ["", "wrong", TOKEN[:-1], TOKEN + "x", TOKEN.upper(), "\ud83d\ude00"])
 def test_a_wrong_token_does_not_log_in(guarded: TestClient, monkeypatch: pytest.MonkeyPatch, token: str):
-    monkeypatch.setattr("app.login_pages.WRONG_TOKEN_S", 0.0)
+    monkeypatch.setattr("app.web.login.WRONG_TOKEN_S", 0.0)
     answer = guarded.post("/login", data={"token": token.encode("utf-16", "surrogatepass").decode("utf-16")})
 
     assert answer.status_code == 403

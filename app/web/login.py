@@ -8,10 +8,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from app.rendering import page
-from app.security import local_path
-from app.state import Here
-from app.tokens import COOKIE, SESSION_S
+from app.web.deps import Here
+from app.web.security import local_path
+from app.web.templates import page
+from app.web.tokens import COOKIE, SESSION_S
 
 WRONG_TOKEN_S = 0.5  # a wrong token waits: guessing is slow
 

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import Forbidden, Problem, TooLarge, Unauthorized, UnsupportedType
 from app.settings import Settings
-from app.tokens import COOKIE, Tokens
+from app.web.tokens import COOKIE, Tokens
 
 MAX_BODY = 1024 * 1024  # bytes
 MAX_PICTURE = 8 * MAX_BODY + 64 * 1024  # with what a form puts around it

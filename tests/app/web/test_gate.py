@@ -9,8 +9,8 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from app.application import create_app
-from app.security import HEADERS
-from app.state import State
+from app.web.deps import State
+from app.web.security import HEADERS
 from tests.app.cast import HERE, bearer, launch, settings_in, state_of
 from tests.app.every_route import everything
 

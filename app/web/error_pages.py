@@ -16,10 +16,10 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
-from app import rendering
 from app.errors import InvalidRequest, NotFound, Problem, Unauthorized
 from app.records import disk
-from app.security import HEADERS, login_url
+from app.web import templates
+from app.web.security import HEADERS, login_url
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ def _rendered(request: Request, problem: Problem) -> Response:
         return _json(problem)
     if isinstance(problem, Unauthorized) and request.method in {"GET", "HEAD"}:
         return RedirectResponse(login_url(request.scope), status_code=303)
-    return rendering.page(request, "error.html", {"problem": problem}, status=problem.status)
+    return templates.page(request, "error.html", {"problem": problem}, status=problem.status)
 
 
 async def of_problem(request: Request, error: Exception) -> Response:

@@ -7,7 +7,7 @@ import gzip
 from fastapi.testclient import TestClient
 
 from app.records import files
-from app.state import State
+from app.web.deps import State
 from tests.app.test_board import ran
 
 

@@ -15,14 +15,14 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from app import stylesheet
 from app.charts.svg import still
-from app.markdown import markdown
 from app.metrics import accuracy
 from app.records import disk
-from app.words import FAILURES, OUTCOMES, WORDS
+from app.web import assets
+from app.web.labels import FAILURES, OUTCOMES, WORDS
+from app.web.markdown import markdown
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 MINUTE, HOUR = 60, 3600
 THEME_COOKIE = "pitwall_theme"
 THEMES = ("system", "light", "dark")
@@ -76,7 +76,7 @@ def environment() -> Environment:
         "size": disk.size,
         "pretty_json": lambda value: json.dumps(value, indent=2),
     }
-    made.globals |= {"static": static, "stylesheet": stylesheet.address}
+    made.globals |= {"static": static, "stylesheet": assets.address}
     return made
 
 

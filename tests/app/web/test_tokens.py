@@ -10,8 +10,8 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from app.errors import Refusal
-from app.state import State
-from app.tokens import Tokens, made
+from app.web.deps import State
+from app.web.tokens import Tokens, made
 from tests.app.cast import bearer, settings_in
 from tests.app.every_route import everything
 from tests.app.login import TOKEN, WITHOUT_LOGIN, state_behind
