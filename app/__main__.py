@@ -16,13 +16,13 @@ from types import FrameType
 import uvicorn
 from pydantic import ValidationError
 
-from app import quickstart
 from app.application import create_app
 from app.cli.backup import back_up
 from app.cli.restore import restore
 from app.cli.up import address, up
 from app.errors import Refusal
 from app.images.augmentation import Previews
+from app.launch import quickstart
 from app.live.events import Hub
 from app.live.leases import Leases
 from app.metrics import statistics

@@ -31,14 +31,14 @@ from app import (
     group_pages,
     health,
     home,
-    launch_pages,
-    preview_pages,
     report_pages,
     run_pages,
     try_pages,
 )
 from app.architecture import pages as architecture_pages
 from app.errors import Problem, Trouble
+from app.launch import pages as launch_pages
+from app.launch import previews
 from app.run_list import api as many_api
 from app.run_list import pages as run_list_pages
 from app.runs import api, streams
@@ -82,7 +82,7 @@ def create_app(state: State) -> FastAPI:
         health,
         login,
         launch_pages,
-        preview_pages,
+        previews,
         run_list_pages,
         home,
         run_pages,

@@ -12,8 +12,8 @@ from fastapi import APIRouter, Form
 from fastapi.responses import RedirectResponse
 from pydantic import ValidationError
 
-from app import form_posts
 from app.errors import InvalidRequest
+from app.launch import form
 from app.records import files
 from app.records.models import Run
 from app.runs import lifecycle, runs
@@ -58,7 +58,7 @@ def press_edit(
 ) -> RedirectResponse:
     """What people call a run and write about it; `tags` separated by commas."""
     try:
-        asked = RunEdited(name=name, tags=form_posts.tags_of(tags), notes=form_posts.lines_of(notes))
+        asked = RunEdited(name=name, tags=form.tags_of(tags), notes=form.lines_of(notes))
     except ValidationError as error:
         raise InvalidRequest(mistakes(error)) from None
     with here.records.write() as session:

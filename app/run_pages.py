@@ -11,11 +11,12 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 from sqlalchemy.orm import Session
 
-from app import advice, copies, measured, standing
+from app import copies, measured, standing
 from app.charts import run_charts
 from app.errors import InvalidRecipe, InvalidRequest
 from app.images import evaluation
 from app.images import predictions as pictures
+from app.launch import warnings
 from app.records import files
 from app.records.models import ENDED, HELD, Run
 from app.run_list import listing
@@ -200,14 +201,14 @@ def _standing(session: Session, run: Run, best: standing.Best | None) -> dict[st
 
 def _evidence(session: Session, run: schemas.RunWhole, here: State) -> dict[str, Any]:
     """What the run's first steps really did, what of it contradicts the recipe, and what the recipe check says."""
-    recipe, evidence = Recipe.model_validate(run.recipe), advice.evidence_of(run)
+    recipe, evidence = Recipe.model_validate(run.recipe), warnings.evidence_of(run)
     return {
         "run": run,
         "has_ended": run.status in ENDED,
         "evidence": evidence,
         "measured": measured.rows(recipe, evidence),
-        "contradictions": advice.of_run(run),
-        "remarks": advice.of_recipe(session, recipe, run.preset, here.settings.datasets_dir),
+        "contradictions": warnings.of_run(run),
+        "remarks": warnings.of_recipe(session, recipe, run.preset, here.settings.datasets_dir),
     }
 
 

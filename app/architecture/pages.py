@@ -16,9 +16,9 @@ from pydantic import ValidationError
 
 from app.architecture import drawing
 from app.errors import InvalidRecipe, InvalidRequest, NotFound
-from app.form_posts import Posted, posted
-from app.launch_pages import FIRST_PRESET
-from app.preview_schemas import RecipeAsked
+from app.launch.form import Posted, posted
+from app.launch.pages import FIRST_PRESET
+from app.launch.preview_schemas import RecipeAsked
 from app.runs import responses, runs, schemas
 from app.runs.api import PROBLEM
 from app.runs.recipes import resolve

@@ -13,8 +13,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import PlainTextResponse
 
-from app import sweep_runs, sweeps
 from app.errors import InvalidRecipe, InvalidRequest
+from app.launch import sweep_points
+from app.launch import sweeps as sweep_runs
 from app.records import files
 from app.records.models import Run
 from app.run_list import listing
@@ -79,7 +80,7 @@ def launch_sweep(
 
     The same Idempotency-Key and body launch only once.
     """
-    axes = [sweeps.Axis(one.knob, one.values) for one in asked.over]
+    axes = [sweep_points.Axis(one.knob, one.values) for one in asked.over]
     try:
         found = sweep_runs.planned(asked.recipe, asked.preset, axes, asked.repeats, here, strict=True)
     except InvalidRecipe as problem:  # named as in a form

@@ -62,7 +62,7 @@ READERS = {
     "app/metrics/accuracy.py": "the accuracy that counts, as an expression over an epoch's columns",
     "app/metrics/curves.py": "the epochs of many runs",
     "app/records/database.py": "the door itself",
-    "app/estimates.py": "what runs like a recipe took",
+    "app/launch/estimates.py": "what runs like a recipe took",
     "app/groups.py": "repeats of a recipe",
     "app/health.py": "SELECT 1",
     "app/run_list/listing.py": "many runs at once: filter, sort, page",

@@ -12,13 +12,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, Response
 
-from app import advice, form_posts
-from app import preview_schemas as shapes
 from app.errors import InvalidRecipe
-from app.form_posts import Posted, posted, pressed
 from app.images.augmentation import Previewed, Seen, rates
-from app.launch_pages import started_from
-from app.preview_panel import panel
+from app.launch import form as form_posts
+from app.launch import preview_schemas as shapes
+from app.launch import warnings
+from app.launch.form import Posted, posted, pressed
+from app.launch.pages import started_from
+from app.launch.preview_panel import panel
 from app.runs import schemas
 from app.runs.recipes import Resolved, resolve, training_pictures
 from app.web.deps import Here, State
@@ -92,7 +93,7 @@ def check_recipe(asked: shapes.RecipeAsked, here: Here) -> shapes.CheckShown:
     """Where the recipe does something else than it seems to. Warnings never stop a launch."""
     resolved = _resolved(asked, here)
     with here.records.read() as session:
-        found = advice.of_recipe(session, resolved.recipe, resolved.preset, here.settings.datasets_dir)
+        found = warnings.of_recipe(session, resolved.recipe, resolved.preset, here.settings.datasets_dir)
     return shapes.CheckShown(warnings=[schemas.WarningShown.model_validate(one) for one in found])
 
 

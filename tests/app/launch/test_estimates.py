@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from app import estimates
+from app.launch import estimates
 from app.web.deps import State
 from tests.app.cast import SMALL, Hand, epoch, launch, started
 from trainer.recipe import Recipe

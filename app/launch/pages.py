@@ -15,12 +15,14 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import ValidationError
 
-from app import form_posts, sweep_runs, sweeps
 from app.errors import InvalidRequest
-from app.form_posts import Posted, posted, pressed
-from app.preview_panel import panel
+from app.launch import form as form_posts
+from app.launch import sweep_points
+from app.launch import sweeps as sweep_runs
+from app.launch.form import Posted, posted, pressed
+from app.launch.preview_panel import panel
+from app.launch.sweeps import Planned
 from app.runs import runs, schemas
-from app.sweep_runs import Planned
 from app.web.deps import Here, State
 from app.web.error_pages import mistakes_of
 from app.web.plotly_js import ADDRESS as PLOTLY
@@ -87,7 +89,7 @@ def _launch(request: Request, here: State, form: Posted) -> Response:
     resolved, planned = None, list[Planned]()
     try:
         resolved = form.resolved(here)
-        axes = sweeps.from_text(form.sweep)
+        axes = sweep_points.from_text(form.sweep)
         planned = sweep_runs.planned(form.recipe, form.preset, axes, asked.repeats if asked else 1, here, strict=False)
     except InvalidRequest as problem:
         errors |= dict(problem.mistakes)

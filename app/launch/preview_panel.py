@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from app import advice, estimates
 from app.charts import run_charts
 from app.errors import InvalidRecipe
-from app.estimates import Estimate
-from app.form_posts import Posted
 from app.images.augmentation import Augmentation, no_step
+from app.launch import estimates
+from app.launch import warnings as advice
+from app.launch.estimates import Estimate
+from app.launch.form import Posted
 from app.runs.recipes import training_pictures
 from app.web.deps import State
 from trainer.recipe import Recipe

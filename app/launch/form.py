@@ -12,7 +12,7 @@ from typing import Any
 
 from fastapi import Request
 
-from app import forms, sweeps
+from app.launch import form_fields, sweep_points
 from app.records.models import Run
 from app.runs.recipes import Resolved, resolve
 from app.web.deps import State
@@ -24,7 +24,7 @@ from trainer.recipe import Recipe
 
 LABELS = {f"label.{name}": name for name in ("name", "repeats", "tags", "notes", "priority")}
 WHOLE = {"repeats", "priority"}
-SWEEP = [(f"sweep.{number}.knob", f"sweep.{number}.values") for number in range(sweeps.MOST_KNOBS)]
+SWEEP = [(f"sweep.{number}.knob", f"sweep.{number}.values") for number in range(sweep_points.MOST_KNOBS)]
 OWN = {"preset", "parent", "do", "listed"} | set(LABELS) | {name for row in SWEEP for name in row}
 
 
@@ -52,7 +52,7 @@ async def posted(request: Request) -> Posted:
     fields = {key: value for key, value in form.items() if isinstance(value, str)}
     parent, preset = fields.get("parent", ""), fields.get("preset")
     return Posted(
-        forms.from_text({key: value for key, value in fields.items() if key not in OWN}),
+        form_fields.from_text({key: value for key, value in fields.items() if key not in OWN}),
         {short: fields[key] for key, short in LABELS.items() if key in fields},
         preset if preset in PRESETS else None,
         int(parent) if parent.isdecimal() and len(parent) < 19 else None,
@@ -89,7 +89,7 @@ def pressed(form: Posted) -> Posted:
     verb, _, rest = form.do.partition(".")
     if verb == "fix":
         return replace(form, recipe=merge(form.recipe, _fix(rest)))
-    return replace(form, recipe=forms.reshaped(form.recipe, form.do))
+    return replace(form, recipe=form_fields.reshaped(form.recipe, form.do))
 
 
 def shown(form: Posted, here: State, errors: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -101,13 +101,13 @@ def shown(form: Posted, here: State, errors: Mapping[str, str] | None = None) ->
         "parent": form.parent,
         "errors": errors,
         "labels": _label_fields(form.labels, errors),
-        "sections": forms.sections(form.recipe, errors, names),
-        "operations": forms.operations(),
+        "sections": form_fields.sections(form.recipe, errors, names),
+        "operations": form_fields.operations(),
         "sweep": [
             {"names": fields, "values": said, "errors": [errors.get(name, "") for name in fields]}
             for fields, said in zip(SWEEP, form.sweep or [("", "")] * len(SWEEP), strict=True)
         ],
-        "knobs": [path for path in titles() if path != "seed" and not sweeps.SHAPES.fullmatch(path)],
+        "knobs": [path for path in titles() if path != "seed" and not sweep_points.SHAPES.fullmatch(path)],
     }
 
 
@@ -129,7 +129,7 @@ def _is_plain(value: Any, depth: int = 6) -> bool:
     return not isinstance(value, str) or value.isprintable()
 
 
-def _label_fields(labels: Mapping[str, str], errors: Mapping[str, str]) -> list[forms.Knob]:
+def _label_fields(labels: Mapping[str, str], errors: Mapping[str, str]) -> list[form_fields.Knob]:
     described = {
         "name": ("Name", "Empty: made from preset, data set and seed.", ""),
         "repeats": ("Repeats", "So many runs, with seeds seed, seed + 1, …: they say how sure a recipe is.", "1"),
@@ -138,7 +138,7 @@ def _label_fields(labels: Mapping[str, str], errors: Mapping[str, str]) -> list[
         "priority": ("Priority", "Higher goes first; equal ones in the order of launching.", "0"),
     }
     return [
-        forms.Knob(
+        form_fields.Knob(
             path=f"label.{key}",
             title=title,
             help=text,

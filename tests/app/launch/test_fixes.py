@@ -54,14 +54,14 @@ def fixes(page: str) -> dict[tuple[str, str], str]:
 
 def whole(page: str) -> Recipe:
     """The recipe of a page's form, as a launch would read it."""
-    from app import forms
+    from app.launch import form_fields
 
     fields = {
         key: text
         for key, text in Fields(page).sent.items()
         if not key.startswith(("label.", "sweep.", "preset", "parent"))
     }
-    return Recipe.model_validate(forms.from_text(fields))
+    return Recipe.model_validate(form_fields.from_text(fields))
 
 
 @pytest.mark.parametrize("preset", PRESETS)

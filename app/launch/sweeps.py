@@ -13,8 +13,8 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from app import sweeps
 from app.errors import InvalidRecipe, InvalidRequest
+from app.launch import sweep_points
 from app.records.models import Run
 from app.runs import runs
 from app.runs.recipes import Resolved, resolve
@@ -25,18 +25,24 @@ Planned = tuple[dict[str, Any], Resolved]  # knob to value, and the whole recipe
 
 
 def planned(
-    partial: dict[str, Any], preset: str | None, axes: Sequence[sweeps.Axis], repeats: int, here: State, *, strict: bool
+    partial: dict[str, Any],
+    preset: str | None,
+    axes: Sequence[sweep_points.Axis],
+    repeats: int,
+    here: State,
+    *,
+    strict: bool,
 ) -> list[Planned]:
     """The runs of a sweep without their repeats; none without axes. Raises InvalidRecipe."""
-    sweeps.check(axes, repeats)
+    sweep_points.check(axes, repeats)
     if not axes:
         return []
     root = here.settings.datasets_dir
     whole = resolve(preset, partial, root, strict=strict).recipe.model_dump(mode="json")
     found = []
-    for point in sweeps.points(axes):
+    for point in sweep_points.points(axes):
         try:
-            found.append((point, resolve(preset, sweeps.at(whole, point, axes), root, strict=strict)))
+            found.append((point, resolve(preset, sweep_points.at(whole, point, axes), root, strict=strict)))
         except InvalidRecipe as problem:
             raise InvalidRecipe([_at(path, sentence, point, axes) for path, sentence in problem.mistakes]) from None
     seen = [resolved.recipe.model_dump_json() for _, resolved in found]
@@ -53,7 +59,7 @@ def launch(
         raise InvalidRequest([("tags", f"one place is the sweep's own: at most {MOST_TAGS - 1}")])
     made: list[Run] = []
     for point, resolved in found:
-        name = sweeps.named(asked.name or resolved.preset or "", point)
+        name = sweep_points.named(asked.name or resolved.preset or "", point)
         labels = runs.Labels(name, asked.tags, asked.notes, asked.priority)
         made += runs.launch(session, resolved, labels, now, repeats=asked.repeats, parent_id=parent_id)
     for run in made:
@@ -67,7 +73,7 @@ def mark(found: Sequence[Planned]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _at(path: str, sentence: str, point: dict[str, Any], axes: Sequence[sweeps.Axis]) -> tuple[str, str]:
+def _at(path: str, sentence: str, point: dict[str, Any], axes: Sequence[sweep_points.Axis]) -> tuple[str, str]:
     """A mistake in a knob that is swept belongs to its row."""
     for number, axis in enumerate(axes):
         if axis.knob == path:
