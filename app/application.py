@@ -22,13 +22,10 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Scope
 
 from app import (
-    board_api,
-    board_pages,
     button_pages,
     compare_api,
     compare_pages,
     dawnbench_api,
-    group_pages,
     health,
     home,
     report_pages,
@@ -36,6 +33,9 @@ from app import (
     try_pages,
 )
 from app.architecture import pages as architecture_pages
+from app.board import api as board_api
+from app.board import group_pages
+from app.board import pages as board_pages
 from app.errors import Problem, Trouble
 from app.launch import pages as launch_pages
 from app.launch import previews

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 from sqlalchemy.orm import Session
 
-from app import groups
+from app.board import groups
 from app.errors import InvalidRequest, NotFound
 from app.metrics import curves
 from app.metrics.curves import Curve

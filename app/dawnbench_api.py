@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
-from app import board, dawnbench
+from app import dawnbench
+from app.board import ranking
 from app.errors import Conflict
 from app.runs import responses, runs
 from app.runs.api import PROBLEM
@@ -31,7 +32,7 @@ def _dawnbench(here: State, run_id: int) -> tuple[str, str, str]:
     with here.records.read() as session:
         run = responses.whole(session, runs.find(session, run_id), here)
         rows = responses.curve(runs.epochs_of(session, run_id))
-        price = board.prices_of(session).get(run.worker or "")
+        price = ranking.prices_of(session).get(run.worker or "")
     if not rows:
         raise Conflict(f"run {run_id} has no epoch yet")
     return dawnbench.name_of(run), dawnbench.entry(run, price), dawnbench.table(rows)

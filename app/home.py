@@ -14,8 +14,8 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 from sqlalchemy.orm import Session
 
-from app import board
-from app.board_metrics import METRICS
+from app.board import ranking
+from app.board.metrics import METRICS
 from app.charts import sparkline
 from app.errors import NotFound
 from app.live.device_load import KEPT_S
@@ -177,6 +177,6 @@ def _device(worker: schemas.WorkerShown, here: State) -> Device:
 
 def _head(session: Session) -> dict[str, Any] | None:
     """The first rows of the board that opens by itself; None where nothing is ranked."""
-    found = board.ranked(session, board.Question(limit=HEAD))
+    found = ranking.ranked(session, ranking.Question(limit=HEAD))
     rows = [row for row in found.rows if row.rank is not None]
     return {"rows": rows, "question": found.question, "metric": METRICS[found.question.metric]} if rows else None

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from sqlalchemy.orm import Session
 
-from app import board, samples
+from app.board import ranking, samples
 from app.metrics import curves, projection
 from app.metrics.curves import Curve, band
 from app.metrics.projection import Projection
@@ -57,10 +57,10 @@ def best_of(session: Session, run: Run) -> Best | None:
     if run.hardware is None or run.fingerprint is None:
         return None
     for metric in ("time_to_target", "accuracy"):
-        asked = board.Question(
+        asked = ranking.Question(
             run.dataset, metric, float(run.recipe["target_accuracy"]), run.hardware, run.fingerprint, limit=1
         )
-        rows = [row for row in board.ranked(session, asked).rows if row.rank]
+        rows = [row for row in ranking.ranked(session, asked).rows if row.rank]
         if rows:
             others = [row.id for row in rows[0].sample.counted if row.id != run.id][-MOST:]
             return Best(rows[0].run.name, rows[0].run.recipe_hash, others) if others else None

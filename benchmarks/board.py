@@ -10,7 +10,7 @@ import urllib.request
 from pathlib import Path
 from urllib.parse import quote
 
-from app.board_metrics import METRICS
+from app.board.metrics import METRICS
 from benchmarks import board_pages, many_runs
 from benchmarks.figures import Figure, median, percentile
 from benchmarks.mlflow_side import Mlflow, curves, search

@@ -9,8 +9,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.web.deps import State
+from tests.app.board.test_ranking import PLACE, ran
 from tests.app.cast import SPACE, Hand, epoch, started
-from tests.app.test_board import PLACE, ran
 from trainer import digits
 from trainer.predictions import pack
 

@@ -8,11 +8,11 @@ import re
 import pytest
 from fastapi.testclient import TestClient
 
+from app.board.published import published
 from app.dawnbench import HOUR
-from app.published import published
 from app.web.deps import State
+from tests.app.board.test_ranking import PLACE, ran
 from tests.app.cast import Hand, epoch, launch, started
-from tests.app.test_board import PLACE, ran
 
 
 def read(text: str) -> list[tuple[float, float, float]]:

@@ -16,8 +16,8 @@ from app.live.device_load import KEPT_S, Gauges
 from app.records.models import Run
 from app.runs import lifecycle
 from app.web.deps import State
+from tests.app.board.test_ranking import ran
 from tests.app.cast import NOW, Clock, Hand, claim, epoch, launch, started
-from tests.app.test_board import ran
 
 
 def queue(state: State) -> list[int]:

@@ -10,8 +10,8 @@ from fastapi.testclient import TestClient
 
 from app.web.deps import State
 from app.web.markdown import markdown
+from tests.app.board.test_ranking import ran
 from tests.app.cast import SPACE
-from tests.app.test_board import ran
 
 EVIL = '</title><script>alert(1)</script><img src=x onerror="alert(1)">'
 

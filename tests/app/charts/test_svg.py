@@ -17,7 +17,7 @@ from app.charts.scale import Scale, around
 from app.charts.svg import MOST_POINTS, Name, Still, still
 from app.runs.schemas import EpochShown
 from app.web.deps import State
-from tests.app.test_board import ran
+from tests.app.board.test_ranking import ran
 from trainer.presets import PRESETS
 
 WHOLE = re.compile(r"([MLm]-?\d+(\.\d+)? -?\d+(\.\d+)?|[hv]-?\d+(\.\d+)?|Z)+")  # and no nan or inf

@@ -11,8 +11,8 @@ from fastapi.testclient import TestClient
 from app.metrics.curves import Curve
 from app.metrics.projection import project
 from app.web.deps import State
+from tests.app.board.test_ranking import PLACE, SMALL, ran
 from tests.app.cast import SPACE, Hand, epoch, started
-from tests.app.test_board import PLACE, SMALL, ran
 
 EPOCHS = 20
 

@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 
 from app.records import files
 from app.web.deps import State
-from tests.app.test_board import ran
+from tests.app.board.test_ranking import ran
 
 
 def test_a_page_is_packed_for_whoever_can_unpack_it(client: TestClient, state: State):

@@ -13,7 +13,7 @@ from plotly.offline import get_plotlyjs_version
 
 from app.web import plotly_js
 from app.web.deps import State
-from tests.app.test_board import ran
+from tests.app.board.test_ranking import ran
 
 DRAWN = {"scatter", "bar", "pie"}  # by the basic bundle
 JSON = re.compile(r'<script type="application/json"[^>]*>(.*?)</script>', re.DOTALL)

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app import samples
-from app.board import prices_of
-from app.board_metrics import HOUR, reaches
+from app.board import samples
+from app.board.metrics import HOUR, reaches
+from app.board.ranking import prices_of
+from app.board.samples import Sample
 from app.errors import InvalidRequest, NotFound
 from app.metrics import accuracy, statistics
 from app.metrics.curves import Curve, of_runs
 from app.records.models import ENDED, Run
-from app.samples import Sample
 
 SHORTEST = 8  # letters of a recipe's hash that name a group
 MOST_CURVES = 200

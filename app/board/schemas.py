@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from app import board, groups
-from app.board_metrics import METRICS
+from app.board import groups, ranking
+from app.board.metrics import METRICS
 from app.metrics import accuracy, statistics
 from app.runs.schemas import Asked
 
@@ -113,7 +113,7 @@ MetricName = Literal[
 ]
 
 
-def board_shown(found: board.Board) -> BoardShown:
+def board_shown(found: ranking.Board) -> BoardShown:
     asked = found.question
     return BoardShown(
         metric=asked.metric,
@@ -174,7 +174,7 @@ def _reached(found: statistics.Reached | None) -> ReachedShown | None:
     return ReachedShown(count=found.count, n=found.n, interval=[found.low, found.high], next=found.next)
 
 
-def _row(one: board.Ranked) -> BoardRow:
+def _row(one: ranking.Ranked) -> BoardRow:
     run, sample, spread = one.run, one.sample, spread_shown(one.spread)
     return BoardRow(
         rank=one.rank,

@@ -16,12 +16,12 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app import kept_samples, samples
-from app.board_metrics import METRICS, Metric, Reach, reaches
+from app.board import kept_samples, samples
+from app.board.metrics import METRICS, Metric, Reach, reaches
+from app.board.samples import Plain, Sample, has_finished
 from app.metrics import accuracy, statistics
 from app.records.models import Run, Status, Worker
 from app.run_list import listing
-from app.samples import Plain, Sample, has_finished
 
 ALL = "all"  # hardware: side by side, marked
 

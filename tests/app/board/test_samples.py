@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from app import kept_samples, samples
+from app.board import kept_samples, samples
 from app.web.deps import State
+from tests.app.board.test_ranking import PLACE, board, ran
 from tests.app.cast import Hand, epoch, started
-from tests.app.test_board import PLACE, board, ran
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from app.board.samples import Row, has_finished
 from app.metrics import milestones
-from app.samples import Row, has_finished
 
 HOUR = 3600.0
 

@@ -14,9 +14,9 @@ from weakref import WeakKeyDictionary
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from app import samples
+from app.board import samples
+from app.board.samples import Sample
 from app.records.models import Run
-from app.samples import Sample
 
 BOARDS = 2  # that are kept, the latest asked for: a board of 20,000 runs is some 30 MB
 

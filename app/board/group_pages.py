@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from app import groups
+from app.board import groups
 from app.charts import curve_charts
 from app.metrics import accuracy
 from app.metrics.curves import Band, band

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from app.board import Board
-from app.board_metrics import Metric
+from app.board.metrics import Metric
+from app.board.published import Published
+from app.board.ranking import Board
 from app.charts.run_charts import Figure
 from app.metrics import accuracy
-from app.published import Published
 
 MOST_ROWS = 15  # more would be too small to read
 

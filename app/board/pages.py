@@ -14,10 +14,10 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from app import board, board_charts, published
-from app.board_api import Target
-from app.board_metrics import METRICS
-from app.board_schemas import MetricName, WorkerEdited
+from app.board import charts, published, ranking
+from app.board.api import Target
+from app.board.metrics import METRICS
+from app.board.schemas import MetricName, WorkerEdited
 from app.errors import InvalidRequest
 from app.run_list import listing
 from app.run_list.cells import knob_title
@@ -46,11 +46,11 @@ def show_board(
     with_published: Annotated[bool, Query(alias="published")] = False,
     limit: Annotated[int, Query(ge=1, le=MOST_ROWS)] = 50,
 ) -> HTMLResponse:
-    question = board.Question(dataset or None, metric, target, hardware or None, fingerprint or None, limit)
+    question = ranking.Question(dataset or None, metric, target, hardware or None, fingerprint or None, limit)
     with here.records.read() as session:
-        found = board.ranked(session, question)
-        if board.unknown(found):  # left over from another data set
-            found = board.ranked(session, replace(question, hardware=None, fingerprint=None))
+        found = ranking.ranked(session, question)
+        if ranking.unknown(found):  # left over from another data set
+            found = ranking.ranked(session, replace(question, hardware=None, fingerprint=None))
         datasets = listing.datasets(session)
         can_compare = found.question.dataset == published.DATASET and metric in {"time_to_target", "accuracy"}
         is_theirs = metric == "accuracy" or target == published.TARGET
@@ -64,7 +64,7 @@ def show_board(
             "can_compare": can_compare,
             "with_published": with_published,
             "published": others,
-            "figure": board_charts.of_board(found, METRICS[metric], others if is_theirs else ()),
+            "figure": charts.of_board(found, METRICS[metric], others if is_theirs else ()),
             "summaries": _summaries([row.run.recipe for row in found.rows]),
             "workers": responses.workers(session, here.leases),
             "as_asked": _asked(found.question),
@@ -100,5 +100,5 @@ def _summaries(recipes: Sequence[dict[str, Any]]) -> list[str]:
     ]
 
 
-def _asked(question: board.Question) -> str:
+def _asked(question: ranking.Question) -> str:
     return urlencode({key: value for key, value in vars(question).items() if value is not None})

@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
 
-from app import board, board_schemas, groups
-from app.board_schemas import MetricName
+from app.board import groups, ranking
+from app.board import schemas as board_schemas
+from app.board.schemas import MetricName
 from app.errors import InvalidRequest
 from app.runs import responses, runs, schemas
 from app.runs.api import PROBLEM
@@ -34,10 +35,10 @@ def get_board(
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> board_schemas.BoardShown:
     """Recipes of one data set, the best first."""
-    question = board.Question(dataset or None, metric, target, hardware, fingerprint, limit)
+    question = ranking.Question(dataset or None, metric, target, hardware, fingerprint, limit)
     with here.records.read() as session:
-        found = board.ranked(session, question)
-        if unknown := board.unknown(found):
+        found = ranking.ranked(session, question)
+        if unknown := ranking.unknown(found):
             raise InvalidRequest([(field, f"no run of this data set has {value!r}") for field, value in unknown])
         return board_schemas.board_shown(found)
 

@@ -1,0 +1,1 @@
+"""The leaderboard: which recipe is better, how surely, at what cost."""
