@@ -21,21 +21,14 @@ from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddle
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Scope
 
-from app import (
-    button_pages,
-    compare_api,
-    compare_pages,
-    dawnbench_api,
-    health,
-    home,
-    report_pages,
-    run_pages,
-    try_pages,
-)
+from app import button_pages, dawnbench_api, health, home, run_pages, try_pages
 from app.architecture import pages as architecture_pages
 from app.board import api as board_api
 from app.board import group_pages
 from app.board import pages as board_pages
+from app.compare import api as compare_api
+from app.compare import pages as compare_pages
+from app.compare import report_pages
 from app.errors import Problem, Trouble
 from app.launch import pages as launch_pages
 from app.launch import previews

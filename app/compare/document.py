@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from app import compare_charts
-from app.comparing import Comparison, Side
+from app.compare import charts
+from app.compare.comparison import Comparison, Side
 from app.runs.knob_rows import flat
 from app.web import plotly_js
 from app.web.markdown import markdown
@@ -69,7 +69,7 @@ def _epochs(side: Side) -> list[tuple[float | None, ...]]:
 
 def _chart(found: Comparison, field: str, title: str) -> dict[str, Any]:
     """Plotly's traces and layout, in colours for paper."""
-    figure = compare_charts.curves(found, field)
+    figure = charts.curves(found, field)
     traces = [_coloured(trace) for trace in figure["traces"]]
     axis = {"gridcolor": "#e3e3e8", "linecolor": "#c8c8d0", "automargin": True}
     layout: dict[str, Any] = {

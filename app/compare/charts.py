@@ -14,7 +14,7 @@ import numpy as np
 
 from app.charts.curve_charts import laid_over
 from app.charts.run_charts import Figure
-from app.comparing import Comparison
+from app.compare.comparison import Comparison
 from app.run_list.cells import knob_title
 from app.runs.knob_rows import NOT_THERE
 

@@ -7,14 +7,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, Response
 
-from app import comparing, report
-from app.compare_api import numbers, words
+from app.compare import comparison, document
+from app.compare.api import numbers, words
 from app.errors import InvalidRequest
 from app.runs.schemas import Name
 from app.web.deps import Here
 
 router = APIRouter(include_in_schema=False)
-Names = Annotated[list[str], Form(max_length=comparing.MOST)]
+Names = Annotated[list[str], Form(max_length=comparison.MOST)]
 
 
 @router.post("/reports")
@@ -30,8 +30,8 @@ def make_report(
     if not run_ids and not names:
         raise InvalidRequest([("runs", "choose at least one run or group")])
     with here.records.read() as session:
-        found = comparing.compare(session, run_ids, names)
-        text = report.html(found, report.Words(title or "Report", notes), here.now())
+        found = comparison.compare(session, run_ids, names)
+        text = document.html(found, document.Words(title or "Report", notes), here.now())
     name = re.sub(r"[^A-Za-z0-9]+", "-", title).strip("-").lower() or "report"
     headers = {"Content-Disposition": f'attachment; filename="{name[:80]}.html"'}
     return Response(text, media_type="text/html; charset=utf-8", headers=headers)

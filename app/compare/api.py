@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel
 from pydantic import Field as Described
 
-from app import compare_charts, comparing
+from app.compare import charts, comparison
 from app.errors import InvalidRequest
 from app.images import predictions as pictures
 from app.metrics import accuracy as counted
@@ -21,8 +21,8 @@ from app.runs.knob_rows import NOT_THERE
 from app.web.deps import Here
 
 Names = list[Annotated[str, Query(max_length=2000)]]
-Runs = Annotated[Names, Query(alias="runs", max_length=comparing.MOST, description="Numbers: `1,2` or repeated")]
-Groups = Annotated[Names, Query(max_length=comparing.MOST, description="First letters of recipes' hashes, likewise")]
+Runs = Annotated[Names, Query(alias="runs", max_length=comparison.MOST, description="Numbers: `1,2` or repeated")]
+Groups = Annotated[Names, Query(max_length=comparison.MOST, description="First letters of recipes' hashes, likewise")]
 Field = Literal[
     "counted_accuracy", "val_accuracy", "train_accuracy", "val_loss", "train_loss", "learning_rate", "seconds"
 ]
@@ -92,11 +92,11 @@ def compare_runs(
 ) -> Response:
     """Up to 100 runs and groups beside each other: results, what differs in their recipes, curves."""
     with here.records.read() as session:
-        found = comparing.compare(session, numbers(asked), words(groups))
+        found = comparison.compare(session, numbers(asked), words(groups))
         answer = ComparisonShown.model_construct(
             sides=[_side(found, at) for at in range(len(found.sides))],
             differing=[path for path, _ in found.differing],
-            curves=compare_charts.curves(found, field),
+            curves=charts.curves(found, field),
         )
     return Response(answer.model_dump_json(), media_type="application/json")  # checking every point takes longer
 
@@ -120,7 +120,7 @@ def compare_pictures(
     )
 
 
-def _side(found: comparing.Comparison, at: int) -> SideShown:
+def _side(found: comparison.Comparison, at: int) -> SideShown:
     side = found.sides[at]
     knobs = {path: values[at] for path, values in found.differing if values[at] is not NOT_THERE}
     return SideShown(

@@ -11,8 +11,8 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from sqlalchemy.orm import Session
 
-from app import compare_charts, comparing
-from app.compare_api import Field, Groups, Runs, numbers, words
+from app.compare import charts, comparison
+from app.compare.api import Field, Groups, Runs, numbers, words
 from app.errors import InvalidRequest
 from app.images import predictions as pictures
 from app.runs import runs
@@ -45,10 +45,10 @@ def show_comparison(
     right: One = None,
 ) -> Response:
     if "back" in request.query_params:  # from the list of runs, with all that its form holds
-        return RedirectResponse(comparing.address(numbers(asked), words(groups)), 303)
+        return RedirectResponse(comparison.address(numbers(asked), words(groups)), 303)
     with here.records.read() as session:
-        found = comparing.compare(session, numbers(asked), words(groups))
-        axes = compare_charts.axes(found) if len(found.sides) > 1 else []
+        found = comparison.compare(session, numbers(asked), words(groups))
+        axes = charts.axes(found) if len(found.sides) > 1 else []
         context = {
             "found": found,
             "without": [_without(found, side) for side in found.sides],
@@ -57,16 +57,16 @@ def show_comparison(
             "is_mixed": len({side.run.hardware for side in found.sides}) > 1,
             "field": field,
             "fields": FIELDS,
-            "figure": compare_charts.curves(found, field),
+            "figure": charts.curves(found, field),
             "axes": [vars(axis) for axis in axes],
-            "parallel": compare_charts.parallel(axes),
+            "parallel": charts.parallel(axes),
             "plotly": PLOTLY,
         }
         return page(request, "compare/index.html", context | _pictures(session, here, found, left, right))
 
 
 def _pictures(
-    session: Session, here: State, found: comparing.Comparison, left: int | None, right: int | None
+    session: Session, here: State, found: comparison.Comparison, left: int | None, right: int | None
 ) -> dict[str, Any]:
     """Of the two that were chosen; a wrong choice is a sentence beside the choice."""
     kept = pictures.with_predictions(session, found.runs)
@@ -82,8 +82,8 @@ def _pictures(
     return context
 
 
-def _without(found: comparing.Comparison, side: comparing.Side) -> str:
+def _without(found: comparison.Comparison, side: comparison.Side) -> str:
     """The address of the same comparison with one side less."""
     kept_runs = [str(run) for run in found.runs if side.address != f"/runs/{run}"]
     kept_names = [name for name in found.names if not side.is_group or not side.recipe_hash.startswith(name.lower())]
-    return comparing.address(kept_runs, kept_names)
+    return comparison.address(kept_runs, kept_names)

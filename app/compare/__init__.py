@@ -1,0 +1,1 @@
+"""Runs and groups side by side."""
