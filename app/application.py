@@ -21,7 +21,7 @@ from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddle
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Scope
 
-from app import button_pages, dawnbench_api, health, home, run_pages, try_pages
+from app import health, home
 from app.architecture import pages as architecture_pages
 from app.board import api as board_api
 from app.board import group_pages
@@ -34,6 +34,9 @@ from app.launch import pages as launch_pages
 from app.launch import previews
 from app.run_list import api as many_api
 from app.run_list import pages as run_list_pages
+from app.run_page import actions as button_pages
+from app.run_page import dawnbench_api, try_model
+from app.run_page import pages as run_pages
 from app.runs import api, streams
 from app.web import assets, error_pages, login, plotly_js, style_guide
 from app.web.deps import State
@@ -80,7 +83,7 @@ def create_app(state: State) -> FastAPI:
         home,
         run_pages,
         button_pages,
-        try_pages,
+        try_model,
         architecture_pages,
         board_api,
         board_pages,

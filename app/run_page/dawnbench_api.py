@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
-from app import dawnbench
 from app.board import ranking
 from app.errors import Conflict
+from app.run_page import dawnbench
 from app.runs import responses, runs
 from app.runs.api import PROBLEM
 from app.web.deps import Here, State

@@ -9,7 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.board.published import published
-from app.dawnbench import HOUR
+from app.run_page.dawnbench import HOUR
 from app.web.deps import State
 from tests.app.board.test_ranking import PLACE, ran
 from tests.app.cast import Hand, epoch, launch, started

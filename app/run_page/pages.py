@@ -11,7 +11,6 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 from sqlalchemy.orm import Session
 
-from app import copies, measured, standing
 from app.charts import run_charts
 from app.errors import InvalidRecipe, InvalidRequest
 from app.images import evaluation
@@ -20,6 +19,8 @@ from app.launch import warnings
 from app.records import files
 from app.records.models import ENDED, HELD, Run
 from app.run_list import listing
+from app.run_page import evidence as measured
+from app.run_page import snippets, standing
 from app.runs import responses, runs, schemas, timeline
 from app.runs.knob_rows import flat
 from app.runs.recipes import training_pictures
@@ -229,7 +230,7 @@ def _recipe(session: Session, run: schemas.RunWhole, request: Request, here: Sta
         "knobs": knobs,
         "origins": [origin for origin, _ in origins],
         "environment": _environment(run),
-        "copies": copies.of(run.recipe, run.name, site, has_login=has_login),
+        "copies": snippets.of(run.recipe, run.name, site, has_login=has_login),
     }
 
 

@@ -9,8 +9,8 @@ from datetime import timedelta
 import pytest
 from fastapi.testclient import TestClient
 
-from app import copies
 from app.records.models import Event
+from app.run_page import snippets
 from app.runs import timeline
 from app.web.deps import State
 from tests.app.cast import NOW, Hand, epoch, launch, started
@@ -92,7 +92,7 @@ def test_it_is_long_and_ends(state: State):
 @pytest.mark.parametrize("has_login", [False, True])
 def test_copies_hold_the_recipe_and_never_a_token(has_login: bool):
     recipe = {"epochs": 3, "note": 'it\'s "quoted" $HOME `x`'}
-    found = dict(copies.of(recipe, "a'b", "http://here:8000", has_login=has_login))
+    found = dict(snippets.of(recipe, "a'b", "http://here:8000", has_login=has_login))
     assert json.loads(found["JSON"]) == {"name": "a'b", "recipe": recipe}
     compile(found["Python"], "copied", "exec")
     assert ("PITWALL_TOKEN" in found["curl"] and "PITWALL_TOKEN" in found["Python"]) == has_login
