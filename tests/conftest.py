@@ -1,4 +1,4 @@
-"""A real app over a real SQLite file in the test's own folder. The cast that works with it is tests/app/cast.py."""
+"""A real app over a real SQLite file in the test's own folder. The cast that works with it is tests/app/support/cast.py."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from app.application import create_app
 from app.settings import Settings
 from app.web.deps import State
-from tests.app.cast import HERE, settings_in, state_of
+from tests.app.support.cast import HERE, settings_in, state_of
 
 hypothesis_settings.register_profile("untimed", deadline=None)  # a busy machine is no fault of what is tested
 hypothesis_settings.load_profile("untimed")

@@ -11,8 +11,8 @@ from fastapi.testclient import TestClient
 
 import trainer.attempt
 from app.application import create_app
-from tests.app.cast import HERE, Site, settings_in, site_in, state_of
-from tests.app.login import TOKEN
+from tests.app.support.cast import HERE, Site, settings_in, site_in, state_of
+from tests.app.support.login import TOKEN
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.app.arrows import FORBIDDEN
-from tests.app.source_tree import ROOT, imports, module_of, named, sources, tree_of
+from tests.app.support.source_tree import ROOT, imports, module_of, named, sources, tree_of
 
 FRAMEWORKS = {"tensorflow", "keras", "jax", "torch", "sklearn"}
 WEB = {"app", "sqlalchemy", "fastapi", "starlette", "uvicorn", "alembic", "jinja2"}

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.app.cast import Site
+from tests.app.support.cast import Site
 from tests.app.workers.worker_stage import epochs_of, played, run_of
 
 pytestmark = pytest.mark.usefixtures("short_waits")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from app.settings import Settings
-from tests.app.source_tree import ROOT
+from tests.app.support.source_tree import ROOT
 
 
 def test_every_setting_is_described():

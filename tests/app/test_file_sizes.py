@@ -7,7 +7,7 @@ import statistics
 
 import pytest
 
-from tests.app.source_tree import ROOT, named, sources, tree_of
+from tests.app.support.source_tree import ROOT, named, sources, tree_of
 
 
 def test_no_module_has_a_name_that_says_nothing():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tests.app.source_tree import ROOT, named
+from tests.app.support.source_tree import ROOT, named
 
 
 def front_end() -> list[Path]:

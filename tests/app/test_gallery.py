@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.app.cast import until
-from tests.app.small_data import CIFAR, made
-from tests.app.source_tree import ROOT
+from tests.app.support.cast import until
+from tests.app.support.small_data import CIFAR, made
+from tests.app.support.source_tree import ROOT
 from tests.trainer.conftest import published_cifar10, tar_of
 from trainer import datasets
 from trainer.augment.normalisation import normalisation

@@ -17,7 +17,7 @@ from app.records.models import Run
 from app.runs import lifecycle
 from app.web.deps import State
 from tests.app.board.test_ranking import ran
-from tests.app.cast import NOW, Clock, Hand, claim, epoch, launch, started
+from tests.app.support.cast import NOW, Clock, Hand, claim, epoch, launch, started
 
 
 def queue(state: State) -> list[int]:

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from tests.app.source_tree import ROOT
+from tests.app.support.source_tree import ROOT
 
 
 @pytest.mark.parametrize("name", ["web", "worker-cpu", "worker-gpu", "dev"])

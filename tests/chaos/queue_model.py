@@ -26,8 +26,8 @@ from sqlalchemy import select
 from app.errors import Conflict, NotFound
 from app.records.models import Attempt, Run
 from app.runs import runs
-from tests.app import queue_verbs
-from tests.app.cast import claim, epoch, launch, settings_in, started, state_of
+from tests.app.support import queue_verbs
+from tests.app.support.cast import claim, epoch, launch, settings_in, started, state_of
 from tests.chaos.known_run import AGAIN, HELD, Known
 
 STEPS_A_STORY = 100

@@ -17,7 +17,7 @@ import httpx2
 import pysqlite3
 import pytest
 
-from tests.app.cast import epoch, started
+from tests.app.support.cast import epoch, started
 from tests.e2e.processes import ROOT, Site, until
 from tests.e2e.test_commands import command
 

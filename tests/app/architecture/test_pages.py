@@ -14,8 +14,8 @@ from fastapi.testclient import TestClient
 
 from app.architecture import drawing as architecture
 from app.web.deps import State
-from tests.app.cast import Hand, launch, started
-from tests.app.form_fields import form
+from tests.app.support.cast import Hand, launch, started
+from tests.app.support.form_fields import form
 from trainer.models.layers import Layer
 from trainer.models.resnet9 import resnet9
 from trainer.presets import PRESETS

@@ -9,8 +9,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.web.deps import State
-from tests.app.api_calls import paged
-from tests.app.cast import SPACE, Hand, epoch, started
+from tests.app.support.api_calls import paged
+from tests.app.support.cast import SPACE, Hand, epoch, started
 
 RECIPE: dict[str, Any] = {"dataset": {"name": "digits"}, "epochs": 2, "target_accuracy": 0.9}
 PLACE = {"dataset_fingerprint": "f" * 64, "device": "GPU one", "pitwall": "1"}

@@ -8,7 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.web.deps import State
-from tests.app.cast import Hand, epoch, started
+from tests.app.support.cast import Hand, epoch, started
 
 SMALL = {"dataset": {"name": "digits"}, "epochs": 3}
 PLACE = {"dataset_fingerprint": "f" * 64, "device": "Some GPU", "cpu": "Some CPU", "pitwall": "1"}

@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 from app.board import kept_samples, samples
 from app.web.deps import State
 from tests.app.board.test_ranking import PLACE, board, ran
-from tests.app.cast import Hand, epoch, started
+from tests.app.support.cast import Hand, epoch, started
 
 
 @pytest.fixture

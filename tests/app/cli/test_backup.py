@@ -24,8 +24,8 @@ from app.records.database import MIGRATIONS
 from app.records.models import Artifact, Run
 from app.settings import Settings
 from app.web.deps import State
-from tests.app.cast import NOW, claim, epoch, launch, started
-from tests.app.queue_verbs import say
+from tests.app.support.cast import NOW, claim, epoch, launch, started
+from tests.app.support.queue_verbs import say
 
 WRITERS = 3
 

@@ -21,9 +21,9 @@ from app.records.files import artifact_path
 from app.records.models import Artifact
 from app.settings import Settings
 from app.web.deps import State
-from tests.app.cast import NOW, claim, launch, settings_in, state_of
 from tests.app.cli.test_backup import made_by_schema, rows
-from tests.app.queue_verbs import held_run
+from tests.app.support.cast import NOW, claim, launch, settings_in, state_of
+from tests.app.support.queue_verbs import held_run
 from trainer.protocol import CHECKPOINT
 
 KEPT = "pitwall.db.before-restore-20260301T120000Z"

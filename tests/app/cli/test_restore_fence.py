@@ -9,10 +9,10 @@ import httpx2
 from app.cli.backup import back_up
 from app.records.models import Status
 from app.web.deps import State
-from tests.app.cast import SMALL, Hand, Site, claim, epoch, launch, started, state_of
 from tests.app.cli.test_backup import rows
 from tests.app.cli.test_restore import KEPT, copy, taken_back
-from tests.app.queue_verbs import attempt_of, beat, cancel, finish, found, held_run, pause, retry, say
+from tests.app.support.cast import SMALL, Hand, Site, claim, epoch, launch, started, state_of
+from tests.app.support.queue_verbs import attempt_of, beat, cancel, finish, found, held_run, pause, retry, say
 from trainer.protocol import CHECKPOINT
 
 __all__ = ["copy"]  # a fixture

@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 
 from app.web.deps import State
 from tests.app.board.test_ranking import PLACE, ran
-from tests.app.cast import SPACE, Hand, epoch, started
+from tests.app.support.cast import SPACE, Hand, epoch, started
 from trainer import digits
 from trainer.predictions import pack
 

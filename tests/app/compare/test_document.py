@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 from app.web.deps import State
 from app.web.markdown import markdown
 from tests.app.board.test_ranking import ran
-from tests.app.cast import SPACE
+from tests.app.support.cast import SPACE
 
 EVIL = '</title><script>alert(1)</script><img src=x onerror="alert(1)">'
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from app.web.deps import State
-from tests.app.small_data import made
+from tests.app.support.small_data import made
 from trainer import datasets
 from trainer.augment.crew import Crew
 from trainer.augment.normalisation import shown

@@ -13,7 +13,7 @@ from app.images import evaluation
 from app.images.predictions import Validation
 from app.web.deps import State
 from tests.app.board.test_ranking import PLACE
-from tests.app.cast import Hand, epoch, launch, started
+from tests.app.support.cast import Hand, epoch, launch, started
 from trainer import digits
 from trainer.gallery import Shelf
 from trainer.predictions import pack, pack_confidences, unpack_confidences

@@ -5,8 +5,8 @@ from __future__ import annotations
 from fastapi.testclient import TestClient
 
 from app.web.deps import State
-from tests.app.api_calls import launched
-from tests.app.cast import Hand, trained
+from tests.app.support.api_calls import launched
+from tests.app.support.cast import Hand, trained
 from trainer.presets import PRESETS
 from trainer.recipe import Recipe
 

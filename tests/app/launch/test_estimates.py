@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 
 from app.launch import estimates
 from app.web.deps import State
-from tests.app.cast import SMALL, Hand, epoch, launch, started
+from tests.app.support.cast import SMALL, Hand, epoch, launch, started
 from trainer.recipe import Recipe
 
 

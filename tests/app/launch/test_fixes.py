@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.app.api_calls import launched
-from tests.app.form_fields import Buttons, Fields, form, pressed
+from tests.app.support.api_calls import launched
+from tests.app.support.form_fields import Buttons, Fields, form, pressed
 from trainer.check import check
 from trainer.presets import PRESETS
 from trainer.recipe import Recipe

@@ -10,9 +10,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.web.deps import State
-from tests.app.api_calls import count
-from tests.app.cast import SMALL
-from tests.app.form_fields import Fields, form
+from tests.app.support.api_calls import count
+from tests.app.support.cast import SMALL
+from tests.app.support.form_fields import Fields, form
 from trainer.presets import PRESETS
 
 

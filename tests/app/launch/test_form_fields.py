@@ -9,7 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.launch import form_fields
-from tests.app.form_fields import Fields
+from tests.app.support.form_fields import Fields
 from trainer.augment.operations import Blur, Crop, Cutout, CutoutSquare, Flip, Mixup, Pad, PadCrop, Rotate
 from trainer.presets import PRESETS
 from trainer.recipe import Recipe

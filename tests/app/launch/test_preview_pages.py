@@ -9,9 +9,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.web.deps import State
-from tests.app.api_calls import count
-from tests.app.form_fields import Buttons, Fields, form, pressed
-from tests.app.small_data import CIFAR, made
+from tests.app.support.api_calls import count
+from tests.app.support.form_fields import Buttons, Fields, form, pressed
+from tests.app.support.small_data import CIFAR, made
 from trainer.presets import PRESETS
 from trainer.schedules import learning_rates
 

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.application import create_app
-from tests.app.api_calls import JSON, count
-from tests.app.cast import HERE, settings_in, state_of
 from tests.app.runs.test_api_any_body import NESTED, VALUES
+from tests.app.support.api_calls import JSON, count
+from tests.app.support.cast import HERE, settings_in, state_of
 from trainer.check import check
 from trainer.knobs import merge
 from trainer.presets import PRESETS

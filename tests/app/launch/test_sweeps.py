@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 
 from app.errors import InvalidRecipe
 from app.launch import sweep_points
-from tests.app.form_fields import Fields
+from tests.app.support.form_fields import Fields
 
 RATES = ("schedule.max_lr", "0.1, 0.2,0.4")
 BATCHES = ("batch_size", "50, 100")

@@ -12,8 +12,8 @@ from fastapi.testclient import TestClient
 
 from app.web.deps import State
 from app.workers.reports import MOST_EVIDENCE
-from tests.app.cast import SMALL, Hand, claim, launch, started, trained
-from tests.app.queue_verbs import attempt_of, finish, held_run, kinds, rescue, say
+from tests.app.support.cast import SMALL, Hand, claim, launch, started, trained
+from tests.app.support.queue_verbs import attempt_of, finish, held_run, kinds, rescue, say
 from trainer.recipe import Recipe
 from trainer.schedules import rates_at
 

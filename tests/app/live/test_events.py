@@ -19,7 +19,7 @@ from app.live.events import WAITING_EVENTS
 from app.records.models import Event
 from app.runs import runs
 from app.web.deps import State
-from tests.app.cast import NOW, Hand, Site, claim, epoch, launch, site_in, started, step, until
+from tests.app.support.cast import NOW, Hand, Site, claim, epoch, launch, site_in, started, step, until
 
 
 def messages(lines: Iterator[str]) -> Iterator[dict[str, Any]]:

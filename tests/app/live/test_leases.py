@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.live.leases import KEPT_S, LEASE_S, PRESENT_S, RESTART_GRACE_S, Leases
-from tests.app.cast import Clock
+from tests.app.support.cast import Clock
 
 
 @pytest.fixture

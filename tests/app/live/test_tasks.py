@@ -17,7 +17,7 @@ from PIL import Image
 
 from app.live.tasks import MOST_WAITING
 from app.web.deps import State
-from tests.app.cast import Hand, Site, bearer, epoch, launch, started, until
+from tests.app.support.cast import Hand, Site, bearer, epoch, launch, started, until
 from tests.app.workers.test_artifacts import put
 from tests.trainer.net_file import write_net
 from trainer.client import Client, Gone, Unreachable

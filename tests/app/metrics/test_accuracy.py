@@ -12,9 +12,9 @@ from sqlalchemy import text
 
 from app.web.deps import State
 from tests.app.board.test_ranking import PLACE
-from tests.app.cast import SPACE, Hand, claim, epoch, launch, started
-from tests.app.queue_verbs import finish as ends
-from tests.app.queue_verbs import found, rescue, retry, say
+from tests.app.support.cast import SPACE, Hand, claim, epoch, launch, started
+from tests.app.support.queue_verbs import finish as ends
+from tests.app.support.queue_verbs import found, rescue, retry, say
 
 RECIPE: dict[str, Any] = {"dataset": {"name": "digits"}, "epochs": 3, "target_accuracy": 0.94}
 PLAIN, TTA = (0.5, 0.93, 0.92), (0.6, 0.95, 0.94)

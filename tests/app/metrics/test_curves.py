@@ -8,8 +8,8 @@ from fastapi.testclient import TestClient
 
 from app.metrics.curves import Curve, band, of_runs
 from app.web.deps import State
-from tests.app.cast import Hand, epoch, launch, started, trained
-from tests.app.queue_verbs import finish, held_run, retry, say
+from tests.app.support.cast import Hand, epoch, launch, started, trained
+from tests.app.support.queue_verbs import finish, held_run, retry, say
 
 NONE = float("nan")
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from app.metrics import milestones
 from app.metrics.progress import time_to
 from app.records.models import Epoch
-from tests.app.cast import NOW
+from tests.app.support.cast import NOW
 
 shares = st.one_of(st.none(), st.integers(0, 20).map(lambda n: n / 20), st.floats(0, 1))
 watt_hours = st.one_of(st.none(), st.floats(0, 100, width=32))

@@ -6,8 +6,8 @@ import pytest
 
 from app.metrics.progress import after_epoch, after_rewrite, of_step, time_to
 from app.records.models import Epoch, Run
-from tests.app.cast import NOW
-from tests.app.cast import epoch as epoch_said
+from tests.app.support.cast import NOW
+from tests.app.support.cast import epoch as epoch_said
 from trainer.events import EpochEnded, Step
 
 

@@ -12,7 +12,7 @@ from app.metrics.curves import Curve
 from app.metrics.projection import project
 from app.web.deps import State
 from tests.app.board.test_ranking import PLACE, SMALL, ran
-from tests.app.cast import SPACE, Hand, epoch, started
+from tests.app.support.cast import SPACE, Hand, epoch, started
 
 EPOCHS = 20
 

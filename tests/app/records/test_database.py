@@ -20,8 +20,8 @@ from app.errors import Refusal
 from app.records.database import MIGRATIONS, VERSION_TABLE, Records, migrate
 from app.records.models import Attempt, Base, Epoch, Run
 from app.web.deps import State
-from tests.app.cast import NOW, launch
-from tests.app.other_programs import Holder
+from tests.app.support.cast import NOW, launch
+from tests.app.support.other_programs import Holder
 
 
 def test_the_pragmas_are_in_force_on_every_connection(state: State):

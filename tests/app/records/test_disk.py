@@ -15,8 +15,8 @@ from app.errors import Busy, DiskFails, StorageFull, Trouble
 from app.records import disk as storage
 from app.records.disk import Disk, disk, notice, size, trouble_of
 from app.web.deps import State
-from tests.app.cast import SPACE, site_in
-from tests.app.other_programs import fill, small_disk
+from tests.app.support.cast import SPACE, site_in
+from tests.app.support.other_programs import fill, small_disk
 
 GB = 10**9
 

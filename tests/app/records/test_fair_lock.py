@@ -11,7 +11,7 @@ import pytest
 
 from app.errors import Busy
 from app.records.turns import MOST_WAITING, STUCK_S, Turns
-from tests.app.cast import until
+from tests.app.support.cast import until
 
 
 def soon(seconds: float = 5.0) -> float:

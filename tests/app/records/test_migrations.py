@@ -19,8 +19,8 @@ from app.records.database import MIGRATIONS, VERSION_TABLE
 from app.records.models import Base, Run
 from app.settings import Settings
 from app.web.deps import State
-from tests.app.cast import HERE, SMALL, Hand, epoch, settings_in, started, state_of, trained
 from tests.app.launch.test_warnings import evidence
+from tests.app.support.cast import HERE, SMALL, Hand, epoch, settings_in, started, state_of, trained
 from trainer.recipe import Recipe
 
 TABLES = ("runs", "attempts", "epochs", "events", "workers")

@@ -16,8 +16,8 @@ from app.records import database
 from app.records import disk as storage
 from app.records.database import Records, Told
 from app.records.models import Run
-from tests.app.cast import SMALL, Hand, Site, epoch, site_in, started, until
-from tests.app.other_programs import Holder, fill, integrity, locked, small_disk
+from tests.app.support.cast import SMALL, Hand, Site, epoch, site_in, started, until
+from tests.app.support.other_programs import Holder, fill, integrity, locked, small_disk
 
 WRITERS = 60  # more than the web server has threads
 BODY = {"recipe": SMALL}

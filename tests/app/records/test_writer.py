@@ -25,8 +25,8 @@ from app.records.database import Records
 from app.records.models import Attempt, Run
 from app.records.writer import MOST_TOGETHER
 from app.web.deps import State
-from tests.app.cast import NOW, launch
-from tests.app.source_tree import ROOT
+from tests.app.support.cast import NOW, launch
+from tests.app.support.source_tree import ROOT
 
 WRITE = """
 import sys, threading

@@ -10,7 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.web.deps import State
-from tests.app.cast import Hand, launch, trained
+from tests.app.support.cast import Hand, launch, trained
 
 
 def test_one_verb_acts_on_many_and_says_what_it_left(client: TestClient, state: State):

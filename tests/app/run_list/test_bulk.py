@@ -11,7 +11,7 @@ from app.errors import InvalidRequest
 from app.records import files
 from app.run_list import bulk
 from app.web.deps import State
-from tests.app.cast import claim, launch, trained
+from tests.app.support.cast import claim, launch, trained
 
 
 def status(http: TestClient, run_id: int) -> str:

@@ -9,7 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.web.deps import State
-from tests.app.cast import Hand, epoch, launch, started, trained
+from tests.app.support.cast import Hand, epoch, launch, started, trained
 
 RATES = (0.3, 0.1, 0.2)
 

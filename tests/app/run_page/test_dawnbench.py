@@ -12,7 +12,7 @@ from app.board.published import published
 from app.run_page.dawnbench import HOUR
 from app.web.deps import State
 from tests.app.board.test_ranking import PLACE, ran
-from tests.app.cast import Hand, epoch, launch, started
+from tests.app.support.cast import Hand, epoch, launch, started
 
 
 def read(text: str) -> list[tuple[float, float, float]]:

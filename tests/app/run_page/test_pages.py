@@ -13,7 +13,7 @@ from app.records.models import Event
 from app.run_page import snippets
 from app.runs import timeline
 from app.web.deps import State
-from tests.app.cast import NOW, Hand, epoch, launch, started
+from tests.app.support.cast import NOW, Hand, epoch, launch, started
 from trainer.presets import PRESETS
 
 HOSTILE = "<script>alert(1)</script>"

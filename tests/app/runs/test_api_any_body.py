@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.application import create_app
-from tests.app.api_calls import JSON
-from tests.app.cast import HERE, settings_in, state_of
+from tests.app.support.api_calls import JSON
+from tests.app.support.cast import HERE, settings_in, state_of
 from trainer.presets import PRESETS
 from trainer.recipe import Recipe
 

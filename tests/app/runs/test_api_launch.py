@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.app.api_calls import count, launched, paged
-from tests.app.cast import SMALL
+from tests.app.support.api_calls import count, launched, paged
+from tests.app.support.cast import SMALL
 from trainer.presets import PRESETS
 from trainer.recipe import Recipe
 

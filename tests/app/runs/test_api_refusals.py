@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.app.api_calls import JSON, count, launched
+from tests.app.support.api_calls import JSON, count, launched
 
 BAD: list[tuple[str, Any, str]] = [
     ("an unknown key", {"recipee": {}}, "recipee"),

@@ -8,8 +8,8 @@ from typing import Any
 from fastapi.testclient import TestClient
 
 from app.web.deps import State
-from tests.app.api_calls import count, launched, paged
-from tests.app.cast import Hand, epoch, started, step, trained
+from tests.app.support.api_calls import count, launched, paged
+from tests.app.support.cast import Hand, epoch, started, step, trained
 
 # reading
 

@@ -13,8 +13,8 @@ from app.runs.schemas import ClocksShown
 from app.web.deps import State
 from app.web.templates import percent
 from app.workers import queue, reports
-from tests.app.cast import NOW, Hand, epoch, events, launch, started, trained
-from tests.app.queue_verbs import rescue
+from tests.app.support.cast import NOW, Hand, epoch, events, launch, started, trained
+from tests.app.support.queue_verbs import rescue
 from trainer.recipe import Recipe
 from trainer.schedules import steps_per_epoch
 

@@ -11,8 +11,8 @@ from fastapi.testclient import TestClient
 from app.application import create_app
 from app.web.deps import State
 from app.web.security import HEADERS
-from tests.app.cast import HERE, bearer, launch, settings_in, state_of
-from tests.app.every_route import everything
+from tests.app.support.cast import HERE, bearer, launch, settings_in, state_of
+from tests.app.support.every_route import everything
 
 UNSAFE = {"POST", "PUT", "PATCH", "DELETE"}
 

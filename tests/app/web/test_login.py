@@ -12,9 +12,9 @@ from fastapi.testclient import TestClient
 from app.application import create_app
 from app.web.security import local_path
 from app.web.tokens import COOKIE, SESSION_S, Tokens
-from tests.app.cast import bearer, launch, settings_in, state_of
-from tests.app.every_route import everything
-from tests.app.login import TOKEN, WITHOUT_LOGIN, state_behind
+from tests.app.support.cast import bearer, launch, settings_in, state_of
+from tests.app.support.every_route import everything
+from tests.app.support.login import TOKEN, WITHOUT_LOGIN, state_behind
 
 
 def test_with_login_on_every_route_asks_for_it(guarded: TestClient):

@@ -10,7 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.web.deps import State
-from tests.app.cast import NOW, SPACE, Hand, epoch, launch, started, step, trained
+from tests.app.support.cast import NOW, SPACE, Hand, epoch, launch, started, step, trained
 
 
 def text_of(page: str) -> str:

@@ -9,8 +9,8 @@ from fastapi.testclient import TestClient
 
 from app.web.deps import State
 from app.web.templates import json_data
-from tests.app.cast import SMALL, Hand, epoch, launch, started
-from tests.app.form_fields import form
+from tests.app.support.cast import SMALL, Hand, epoch, launch, started
+from tests.app.support.form_fields import form
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&lt;"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.web.templates import duration, figure, percent, when
-from tests.app.cast import NOW, SPACE
+from tests.app.support.cast import NOW, SPACE
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ from fastapi.testclient import TestClient
 from app.errors import Refusal
 from app.web.deps import State
 from app.web.tokens import Tokens, made
-from tests.app.cast import bearer, settings_in
-from tests.app.every_route import everything
-from tests.app.login import TOKEN, WITHOUT_LOGIN, state_behind
+from tests.app.support.cast import bearer, settings_in
+from tests.app.support.every_route import everything
+from tests.app.support.login import TOKEN, WITHOUT_LOGIN, state_behind
 
 
 def test_listening_beyond_loopback_without_a_token_is_refused(tmp_path: Path):

@@ -23,7 +23,7 @@ from app.web.deps import State
 from app.webhooks import client as hook_client
 from app.webhooks import deliveries
 from app.webhooks.sender import deliver
-from tests.app.cast import HERE, NOW, launch, settings_in, state_of
+from tests.app.support.cast import HERE, NOW, launch, settings_in, state_of
 
 SECRET = "xoxb-a-secret"
 

@@ -9,8 +9,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.web.deps import State
-from tests.app.api_calls import launched
-from tests.app.cast import Hand, epoch, started
+from tests.app.support.api_calls import launched
+from tests.app.support.cast import Hand, epoch, started
 
 
 def test_a_claim_that_waits_gets_a_run_as_soon_as_there_is_one(client: TestClient, state: State):

@@ -15,8 +15,8 @@ from fastapi.testclient import TestClient
 
 from app.web.deps import State
 from app.workers import artifacts
-from tests.app.cast import Hand, Site, bearer, epoch, launch, started, until
-from tests.app.queue_verbs import rescue
+from tests.app.support.cast import Hand, Site, bearer, epoch, launch, started, until
+from tests.app.support.queue_verbs import rescue
 
 CHECKPOINT = "checkpoint.safetensors"
 

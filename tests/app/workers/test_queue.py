@@ -12,8 +12,8 @@ from app.records.models import Event
 from app.runs import runs
 from app.web.deps import State
 from app.workers import reports
-from tests.app.cast import NOW, claim, epoch, events, launch, started, step
-from tests.app.queue_verbs import attempt_of, beat, cancel, finish, found, held_run, kinds, say
+from tests.app.support.cast import NOW, claim, epoch, events, launch, started, step
+from tests.app.support.queue_verbs import attempt_of, beat, cancel, finish, found, held_run, kinds, say
 
 # claims
 

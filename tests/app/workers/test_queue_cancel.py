@@ -6,8 +6,8 @@ import pytest
 
 from app.errors import Conflict
 from app.web.deps import State
-from tests.app.cast import NOW, claim, launch
-from tests.app.queue_verbs import beat, cancel, finish, found, held_run, rescue
+from tests.app.support.cast import NOW, claim, launch
+from tests.app.support.queue_verbs import beat, cancel, finish, found, held_run, rescue
 
 
 def test_a_waiting_run_is_cancelled_at_once(state: State):

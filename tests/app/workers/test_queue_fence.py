@@ -9,8 +9,8 @@ from app.errors import Conflict
 from app.records.models import Epoch, Event
 from app.runs import runs
 from app.web.deps import State
-from tests.app.cast import NOW, claim, epoch, launch, started
-from tests.app.queue_verbs import attempt_of, beat, finish, found, held_run, kinds, rescue, say
+from tests.app.support.cast import NOW, claim, epoch, launch, started
+from tests.app.support.queue_verbs import attempt_of, beat, finish, found, held_run, kinds, rescue, say
 
 # the fence
 

@@ -8,8 +8,8 @@ from app.errors import Conflict
 from app.runs import runs
 from app.web.deps import State
 from app.workers import queue
-from tests.app.cast import NOW, claim, epoch, launch, started
-from tests.app.queue_verbs import (
+from tests.app.support.cast import NOW, claim, epoch, launch, started
+from tests.app.support.queue_verbs import (
     attempt_of,
     beat,
     cancel,

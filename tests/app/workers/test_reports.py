@@ -12,7 +12,7 @@ from sqlalchemy import event, text
 from app.errors import Conflict
 from app.web.deps import State
 from app.workers import fast_reports, queue, reports
-from tests.app.cast import NOW, claim, epoch, events, launch, settings_in, started, state_of, step
+from tests.app.support.cast import NOW, claim, epoch, events, launch, settings_in, started, state_of, step
 
 TABLES = ("runs", "attempts", "epochs", "events")
 Said = list[dict[str, Any]]

@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 from app.workers import queue
-from tests.app.cast import NOW, Hand, Site, launch, until
+from tests.app.support.cast import NOW, Hand, Site, launch, until
 from tests.app.workers.worker_stage import Cast, epochs_of, is_alive, pid_of, played, run_of
 
 pytestmark = pytest.mark.usefixtures("short_waits")

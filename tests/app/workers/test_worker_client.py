@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.app.cast import Site, launch, until
+from tests.app.support.cast import Site, launch, until
 from trainer.client import Client, Denied, NotYours, Unreachable, Unreadable
 from trainer.protocol import Ending
 from trainer.spool import Batch

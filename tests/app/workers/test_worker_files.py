@@ -11,7 +11,7 @@ import pytest
 
 from app.live.leases import KEPT_S
 from app.runs import runs
-from tests.app.cast import Hand, Site, launch, until
+from tests.app.support.cast import Hand, Site, launch, until
 from tests.app.workers.worker_stage import Cast, files_of, log_of, run_of, starts
 from trainer.client import Claim, Client, Unreachable
 from trainer.uploads import Uploads

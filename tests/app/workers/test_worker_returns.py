@@ -13,7 +13,7 @@ import pytest
 import trainer.attempt
 import trainer.watchdog
 import trainer.worker
-from tests.app.cast import Hand, Site, launch, until
+from tests.app.support.cast import Hand, Site, launch, until
 from tests.app.workers.worker_stage import Cast, epochs_of, files_of, is_alive, log_of, pid_of, run_of, starts
 
 pytestmark = pytest.mark.usefixtures("short_waits")

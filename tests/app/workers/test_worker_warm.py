@@ -14,7 +14,7 @@ import httpx2
 import psutil
 import pytest
 
-from tests.app.cast import Site, launch, until
+from tests.app.support.cast import Site, launch, until
 from tests.app.workers.worker_stage import is_alive, run_of
 from trainer.client import Client
 

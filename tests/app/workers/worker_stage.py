@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx2
 
-from tests.app.cast import Site, launch, until
+from tests.app.support.cast import Site, launch, until
 from trainer.client import Client
 from trainer.worker import Worker
 

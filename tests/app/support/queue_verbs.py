@@ -10,7 +10,7 @@ from app.records.models import Attempt, Event, Run
 from app.runs import lifecycle, runs
 from app.web.deps import State
 from app.workers import queue, reports
-from tests.app.cast import NOW, claim, events, launch
+from tests.app.support.cast import NOW, claim, events, launch
 
 
 def say(state: State, held: tuple[int, int], *said: dict[str, Any], first: int = 0) -> int:

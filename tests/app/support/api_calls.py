@@ -8,7 +8,7 @@ from typing import Any
 
 from fastapi.testclient import TestClient
 
-from tests.app.cast import SMALL
+from tests.app.support.cast import SMALL
 
 JSON = {"Content-Type": "application/json"}
 
