@@ -16,7 +16,7 @@ from trainer.divergence import refuse_broken
 from trainer.engine.interface import Made
 from trainer.events import CheckpointSaved, Said
 from trainer.keeper import Keeper
-from trainer.recipe import Recipe
+from trainer.recipe.recipe import Recipe
 
 ROUNDS = 25
 HICCUP_S = 0.0005  # shorter gaps are the loop itself

@@ -19,9 +19,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from benchmarks.figures import median
-from trainer.knobs import mistakes
-from trainer.recipe import Recipe
-from trainer.schedules import steps_per_epoch
+from trainer.recipe.knobs import mistakes
+from trainer.recipe.learning_rates import steps_per_epoch
+from trainer.recipe.recipe import Recipe
 
 ROOT = Path(__file__).parent.parent
 INSTALLED = "PITWALL_BENCH_TORCH"  # a virtual environment that has PyTorch already

@@ -18,13 +18,13 @@ import numpy as np
 from trainer import datasets
 from trainer.augment.imgaug_shim import imgaug
 from trainer.augment.normalisation import Batch, PerChannel, normalisation, normalised
-from trainer.augment.operations import SIDE, CutoutSquare, Flip, PadCrop
 from trainer.datasets import Data
 from trainer.engine.rate_table import RateTable
 from trainer.models.architectures import layers
 from trainer.models.net import Precision, build
-from trainer.recipe import Recipe
-from trainer.schedules import learning_rates
+from trainer.recipe.augmentation import SIDE, CutoutSquare, Flip, PadCrop
+from trainer.recipe.learning_rates import learning_rates
+from trainer.recipe.recipe import Recipe
 
 iaa, _ = imgaug()
 

@@ -20,8 +20,8 @@ from trainer import datasets
 from trainer.augment.normalisation import normalisation, normalised
 from trainer.models.whitening import filters_of
 from trainer.presets import PRESETS
-from trainer.recipe import Recipe
-from trainer.schedules import learning_rates
+from trainer.recipe.learning_rates import learning_rates
+from trainer.recipe.recipe import Recipe
 
 
 def main() -> None:

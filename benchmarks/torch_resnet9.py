@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812 (its name everywhere)
 
 from trainer.models.resnet9 import PATCH, PATCH_FILTERS
-from trainer.recipe_model import ResNet9
+from trainer.recipe.network import ResNet9
 
 
 class Net(nn.Module):  # type: ignore[misc]

@@ -26,9 +26,9 @@ from benchmarks.torch_resnet9 import Net
 from trainer import datasets
 from trainer.augment.normalisation import normalisation, normalised
 from trainer.models.whitening import SAMPLE, whitening_filters
-from trainer.recipe import Recipe
-from trainer.recipe_model import ResNet9
-from trainer.schedules import learning_rates
+from trainer.recipe.learning_rates import learning_rates
+from trainer.recipe.network import ResNet9
+from trainer.recipe.recipe import Recipe
 
 EVALUATION_BATCH = 500
 SMALLEST = 1e-12  # rate: a momentum can be brought to it and back

@@ -17,14 +17,14 @@ from typing import Any
 from benchmarks import airbench, random_pictures
 from benchmarks.contenders import Contender, Measured, NotMeasured, fit, measured, pitwall, pytorch, torch_python
 from benchmarks.figures import median
-from trainer.augment.operations import CutoutSquare, Flip, PadCrop
 from trainer.cifar import CIFAR10, is_here
 from trainer.devices import devices
 from trainer.environment import environment
 from trainer.preset import varied
 from trainer.presets import PRESETS
-from trainer.recipe import Dataset, Recipe
-from trainer.recipe_schedule import Piecewise
+from trainer.recipe.augmentation import CutoutSquare, Flip, PadCrop
+from trainer.recipe.recipe import Dataset, Recipe
+from trainer.recipe.schedule import Piecewise
 
 EPOCHS = 3  # the first warms up
 PICTURES = {8: 3200, 64: 1024}  # training pictures of an epoch on a CPU, by width

@@ -21,7 +21,7 @@ from benchmarks.contenders import Contender, measured, pitwall, pytorch, torch_p
 from trainer.cifar import CIFAR10, is_here
 from trainer.preset import varied
 from trainer.presets import PRESETS
-from trainer.recipe import Recipe, recipe_hash
+from trainer.recipe.recipe import Recipe, recipe_hash
 
 OURS, THEIRS = "Pitwall", "PyTorch, Page's update"
 

@@ -30,12 +30,12 @@ from trainer.exits import STOPPED
 from trainer.failures import CannotTrain, RecipeMistake, Stopped
 from trainer.gauge import Watch, gauge
 from trainer.keeper import EVERY_S
-from trainer.knobs import merge, mistakes
 from trainer.parent import die_with
 from trainer.power import meter
 from trainer.presets import PRESETS
 from trainer.ready import Ready
-from trainer.recipe import Recipe
+from trainer.recipe.knobs import merge, mistakes
+from trainer.recipe.recipe import Recipe
 from trainer.warm import Order, next_line, wait
 
 FINISHED, FAILED, BAD_RECIPE = 0, 1, 2

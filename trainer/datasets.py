@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from trainer import cifar, digits, picture_folders
 from trainer.downloads import Note
 from trainer.failures import DatasetDamaged, DatasetMissing, RecipeMistake
-from trainer.recipe import DATASET_PATTERN, Dataset
+from trainer.recipe.recipe import DATASET_PATTERN, Dataset
 
 __all__ = ["Data", "DatasetDamaged", "DatasetInfo", "DatasetMissing", "describe", "find", "load", "stamp"]
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.failures import Diverged
-from trainer.recipe import Recipe
-from trainer.recipe_schedule import Piecewise
+from trainer.recipe.recipe import Recipe
+from trainer.recipe.schedule import Piecewise
 
 
 def refuse_no_number(recipe: Recipe, value: float, what: str) -> None:

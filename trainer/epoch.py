@@ -24,7 +24,7 @@ from trainer.failures import Stopped
 from trainer.gauge import Watch
 from trainer.power import Wh
 from trainer.progress import Progress
-from trainer.recipe import Recipe
+from trainer.recipe.recipe import Recipe
 from trainer.supply import Supply
 from trainer.witness import witness
 

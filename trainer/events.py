@@ -96,7 +96,7 @@ class Change(BaseModel):
 
 
 class Evidence(Said):
-    """What the first step of an epoch really did, measured on the batch that it saw (trainer.evidence)."""
+    """What the first step of an epoch really did, measured on the batch that it saw (trainer.recipe.evidence)."""
 
     event: Literal["evidence"] = "evidence"
     epoch: int = Field(ge=1)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from trainer import cifar, datasets, digits, picture_folders
 from trainer.failures import DatasetDamaged, DatasetMissing, RecipeMistake
-from trainer.recipe import Dataset
+from trainer.recipe.recipe import Dataset
 
 PATIENCE_S = 60.0  # for laying out; CIFAR takes about two seconds, a large folder of photographs may take longer
 PICTURE = 32 * 32 * 3  # bytes

@@ -6,15 +6,15 @@ sibling. Must not know any ML framework: recipes only.
 
 from __future__ import annotations
 
-from trainer.augment.operations import Cutout, PadCrop
 from trainer.preset import FAMILIES, Family, Preset, varied
 from trainer.presets_page import PAGE
 from trainer.presets_seed import SEED, STEPS
 from trainer.presets_trials import TRIALS
-from trainer.recipe import Dataset, Recipe
-from trainer.recipe_model import ResNet9
-from trainer.recipe_optimizer import SGD, WeightDecay
-from trainer.recipe_schedule import Piecewise, Schedule, Triangular
+from trainer.recipe.augmentation import Cutout, PadCrop
+from trainer.recipe.network import ResNet9
+from trainer.recipe.optimizer import SGD, WeightDecay
+from trainer.recipe.recipe import Dataset, Recipe
+from trainer.recipe.schedule import Piecewise, Schedule, Triangular
 
 __all__ = ["FAMILIES", "PRESETS", "Family", "Preset", "small"]
 

@@ -6,12 +6,12 @@ Must not know any ML framework: recipes only.
 
 from __future__ import annotations
 
-from trainer.augment.operations import CutoutSquare, Flip, PadCrop
 from trainer.preset import Preset, varied
-from trainer.recipe import Dataset, Recipe
-from trainer.recipe_model import Airbench, ResNet9
-from trainer.recipe_optimizer import SGD, Ema, Loss, WeightDecay
-from trainer.recipe_schedule import Piecewise
+from trainer.recipe.augmentation import CutoutSquare, Flip, PadCrop
+from trainer.recipe.network import Airbench, ResNet9
+from trainer.recipe.optimizer import SGD, Ema, Loss, WeightDecay
+from trainer.recipe.recipe import Dataset, Recipe
+from trainer.recipe.schedule import Piecewise
 
 
 def _descent(*, decay: float, momentum: float = 0.9, bias_rate: float = 1) -> SGD:

@@ -6,12 +6,12 @@ Must not know any ML framework: recipes only.
 
 from __future__ import annotations
 
-from trainer.augment.operations import Blur, Cutout, Flip, Mixup, PadCrop, Rotate
 from trainer.preset import Preset, varied
-from trainer.recipe import Dataset, Recipe
-from trainer.recipe_model import ResNet9
-from trainer.recipe_optimizer import SGD, Loss, WeightDecay
-from trainer.recipe_schedule import Piecewise, Triangular
+from trainer.recipe.augmentation import Blur, Cutout, Flip, Mixup, PadCrop, Rotate
+from trainer.recipe.network import ResNet9
+from trainer.recipe.optimizer import SGD, Loss, WeightDecay
+from trainer.recipe.recipe import Dataset, Recipe
+from trainer.recipe.schedule import Piecewise, Triangular
 
 BATCH, EPOCHS = 512, 20
 TRAIN_IMAGES = 50_000  # of CIFAR-10

@@ -6,12 +6,12 @@ Must not know any ML framework: recipes only.
 
 from __future__ import annotations
 
-from trainer.augment.operations import Crop, Cutout, Flip, Pad, PadCrop, Rotate
 from trainer.preset import Preset, varied
 from trainer.presets_seed import BARE, BEFORE_CUTOUT, EVERYTHING, MIXUP, NOTEBOOK
-from trainer.recipe import Recipe
-from trainer.recipe_optimizer import WeightDecay
-from trainer.recipe_schedule import Constant, ExpRange, Sine, Slopes, Triangular2
+from trainer.recipe.augmentation import Crop, Cutout, Flip, Pad, PadCrop, Rotate
+from trainer.recipe.optimizer import WeightDecay
+from trainer.recipe.recipe import Recipe
+from trainer.recipe.schedule import Constant, ExpRange, Sine, Slopes, Triangular2
 
 TURN, MIRROR = Rotate(degrees=15), Flip(p=0.5)
 

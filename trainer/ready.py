@@ -16,7 +16,7 @@ from trainer.compile_cache import CompileCache
 from trainer.datasets import Data
 from trainer.downloads import Note
 from trainer.engine.interface import Engine
-from trainer.recipe import Dataset, Recipe
+from trainer.recipe.recipe import Dataset, Recipe
 
 ANY = {"seed": 0, "target_accuracy": None}  # a program does not depend on them
 

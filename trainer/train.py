@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from trainer.augment.crew import fitting
 from trainer.augment.normalisation import PerChannel, normalisation
 from trainer.augment.selections import selections
-from trainer.check import check
 from trainer.checkpoint import Checkpoint, Facts, Place
 from trainer.datasets import Data
 from trainer.divergence import refuse, refuse_broken, refuse_no_number
@@ -39,10 +38,11 @@ from trainer.power import Wh
 from trainer.predictions import pack, pack_confidences
 from trainer.progress import Progress
 from trainer.ready import Ready
-from trainer.recipe import Recipe
+from trainer.recipe.check import check
+from trainer.recipe.learning_rates import learning_rates, steps_per_epoch
+from trainer.recipe.recipe import Recipe
 from trainer.resume import refuse_another_recipe, refuse_other_pictures
 from trainer.room import precision_of, refuse_too_large, room_of
-from trainer.schedules import learning_rates, steps_per_epoch
 from trainer.supply import supply
 
 log = logging.getLogger(__name__)

@@ -20,7 +20,7 @@ from trainer.failures import CheckpointDamaged
 from trainer.models.architectures import layers
 from trainer.models.forward import forward, softmax
 from trainer.models.layers import Layer
-from trainer.recipe import Recipe
+from trainer.recipe.recipe import Recipe
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from trainer.events import Said, Started
 from trainer.failures import CannotTrain, RecipeMistake, Stopped
 from trainer.priority import standing_back
 from trainer.ready import Ready
-from trainer.recipe import Recipe
+from trainer.recipe.recipe import Recipe
 
 STDIN = 0
 

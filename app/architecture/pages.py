@@ -25,11 +25,11 @@ from app.runs.recipes import resolve
 from app.web.deps import Here, State
 from app.web.templates import page
 from trainer import datasets
-from trainer.knobs import mistakes
 from trainer.models.architectures import layers as layers_of
 from trainer.models.layers import totals
 from trainer.presets import FAMILIES, PRESETS
-from trainer.recipe import Recipe
+from trainer.recipe.knobs import mistakes
+from trainer.recipe.recipe import Recipe
 
 CLASSES = 10  # where only the files know, and they are not there
 KNOWN_CLASSES = {"cifar100": 100}  # its names are in its files, its number is in its name

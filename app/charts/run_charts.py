@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.runs.schemas import EpochShown
-from trainer import schedules
-from trainer.recipe import Recipe
+from trainer.recipe import learning_rates
+from trainer.recipe.recipe import Recipe
 
 PLANNED_POINTS = 600  # of the planned learning rate: as many as a chart has pixels
 LOOKED_AT_STEPS = 20_000  # for corners between them: a run may have hundreds of millions of steps
@@ -86,11 +86,11 @@ def planned(recipe: Recipe, train_images: int) -> tuple[Floats, Floats]:
 
     A step stands at the part of the epochs that is done when it ends. Both empty where there is no step.
     """
-    run = schedules.calendar(recipe, train_images)
+    run = learning_rates.calendar(recipe, train_images)
     if not run.total:
         return np.zeros(0), np.zeros(0)
     looked_at = np.unique(np.linspace(0, run.total - 1, min(run.total, LOOKED_AT_STEPS)).round())
-    rates = schedules.rates_at(recipe, train_images, looked_at).astype(float)
+    rates = learning_rates.rates_at(recipe, train_images, looked_at).astype(float)
     even = np.linspace(0, len(rates) - 1, min(len(rates), PLANNED_POINTS)).round().astype(int)
     corners = np.flatnonzero(np.diff(np.sign(np.diff(rates)))) + 1
     at = np.union1d(even, corners[:PLANNED_POINTS])

@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 
 from app.errors import InvalidRecipe
 from trainer.augment.normalisation import PerChannel, normalisation, shown
-from trainer.augment.operations import Cutout
 from trainer.augment.pipeline import Pipeline
 from trainer.augment.selections import Selection, first_places, labels_of
 from trainer.failures import CannotTrain
 from trainer.gallery import Gallery, Shelf
-from trainer.recipe import Recipe
-from trainer.schedules import calendar, learning_rates
+from trainer.recipe.augmentation import Cutout
+from trainer.recipe.learning_rates import calendar, learning_rates
+from trainer.recipe.recipe import Recipe
 
 MOST_STEPS = 200_000  # of a schedule's preview: more than any screen has pixels, and still a few megabytes
 MOST_PICTURES = 64

@@ -1,6 +1,6 @@
 """The recipe as a form: fields made from the recipe's own knobs, and the form's text back into a recipe's shape.
 
-Must not know HTML or the database. A knob that is added to trainer/recipe.py appears in the form by itself.
+Must not know HTML or the database. A knob that is added to trainer/recipe/recipe.py appears in the form by itself.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from trainer.knobs import Part
-from trainer.recipe import Recipe
+from trainer.recipe.knobs import Part
+from trainer.recipe.recipe import Recipe
 
 TITLES = {"dataset": "Data set", "optimizer": "Optimiser", "ema": "Average of weights"}
 TAGS = ("kind", "op", "name")  # the knob that says which of several parts this is

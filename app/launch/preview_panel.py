@@ -19,9 +19,9 @@ from app.launch.estimates import Estimate
 from app.launch.form import Posted
 from app.runs.recipes import training_pictures
 from app.web.deps import State
-from trainer.recipe import Recipe
-from trainer.recipe_warning import RecipeWarning
-from trainer.schedules import Float64, calendar, rates_at
+from trainer.recipe.learning_rates import Float64, calendar, rates_at
+from trainer.recipe.recipe import Recipe
+from trainer.recipe.warning import RecipeWarning
 
 TABLE_ROWS = 24  # of epochs, beside the curve
 LOOKED_AT_STEPS = 20_000  # evenly, where a run has more: for its peak and its steepest change

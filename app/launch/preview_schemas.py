@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from app.images.augmentation import MOST_PICTURES
 from app.runs.schemas import Asked, Shown, WarningShown
-from trainer.knobs import merge
+from trainer.recipe.knobs import merge
 
 
 class RecipeAsked(Asked):

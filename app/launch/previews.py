@@ -25,7 +25,7 @@ from app.runs.recipes import Resolved, resolve, training_pictures
 from app.web.deps import Here, State
 from app.web.plotly_js import ADDRESS as PLOTLY
 from app.web.templates import page
-from trainer.schedules import steps_per_epoch
+from trainer.recipe.learning_rates import steps_per_epoch
 
 BESIDE_A_FORM, ON_THEIR_OWN = 6, 16  # pictures
 KNOBS = ("dataset", "schedule", "augment", "mixup", "")  # what the page of its own has knobs for; "": the rest

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.errors import InvalidRecipe
-from trainer.knob_paths import is_knob
+from trainer.recipe.knob_paths import is_knob
 
 MOST_KNOBS, MOST_RUNS = 2, 100
 LONGEST = 200  # letters of a knob's path

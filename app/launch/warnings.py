@@ -14,11 +14,11 @@ from sqlalchemy.orm import Session
 from app.run_list import listing
 from app.runs import schemas
 from app.runs.recipes import training_pictures
-from trainer.check import check
 from trainer.events import Evidence
-from trainer.evidence import judge
-from trainer.recipe import Recipe
-from trainer.recipe_warning import RecipeWarning
+from trainer.recipe.check import check
+from trainer.recipe.evidence import judge
+from trainer.recipe.recipe import Recipe
+from trainer.recipe.warning import RecipeWarning
 
 ENOUGH_RUNS = 3  # that have ended: fewer say little about what a preset can reach
 

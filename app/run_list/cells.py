@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from app.records.models import Run
 from app.run_list import columns
-from trainer.knob_paths import titles
+from trainer.recipe.knob_paths import titles
 
 MOST = 40
 LEFT = "left"

@@ -17,7 +17,7 @@ from sqlalchemy.sql.operators import eq, ge, gt, le, lt
 from app.errors import InvalidRequest
 from app.metrics import accuracy as counted
 from app.records.models import Epoch, Run
-from trainer.knob_paths import is_knob
+from trainer.recipe.knob_paths import is_knob
 
 PLAIN: dict[str, ColumnElement[Any]] = {
     name: getattr(Run, name)

@@ -18,7 +18,7 @@ from app.run_list.query import Addresses, Asked, Columns
 from app.runs import schemas
 from app.web.deps import Here, State
 from app.web.templates import page
-from trainer.knob_paths import titles
+from trainer.recipe.knob_paths import titles
 
 MOST_ROWS = 500  # redrawn at once
 

@@ -20,7 +20,7 @@ from app.runs import lifecycle, runs
 from app.runs.schemas import RunEdited
 from app.web.deps import Here, State
 from app.workers import artifacts
-from trainer.knobs import mistakes
+from trainer.recipe.knobs import mistakes
 
 router = APIRouter(include_in_schema=False)
 

@@ -1,6 +1,6 @@
 """The evidence of a run as rows for people: a knob, what the recipe says of it, what was measured. Pure functions.
 
-Must not judge (trainer.evidence does), nor know HTML or the database.
+Must not judge (trainer.recipe.evidence does), nor know HTML or the database.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from functools import partial
 from typing import Any
 
 from app.web.templates import figure
-from trainer.augment.operations import Operation
 from trainer.events import Evidence
-from trainer.recipe import Recipe
+from trainer.recipe.augmentation import Operation
+from trainer.recipe.recipe import Recipe
 
 IN_WORDS = {"l2": "2·value·w", "coupled": "value·w", "decoupled": "value·w, outside the momentum"}
 

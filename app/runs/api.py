@@ -25,7 +25,7 @@ from app.runs.recipes import resolve
 from app.web.deps import Here
 from trainer import datasets
 from trainer.presets import PRESETS
-from trainer.recipe import Recipe
+from trainer.recipe.recipe import Recipe
 
 WHOLE_LOG = 16 * 1024 * 1024  # bytes; a worker sends no more than half of it
 

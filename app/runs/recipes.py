@@ -14,9 +14,9 @@ from pydantic import ValidationError
 from app.errors import InvalidRecipe
 from trainer import datasets
 from trainer.failures import CannotTrain
-from trainer.knobs import merge, mistakes
 from trainer.presets import PRESETS
-from trainer.recipe import Recipe
+from trainer.recipe.knobs import merge, mistakes
+from trainer.recipe.recipe import Recipe
 
 
 @dataclass(frozen=True)

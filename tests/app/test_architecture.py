@@ -20,15 +20,15 @@ WEB = {"app", "sqlalchemy", "fastapi", "starlette", "uvicorn", "alembic", "jinja
 
 # What the web process and the worker may import: no ML framework behind any of them.
 LIGHT = {
-    "trainer.recipe", "trainer.knobs", "trainer.presets", "trainer.schedules", "trainer.datasets", "trainer.events",
-    "trainer.augment.draws", "trainer.augment.operations", "trainer.worker", "trainer.client", "trainer.spool",
+    "trainer.recipe.recipe", "trainer.recipe.knobs", "trainer.presets", "trainer.recipe.learning_rates", "trainer.datasets", "trainer.events",
+    "trainer.augment.draws", "trainer.recipe.augmentation", "trainer.worker", "trainer.client", "trainer.spool",
     "trainer.child", "trainer.attempt", "trainer.uploads", "trainer.workplace", "trainer.watchdog", "trainer.memory",
     "trainer.checkpoint", "trainer.devices", "trainer.exits", "trainer.parent", "trainer.failures",
-    "trainer.models.layers", "trainer.models.resnet9", "trainer.gallery", "trainer.check", "trainer.check_rates",
-    "trainer.check_knobs", "trainer.evidence", "trainer.preset", "trainer.presets_seed", "trainer.presets_trials",
-    "trainer.presets_page", "trainer.recipe_warning", "trainer.recipe_model", "trainer.recipe_optimizer",
-    "trainer.recipe_schedule", "trainer.protocol", "trainer.augment.selections", "trainer.augment.normalisation",
-    "trainer.knob_paths", "trainer.predictions", "trainer.power", "trainer.children",
+    "trainer.models.layers", "trainer.models.resnet9", "trainer.gallery", "trainer.recipe.check", "trainer.recipe.check_rates",
+    "trainer.recipe.check_knobs", "trainer.recipe.evidence", "trainer.preset", "trainer.presets_seed", "trainer.presets_trials",
+    "trainer.presets_page", "trainer.recipe.warning", "trainer.recipe.network", "trainer.recipe.optimizer",
+    "trainer.recipe.schedule", "trainer.protocol", "trainer.augment.selections", "trainer.augment.normalisation",
+    "trainer.recipe.knob_paths", "trainer.predictions", "trainer.power", "trainer.children",
     "trainer.engine.backends", "trainer.models.architectures", "trainer.room", "trainer.peak", "trainer.compile_cache",
     "trainer.augment.tables", "trainer.augment.flow", "trainer.tasks",
 }  # fmt: skip
@@ -153,7 +153,7 @@ def test_the_app_names_only_light_modules_of_the_trainer():
             if name.partition(".")[0] == "trainer":
                 named_modules.add(name)
                 assert name in allowed or name.rpartition(".")[0] in allowed, (named(path), name)
-    assert "trainer.recipe" in named_modules
+    assert "trainer.recipe.recipe" in named_modules
 
 
 @pytest.mark.parametrize("path", FORBIDDEN)

@@ -22,7 +22,7 @@ from trainer import datasets
 from trainer.augment.normalisation import normalisation
 from trainer.failures import DatasetDamaged, DatasetMissing, RecipeMistake
 from trainer.gallery import Gallery, PictureFile
-from trainer.recipe import Dataset
+from trainer.recipe.recipe import Dataset
 
 
 @pytest.fixture

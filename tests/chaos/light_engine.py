@@ -22,7 +22,7 @@ from trainer.augment.selections import Labels, Selection
 from trainer.augment.tables import Tables
 from trainer.engine.interface import Given, Made, Places, Split, Sums, Witnessed
 from trainer.failures import CannotTrain
-from trainer.recipe import Recipe
+from trainer.recipe.recipe import Recipe
 from trainer.supply import Normal
 
 POISON = 660_001  # kills itself as soon as it is made

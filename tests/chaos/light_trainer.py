@@ -27,7 +27,7 @@ import trainer.warm
 from tests.chaos.light_engine import LightEngine
 from trainer.datasets import Data
 from trainer.engine.interface import Engine
-from trainer.recipe import Recipe
+from trainer.recipe.recipe import Recipe
 from trainer.supply import Normal
 
 

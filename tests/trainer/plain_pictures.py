@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.augment.noise import noise
-from trainer.augment.operations import Cutout, CutoutSquare
+from trainer.recipe.augmentation import Cutout, CutoutSquare
 
 Picture = NDArray[Any]  # (side, side, 3)
 

@@ -13,7 +13,7 @@ from benchmarks.train import EAGER, FIT, Case, table
 from benchmarks.twins import OURS, THEIRS, interval, read, summary
 from trainer.preset import varied
 from trainer.presets import PRESETS
-from trainer.recipe import Recipe, recipe_hash
+from trainer.recipe.recipe import Recipe, recipe_hash
 
 
 def row(images_per_second: float) -> Measured:

@@ -21,7 +21,7 @@ from trainer.cifar import CIFAR10, CIFAR100, Published, read
 from trainer.datasets import load
 from trainer.downloads import download
 from trainer.failures import DatasetDamaged, DatasetMissing
-from trainer.recipe import Dataset
+from trainer.recipe.recipe import Dataset
 
 Note = Callable[[str], None]
 FILES = published_cifar10()

@@ -8,11 +8,11 @@ import pytest
 from tests.trainer.crew_members import know_others, left_of_crews, members
 from trainer.augment.crew import MOST, PIECE, Crew, fitting
 from trainer.augment.feed import Feed
-from trainer.augment.operations import Blur, Cutout, CutoutSquare, Flip, Mixup, PadCrop, Rotate
 from trainer.augment.pipeline import Pipeline
 from trainer.augment.selections import Selection, selections
 from trainer.failures import Stopped
-from trainer.recipe import Recipe
+from trainer.recipe.augmentation import Blur, Cutout, CutoutSquare, Flip, Mixup, PadCrop, Rotate
+from trainer.recipe.recipe import Recipe
 
 N = 200
 

@@ -16,12 +16,12 @@ import pytest
 
 from trainer.augment import crew, host, selections
 from trainer.augment.draws import Draws
-from trainer.augment.operations import Operation
 from trainer.augment.pipeline import Pipeline
 from trainer.engine.backends import ready
 from trainer.events import Evidence, Said
-from trainer.evidence import judge
-from trainer.recipe import Recipe
+from trainer.recipe.augmentation import Operation
+from trainer.recipe.evidence import judge
+from trainer.recipe.recipe import Recipe
 
 pytestmark = [pytest.mark.keras, pytest.mark.timeout(600)]
 thorough = pytest.mark.thorough

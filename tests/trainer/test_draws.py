@@ -9,18 +9,7 @@ from hypothesis import strategies as st
 
 from tests.trainer.distributions import chi_square, kolmogorov_smirnov
 from trainer.augment.draws import Angles, Crops, Draws, Flips, Nothing, Sigmas, draw, order, partners, shares
-from trainer.augment.operations import (
-    Blur,
-    Crop,
-    Cutout,
-    CutoutSquare,
-    Flip,
-    Mixup,
-    Operation,
-    Pad,
-    PadCrop,
-    Rotate,
-)
+from trainer.recipe.augmentation import Blur, Crop, Cutout, CutoutSquare, Flip, Mixup, Operation, Pad, PadCrop, Rotate
 
 RANDOM: list[Operation] = [
     Rotate(),

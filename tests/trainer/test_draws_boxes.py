@@ -10,7 +10,7 @@ import pytest
 from tests.trainer.distributions import chi_square, kolmogorov_smirnov
 from trainer.augment.draws import Boxes, draw
 from trainer.augment.noise import noise
-from trainer.augment.operations import Cutout, CutoutSquare
+from trainer.recipe.augmentation import Cutout, CutoutSquare
 
 
 def yu4u(generator: np.random.Generator, knobs: Cutout) -> tuple[int, int, int, int] | None:

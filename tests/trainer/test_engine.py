@@ -10,11 +10,11 @@ import pytest
 from tests.trainer.engines import EVERY, IMAGES, LABELS, batch, logits, losses, open_backend, trained
 from tests.trainer.engines import engine as engine_of
 from trainer.engine.interface import Made
-from trainer.recipe import Recipe
-from trainer.recipe_model import ResNet9
-from trainer.recipe_optimizer import SGD, WeightDecay
-from trainer.recipe_schedule import Constant, Triangular
-from trainer.schedules import learning_rates
+from trainer.recipe.learning_rates import learning_rates
+from trainer.recipe.network import ResNet9
+from trainer.recipe.optimizer import SGD, WeightDecay
+from trainer.recipe.recipe import Recipe
+from trainer.recipe.schedule import Constant, Triangular
 
 pytestmark = pytest.mark.keras
 
@@ -53,7 +53,7 @@ EVERY_KIND: list[dict[str, Any]] = [
 @pytest.mark.parametrize("schedule", EVERY_KIND, ids=lambda schedule: schedule["kind"])
 def test_every_step_of_a_run_uses_the_pure_function_s_rate_exactly(schedule: dict[str, Any]):
     """By the weights: a bias without decay and momentum moves by the rate times its gradient, here made to be 1."""
-    from trainer.schedules import calendar, scheduled, time_decay
+    from trainer.recipe.learning_rates import calendar, scheduled, time_decay
 
     recipe = tiny(epochs=9, batch_size=5).model_copy(
         update={"schedule": Recipe.model_validate({"schedule": schedule}).schedule}

@@ -10,10 +10,10 @@ import pytest
 from tests.trainer.engines import EVERY, IMAGES, LABELS, Values, batch, logits, losses, put, trained
 from tests.trainer.engines import engine as engine_of
 from trainer.engine.interface import Made
-from trainer.recipe import Recipe
-from trainer.recipe_model import Airbench, ResNet9
-from trainer.recipe_optimizer import SGD, Ema, Loss, WeightDecay
-from trainer.recipe_schedule import Constant
+from trainer.recipe.network import Airbench, ResNet9
+from trainer.recipe.optimizer import SGD, Ema, Loss, WeightDecay
+from trainer.recipe.recipe import Recipe
+from trainer.recipe.schedule import Constant
 
 pytestmark = pytest.mark.keras
 thorough = pytest.mark.thorough

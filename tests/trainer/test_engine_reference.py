@@ -11,7 +11,7 @@ from tests.trainer import reference
 from tests.trainer.engines import IMAGES, LABELS, NORMAL, PICTURES, batch, engine, trained
 from trainer.models.architectures import layers
 from trainer.models.whitening import filters_of
-from trainer.recipe import Recipe
+from trainer.recipe.recipe import Recipe
 
 pytestmark = pytest.mark.keras
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tests.trainer.engines import EVERY, batch, losses
 from tests.trainer.engines import engine as engine_of
 from trainer.failures import CannotTrain
-from trainer.recipe import Recipe
+from trainer.recipe.recipe import Recipe
 
 pytestmark = pytest.mark.keras
 

@@ -11,7 +11,7 @@ from tests.trainer.engines import open_backend
 from trainer.models.architectures import layers
 from trainer.models.net import build
 from trainer.models.norms import Norms, poolable, remakable
-from trainer.recipe_model import Airbench, ResNet9
+from trainer.recipe.network import Airbench, ResNet9
 
 pytestmark = pytest.mark.keras
 PICTURES = np.random.default_rng(0).normal(size=(6, 8, 8, 3)).astype(np.float32)

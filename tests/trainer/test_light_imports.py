@@ -8,16 +8,16 @@ import sys
 import pytest
 
 LIGHT = [
-    "trainer.recipe",
-    "trainer.recipe_warning",
+    "trainer.recipe.recipe",
+    "trainer.recipe.warning",
     "trainer.presets",
-    "trainer.schedules",
+    "trainer.recipe.learning_rates",
     "trainer.datasets",
     "trainer.gallery",
-    "trainer.check",
-    "trainer.evidence",
+    "trainer.recipe.check",
+    "trainer.recipe.evidence",
     "trainer.augment.draws",
-    "trainer.augment.operations",
+    "trainer.recipe.augmentation",
     "trainer.augment.selections",
     "trainer.augment.normalisation",
     "trainer.models.layers",

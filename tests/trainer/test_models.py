@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from trainer.models.layers import Layer, totals
 from trainer.models.resnet9 import PATCH, PATCH_FILTERS, resnet9
-from trainer.recipe_model import ResNet9
+from trainer.recipe.network import ResNet9
 
 pytestmark = pytest.mark.keras
 

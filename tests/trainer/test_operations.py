@@ -14,7 +14,7 @@ from trainer.augment.batched import Batched, kernel_size
 from trainer.augment.draws import Angles, Boxes, Crops, Draws, Flips, Nothing, Sigmas, draw
 from trainer.augment.host import Host
 from trainer.augment.normalisation import normalisation, normalised
-from trainer.augment.operations import Blur, Crop, Cutout, CutoutSquare, Flip, Operation, Pad, PadCrop, Rotate
+from trainer.recipe.augmentation import Blur, Crop, Cutout, CutoutSquare, Flip, Operation, Pad, PadCrop, Rotate
 
 Mode = Literal["reflect", "constant", "edge"]
 MODES: list[Mode] = ["reflect", "constant", "edge"]

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trainer.check import check
 from trainer.presets import FAMILIES, PRESETS
-from trainer.recipe import Recipe, recipe_hash
-from trainer.schedules import learning_rates
+from trainer.recipe.check import check
+from trainer.recipe.learning_rates import learning_rates
+from trainer.recipe.recipe import Recipe, recipe_hash
 
 CIFAR10 = 50_000  # training pictures
 

@@ -10,10 +10,10 @@ import pytest
 
 from trainer.engine.backends import ready
 from trainer.events import EpochEnded, Evidence, Finished, Said
-from trainer.evidence import judge
-from trainer.knobs import merge
 from trainer.presets import PRESETS
-from trainer.recipe import Recipe
+from trainer.recipe.evidence import judge
+from trainer.recipe.knobs import merge
+from trainer.recipe.recipe import Recipe
 from trainer.train import train
 
 pytestmark = pytest.mark.keras

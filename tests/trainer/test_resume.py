@@ -18,7 +18,7 @@ from trainer.engine.backends import ready
 from trainer.events import CheckpointSaved, EpochEnded, Evidence, Finished, Said, Started, Step
 from trainer.failures import CannotTrain, Stopped
 from trainer.protocol import BEST
-from trainer.recipe import Recipe
+from trainer.recipe.recipe import Recipe
 from trainer.train import train
 
 pytestmark = pytest.mark.keras

@@ -14,7 +14,7 @@ from trainer.checkpoint import Checkpoint, Facts, Place, listing, path_in, write
 from trainer.events import Said
 from trainer.failures import CannotTrain, DatasetChanged, FolderUnusable, RecipeMistake, Stopped
 from trainer.keeper import Keeper
-from trainer.recipe import Recipe
+from trainer.recipe.recipe import Recipe
 from trainer.train import train
 
 RECIPE: dict[str, Any] = {"dataset": {"name": "folder:shapes"}, "batch_size": 4, "epochs": 3}

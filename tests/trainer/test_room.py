@@ -10,7 +10,7 @@ import pytest
 from trainer.engine import backends
 from trainer.failures import OutOfHostMemory, OutOfMemory, RecipeMistake
 from trainer.models.architectures import layers
-from trainer.recipe import Recipe
+from trainer.recipe.recipe import Recipe
 from trainer.room import needed, precision_of, refuse_too_large, room_of
 
 GIB = 2**30

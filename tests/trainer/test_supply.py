@@ -14,10 +14,10 @@ from trainer.augment.selections import labels_of, selections
 from trainer.checkpoint import listing, read
 from trainer.datasets import Data
 from trainer.events import EpochEnded, Evidence, Said, Started
-from trainer.evidence import judge
 from trainer.failures import Stopped
-from trainer.recipe import Recipe
-from trainer.schedules import learning_rates
+from trainer.recipe.evidence import judge
+from trainer.recipe.learning_rates import learning_rates
+from trainer.recipe.recipe import Recipe
 from trainer.supply import DeviceSupply, HostSupply, supply
 from trainer.train import train
 from trainer.witness import is_same

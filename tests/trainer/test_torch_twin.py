@@ -11,7 +11,7 @@ from trainer.augment.normalisation import normalisation
 from trainer.models.layers import totals
 from trainer.models.resnet9 import PATCH, PATCH_FILTERS, resnet9
 from trainer.presets import PRESETS
-from trainer.recipe_model import ResNet9
+from trainer.recipe.network import ResNet9
 
 torch = pytest.importorskip("torch")
 

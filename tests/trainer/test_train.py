@@ -16,7 +16,7 @@ from trainer.checkpoint import newest
 from trainer.engine.backends import ready
 from trainer.events import EpochEnded, Evidence, Finished, Said, Started, Step
 from trainer.failures import Diverged, RecipeMistake, Stopped
-from trainer.recipe import Recipe
+from trainer.recipe.recipe import Recipe
 from trainer.train import train
 
 pytestmark = pytest.mark.keras

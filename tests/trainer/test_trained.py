@@ -19,7 +19,7 @@ from trainer.models.architectures import layers
 from trainer.models.forward import softmax
 from trainer.preset import varied
 from trainer.presets import PRESETS
-from trainer.recipe import Recipe
+from trainer.recipe.recipe import Recipe
 
 pytestmark = pytest.mark.keras
 

@@ -17,7 +17,7 @@ from trainer.augment.arrays import plain
 from trainer.augment.draws import Angles, Boxes, Crops, Draws, Flips, Nothing, Sigmas
 from trainer.augment.noise import counters, noise_at
 from trainer.augment.normalisation import PerChannel
-from trainer.augment.operations import Blur, Crop, Cutout, Fill, Operation, Pad, PadCrop, Rotate
+from trainer.recipe.augmentation import Blur, Crop, Cutout, Fill, Operation, Pad, PadCrop, Rotate
 
 LEAST_SIGMA = 1e-3  # imgaug does not blur with less
 

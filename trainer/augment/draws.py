@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.augment.operations import (
+from trainer.recipe.augmentation import (
     SIDE,
     Blur,
     Crop,

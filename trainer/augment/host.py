@@ -16,7 +16,7 @@ from trainer.augment.draws import Angles, Boxes, Crops, Draws, Flips, Nothing, S
 from trainer.augment.imgaug_shim import imgaug
 from trainer.augment.noise import counters, noise_at
 from trainer.augment.normalisation import Batch, PerChannel, Pictures, normalised
-from trainer.augment.operations import Crop, Cutout, Operation, Pad, PadCrop, Rotate
+from trainer.recipe.augmentation import Crop, Cutout, Operation, Pad, PadCrop, Rotate
 
 
 class Host:

@@ -15,7 +15,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from trainer.recipe_optimizer import Ema
+from trainer.recipe.optimizer import Ema
 
 
 class Averages:

@@ -7,7 +7,7 @@ Must not know any ML framework: net.py builds it.
 from __future__ import annotations
 
 from trainer.models.layers import Layer, Stack
-from trainer.recipe_model import Airbench
+from trainer.recipe.network import Airbench
 
 PATCH = 2  # pixels: height and width of the whitened patches
 PATCH_FILTERS = 2 * PATCH * PATCH * 3  # each direction and its opposite

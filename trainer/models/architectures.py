@@ -5,7 +5,7 @@ from __future__ import annotations
 from trainer.models.airbench import airbench
 from trainer.models.layers import Layer
 from trainer.models.resnet9 import resnet9
-from trainer.recipe_model import Airbench, ResNet9
+from trainer.recipe.network import Airbench, ResNet9
 
 
 def layers(knobs: ResNet9 | Airbench, classes: int) -> list[Layer]:

@@ -7,7 +7,7 @@ carry; the bag-of-tricks knobs are from Page's second series (2019). Must not kn
 from __future__ import annotations
 
 from trainer.models.layers import Layer, Stack
-from trainer.recipe_model import ResNet9
+from trainer.recipe.network import ResNet9
 
 PATCH = 3  # pixels: height and width of the whitened patches
 PATCH_FILTERS = PATCH * PATCH * 3

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from trainer.augment.normalisation import PerChannel, Pictures, normalised
 from trainer.models import airbench
 from trainer.models.resnet9 import PATCH
-from trainer.recipe_model import Airbench, ResNet9
+from trainer.recipe.network import Airbench, ResNet9
 
 SAMPLE, EPSILON = 10_000, 1e-2  # pictures that Page's notebook looks at; keeps still directions from being blown up
 AIRBENCH_SAMPLE, AIRBENCH_EPSILON = 5_000, 5e-4  # the same of airbench94

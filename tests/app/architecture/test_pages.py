@@ -19,7 +19,7 @@ from tests.app.support.form_fields import form
 from trainer.models.layers import Layer
 from trainer.models.resnet9 import resnet9
 from trainer.presets import PRESETS
-from trainer.recipe_model import ResNet9
+from trainer.recipe.network import ResNet9
 
 ADDRESS = "/api/v1/previews/architecture"
 EVERYTHING: dict[str, Any] = {

@@ -8,8 +8,8 @@ import numpy as np
 
 from app.charts import run_charts
 from app.runs.schemas import EpochShown
-from trainer import schedules
-from trainer.recipe import Recipe
+from trainer.recipe import learning_rates
+from trainer.recipe.recipe import Recipe
 
 
 def epoch(number: int) -> EpochShown:
@@ -75,7 +75,7 @@ def test_the_plan_of_a_short_run_is_every_step_of_it():
 
     trace = planned(recipe, 1000)
 
-    assert trace["y"] == [float(rate) for rate in schedules.learning_rates(recipe, 1000)]
+    assert trace["y"] == [float(rate) for rate in learning_rates.learning_rates(recipe, 1000)]
     assert trace["x"] == [(step + 1) / 20 for step in range(60)]
 
 
@@ -84,7 +84,7 @@ def test_the_plan_of_a_long_run_keeps_its_peaks_and_feet():
 
     trace = planned(recipe, 50_000)
 
-    rates = schedules.learning_rates(recipe, 50_000)
+    rates = learning_rates.learning_rates(recipe, 50_000)
     assert len(trace["y"]) < len(rates) / 10
     assert max(trace["y"]) == rates.max() and np.isclose(min(trace["y"]), rates.min(), rtol=0.05)
 

@@ -13,7 +13,7 @@ from tests.app.support.api_calls import count
 from tests.app.support.form_fields import Buttons, Fields, form, pressed
 from tests.app.support.small_data import CIFAR, made
 from trainer.presets import PRESETS
-from trainer.schedules import learning_rates
+from trainer.recipe.learning_rates import learning_rates
 
 PAGES = ["/runs/new", "/previews"]
 PANEL = "/previews/panel"

@@ -15,7 +15,7 @@ from app.application import create_app
 from tests.app.support.api_calls import JSON
 from tests.app.support.cast import HERE, settings_in, state_of
 from trainer.presets import PRESETS
-from trainer.recipe import Recipe
+from trainer.recipe.recipe import Recipe
 
 
 @pytest.fixture(scope="module")

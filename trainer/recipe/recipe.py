@@ -13,11 +13,11 @@ from typing import Literal
 
 from pydantic import field_validator, model_validator
 
-from trainer.augment.operations import Cutout, Flip, Mixup, Operation, PadCrop, sides
-from trainer.knobs import Part, knob, mistake_at
-from trainer.recipe_model import Model, ResNet9
-from trainer.recipe_optimizer import SGD, Ema, Loss
-from trainer.recipe_schedule import Schedule, Triangular
+from trainer.recipe.augmentation import Cutout, Flip, Mixup, Operation, PadCrop, sides
+from trainer.recipe.knobs import Part, knob, mistake_at
+from trainer.recipe.network import Model, ResNet9
+from trainer.recipe.optimizer import SGD, Ema, Loss
+from trainer.recipe.schedule import Schedule, Triangular
 
 DATASET_PATTERN = r"^(digits|cifar10|cifar100|folder:[A-Za-z0-9][A-Za-z0-9._-]{0,63})$"
 

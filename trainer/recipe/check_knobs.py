@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from trainer.augment.normalisation import TOPS
-from trainer.augment.operations import ERASERS, Crop, Cutout, CutoutSquare, Flip, Operation, Pad, order_done
-from trainer.recipe import Recipe
-from trainer.recipe_warning import RecipeWarning
+from trainer.recipe.augmentation import ERASERS, Crop, Cutout, CutoutSquare, Flip, Operation, Pad, order_done
+from trainer.recipe.recipe import Recipe
+from trainer.recipe.warning import RecipeWarning
 
 SHORT = 40  # epochs: fewer do not let slow running statistics catch up
 PAGES_DECAY = 5e-4  # coupled; what the experiment's weight decay of 5e-4 was meant to be

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.recipe import Recipe
-from trainer.recipe_schedule import (
+from trainer.recipe.recipe import Recipe
+from trainer.recipe.schedule import (
     Constant,
     ExpRange,
     OneCycle,

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from trainer.knobs import Part, knob, mistake_at, not_below
+from trainer.recipe.knobs import Part, knob, mistake_at, not_below
 
 SIDE = 32  # pixels: height and width of stored pictures and of the net's input
 

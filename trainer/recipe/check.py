@@ -6,9 +6,9 @@ Must not know any ML framework or the app.
 
 from __future__ import annotations
 
-from trainer import check_knobs, check_rates
-from trainer.recipe import Recipe
-from trainer.recipe_warning import RecipeWarning
+from trainer.recipe import check_knobs, check_rates
+from trainer.recipe.recipe import Recipe
+from trainer.recipe.warning import RecipeWarning
 
 
 def check(recipe: Recipe, train_images: int | None) -> list[RecipeWarning]:

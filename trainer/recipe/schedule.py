@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from trainer.knobs import Part, knob, mistake_at, not_below
+from trainer.recipe.knobs import Part, knob, mistake_at, not_below
 
 Rate = Annotated[float, Field(ge=0, le=100)]
 Knot = Annotated[list[float], Field(min_length=2, max_length=2)]

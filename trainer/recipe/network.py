@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Tag
 
-from trainer.knobs import Part, knob
+from trainer.recipe.knobs import Part, knob
 
 
 class ResNet9(Part):

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.augment.operations import Mixup
-from trainer.recipe import Recipe
-from trainer.recipe_optimizer import SGD
-from trainer.recipe_schedule import Constant, ExpRange, Schedule, Sine, Triangular, Triangular2
-from trainer.schedules import Calendar, learning_rates, rates_at, scheduled, steps_per_epoch
+from trainer.recipe.augmentation import Mixup
+from trainer.recipe.learning_rates import Calendar, learning_rates, rates_at, scheduled, steps_per_epoch
+from trainer.recipe.optimizer import SGD
+from trainer.recipe.recipe import Recipe
+from trainer.recipe.schedule import Constant, ExpRange, Schedule, Sine, Triangular, Triangular2
 
 # step_epochs and pictures over batch size: step sizes of 1, 2, 7, 390.625, 46.78125 and 0.3 steps
 STEP_SIZES = [(1, 1), (4, 0.5), (7, 1), (4, 50_000 / 512), (4, 1497 / 128), (0.3, 1)]

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from trainer.knobs import mistakes
 from trainer.models.layers import totals
 from trainer.models.resnet9 import resnet9
-from trainer.recipe import Recipe, recipe_hash
-from trainer.recipe_model import ResNet9
+from trainer.recipe.knobs import mistakes
+from trainer.recipe.network import ResNet9
+from trainer.recipe.recipe import Recipe, recipe_hash
 
 
 def refusals(recipe: dict[str, Any]) -> list[tuple[str, str]]:

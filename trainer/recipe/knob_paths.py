@@ -7,8 +7,8 @@ from functools import cache, lru_cache
 from types import NoneType
 from typing import Any, get_args, get_origin
 
-from trainer.knobs import Part
-from trainer.recipe import Recipe
+from trainer.recipe.knobs import Part
+from trainer.recipe.recipe import Recipe
 
 INDEX = re.compile(r"0|[1-9]\d?", re.ASCII)  # in a list
 

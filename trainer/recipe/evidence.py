@@ -11,11 +11,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from trainer.augment.normalisation import TOPS
-from trainer.augment.operations import Cutout, CutoutSquare
 from trainer.events import Evidence
-from trainer.recipe import Recipe
-from trainer.recipe_warning import RecipeWarning
-from trainer.schedules import rates_at, steps_per_epoch
+from trainer.recipe.augmentation import Cutout, CutoutSquare
+from trainer.recipe.learning_rates import rates_at, steps_per_epoch
+from trainer.recipe.recipe import Recipe
+from trainer.recipe.warning import RecipeWarning
 
 ENOUGH = 5  # pictures that an operation should have changed, before its changing none means anything
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from trainer.knobs import Part, knob
+from trainer.recipe.knobs import Part, knob
 
 
 class WeightDecay(Part):

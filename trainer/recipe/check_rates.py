@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from trainer.recipe import Recipe
-from trainer.recipe_schedule import ExpRange, OneCycle, Piecewise, Sine, Slopes, Triangular, Triangular2
-from trainer.recipe_warning import RecipeWarning
-from trainer.schedules import Calendar, calendar, rates_at
+from trainer.recipe.learning_rates import Calendar, calendar, rates_at
+from trainer.recipe.recipe import Recipe
+from trainer.recipe.schedule import ExpRange, OneCycle, Piecewise, Sine, Slopes, Triangular, Triangular2
+from trainer.recipe.warning import RecipeWarning
 
 LOOKED_AT = 20_000  # steps at most: a run may have hundreds of millions
 CYCLICAL = (Triangular, Triangular2, ExpRange, Sine)
