@@ -17,7 +17,7 @@ import pysqlite3
 
 from app.metrics import milestones
 from app.records.database import Records
-from trainer.presets import PRESETS
+from trainer.presets.presets import PRESETS
 from trainer.recipe.recipe import Recipe, recipe_hash
 
 RECIPES = 500

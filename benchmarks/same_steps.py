@@ -19,7 +19,7 @@ from benchmarks.contenders import ROOT, torch_python
 from trainer import datasets
 from trainer.augment.normalisation import normalisation, normalised
 from trainer.models.whitening import filters_of
-from trainer.presets import PRESETS
+from trainer.presets.presets import PRESETS
 from trainer.recipe.learning_rates import learning_rates
 from trainer.recipe.recipe import Recipe
 

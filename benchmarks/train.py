@@ -20,8 +20,8 @@ from benchmarks.figures import median
 from trainer.cifar import CIFAR10, is_here
 from trainer.devices import devices
 from trainer.environment import environment
-from trainer.preset import varied
-from trainer.presets import PRESETS
+from trainer.presets.preset import varied
+from trainer.presets.presets import PRESETS
 from trainer.recipe.augmentation import CutoutSquare, Flip, PadCrop
 from trainer.recipe.recipe import Dataset, Recipe
 from trainer.recipe.schedule import Piecewise

@@ -19,8 +19,8 @@ from scipy.stats import ttest_ind
 
 from benchmarks.contenders import Contender, measured, pitwall, pytorch, torch_python
 from trainer.cifar import CIFAR10, is_here
-from trainer.preset import varied
-from trainer.presets import PRESETS
+from trainer.presets.preset import varied
+from trainer.presets.presets import PRESETS
 from trainer.recipe.recipe import Recipe, recipe_hash
 
 OURS, THEIRS = "Pitwall", "PyTorch, Page's update"

@@ -32,7 +32,7 @@ from trainer.gauge import Watch, gauge
 from trainer.keeper import EVERY_S
 from trainer.parent import die_with
 from trainer.power import meter
-from trainer.presets import PRESETS
+from trainer.presets.presets import PRESETS
 from trainer.ready import Ready
 from trainer.recipe.knobs import merge, mistakes
 from trainer.recipe.recipe import Recipe

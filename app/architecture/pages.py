@@ -27,7 +27,7 @@ from app.web.templates import page
 from trainer import datasets
 from trainer.models.architectures import layers as layers_of
 from trainer.models.layers import totals
-from trainer.presets import FAMILIES, PRESETS
+from trainer.presets.presets import FAMILIES, PRESETS
 from trainer.recipe.knobs import mistakes
 from trainer.recipe.recipe import Recipe
 

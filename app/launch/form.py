@@ -17,7 +17,7 @@ from app.records.models import Run
 from app.runs.recipes import Resolved, resolve
 from app.web.deps import State
 from trainer import datasets
-from trainer.presets import PRESETS
+from trainer.presets.presets import PRESETS
 from trainer.recipe.knob_paths import titles
 from trainer.recipe.knobs import merge
 from trainer.recipe.recipe import Recipe

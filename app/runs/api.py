@@ -24,7 +24,7 @@ from app.runs import lifecycle, responses, runs, schemas
 from app.runs.recipes import resolve
 from app.web.deps import Here
 from trainer import datasets
-from trainer.presets import PRESETS
+from trainer.presets.presets import PRESETS
 from trainer.recipe.recipe import Recipe
 
 WHOLE_LOG = 16 * 1024 * 1024  # bytes; a worker sends no more than half of it

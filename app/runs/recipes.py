@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from app.errors import InvalidRecipe
 from trainer import datasets
 from trainer.failures import CannotTrain
-from trainer.presets import PRESETS
+from trainer.presets.presets import PRESETS
 from trainer.recipe.knobs import merge, mistakes
 from trainer.recipe.recipe import Recipe
 

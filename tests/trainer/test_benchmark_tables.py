@@ -11,8 +11,8 @@ from benchmarks.airbench import results
 from benchmarks.contenders import Contender, Measured, NotMeasured, fit, measured, pitwall, recipe_for
 from benchmarks.train import EAGER, FIT, Case, table
 from benchmarks.twins import OURS, THEIRS, interval, read, summary
-from trainer.preset import varied
-from trainer.presets import PRESETS
+from trainer.presets.preset import varied
+from trainer.presets.presets import PRESETS
 from trainer.recipe.recipe import Recipe, recipe_hash
 
 

@@ -14,7 +14,7 @@ import pytest
 from tests.trainer.waiting import LIGHT, RECIPE, numbers, until
 from trainer.child import Child
 from trainer.children import Children
-from trainer.presets import PRESETS
+from trainer.presets.presets import PRESETS
 
 COMPLETE = PRESETS["quickstart"].recipe.model_dump(mode="json") | RECIPE | {"model": {"width": 2}}
 

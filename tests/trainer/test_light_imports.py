@@ -10,7 +10,7 @@ import pytest
 LIGHT = [
     "trainer.recipe.recipe",
     "trainer.recipe.warning",
-    "trainer.presets",
+    "trainer.presets.presets",
     "trainer.recipe.learning_rates",
     "trainer.datasets",
     "trainer.gallery",

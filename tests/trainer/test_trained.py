@@ -17,8 +17,8 @@ from trainer.checkpoint import Checkpoint, Facts, Place
 from trainer.failures import CheckpointDamaged
 from trainer.models.architectures import layers
 from trainer.models.forward import softmax
-from trainer.preset import varied
-from trainer.presets import PRESETS
+from trainer.presets.preset import varied
+from trainer.presets.presets import PRESETS
 from trainer.recipe.recipe import Recipe
 
 pytestmark = pytest.mark.keras

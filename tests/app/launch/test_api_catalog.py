@@ -7,7 +7,7 @@ from fastapi.testclient import TestClient
 from app.web.deps import State
 from tests.app.support.api_calls import launched
 from tests.app.support.cast import Hand, trained
-from trainer.presets import PRESETS
+from trainer.presets.presets import PRESETS
 from trainer.recipe.recipe import Recipe
 
 

@@ -16,7 +16,7 @@ from app.application import create_app
 from tests.app.runs.test_api_any_body import NESTED, VALUES
 from tests.app.support.api_calls import JSON, count
 from tests.app.support.cast import HERE, settings_in, state_of
-from trainer.presets import PRESETS
+from trainer.presets.presets import PRESETS
 from trainer.recipe.check import check
 from trainer.recipe.knobs import merge
 from trainer.recipe.learning_rates import learning_rates, steps_per_epoch

@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 
 from tests.app.support.api_calls import count, launched, paged
 from tests.app.support.cast import SMALL
-from trainer.presets import PRESETS
+from trainer.presets.presets import PRESETS
 from trainer.recipe.recipe import Recipe
 
 

@@ -6,7 +6,7 @@ Must not know any ML framework: recipes only.
 
 from __future__ import annotations
 
-from trainer.preset import Preset, varied
+from trainer.presets.preset import Preset, varied
 from trainer.recipe.augmentation import Blur, Cutout, Flip, Mixup, PadCrop, Rotate
 from trainer.recipe.network import ResNet9
 from trainer.recipe.optimizer import SGD, Loss, WeightDecay

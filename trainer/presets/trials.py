@@ -6,8 +6,8 @@ Must not know any ML framework: recipes only.
 
 from __future__ import annotations
 
-from trainer.preset import Preset, varied
-from trainer.presets_seed import BARE, BEFORE_CUTOUT, EVERYTHING, MIXUP, NOTEBOOK
+from trainer.presets.original import BARE, BEFORE_CUTOUT, EVERYTHING, MIXUP, NOTEBOOK
+from trainer.presets.preset import Preset, varied
 from trainer.recipe.augmentation import Crop, Cutout, Flip, Pad, PadCrop, Rotate
 from trainer.recipe.optimizer import WeightDecay
 from trainer.recipe.recipe import Recipe

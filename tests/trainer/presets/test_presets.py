@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trainer.presets import FAMILIES, PRESETS
+from trainer.presets.presets import FAMILIES, PRESETS
 from trainer.recipe.check import check
 from trainer.recipe.learning_rates import learning_rates
 from trainer.recipe.recipe import Recipe, recipe_hash

@@ -10,7 +10,7 @@ import pytest
 
 from trainer.engine.backends import ready
 from trainer.events import EpochEnded, Evidence, Finished, Said
-from trainer.presets import PRESETS
+from trainer.presets.presets import PRESETS
 from trainer.recipe.evidence import judge
 from trainer.recipe.knobs import merge
 from trainer.recipe.recipe import Recipe

@@ -6,10 +6,10 @@ sibling. Must not know any ML framework: recipes only.
 
 from __future__ import annotations
 
-from trainer.preset import FAMILIES, Family, Preset, varied
-from trainer.presets_page import PAGE
-from trainer.presets_seed import SEED, STEPS
-from trainer.presets_trials import TRIALS
+from trainer.presets.original import SEED, STEPS
+from trainer.presets.page import PAGE
+from trainer.presets.preset import FAMILIES, Family, Preset, varied
+from trainer.presets.trials import TRIALS
 from trainer.recipe.augmentation import Cutout, PadCrop
 from trainer.recipe.network import ResNet9
 from trainer.recipe.optimizer import SGD, WeightDecay

@@ -6,7 +6,7 @@ Must not know any ML framework: recipes only.
 
 from __future__ import annotations
 
-from trainer.preset import Preset, varied
+from trainer.presets.preset import Preset, varied
 from trainer.recipe.augmentation import CutoutSquare, Flip, PadCrop
 from trainer.recipe.network import Airbench, ResNet9
 from trainer.recipe.optimizer import SGD, Ema, Loss, WeightDecay
