@@ -30,7 +30,7 @@ from app.records.database import Records
 from app.settings import Settings
 from app.web.deps import State
 from app.web.tokens import Tokens, made
-from trainer.gallery import Gallery
+from trainer.data.gallery import Gallery
 from trainer.parent import die_with
 
 logger = logging.getLogger("pitwall")

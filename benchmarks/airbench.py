@@ -17,7 +17,7 @@ SCRIPT = "legacy/airbench94_compiled.py"
 PICTURES = """
 import sys, torch
 from pathlib import Path
-from trainer.cifar import CIFAR10, read
+from trainer.data.cifar import CIFAR10, read
 train, test, classes = read(CIFAR10, Path(sys.argv[1]), print)
 for name, (images, labels) in (("train", train), ("test", test)):
     content = {"images": torch.from_numpy(images), "labels": torch.from_numpy(labels), "classes": list(classes)}

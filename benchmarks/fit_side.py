@@ -15,10 +15,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from trainer import datasets
 from trainer.augment.imgaug_shim import imgaug
 from trainer.augment.normalisation import Batch, PerChannel, normalisation, normalised
-from trainer.datasets import Data
+from trainer.data import datasets
+from trainer.data.datasets import Data
 from trainer.engine.rate_table import RateTable
 from trainer.models.architectures import layers
 from trainer.models.net import Precision, build

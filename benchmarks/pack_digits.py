@@ -1,4 +1,4 @@
-"""Makes trainer/digits.npz from scikit-learn's copy of the handwritten digits; run once, its output is kept.
+"""Makes trainer/data/digits.npz from scikit-learn's copy of the handwritten digits; run once, its output is kept.
 
     uv venv /tmp/digits && uv pip install --python /tmp/digits/bin/python scikit-learn
     /tmp/digits/bin/python benchmarks/pack_digits.py
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 PER_CLASS = 30
-DESTINATION = Path(__file__).parent.parent / "trainer" / "digits.npz"
+DESTINATION = Path(__file__).parent.parent / "trainer" / "data" / "digits.npz"
 
 
 def main() -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from trainer.cifar import CIFAR10
-from trainer.datasets import CIFAR10_CLASSES
+from trainer.data.cifar import CIFAR10
+from trainer.data.datasets import CIFAR10_CLASSES
 
 EACH = 10_000  # pictures of a file
 

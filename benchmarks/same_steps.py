@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.contenders import ROOT, torch_python
-from trainer import datasets
 from trainer.augment.normalisation import normalisation, normalised
+from trainer.data import datasets
 from trainer.models.whitening import filters_of
 from trainer.presets.presets import PRESETS
 from trainer.recipe.learning_rates import learning_rates

@@ -23,8 +23,8 @@ from torch.nn import functional as F  # noqa: N812
 
 from benchmarks.torch_pictures import Pictures
 from benchmarks.torch_resnet9 import Net
-from trainer import datasets
 from trainer.augment.normalisation import normalisation, normalised
+from trainer.data import datasets
 from trainer.models.whitening import SAMPLE, whitening_filters
 from trainer.recipe.learning_rates import learning_rates
 from trainer.recipe.network import ResNet9

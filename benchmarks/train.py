@@ -17,7 +17,7 @@ from typing import Any
 from benchmarks import airbench, random_pictures
 from benchmarks.contenders import Contender, Measured, NotMeasured, fit, measured, pitwall, pytorch, torch_python
 from benchmarks.figures import median
-from trainer.cifar import CIFAR10, is_here
+from trainer.data.cifar import CIFAR10, is_here
 from trainer.devices import devices
 from trainer.environment import environment
 from trainer.presets.preset import varied

@@ -18,7 +18,7 @@ from pathlib import Path
 from scipy.stats import ttest_ind
 
 from benchmarks.contenders import Contender, measured, pitwall, pytorch, torch_python
-from trainer.cifar import CIFAR10, is_here
+from trainer.data.cifar import CIFAR10, is_here
 from trainer.presets.preset import varied
 from trainer.presets.presets import PRESETS
 from trainer.recipe.recipe import Recipe, recipe_hash

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from trainer.augment.normalisation import Batch
 from trainer.augment.selections import selections
 from trainer.checkpoint import Place
-from trainer.datasets import Data
+from trainer.data.datasets import Data
 from trainer.divergence import refuse_no_number
 from trainer.engine.interface import Engine, Made, Places, Sums
 from trainer.events import Evidence, Said

@@ -79,7 +79,7 @@ class EpochEnded(Said):
     val_seconds: float = 0.0
     tta_seconds: float = 0.0  # what the further views took, beside val_seconds
     compile_seconds: float = 0.0  # before this epoch, outside `seconds`
-    predictions: str | None = None  # of the last epoch, packed by trainer.predictions
+    predictions: str | None = None  # of the last epoch, packed by trainer.data.predictions
     confidences: str | None = None  # the probability that each was given, likewise
     energy_wh: float | None = None  # of the device during `seconds`; null: not measured
     busy: float | None = Field(None, ge=0, le=1)  # share of the time since the epoch before that the device was in use

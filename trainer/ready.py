@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from trainer import datasets
 from trainer.compile_cache import CompileCache
-from trainer.datasets import Data
-from trainer.downloads import Note
+from trainer.data import datasets
+from trainer.data.datasets import Data
+from trainer.data.downloads import Note
 from trainer.engine.interface import Engine
 from trainer.recipe.recipe import Dataset, Recipe
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trainer.augment.normalisation import Pictures
-from trainer.picture_folders import SIDE
+from trainer.data.folders import SIDE
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -20,7 +20,7 @@ from trainer.augment.normalisation import Batch, PerChannel
 from trainer.augment.pipeline import Pipeline
 from trainer.augment.selections import Selection, labels_of
 from trainer.augment.tables import Tables, tables
-from trainer.datasets import Data
+from trainer.data.datasets import Data
 from trainer.engine.interface import Engine, Given, Made, Split
 from trainer.recipe.recipe import Recipe
 

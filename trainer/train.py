@@ -21,7 +21,8 @@ from trainer.augment.crew import fitting
 from trainer.augment.normalisation import PerChannel, normalisation
 from trainer.augment.selections import selections
 from trainer.checkpoint import Checkpoint, Facts, Place
-from trainer.datasets import Data
+from trainer.data.datasets import Data
+from trainer.data.predictions import pack, pack_confidences
 from trainer.divergence import refuse, refuse_broken, refuse_no_number
 from trainer.engine import faults
 from trainer.engine.interface import Engine
@@ -35,7 +36,6 @@ from trainer.models.architectures import layers
 from trainer.models.layers import totals
 from trainer.peak import peak
 from trainer.power import Wh
-from trainer.predictions import pack, pack_confidences
 from trainer.progress import Progress
 from trainer.ready import Ready
 from trainer.recipe.check import check

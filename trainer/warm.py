@@ -22,7 +22,7 @@ from typing import Any
 
 from trainer.augment.imgaug_shim import imgaug
 from trainer.compile_cache import CompileCache
-from trainer.datasets import find
+from trainer.data.datasets import find
 from trainer.engine import backends
 from trainer.events import Said, Started
 from trainer.failures import CannotTrain, RecipeMistake, Stopped

@@ -24,7 +24,7 @@ from app.runs.api import PROBLEM
 from app.runs.recipes import resolve
 from app.web.deps import Here, State
 from app.web.templates import page
-from trainer import datasets
+from trainer.data import datasets
 from trainer.models.architectures import layers as layers_of
 from trainer.models.layers import totals
 from trainer.presets.presets import FAMILIES, PRESETS

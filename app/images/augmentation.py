@@ -20,8 +20,8 @@ from app.errors import InvalidRecipe
 from trainer.augment.normalisation import PerChannel, normalisation, shown
 from trainer.augment.pipeline import Pipeline
 from trainer.augment.selections import Selection, first_places, labels_of
+from trainer.data.gallery import Gallery, Shelf
 from trainer.failures import CannotTrain
-from trainer.gallery import Gallery, Shelf
 from trainer.recipe.augmentation import Cutout
 from trainer.recipe.learning_rates import calendar, learning_rates
 from trainer.recipe.recipe import Recipe

@@ -16,9 +16,9 @@ from sqlalchemy.orm import Session
 from app.errors import InvalidRequest
 from app.images.augmentation import png
 from app.records.models import Prediction, Run
+from trainer.data.gallery import Gallery, Shelf
+from trainer.data.predictions import unpack, unpack_confidences
 from trainer.failures import CannotTrain
-from trainer.gallery import Gallery, Shelf
-from trainer.predictions import unpack, unpack_confidences
 from trainer.recipe.recipe import Dataset
 
 MOST = 48  # pictures of each kind

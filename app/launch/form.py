@@ -16,7 +16,7 @@ from app.launch import form_fields, sweep_points
 from app.records.models import Run
 from app.runs.recipes import Resolved, resolve
 from app.web.deps import State
-from trainer import datasets
+from trainer.data import datasets
 from trainer.presets.presets import PRESETS
 from trainer.recipe.knob_paths import titles
 from trainer.recipe.knobs import merge

@@ -194,7 +194,7 @@ class Prediction(Base):
     __tablename__ = "predictions"
 
     run_id: Mapped[int] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
-    packed: Mapped[str] = mapped_column(Text)  # trainer.predictions
+    packed: Mapped[str] = mapped_column(Text)  # trainer.data.predictions
     confidences: Mapped[str | None] = mapped_column(Text)  # null: of a trainer that did not say
 
 

@@ -23,7 +23,7 @@ from app.run_list.query import Asked
 from app.runs import lifecycle, responses, runs, schemas
 from app.runs.recipes import resolve
 from app.web.deps import Here
-from trainer import datasets
+from trainer.data import datasets
 from trainer.presets.presets import PRESETS
 from trainer.recipe.recipe import Recipe
 

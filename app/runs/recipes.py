@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from app.errors import InvalidRecipe
-from trainer import datasets
+from trainer.data import datasets
 from trainer.failures import CannotTrain
 from trainer.presets.presets import PRESETS
 from trainer.recipe.knobs import merge, mistakes

@@ -192,7 +192,7 @@ FORBIDDEN = {
     "app/web/security.py": {"app.runs.api", "app.run_page.pages", "app.records.database", "sqlalchemy"},
     "app/cli/up.py": {"app.records.models", "app.records.database", "sqlalchemy"},
     "trainer/recipe/recipe.py": {"numpy", "trainer.presets.presets", "trainer.recipe.learning_rates"},
-    "trainer/gallery.py": {"imgaug", "trainer.augment"},
+    "trainer/data/gallery.py": {"imgaug", "trainer.augment"},
     "trainer/recipe/check.py": {"trainer.recipe.evidence", "trainer.events"},
     "trainer/recipe/evidence.py": {"trainer.recipe.check", "trainer.train", "trainer.witness"},
     "trainer/spool.py": {"httpx2", "subprocess", "trainer.child", "trainer.client"},

@@ -25,7 +25,7 @@ import trainer.augment.host
 import trainer.train
 import trainer.warm
 from tests.chaos.light_engine import LightEngine
-from trainer.datasets import Data
+from trainer.data.datasets import Data
 from trainer.engine.interface import Engine
 from trainer.recipe.recipe import Recipe
 from trainer.supply import Normal

@@ -11,7 +11,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from tests.e2e.processes import Site, until
-from trainer import digits
+from trainer.data import digits
 
 pytestmark = pytest.mark.browser
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainer import datasets
 from trainer.checkpoint import Checkpoint, Facts, Place, listing, path_in, write
+from trainer.data import datasets
 from trainer.events import Said
 from trainer.failures import CannotTrain, DatasetChanged, FolderUnusable, RecipeMistake, Stopped
 from trainer.keeper import Keeper

@@ -12,7 +12,7 @@ import pytest
 from tests.trainer.engines import BACKEND, NORMAL, open_backend
 from trainer.augment.selections import labels_of, selections
 from trainer.checkpoint import listing, read
-from trainer.datasets import Data
+from trainer.data.datasets import Data
 from trainer.events import EpochEnded, Evidence, Said, Started
 from trainer.failures import Stopped
 from trainer.recipe.evidence import judge

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 
-from trainer import digits
+from trainer.data import digits
 from trainer.models.whitening import EPSILON, both_ways, whitening_filters
 
 

@@ -11,8 +11,8 @@ from fastapi.testclient import TestClient
 from app.web.deps import State
 from tests.app.board.test_ranking import PLACE, ran
 from tests.app.support.cast import SPACE, Hand, epoch, started
-from trainer import digits
-from trainer.predictions import pack
+from trainer.data import digits
+from trainer.data.predictions import pack
 
 DIGITS = {"dataset": {"name": "digits"}, "epochs": 1, "batch_size": 50}
 

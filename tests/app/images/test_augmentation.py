@@ -17,10 +17,10 @@ from PIL import Image
 
 from app.web.deps import State
 from tests.app.support.small_data import made
-from trainer import datasets
 from trainer.augment.crew import Crew
 from trainer.augment.normalisation import shown
 from trainer.augment.selections import Selection, labels_of, selections
+from trainer.data import datasets
 from trainer.recipe.recipe import Recipe
 
 COUNT = 10

@@ -14,9 +14,9 @@ from app.images.predictions import Validation
 from app.web.deps import State
 from tests.app.board.test_ranking import PLACE
 from tests.app.support.cast import Hand, epoch, launch, started
-from trainer import digits
-from trainer.gallery import Shelf
-from trainer.predictions import pack, pack_confidences, unpack_confidences
+from trainer.data import digits
+from trainer.data.gallery import Shelf
+from trainer.data.predictions import pack, pack_confidences, unpack_confidences
 
 DIGITS = {"dataset": {"name": "digits"}, "epochs": 1, "batch_size": 50}
 

@@ -29,8 +29,8 @@ from app.settings import Settings
 from app.web.deps import State
 from app.web.tokens import Tokens
 from app.workers import queue
+from trainer.data.gallery import Gallery
 from trainer.events import Event, event_of
-from trainer.gallery import Gallery
 
 HERE = "http://127.0.0.1:8000"
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

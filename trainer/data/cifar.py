@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.downloads import Note, download, verify
+from trainer.data.downloads import Note, download, verify
 from trainer.failures import DatasetDamaged
 
 Arrays = tuple[NDArray[np.uint8], NDArray[np.int64]]

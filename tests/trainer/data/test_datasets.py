@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.trainer.conftest import published_cifar10, write_folder
-from trainer.datasets import DatasetDamaged, DatasetMissing, describe, find, load
+from trainer.data.datasets import DatasetDamaged, DatasetMissing, describe, find, load
 from trainer.failures import RecipeMistake
 from trainer.recipe.recipe import Dataset
 

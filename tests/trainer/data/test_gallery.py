@@ -18,10 +18,10 @@ from tests.app.support.cast import until
 from tests.app.support.small_data import CIFAR, made
 from tests.app.support.source_tree import ROOT
 from tests.trainer.conftest import published_cifar10, tar_of
-from trainer import datasets
 from trainer.augment.normalisation import normalisation
+from trainer.data import datasets
+from trainer.data.gallery import Gallery, PictureFile
 from trainer.failures import DatasetDamaged, DatasetMissing, RecipeMistake
-from trainer.gallery import Gallery, PictureFile
 from trainer.recipe.recipe import Dataset
 
 
@@ -203,7 +203,7 @@ def test_a_reader_that_is_killed_is_a_sentence_too(gallery: Gallery, root: Path,
 
 def test_a_data_set_that_takes_too_long_is_refused(gallery: Gallery, root: Path, monkeypatch: pytest.MonkeyPatch):
     dataset = Dataset(name=made("cifar10", root))
-    monkeypatch.setattr("trainer.gallery.PATIENCE_S", 0.01)
+    monkeypatch.setattr("trainer.data.gallery.PATIENCE_S", 0.01)
 
     with pytest.raises(DatasetDamaged, match="too long for a preview"):
         gallery.training(dataset)

@@ -1,7 +1,7 @@
 """Single training pictures without reading a whole data set, for previews in a process that must stay small.
 
 A data set is laid out once, by a process of its own, as one file of pictures in the run's order; from then on
-rows are read from that file. `python -m trainer.gallery NAME --datasets ROOT --to FILE` is that process.
+rows are read from that file. `python -m trainer.data.gallery NAME --datasets ROOT --to FILE` is that process.
 Must not know augmentation, imgaug or any ML framework. Never downloads.
 """
 
@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer import cifar, datasets, digits, picture_folders
+from trainer.data import cifar, datasets, digits
+from trainer.data import folders as picture_folders
 from trainer.failures import DatasetDamaged, DatasetMissing, RecipeMistake
 from trainer.recipe.recipe import Dataset
 
@@ -114,9 +115,9 @@ class Gallery:
     def _lay_out(self, name: str, key: str, path: Path) -> None:
         self.cache.mkdir(parents=True, exist_ok=True)
         self._clear(name)
-        command = [sys.executable, "-m", "trainer.gallery", name, "--datasets", str(self.root), "--to", str(path)]
+        command = [sys.executable, "-m", "trainer.data.gallery", name, "--datasets", str(self.root), "--to", str(path)]
         try:
-            home = Path(__file__).parent.parent
+            home = Path(__file__).parents[2]
             done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False, cwd=home)
             said = done.stderr.strip().rpartition("\n")[2] or f"whoever read {name} ended with {done.returncode}"
             why = said if done.returncode else ""
@@ -172,7 +173,7 @@ def _write(name: str, root: Path, path: Path) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m trainer.gallery")
+    parser = argparse.ArgumentParser(prog="python -m trainer.data.gallery")
     parser.add_argument("name")
     parser.add_argument("--datasets", type=Path, required=True)
     parser.add_argument("--to", type=Path, required=True)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.predictions import MOST, pack, unpack
+from trainer.data.predictions import MOST, pack, unpack
 
 
 def drawn(classes: int, pictures: int) -> np.ndarray:

@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer import cifar, digits, picture_folders
-from trainer.downloads import Note
+from trainer.data import cifar, digits
+from trainer.data import folders as picture_folders
+from trainer.data.downloads import Note
 from trainer.failures import DatasetDamaged, DatasetMissing, RecipeMistake
 from trainer.recipe.recipe import DATASET_PATTERN, Dataset
 

@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 
 from tests.trainer.conftest import NAMES, published_cifar10, tar_of, write_folder
-from trainer.cifar import CIFAR10, CIFAR100, Published, read
-from trainer.datasets import load
-from trainer.downloads import download
+from trainer.data.cifar import CIFAR10, CIFAR100, Published, read
+from trainer.data.datasets import load
+from trainer.data.downloads import download
 from trainer.failures import DatasetDamaged, DatasetMissing
 from trainer.recipe.recipe import Dataset
 
