@@ -31,7 +31,7 @@ from app.settings import Settings
 from app.web.deps import State
 from app.web.tokens import Tokens, made
 from trainer.data.gallery import Gallery
-from trainer.parent import die_with
+from trainer.machine.parent import die_with
 
 logger = logging.getLogger("pitwall")
 

@@ -13,7 +13,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.hooks import Hook, parse
-from trainer.devices import named
+from trainer.machine.devices import named
 
 
 class Settings(BaseSettings):

@@ -18,8 +18,8 @@ from benchmarks import airbench, random_pictures
 from benchmarks.contenders import Contender, Measured, NotMeasured, fit, measured, pitwall, pytorch, torch_python
 from benchmarks.figures import median
 from trainer.data.cifar import CIFAR10, is_here
-from trainer.devices import devices
-from trainer.environment import environment
+from trainer.machine.devices import devices
+from trainer.machine.environment import environment
 from trainer.presets.preset import varied
 from trainer.presets.presets import PRESETS
 from trainer.recipe.augmentation import CutoutSquare, Flip, PadCrop

@@ -24,14 +24,14 @@ from typing import IO, Any
 
 from pydantic import ValidationError
 
-from trainer.compile_cache import opened
 from trainer.events import EpochEnded, Failed, Finished, Said, Started, line
 from trainer.exits import STOPPED
 from trainer.failures import CannotTrain, RecipeMistake, Stopped
-from trainer.gauge import Watch, gauge
 from trainer.keeper import EVERY_S
-from trainer.parent import die_with
-from trainer.power import meter
+from trainer.machine.compile_cache import opened
+from trainer.machine.gauge import Watch, gauge
+from trainer.machine.parent import die_with
+from trainer.machine.power import meter
 from trainer.presets.presets import PRESETS
 from trainer.ready import Ready
 from trainer.recipe.knobs import merge, mistakes

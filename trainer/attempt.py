@@ -22,7 +22,7 @@ from trainer.child import Child
 from trainer.children import Children
 from trainer.client import Claim, Client, Gone, NotYours, Unreachable, Unreadable
 from trainer.exits import ending
-from trainer.memory import oom_kills
+from trainer.machine.memory import oom_kills
 from trainer.protocol import TRIED_AGAIN, Command, Ending, Outcome
 from trainer.spool import BATCH_EVENTS
 from trainer.uploads import Uploads

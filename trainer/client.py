@@ -13,7 +13,7 @@ from typing import IO, Any, Literal
 
 import httpx2
 
-from trainer.gauge import Read
+from trainer.machine.gauge import Read
 from trainer.protocol import Command, Ending
 from trainer.spool import Batch
 

@@ -21,8 +21,8 @@ from trainer.divergence import refuse_no_number
 from trainer.engine.interface import Engine, Made, Places, Sums
 from trainer.events import Evidence, Said
 from trainer.failures import Stopped
-from trainer.gauge import Watch
-from trainer.power import Wh
+from trainer.machine.gauge import Watch
+from trainer.machine.power import Wh
 from trainer.progress import Progress
 from trainer.recipe.recipe import Recipe
 from trainer.supply import Supply

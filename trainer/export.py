@@ -15,7 +15,7 @@ from pathlib import Path
 from trainer import trained
 from trainer.failures import CheckpointDamaged
 from trainer.look import NICENESS, REFUSED
-from trainer.parent import die_with
+from trainer.machine.parent import die_with
 from trainer.trained import Trained
 
 FORMATS = ("keras", "onnx")

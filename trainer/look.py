@@ -18,7 +18,7 @@ from typing import Any
 
 from trainer import trained
 from trainer.failures import CheckpointDamaged
-from trainer.parent import die_with
+from trainer.machine.parent import die_with
 from trainer.strange_picture import NoPicture, decoded
 
 MEMORY = 3 * 2**30  # bytes of address space

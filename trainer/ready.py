@@ -11,11 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from trainer.compile_cache import CompileCache
 from trainer.data import datasets
 from trainer.data.datasets import Data
 from trainer.data.downloads import Note
 from trainer.engine.interface import Engine
+from trainer.machine.compile_cache import CompileCache
 from trainer.recipe.recipe import Dataset, Recipe
 
 ANY = {"seed": 0, "target_accuracy": None}  # a program does not depend on them

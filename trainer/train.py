@@ -26,16 +26,16 @@ from trainer.data.predictions import pack, pack_confidences
 from trainer.divergence import refuse, refuse_broken, refuse_no_number
 from trainer.engine import faults
 from trainer.engine.interface import Engine
-from trainer.environment import differences, environment
 from trainer.epoch import Experiment, evaluate, evaluation_batches, train_steps
 from trainer.events import EpochEnded, Finished, Said, Started
 from trainer.failures import CannotTrain, InputBroken, RecipeMistake, Stopped
-from trainer.gauge import Watch
 from trainer.keeper import EVERY_S, Keeper
+from trainer.machine.environment import differences, environment
+from trainer.machine.gauge import Watch
+from trainer.machine.peak_flops import peak
+from trainer.machine.power import Wh
 from trainer.models.architectures import layers
 from trainer.models.layers import totals
-from trainer.peak import peak
-from trainer.power import Wh
 from trainer.progress import Progress
 from trainer.ready import Ready
 from trainer.recipe.check import check

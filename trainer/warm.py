@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from trainer.augment.imgaug_shim import imgaug
-from trainer.compile_cache import CompileCache
 from trainer.data.datasets import find
 from trainer.engine import backends
 from trainer.events import Said, Started
 from trainer.failures import CannotTrain, RecipeMistake, Stopped
-from trainer.priority import standing_back
+from trainer.machine.compile_cache import CompileCache
+from trainer.machine.priority import standing_back
 from trainer.ready import Ready
 from trainer.recipe.recipe import Recipe
 

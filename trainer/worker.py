@@ -26,10 +26,10 @@ from trainer.attempt import RETRY_S, AtWork
 from trainer.child import TRAINER
 from trainer.children import Children
 from trainer.client import WAIT_S, Claim, Client, Denied, Unreachable, Unreadable
-from trainer.devices import answers, devices, named
 from trainer.engine.backends import installed
-from trainer.gauge import gauge
-from trainer.parent import die_with
+from trainer.machine.devices import answers, devices, named
+from trainer.machine.gauge import gauge
+from trainer.machine.parent import die_with
 from trainer.protocol import DEVICE_LOST
 from trainer.tasks import Tasks
 from trainer.workplace import can_write, drop_old

@@ -16,7 +16,7 @@ from types import FrameType
 
 from app.settings import Settings
 from app.web.tokens import made
-from trainer.devices import devices
+from trainer.machine.devices import devices
 
 logger = logging.getLogger("pitwall")
 

@@ -22,14 +22,14 @@ WEB = {"app", "sqlalchemy", "fastapi", "starlette", "uvicorn", "alembic", "jinja
 LIGHT = {
     "trainer.recipe.recipe", "trainer.recipe.knobs", "trainer.presets.presets", "trainer.recipe.learning_rates", "trainer.data.datasets", "trainer.events",
     "trainer.augment.draws", "trainer.recipe.augmentation", "trainer.worker", "trainer.client", "trainer.spool",
-    "trainer.child", "trainer.attempt", "trainer.uploads", "trainer.workplace", "trainer.watchdog", "trainer.memory",
-    "trainer.checkpoint", "trainer.devices", "trainer.exits", "trainer.parent", "trainer.failures",
+    "trainer.child", "trainer.attempt", "trainer.uploads", "trainer.workplace", "trainer.watchdog", "trainer.machine.memory",
+    "trainer.checkpoint", "trainer.machine.devices", "trainer.exits", "trainer.machine.parent", "trainer.failures",
     "trainer.models.layers", "trainer.models.resnet9", "trainer.data.gallery", "trainer.recipe.check", "trainer.recipe.check_rates",
     "trainer.recipe.check_knobs", "trainer.recipe.evidence", "trainer.presets.preset", "trainer.presets.original", "trainer.presets.trials",
     "trainer.presets.page", "trainer.recipe.warning", "trainer.recipe.network", "trainer.recipe.optimizer",
     "trainer.recipe.schedule", "trainer.protocol", "trainer.augment.selections", "trainer.augment.normalisation",
-    "trainer.recipe.knob_paths", "trainer.data.predictions", "trainer.power", "trainer.children",
-    "trainer.engine.backends", "trainer.models.architectures", "trainer.room", "trainer.peak", "trainer.compile_cache",
+    "trainer.recipe.knob_paths", "trainer.data.predictions", "trainer.machine.power", "trainer.children",
+    "trainer.engine.backends", "trainer.models.architectures", "trainer.room", "trainer.machine.peak_flops", "trainer.machine.compile_cache",
     "trainer.augment.tables", "trainer.augment.flow", "trainer.tasks",
 }  # fmt: skip
 

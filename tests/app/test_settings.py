@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from app.cli.up import address
 from app.settings import Settings
-from trainer.devices import devices, named
+from trainer.machine.devices import devices, named
 
 
 def test_devices_are_named_one_way(monkeypatch: pytest.MonkeyPatch):

@@ -22,7 +22,7 @@ LIGHT = [
     "trainer.augment.normalisation",
     "trainer.models.layers",
     "trainer.models.resnet9",
-    "trainer.devices",
+    "trainer.machine.devices",
     "trainer.events",
     "trainer.failures",
     "trainer.checkpoint",

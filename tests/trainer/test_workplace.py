@@ -6,7 +6,7 @@ import os
 import time
 from pathlib import Path
 
-from trainer.memory import oom_kills
+from trainer.machine.memory import oom_kills
 from trainer.workplace import KEPT_S, Workplace, drop_old
 
 

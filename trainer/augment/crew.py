@@ -23,7 +23,7 @@ from trainer.augment.normalisation import Batch, PerChannel, Pictures
 from trainer.augment.pipeline import Pipeline
 from trainer.augment.selections import Selection
 from trainer.failures import Stopped
-from trainer.parent import die_with
+from trainer.machine.parent import die_with
 from trainer.recipe.recipe import Recipe
 
 FEW_CORES = 4  # below, the net itself keeps the cores busy, and processes cost it more than they bring

@@ -13,7 +13,7 @@ from tests.trainer.conftest import REPOSITORY
 # A thread that is started meanwhile lives on, as those of a framework do.
 PROGRAM = """
 import os, sys, threading
-from trainer.priority import standing_back
+from trainer.machine.priority import standing_back
 if sys.argv[1:]:
     os.setuid(int(sys.argv[1]))
 over = threading.Event()

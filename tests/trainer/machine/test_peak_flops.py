@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from trainer.peak import peak
+from trainer.machine.peak_flops import peak
 
 
 @pytest.mark.parametrize(

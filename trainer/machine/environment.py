@@ -21,7 +21,7 @@ PACKAGES = {
     "opencv": "opencv-python-headless",
 }
 FACTS = ("python", "pitwall", *PACKAGES, "commit", "device", "driver", "cpu", "cpus", "os")
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 
 
 def environment(device: str) -> dict[str, Any]:

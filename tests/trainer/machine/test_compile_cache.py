@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from trainer.compile_cache import NOTED, CompileCache, opened
+from trainer.machine.compile_cache import NOTED, CompileCache, opened
 
 
 def filled(folder: Path) -> None:
@@ -66,7 +66,7 @@ def test_what_nobody_noted_is_thrown_away(tmp_path: Path):
 def test_the_oldest_go_when_there_are_too_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     filled(tmp_path)
     os.utime(tmp_path / "program", (1, 1))
-    monkeypatch.setattr("trainer.compile_cache.MOST", 12)
+    monkeypatch.setattr("trainer.machine.compile_cache.MOST", 12)
     CompileCache(tmp_path)
     assert names(tmp_path) == {"deeper/another", NOTED}
 
@@ -81,7 +81,7 @@ def test_where_there_can_be_no_folder_every_process_compiles_for_itself(tmp_path
 PROGRAM = """
 import sys
 from pathlib import Path
-from trainer.compile_cache import CompileCache
+from trainer.machine.compile_cache import CompileCache
 cache = CompileCache(Path(sys.argv[1]))
 from trainer.engine.backends import backend
 opened = backend("jax", cache.folder)

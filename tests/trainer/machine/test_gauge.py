@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from trainer.gauge import Reading, Watch, gauge
+from trainer.machine.gauge import Reading, Watch, gauge
 
 MEMORY = "MemTotal:       16000 kB\nMemFree:         1000 kB\nMemAvailable:    4000 kB\nHugePages_Total:       0\n"
 

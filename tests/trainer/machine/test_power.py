@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-import trainer.power
-from trainer.power import Sampler, meter
+import trainer.machine.power
+from trainer.machine.power import Sampler, meter
 
 
 class Card:
@@ -68,7 +68,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
         assert waits.acquire(timeout=20)
         waits.release()
 
-    monkeypatch.setattr(trainer.power, "time", SimpleNamespace(sleep=sleep, perf_counter=lambda: now[0]))
+    monkeypatch.setattr(trainer.machine.power, "time", SimpleNamespace(sleep=sleep, perf_counter=lambda: now[0]))
     return passes
 
 

@@ -1,0 +1,1 @@
+"""The machine: devices, power, memory, processes."""
