@@ -19,9 +19,9 @@ from trainer.augment.imgaug_shim import imgaug
 from trainer.augment.normalisation import Batch, PerChannel, normalisation, normalised
 from trainer.data import datasets
 from trainer.data.datasets import Data
+from trainer.engine.net import Precision, build
 from trainer.engine.rate_table import RateTable
 from trainer.models.architectures import layers
-from trainer.models.net import Precision, build
 from trainer.recipe.augmentation import SIDE, CutoutSquare, Flip, PadCrop
 from trainer.recipe.learning_rates import learning_rates
 from trainer.recipe.recipe import Recipe

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.trainer.engines import BACKEND, NORMAL, open_backend
+from tests.trainer.engine.engines import BACKEND, NORMAL, open_backend
 from trainer.augment.selections import labels_of, selections
 from trainer.checkpoint import listing, read
 from trainer.data.datasets import Data

@@ -46,7 +46,7 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     """The file of a net with weights as after a training, and what the net itself makes of PICTURES."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TensorFlow's own, at import
-        from trainer.models.net import build
+        from trainer.engine.net import build
         from trainer.models.whitening import filters_of
 
     recipe, generator = NETS[request.param], np.random.default_rng(1)

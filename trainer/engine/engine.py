@@ -22,12 +22,12 @@ from trainer.engine.averages import Averages
 from trainer.engine.backend import Backend
 from trainer.engine.interface import Given, Made, Places, Split, Sums, Witnessed
 from trainer.engine.learning import Learning
+from trainer.engine.net import Precision, build
 from trainer.engine.pictures import Pictures
 from trainer.engine.state import put_back, taken, variables, weights
 from trainer.engine.sums import EMPTY, count, cross_entropy, means, new_sums
 from trainer.engine.views import averaged
 from trainer.models.architectures import layers
-from trainer.models.net import Precision, build
 from trainer.recipe.recipe import Recipe
 
 FEW = 8  # pictures to make a program with that takes any number: TensorFlow never gives back what more would take

@@ -10,8 +10,8 @@ from typing import Any
 import keras
 from keras import layers as kl
 
+from trainer.engine.net import made, norm_settings
 from trainer.models.layers import Layer
-from trainer.models.net import made, norm_settings
 from trainer.trained import Trained
 
 

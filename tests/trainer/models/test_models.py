@@ -55,7 +55,7 @@ def keras() -> Any:
 
 
 def made(knobs: dict[str, Any], classes: int) -> tuple[list[Layer], Any]:
-    from trainer.models.net import build
+    from trainer.engine.net import build
 
     model = ResNet9.model_validate(knobs)
     layers = resnet9(model, classes)
@@ -161,7 +161,7 @@ def ghost_reference(
 
 @pytest.mark.parametrize("is_scaled", [True, False], ids=["scaled", "not scaled"])
 def test_ghost_batch_norm_is_the_reference_s_in_training_and_in_evaluation(is_scaled: bool):
-    from trainer.models.net import GhostBatchNorm
+    from trainer.engine.net import GhostBatchNorm
 
     generator = np.random.default_rng(0)
     layer = GhostBatchNorm(4, momentum=0.7, epsilon=1e-3, scale=is_scaled)
@@ -189,7 +189,7 @@ def test_ghost_batch_norm_is_the_reference_s_in_training_and_in_evaluation(is_sc
 
 
 def test_a_ghost_as_large_as_the_batch_is_plain_batch_norm(keras: Any):
-    from trainer.models.net import GhostBatchNorm
+    from trainer.engine.net import GhostBatchNorm
 
     x = np.random.default_rng(0).normal(3, 2, size=(8, 4, 4, 3)).astype(np.float32)
     ghost, plain = GhostBatchNorm(8, momentum=0.6), keras.layers.BatchNormalization(momentum=0.6)
@@ -200,7 +200,7 @@ def test_a_ghost_as_large_as_the_batch_is_plain_batch_norm(keras: Any):
 
 
 def test_a_ghost_batch_norm_survives_being_saved(keras: Any):
-    from trainer.models.net import GhostBatchNorm
+    from trainer.engine.net import GhostBatchNorm
 
     layer = GhostBatchNorm(16, momentum=0.6, epsilon=1e-4, scale=False)
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))

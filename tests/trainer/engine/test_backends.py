@@ -21,7 +21,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder, results = tmp_path_factory.mktemp("backends"), {}
     for name in BACKENDS:
         path: Path = folder / f"{name}.npz"
-        command = [sys.executable, "-m", "tests.trainer.one_backend", str(path)]
+        command = [sys.executable, "-m", "tests.trainer.engine.one_backend", str(path)]
         subprocess.run(command, check=True, env={**os.environ, "KERAS_BACKEND": name, "CUDA_VISIBLE_DEVICES": "-1"})
         with np.load(path) as file:
             arrays = {key.removeprefix("state "): file[key] for key in file.files if key.startswith("state ")}

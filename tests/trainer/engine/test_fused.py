@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.trainer.engines import open_backend
+from tests.trainer.engine.engines import open_backend
+from trainer.engine.net import build
 from trainer.models.architectures import layers
-from trainer.models.net import build
 from trainer.models.norms import Norms, poolable, remakable
 from trainer.recipe.network import Airbench, ResNet9
 

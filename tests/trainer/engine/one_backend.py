@@ -1,4 +1,4 @@
-"""`python -m tests.trainer.one_backend RESULT.npz`: some steps on the backend that KERAS_BACKEND names, written down.
+"""`python -m tests.trainer.engine.one_backend RESULT.npz`: some steps on the backend that KERAS_BACKEND names, written down.
 
 Keras has one backend in a process, so whoever compares two needs two processes.
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.trainer.engines import EVERY, batch, engine, selection
+from tests.trainer.engine.engines import EVERY, batch, engine, selection
 from trainer.augment.tables import epoch_draws, tables
 from trainer.recipe.recipe import Recipe
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.trainer import reference
-from tests.trainer.engines import IMAGES, LABELS, NORMAL, PICTURES, batch, engine, trained
+from tests.trainer.engine import reference
+from tests.trainer.engine.engines import IMAGES, LABELS, NORMAL, PICTURES, batch, engine, trained
 from trainer.models.architectures import layers
 from trainer.models.whitening import filters_of
 from trainer.recipe.recipe import Recipe

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.trainer.engines import EVERY, batch, losses
-from tests.trainer.engines import engine as engine_of
+from tests.trainer.engine.engines import EVERY, batch, losses
+from tests.trainer.engine.engines import engine as engine_of
 from trainer.failures import CannotTrain
 from trainer.recipe.recipe import Recipe
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.trainer.engines import EVERY, IMAGES, LABELS, Values, batch, logits, losses, put, trained
-from tests.trainer.engines import engine as engine_of
+from tests.trainer.engine.engines import EVERY, IMAGES, LABELS, Values, batch, logits, losses, put, trained
+from tests.trainer.engine.engines import engine as engine_of
 from trainer.engine.interface import Made
 from trainer.recipe.network import Airbench, ResNet9
 from trainer.recipe.optimizer import SGD, Ema, Loss, WeightDecay

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.trainer.engines import EVERY, IMAGES, LABELS, batch, logits, losses, open_backend, trained
-from tests.trainer.engines import engine as engine_of
+from tests.trainer.engine.engines import EVERY, IMAGES, LABELS, batch, logits, losses, open_backend, trained
+from tests.trainer.engine.engines import engine as engine_of
 from trainer.engine.interface import Made
 from trainer.recipe.learning_rates import learning_rates
 from trainer.recipe.network import ResNet9
