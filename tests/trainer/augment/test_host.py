@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.trainer import plain_pictures as plain
+from tests.trainer.augment import reference_images as plain
 from trainer.augment.draws import Boxes, Crops, Draws, Flips, draw
 from trainer.augment.flow import Stage
 from trainer.augment.normalisation import shown

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.trainer.crew_members import know_others, left_of_crews, members
+from tests.trainer.augment.crew_members import know_others, left_of_crews, members
 from trainer.augment.crew import MOST, PIECE, Crew, fitting
 from trainer.augment.feed import Feed
 from trainer.augment.pipeline import Pipeline

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from tests.trainer.distributions import chi_square, kolmogorov_smirnov
+from tests.trainer.augment.distributions import chi_square, kolmogorov_smirnov
 from trainer.augment.draws import Boxes, draw
 from trainer.augment.noise import noise
 from trainer.recipe.augmentation import Cutout, CutoutSquare

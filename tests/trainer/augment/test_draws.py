@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.trainer.distributions import chi_square, kolmogorov_smirnov
+from tests.trainer.augment.distributions import chi_square, kolmogorov_smirnov
 from trainer.augment.draws import Angles, Crops, Draws, Flips, Nothing, Sigmas, draw, order, partners, shares
 from trainer.recipe.augmentation import Blur, Crop, Cutout, CutoutSquare, Flip, Mixup, Operation, Pad, PadCrop, Rotate
 

@@ -15,12 +15,12 @@ import numpy as np
 import psutil
 import pytest
 
-from tests.trainer.crew_members import know_others, left_of_crews, members
+from tests.trainer.augment.crew_members import know_others, left_of_crews, members
 from trainer.augment.crew import Crew
 from trainer.augment.selections import Selection
 from trainer.recipe.recipe import Recipe
 
-REPOSITORY = Path(__file__).parent.parent.parent
+REPOSITORY = Path(__file__).parents[3]
 ALL = Selection(np.arange(100))
 
 

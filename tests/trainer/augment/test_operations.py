@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
-from tests.trainer import plain_pictures as plain
+from tests.trainer.augment import reference_images as plain
 from trainer.augment.batched import Batched, kernel_size
 from trainer.augment.draws import Angles, Boxes, Crops, Draws, Flips, Nothing, Sigmas, draw
 from trainer.augment.host import Host
