@@ -73,11 +73,11 @@ class Tasks:
         self._client.fetch_weights(task, weights)
         if task.kind == "look":
             self._client.fetch_picture(task, picture)
-            said = self._child("trainer.look", str(weights), str(picture))
+            said = self._child("trainer.inference.predict", str(weights), str(picture))
             self._client.answer(task, said if "problem" in said else {"look": said})
         else:
             assert task.format is not None
-            said = self._child("trainer.export", str(weights), task.format, str(made))
+            said = self._child("trainer.inference.export", str(weights), task.format, str(made))
             if "problem" in said:
                 self._client.answer(task, said)
             else:

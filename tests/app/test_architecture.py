@@ -134,7 +134,7 @@ def test_the_trainer_never_names_the_app_or_its_libraries():
 
 def test_the_trainer_s_modules_load_nothing_of_the_app():
     """The heavy ones are read, not run: a framework at import time takes seconds. See the test before."""
-    heavy = {"trainer.engine", "trainer.engine.net", "trainer.models.plain_keras", "trainer.train"}
+    heavy = {"trainer.engine", "trainer.engine.net", "trainer.inference.keras_model", "trainer.train"}
     modules = [
         module_of(path)
         for path in sources("trainer")

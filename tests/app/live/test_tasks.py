@@ -19,7 +19,7 @@ from app.live.tasks import MOST_WAITING
 from app.web.deps import State
 from tests.app.support.cast import Hand, Site, bearer, epoch, launch, started, until
 from tests.app.workers.test_artifacts import put
-from tests.trainer.net_file import write_net
+from tests.trainer.inference.net_file import write_net
 from trainer.client import Client, Gone, Unreachable
 from trainer.tasks import Tasks
 

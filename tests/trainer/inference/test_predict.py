@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.trainer.net_file import write_net
-from trainer.strange_picture import MOST_BYTES, NoPicture, decoded
+from tests.trainer.inference.net_file import write_net
+from trainer.inference.upload import MOST_BYTES, NoPicture, decoded
 
 
 def encoded(picture: Image.Image, kind: str = "PNG") -> bytes:
@@ -112,7 +112,13 @@ def test_a_large_file_is_refused():
 def looked(folder: Path, content: bytes) -> tuple[int, dict[str, object]]:
     write_net(folder / "best.safetensors", [str(number) for number in range(10)])
     (folder / "picture").write_bytes(content)
-    command = [sys.executable, "-m", "trainer.look", str(folder / "best.safetensors"), str(folder / "picture")]
+    command = [
+        sys.executable,
+        "-m",
+        "trainer.inference.predict",
+        str(folder / "best.safetensors"),
+        str(folder / "picture"),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.stdout.count("\n") == 1, done.stderr
     return done.returncode, json.loads(done.stdout)

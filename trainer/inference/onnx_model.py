@@ -13,8 +13,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from trainer.inference.trained import Trained
 from trainer.models.layers import Layer
-from trainer.trained import Trained
 
 OPSET = 20  # the first with Gelu (ONNX 1.15, 2023)
 IR = 9  # of the same release: older runtimes read it, too

@@ -11,8 +11,8 @@ import keras
 from keras import layers as kl
 
 from trainer.engine.net import made, norm_settings
+from trainer.inference.trained import Trained
 from trainer.models.layers import Layer
-from trainer.trained import Trained
 
 
 def plain(net: Trained) -> keras.Model:

@@ -1,4 +1,4 @@
-"""`python -m trainer.export WEIGHTS keras|onnx FILE`: a trained net for others, who need no Pitwall to use it.
+"""`python -m trainer.inference.export WEIGHTS keras|onnx FILE`: a trained net for others, who need no Pitwall to use it.
 
 A process of its own that stands back behind a training, and never opens a GPU. Prints {problem} and ends with exit code
 2 where the weights do not serve.
@@ -12,17 +12,19 @@ import os
 import sys
 from pathlib import Path
 
-from trainer import trained
 from trainer.failures import CheckpointDamaged
-from trainer.look import NICENESS, REFUSED
+from trainer.inference import trained
+from trainer.inference.predict import NICENESS, REFUSED
+from trainer.inference.trained import Trained
 from trainer.machine.parent import die_with
-from trainer.trained import Trained
 
 FORMATS = ("keras", "onnx")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m trainer.export", description=(__doc__ or "").partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m trainer.inference.export", description=(__doc__ or "").partition("\n")[0]
+    )
     parser.add_argument("weights", type=Path, help="best.safetensors of a run")
     parser.add_argument("format", choices=FORMATS)
     parser.add_argument("file", type=Path)
@@ -41,14 +43,14 @@ def main() -> None:
 def write(net: Trained, kind: str, file: Path) -> None:
     """One of FORMATS. Imports what it needs only: ONNX without Keras."""
     if kind == "onnx":
-        from trainer.models.onnx_graph import graph
+        from trainer.inference.onnx_model import graph
 
         file.write_bytes(graph(net).SerializeToString())
         return
     from trainer.engine.backends import backend, installed
 
     backend(installed()[0], None)
-    from trainer.models.plain_keras import plain
+    from trainer.inference.keras_model import plain
 
     whole = file.with_name(f"{file.name}.keras")  # Keras wants this ending
     plain(net).save(whole)

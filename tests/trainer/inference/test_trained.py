@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trainer import checkpoint, export, trained
+from trainer import checkpoint
 from trainer.checkpoint import Checkpoint, Facts, Place
 from trainer.failures import CheckpointDamaged
+from trainer.inference import export, trained
 from trainer.models.architectures import layers
 from trainer.models.forward import softmax
 from trainer.presets.preset import varied
@@ -94,8 +95,8 @@ def test_onnx_gives_the_same_in_another_runtime(case: tuple[Path, np.ndarray], t
 
 def test_the_keras_file_needs_no_pitwall(case: tuple[Path, np.ndarray], tmp_path: Path):
     path, truth = case
-    root = Path(__file__).parent.parent.parent
-    command = [sys.executable, "-m", "trainer.export", str(path), "keras", str(tmp_path / "net.keras")]
+    root = Path(__file__).parents[3]
+    command = [sys.executable, "-m", "trainer.inference.export", str(path), "keras", str(tmp_path / "net.keras")]
     subprocess.run(command, cwd=root, check=True, capture_output=True, timeout=120)
     np.save(tmp_path / "pictures.npy", PICTURES)
     program = (

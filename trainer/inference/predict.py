@@ -1,4 +1,4 @@
-"""`python -m trainer.look WEIGHTS PICTURE`: what a trained net takes a picture for, as one line of JSON.
+"""`python -m trainer.inference.predict WEIGHTS PICTURE`: what a trained net takes a picture for, as one line of JSON.
 
 {classes, probabilities, seen (PNG of what the net saw, base64), epoch}, or {problem, field} and exit code 2.
 A process of its own: it decodes what strangers send, with little memory and time, and stands back behind a training.
@@ -16,10 +16,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from trainer import trained
 from trainer.failures import CheckpointDamaged
+from trainer.inference import trained
+from trainer.inference.upload import NoPicture, decoded
 from trainer.machine.parent import die_with
-from trainer.strange_picture import NoPicture, decoded
 
 MEMORY = 3 * 2**30  # bytes of address space
 SECONDS = 30  # of a processor
@@ -28,7 +28,9 @@ REFUSED = 2
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m trainer.look", description=(__doc__ or "").partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m trainer.inference.predict", description=(__doc__ or "").partition("\n")[0]
+    )
     parser.add_argument("weights", type=Path, help="best.safetensors of a run")
     parser.add_argument("picture", type=Path)
     parser.add_argument("--parent", type=int, default=None, help="end when this process has ended")
