@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.figures import Figure, median, percentile
-from trainer.checkpoint import Checkpoint, Facts, Place, listing, read
-from trainer.divergence import refuse_broken
 from trainer.engine.interface import Made
 from trainer.events import CheckpointSaved, Said
-from trainer.keeper import Keeper
+from trainer.loop.checkpoint_file import Checkpoint, Facts, Place, listing, read
+from trainer.loop.checkpoints import Keeper
+from trainer.loop.divergence import refuse_broken
 from trainer.recipe.recipe import Recipe
 
 ROUNDS = 25

@@ -27,16 +27,16 @@ from pydantic import ValidationError
 from trainer.events import EpochEnded, Failed, Finished, Said, Started, line
 from trainer.exits import STOPPED
 from trainer.failures import CannotTrain, RecipeMistake, Stopped
-from trainer.keeper import EVERY_S
+from trainer.loop.checkpoints import EVERY_S
+from trainer.loop.ready import Ready
+from trainer.loop.warm import Order, next_line, wait
 from trainer.machine.compile_cache import opened
 from trainer.machine.gauge import Watch, gauge
 from trainer.machine.parent import die_with
 from trainer.machine.power import meter
 from trainer.presets.presets import PRESETS
-from trainer.ready import Ready
 from trainer.recipe.knobs import merge, mistakes
 from trainer.recipe.recipe import Recipe
-from trainer.warm import Order, next_line, wait
 
 FINISHED, FAILED, BAD_RECIPE = 0, 1, 2
 
@@ -75,7 +75,7 @@ def _run(
     stop: Callable[[], bool],
     ready: Ready,
 ) -> int:
-    from trainer.train import train
+    from trainer.loop.train import train
 
     try:
         train(

@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from trainer.checkpoint import listing, position
+from trainer.loop.checkpoint_file import listing, position
 
 ROOM_BYTES = 8 * 2**20
 KEPT_S = 14 * 24 * 3600  # a trail that nobody touched for so long is given up

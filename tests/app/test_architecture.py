@@ -23,13 +23,13 @@ LIGHT = {
     "trainer.recipe.recipe", "trainer.recipe.knobs", "trainer.presets.presets", "trainer.recipe.learning_rates", "trainer.data.datasets", "trainer.events",
     "trainer.augment.draws", "trainer.recipe.augmentation", "trainer.worker", "trainer.client", "trainer.spool",
     "trainer.child", "trainer.attempt", "trainer.uploads", "trainer.workplace", "trainer.watchdog", "trainer.machine.memory",
-    "trainer.checkpoint", "trainer.machine.devices", "trainer.exits", "trainer.machine.parent", "trainer.failures",
+    "trainer.loop.checkpoint_file", "trainer.machine.devices", "trainer.exits", "trainer.machine.parent", "trainer.failures",
     "trainer.models.layers", "trainer.models.resnet9", "trainer.data.gallery", "trainer.recipe.check", "trainer.recipe.check_rates",
     "trainer.recipe.check_knobs", "trainer.recipe.evidence", "trainer.presets.preset", "trainer.presets.original", "trainer.presets.trials",
     "trainer.presets.page", "trainer.recipe.warning", "trainer.recipe.network", "trainer.recipe.optimizer",
     "trainer.recipe.schedule", "trainer.protocol", "trainer.augment.selections", "trainer.augment.normalisation",
     "trainer.recipe.knob_paths", "trainer.data.predictions", "trainer.machine.power", "trainer.children",
-    "trainer.engine.backends", "trainer.models.architectures", "trainer.room", "trainer.machine.peak_flops", "trainer.machine.compile_cache",
+    "trainer.engine.backends", "trainer.models.architectures", "trainer.loop.device_fit", "trainer.machine.peak_flops", "trainer.machine.compile_cache",
     "trainer.augment.tables", "trainer.augment.flow", "trainer.tasks",
 }  # fmt: skip
 
@@ -134,7 +134,7 @@ def test_the_trainer_never_names_the_app_or_its_libraries():
 
 def test_the_trainer_s_modules_load_nothing_of_the_app():
     """The heavy ones are read, not run: a framework at import time takes seconds. See the test before."""
-    heavy = {"trainer.engine", "trainer.engine.net", "trainer.inference.keras_model", "trainer.train"}
+    heavy = {"trainer.engine", "trainer.engine.net", "trainer.inference.keras_model", "trainer.loop.train"}
     modules = [
         module_of(path)
         for path in sources("trainer")

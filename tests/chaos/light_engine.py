@@ -22,8 +22,8 @@ from trainer.augment.selections import Labels, Selection
 from trainer.augment.tables import Tables
 from trainer.engine.interface import Given, Made, Places, Split, Sums, Witnessed
 from trainer.failures import CannotTrain
+from trainer.loop.batches import Normal
 from trainer.recipe.recipe import Recipe
-from trainer.supply import Normal
 
 POISON = 660_001  # kills itself as soon as it is made
 DEAF = 660_002  # does not hear SIGTERM

@@ -22,13 +22,13 @@ from numpy.typing import NDArray
 import trainer.__main__
 import trainer.augment.crew
 import trainer.augment.host
-import trainer.train
-import trainer.warm
+import trainer.loop.train
+import trainer.loop.warm
 from tests.chaos.light_engine import LightEngine
 from trainer.data.datasets import Data
 from trainer.engine.interface import Engine
+from trainer.loop.batches import Normal
 from trainer.recipe.recipe import Recipe
-from trainer.supply import Normal
 
 
 class Whole:
@@ -57,8 +57,8 @@ def light_engine(recipe: Recipe, data: Data, rates: NDArray[np.float32], normal:
 
 
 if __name__ == "__main__":
-    vars(trainer.train)["_engine"] = light_engine
-    vars(trainer.warm)["ready"] = lambda *_: None
-    for module in (trainer.augment.host, trainer.augment.crew, trainer.warm):
+    vars(trainer.loop.train)["_engine"] = light_engine
+    vars(trainer.loop.warm)["ready"] = lambda *_: None
+    for module in (trainer.augment.host, trainer.augment.crew, trainer.loop.warm):
         vars(module)["imgaug"] = light_imgaug
     sys.exit(trainer.__main__.main())

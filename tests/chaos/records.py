@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from app.records.files import artifact_path, log_path
 from tests.e2e.processes import ROOT
-from trainer import checkpoint
+from trainer.loop import checkpoint_file
 from trainer.protocol import CHECKPOINT
 
 NUMBERS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "learning_rate", "penalty")
@@ -45,7 +45,7 @@ def reference(recipe: Mapping[str, Any], folder: Path, module: tuple[str, ...] =
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     said = [json.loads(line) for line in done.stdout.splitlines()]
-    last = checkpoint.newest(folder)
+    last = checkpoint_file.newest(folder)
     assert last is not None
     rows = [(one["epoch"], *(one.get(name) for name in NUMBERS)) for one in said if one["event"] == "epoch"]
     return Reference(rows, digest(last.tensors))
@@ -112,7 +112,7 @@ class Records:
         found = self.rows(f"SELECT * FROM artifacts WHERE run_id = {run['id']} AND name = '{CHECKPOINT}'")
         if not found:
             return f"run {run['id']}: its checkpoint was never handed in"
-        last = checkpoint.read(artifact_path(self.data_dir, run["id"], found[0]["sha256"]))
+        last = checkpoint_file.read(artifact_path(self.data_dir, run["id"], found[0]["sha256"]))
         if last.facts.place.epoch != run["epochs"]:
             return f"run {run['id']}: the checkpoint that was handed in is of epoch {last.facts.place.epoch}"
         return None if digest(last.tensors) == wanted.tensors else f"run {run['id']}: its weights differ"

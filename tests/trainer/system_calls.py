@@ -29,10 +29,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.checkpoint import Checkpoint, Facts, Place, listing, newest, path_in, read, write
 from trainer.events import CheckpointFailed, CheckpointSaved, Said
 from trainer.failures import CheckpointDamaged
-from trainer.keeper import Keeper
+from trainer.loop.checkpoint_file import Checkpoint, Facts, Place, listing, newest, path_in, read, write
+from trainer.loop.checkpoints import Keeper
 from trainer.protocol import BEST
 
 FORKS = multiprocessing.get_context("forkserver")  # imports once, then forks: a process for each call

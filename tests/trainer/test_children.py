@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.trainer.waiting import LIGHT, RECIPE, numbers, until
+from tests.trainer.loop.waiting import LIGHT, RECIPE, numbers, until
 from trainer.child import Child
 from trainer.children import Children
 from trainer.presets.presets import PRESETS

@@ -25,10 +25,10 @@ LIGHT = [
     "trainer.machine.devices",
     "trainer.events",
     "trainer.failures",
-    "trainer.checkpoint",
-    "trainer.keeper",
-    "trainer.resume",
-    "trainer.divergence",
+    "trainer.loop.checkpoint_file",
+    "trainer.loop.checkpoints",
+    "trainer.loop.resume",
+    "trainer.loop.divergence",
     "trainer.engine.faults",
 ]
 HEAVY = {"tensorflow", "keras", "jax", "sklearn", "scipy", "imgaug", "cv2", "PIL", "pooch", "requests", "tqdm"}
@@ -54,7 +54,7 @@ import sys
 from pathlib import Path
 from trainer.failures import DatasetMissing
 from trainer.recipe import Recipe
-from trainer.train import train
+from trainer.loop.train import train
 
 try:
     train(Recipe.model_validate({"dataset": {"name": "folder:none"}}), print, Path("/nonexistent"), lambda: False)

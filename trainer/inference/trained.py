@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from trainer import checkpoint
 from trainer.augment.normalisation import PerChannel, Pictures, normalised
 from trainer.failures import CheckpointDamaged
+from trainer.loop import checkpoint_file
 from trainer.models.architectures import layers
 from trainer.models.forward import forward, softmax
 from trainer.models.layers import Layer
@@ -39,7 +39,7 @@ class Trained:
 
 def read(path: Path) -> Trained:
     """Raises CheckpointDamaged where the file is none, or says too little."""
-    found = checkpoint.read(path)
+    found = checkpoint_file.read(path)
     facts = found.facts
     if not facts.classes or not facts.normal:
         raise CheckpointDamaged("these weights are of an earlier version, which did not keep how pictures are fed in")

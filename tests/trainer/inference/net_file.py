@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from trainer import checkpoint
-from trainer.checkpoint import Checkpoint, Facts, Place
+from trainer.loop import checkpoint_file
+from trainer.loop.checkpoint_file import Checkpoint, Facts, Place
 from trainer.models.architectures import layers
 from trainer.presets.presets import PRESETS
 
@@ -28,4 +28,4 @@ def write_net(path: Path, names: list[str]) -> None:
             tensors[f"{layer.name}/kernel"] = generator.normal(0, 1, (channels, len(names))).astype(np.float32)
     fed = [[255.0] * 3, [0.0] * 3]
     facts = Facts(Place(epoch=1, best_epoch=1), recipe.model_dump(mode="json"), "f" * 64, {}, names, fed)
-    checkpoint.write(path, Checkpoint(facts, tensors))
+    checkpoint_file.write(path, Checkpoint(facts, tensors))

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trainer import checkpoint
-from trainer.checkpoint import Checkpoint, Facts, Place
 from trainer.failures import CheckpointDamaged
 from trainer.inference import export, trained
+from trainer.loop import checkpoint_file
+from trainer.loop.checkpoint_file import Checkpoint, Facts, Place
 from trainer.models.architectures import layers
 from trainer.models.forward import softmax
 from trainer.presets.preset import varied
@@ -66,7 +66,7 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         CLASSES, [SCALE.tolist(), SHIFT.tolist()],
     )  # fmt: skip
     path = tmp_path_factory.mktemp("net") / "best.safetensors"
-    checkpoint.write(path, Checkpoint(facts, tensors))
+    checkpoint_file.write(path, Checkpoint(facts, tensors))
     logits = np.asarray(net(PICTURES / SCALE - SHIFT, training=False))
     return path, softmax(logits)
 
@@ -112,6 +112,6 @@ def test_the_keras_file_needs_no_pitwall(case: tuple[Path, np.ndarray], tmp_path
 
 def test_weights_of_an_earlier_version_say_so(tmp_path: Path):
     facts = Facts(Place(epoch=1), NETS["page"].model_dump(mode="json"), "f" * 64, {})
-    checkpoint.write(tmp_path / "best.safetensors", Checkpoint(facts, {"Conv1/kernel": np.zeros(1, np.float32)}))
+    checkpoint_file.write(tmp_path / "best.safetensors", Checkpoint(facts, {"Conv1/kernel": np.zeros(1, np.float32)}))
     with pytest.raises(CheckpointDamaged, match="earlier version"):
         trained.read(tmp_path / "best.safetensors")

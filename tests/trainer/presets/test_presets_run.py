@@ -10,11 +10,11 @@ import pytest
 
 from trainer.engine.backends import ready
 from trainer.events import EpochEnded, Evidence, Finished, Said
+from trainer.loop.train import train
 from trainer.presets.presets import PRESETS
 from trainer.recipe.evidence import judge
 from trainer.recipe.knobs import merge
 from trainer.recipe.recipe import Recipe
-from trainer.train import train
 
 pytestmark = pytest.mark.keras
 

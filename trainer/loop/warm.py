@@ -25,9 +25,9 @@ from trainer.data.datasets import find
 from trainer.engine import backends
 from trainer.events import Said, Started
 from trainer.failures import CannotTrain, RecipeMistake, Stopped
+from trainer.loop.ready import Ready
 from trainer.machine.compile_cache import CompileCache
 from trainer.machine.priority import standing_back
-from trainer.ready import Ready
 from trainer.recipe.recipe import Recipe
 
 STDIN = 0
@@ -94,7 +94,7 @@ def _get_ready(made: Ready, recipe: Recipe, root: Path, *, programs: bool) -> No
 
 def _rehearse(made: Ready, recipe: Recipe, root: Path) -> None:
     """Raises Stopped in front of the first step, or earlier where the order has come."""
-    from trainer.train import train
+    from trainer.loop.train import train
 
     def say(event: Said) -> None:
         if isinstance(event, Started):

@@ -11,16 +11,16 @@ import pytest
 
 from tests.trainer.engine.engines import BACKEND, NORMAL, open_backend
 from trainer.augment.selections import labels_of, selections
-from trainer.checkpoint import listing, read
 from trainer.data.datasets import Data
 from trainer.events import EpochEnded, Evidence, Said, Started
 from trainer.failures import Stopped
+from trainer.loop.batches import DeviceSupply, HostSupply, supply
+from trainer.loop.checkpoint_file import listing, read
+from trainer.loop.measure import is_same
+from trainer.loop.train import train
 from trainer.recipe.evidence import judge
 from trainer.recipe.learning_rates import learning_rates
 from trainer.recipe.recipe import Recipe
-from trainer.supply import DeviceSupply, HostSupply, supply
-from trainer.train import train
-from trainer.witness import is_same
 
 pytestmark = [pytest.mark.keras, pytest.mark.timeout(600)]
 

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trainer.checkpoint import newest
 from trainer.engine.backends import ready
 from trainer.events import EpochEnded, Evidence, Finished, Said, Started, Step
 from trainer.failures import Diverged, RecipeMistake, Stopped
+from trainer.loop.checkpoint_file import newest
+from trainer.loop.train import train
 from trainer.recipe.recipe import Recipe
-from trainer.train import train
 
 pytestmark = pytest.mark.keras
 
@@ -86,7 +86,7 @@ def test_a_run_whose_loss_is_no_number_says_that_it_diverged(tmp_path: Path, lim
 
 
 def test_a_loss_that_is_no_number_is_noticed_within_the_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("trainer.epoch.LOOK_S", 0.0)
+    monkeypatch.setattr("trainer.loop.epoch.LOOK_S", 0.0)
     recipe = Recipe.model_validate({**HOT, "batch_size": 2, "dataset": {"train_limit": 600, "val_limit": 30}})
     with pytest.raises(Diverged, match=r"the loss of epoch 1, after \d+ of 300 steps, is not a number"):
         train(recipe, lambda _: None, tmp_path, lambda: False)
@@ -94,7 +94,7 @@ def test_a_loss_that_is_no_number_is_noticed_within_the_epoch(tmp_path: Path, mo
 
 def test_broken_weights_are_not_kept_when_it_is_asked_to_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Found by looking at them: nobody has looked at the loss yet."""
-    monkeypatch.setattr("trainer.epoch.LOOK_S", math.inf)
+    monkeypatch.setattr("trainer.loop.epoch.LOOK_S", math.inf)
     recipe = Recipe.model_validate({**HOT, "batch_size": 2, "dataset": {"train_limit": 600, "val_limit": 30}})
     asked = itertools.count()
     with pytest.raises(Diverged):

@@ -15,18 +15,18 @@ from numpy.typing import NDArray
 
 from trainer.augment.normalisation import Batch
 from trainer.augment.selections import selections
-from trainer.checkpoint import Place
 from trainer.data.datasets import Data
-from trainer.divergence import refuse_no_number
 from trainer.engine.interface import Engine, Made, Places, Sums
 from trainer.events import Evidence, Said
 from trainer.failures import Stopped
+from trainer.loop.batches import Supply
+from trainer.loop.checkpoint_file import Place
+from trainer.loop.divergence import refuse_no_number
+from trainer.loop.measure import witness
+from trainer.loop.progress import Progress
 from trainer.machine.gauge import Watch
 from trainer.machine.power import Wh
-from trainer.progress import Progress
 from trainer.recipe.recipe import Recipe
-from trainer.supply import Supply
-from trainer.witness import witness
 
 EVALUATION_BATCH = 500  # pictures; divides CIFAR's 10,000, and a wide net's activations still fit a small card
 WITNESSED = (1, 2)  # epochs whose first step is measured: the first, and one in which new draws must be seen

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
-from trainer.checkpoint import Checkpoint, Facts, Place, listing, newest, path_in, position, read, write
 from trainer.failures import CheckpointDamaged
+from trainer.loop.checkpoint_file import Checkpoint, Facts, Place, listing, newest, path_in, position, read, write
 
 ROW = {"event": "epoch", "epoch": 1, "val_loss": None, "val_accuracy": 1 / 3, "seconds": 1.25}
 FACTS = Facts(

@@ -58,7 +58,7 @@ def frameworks() -> None:
 
 def codes(folder: Path, **changes: Any) -> set[tuple[str, str]]:
     """What the judge says of two epochs of a real run."""
-    from trainer.train import train
+    from trainer.loop.train import train
 
     recipe = Recipe.model_validate({**ALL, **changes})
     said: list[Said] = []
@@ -95,13 +95,13 @@ def test_mixup_that_is_never_called_is_found(tmp_path: Path, monkeypatch: pytest
     def unmixed(recipe: Recipe, images: int, epoch: int) -> list[selections.Selection]:
         return [selections.Selection(one.pictures) for one in really(recipe, images, epoch)]
 
-    monkeypatch.setattr("trainer.epoch.selections", unmixed)
+    monkeypatch.setattr("trainer.loop.epoch.selections", unmixed)
     found = codes(tmp_path)
     assert {("no_effect", "mixup"), ("labels_not_mixed", "mixup")} <= found
 
 
 def test_labels_that_stay_hard_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("trainer.supply.labels_of", lambda one, labels, classes: labels[one.pictures])
+    monkeypatch.setattr("trainer.loop.batches.labels_of", lambda one, labels, classes: labels[one.pictures])
     assert ("labels_not_mixed", "mixup") in codes(tmp_path)
 
 
@@ -183,5 +183,7 @@ def test_a_schedule_that_the_optimiser_does_not_follow_is_found(tmp_path: Path, 
 
 
 def test_an_input_range_that_is_not_kept_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("trainer.train.normalisation", lambda *_: (np.ones(3, np.float32), np.zeros(3, np.float32)))
+    monkeypatch.setattr(
+        "trainer.loop.train.normalisation", lambda *_: (np.ones(3, np.float32), np.zeros(3, np.float32))
+    )
     assert ("another_range", "normalize") in codes(tmp_path)

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainer.checkpoint import Checkpoint, Facts, Place, listing, path_in, write
 from trainer.data import datasets
 from trainer.events import Said
 from trainer.failures import CannotTrain, DatasetChanged, FolderUnusable, RecipeMistake, Stopped
-from trainer.keeper import Keeper
+from trainer.loop.checkpoint_file import Checkpoint, Facts, Place, listing, path_in, write
+from trainer.loop.checkpoints import Keeper
+from trainer.loop.train import train
 from trainer.recipe.recipe import Recipe
-from trainer.train import train
 
 RECIPE: dict[str, Any] = {"dataset": {"name": "folder:shapes"}, "batch_size": 4, "epochs": 3}
 

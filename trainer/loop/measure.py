@@ -16,7 +16,7 @@ from trainer.augment.normalisation import Batch
 from trainer.augment.selections import Selection
 from trainer.engine.interface import Engine
 from trainer.events import Change, Evidence
-from trainer.supply import Supply
+from trainer.loop.batches import Supply
 
 HALF_A_LEVEL = 0.51  # of the 256 of a byte: less is how a device rounds
 ODD = 1e-3  # share of the values that may be further off: a rotation's or a blur's byte, rounded to the other side

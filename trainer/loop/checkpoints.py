@@ -19,10 +19,10 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-from trainer import checkpoint
-from trainer.checkpoint import UNFINISHED, Checkpoint, listing, path_in
 from trainer.events import CheckpointFailed, CheckpointSaved, Said
 from trainer.failures import CheckpointDamaged, FolderUnusable
+from trainer.loop import checkpoint_file
+from trainer.loop.checkpoint_file import UNFINISHED, Checkpoint, listing, path_in
 from trainer.protocol import BEST
 
 log = logging.getLogger(__name__)
@@ -71,8 +71,8 @@ class Keeper:
         if self._folder is None:
             return None
         for path in self._folder.glob(f"*{UNFINISHED}"):
-            checkpoint.forget(path)
-        found = checkpoint.newest(self._folder, drop_damaged=True)
+            checkpoint_file.forget(path)
+        found = checkpoint_file.newest(self._folder, drop_damaged=True)
         if found is not None:
             self._on_disk = (found.facts.place.epoch, found.facts.place.step)
         self._settle_best(found)
@@ -132,8 +132,8 @@ class Keeper:
         place = made.facts.place
         try:
             if best is not None:
-                checkpoint.write(self._folder / NEXT_BEST, best)
-            size = checkpoint.write(path_in(self._folder, place), made)
+                checkpoint_file.write(self._folder / NEXT_BEST, best)
+            size = checkpoint_file.write(path_in(self._folder, place), made)
             if best is not None:
                 (self._folder / NEXT_BEST).rename(self._folder / BEST)
         except OSError as problem:
@@ -145,7 +145,7 @@ class Keeper:
         self._on_disk = (place.epoch, place.step)
         try:
             for path in listing(self._folder)[STAY:]:
-                checkpoint.forget(path)
+                checkpoint_file.forget(path)
         except OSError as problem:
             log.warning("older checkpoints stay for now: %s", problem.strerror)
         seconds = self._clock() - began
@@ -159,14 +159,14 @@ class Keeper:
         assert self._folder is not None
         waiting = self._folder / NEXT_BEST
         with suppress(CheckpointDamaged, OSError):
-            epoch = checkpoint.read(waiting).facts.place.epoch
+            epoch = checkpoint_file.read(waiting).facts.place.epoch
             if found is not None and epoch == found.facts.place.best_epoch:
                 waiting.rename(self._folder / BEST)
-        checkpoint.forget(waiting)
+        checkpoint_file.forget(waiting)
         with suppress(CheckpointDamaged):
-            epoch = checkpoint.place_of(self._folder / BEST).best_epoch
+            epoch = checkpoint_file.place_of(self._folder / BEST).best_epoch
             if found is None or epoch != found.facts.place.best_epoch:
-                checkpoint.forget(self._folder / BEST)  # of other epochs than the run goes on from
+                checkpoint_file.forget(self._folder / BEST)  # of other epochs than the run goes on from
 
 
 def _taken(folder: Path) -> int:

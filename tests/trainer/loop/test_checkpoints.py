@@ -13,10 +13,10 @@ import pytest
 
 from tests.trainer import system_calls
 from tests.trainer.system_calls import is_the, made_at
-from trainer.checkpoint import Checkpoint, Place, listing, newest, path_in, position, read, write
 from trainer.events import CheckpointFailed, CheckpointSaved, Said
 from trainer.failures import FolderUnusable
-from trainer.keeper import NEXT_BEST, Keeper
+from trainer.loop.checkpoint_file import Checkpoint, Place, listing, newest, path_in, position, read, write
+from trainer.loop.checkpoints import NEXT_BEST, Keeper
 from trainer.protocol import BEST
 
 traced = pytest.mark.skipif(not system_calls.is_possible(), reason="strace is missing or may not attach")

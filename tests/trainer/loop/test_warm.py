@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from tests.trainer.conftest import REPOSITORY
-from tests.trainer.waiting import LIGHT, RECIPE, numbers, until
+from tests.trainer.loop.waiting import LIGHT, RECIPE, numbers, until
 
 REAL = (sys.executable, "-m", "trainer")
 

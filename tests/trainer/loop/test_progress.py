@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from trainer.events import Said, Step
-from trainer.progress import INTERVAL, Progress
+from trainer.loop.progress import INTERVAL, Progress
 
 
 def test_it_speaks_while_the_run_is_busy_and_is_silent_afterwards():

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from tests.trainer.conftest import REPOSITORY
-from tests.trainer.test_resume import EVERYTHING, ending, without_times
-from trainer.checkpoint import listing, position
+from tests.trainer.loop.test_resume import EVERYTHING, ending, without_times
+from trainer.loop.checkpoint_file import listing, position
 
 pytestmark = pytest.mark.keras
 
@@ -104,7 +104,7 @@ def test_killed_twice_and_stopped_once_a_run_ends_with_the_same_bits(begin: Begi
     log = second.log.read_text()
     assert f"continuing after epoch {started['resumed_from_epoch']}\n" in log
     assert "Thread 0x" in log
-    assert "trainer/train.py" in log
+    assert "trainer/loop/train.py" in log
 
     third = begin(folder)
     third.until(lambda event: event["event"] == "epoch")

@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from trainer.checkpoint import Facts
 from trainer.failures import DatasetChanged, RecipeMistake
+from trainer.loop.checkpoint_file import Facts
 from trainer.recipe.recipe import Recipe
 
 IRRELEVANT = {"target_accuracy"}  # is only compared with what comes out

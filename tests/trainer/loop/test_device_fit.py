@@ -9,9 +9,9 @@ import pytest
 
 from trainer.engine import backends
 from trainer.failures import OutOfHostMemory, OutOfMemory, RecipeMistake
+from trainer.loop.device_fit import needed, precision_of, refuse_too_large, room_of
 from trainer.models.architectures import layers
 from trainer.recipe.recipe import Recipe
-from trainer.room import needed, precision_of, refuse_too_large, room_of
 
 GIB = 2**30
 NET = layers(Recipe().model, 10)
@@ -74,7 +74,7 @@ def test_a_backend_that_is_not_installed_is_refused_by_name(monkeypatch: pytest.
 
 @pytest.mark.keras
 def test_a_run_that_its_device_cannot_do_ends_at_once_with_a_sentence(tmp_path: Path):
-    from trainer.train import train
+    from trainer.loop.train import train
 
     recipe = Recipe.model_validate({"precision": "bfloat16", "dataset": {"train_limit": 60}, "batch_size": 30})
     with pytest.raises(RecipeMistake, match="bfloat16 is not to be had here: a CPU emulates it"):

@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from trainer import epoch as epoch_module
-from trainer.checkpoint import listing, path_in, position, read, write
 from trainer.engine.backends import ready
 from trainer.events import CheckpointSaved, EpochEnded, Evidence, Finished, Said, Started, Step
 from trainer.failures import CannotTrain, Stopped
+from trainer.loop import epoch as epoch_module
+from trainer.loop.checkpoint_file import listing, path_in, position, read, write
+from trainer.loop.train import train
 from trainer.protocol import BEST
 from trainer.recipe.recipe import Recipe
-from trainer.train import train
 
 pytestmark = pytest.mark.keras
 thorough = pytest.mark.thorough

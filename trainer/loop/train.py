@@ -20,30 +20,30 @@ from numpy.typing import NDArray
 from trainer.augment.crew import fitting
 from trainer.augment.normalisation import PerChannel, normalisation
 from trainer.augment.selections import selections
-from trainer.checkpoint import Checkpoint, Facts, Place
 from trainer.data.datasets import Data
 from trainer.data.predictions import pack, pack_confidences
-from trainer.divergence import refuse, refuse_broken, refuse_no_number
 from trainer.engine import faults
 from trainer.engine.interface import Engine
-from trainer.epoch import Experiment, evaluate, evaluation_batches, train_steps
 from trainer.events import EpochEnded, Finished, Said, Started
 from trainer.failures import CannotTrain, InputBroken, RecipeMistake, Stopped
-from trainer.keeper import EVERY_S, Keeper
+from trainer.loop.batches import supply
+from trainer.loop.checkpoint_file import Checkpoint, Facts, Place
+from trainer.loop.checkpoints import EVERY_S, Keeper
+from trainer.loop.device_fit import precision_of, refuse_too_large, room_of
+from trainer.loop.divergence import refuse, refuse_broken, refuse_no_number
+from trainer.loop.epoch import Experiment, evaluate, evaluation_batches, train_steps
+from trainer.loop.progress import Progress
+from trainer.loop.ready import Ready
+from trainer.loop.resume import refuse_another_recipe, refuse_other_pictures
 from trainer.machine.environment import differences, environment
 from trainer.machine.gauge import Watch
 from trainer.machine.peak_flops import peak
 from trainer.machine.power import Wh
 from trainer.models.architectures import layers
 from trainer.models.layers import totals
-from trainer.progress import Progress
-from trainer.ready import Ready
 from trainer.recipe.check import check
 from trainer.recipe.learning_rates import learning_rates, steps_per_epoch
 from trainer.recipe.recipe import Recipe
-from trainer.resume import refuse_another_recipe, refuse_other_pictures
-from trainer.room import precision_of, refuse_too_large, room_of
-from trainer.supply import supply
 
 log = logging.getLogger(__name__)
 
