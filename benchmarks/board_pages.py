@@ -16,8 +16,8 @@ from benchmarks.many_runs import STARTED
 from tests import chromium
 from tests.e2e.conftest import FLAGS
 from tests.e2e.processes import Site
-from trainer.client import Client
-from trainer.spool import Batch
+from trainer.worker.client import Client
+from trainer.worker.spool import Batch
 
 LOADS = 5
 REPORTING = 50  # runs at once

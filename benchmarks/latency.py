@@ -13,8 +13,8 @@ from benchmarks.figures import Figure, median, percentile
 from tests import chromium
 from tests.e2e.conftest import FLAGS
 from tests.e2e.processes import Site, until
-from trainer.client import Client
-from trainer.spool import Batch
+from trainer.worker.client import Client
+from trainer.worker.spool import Batch
 
 EPOCHS = 200
 EVERY_S = 0.15

@@ -23,7 +23,7 @@ import psutil
 from benchmarks.epochs import epoch_of
 from benchmarks.figures import Figure, percentile
 from tests.e2e.processes import ROOT, Site, until
-from trainer.client import Client
+from trainer.worker.client import Client
 
 CLIENTS = 64
 LOAD_S = 8.0

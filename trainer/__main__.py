@@ -25,7 +25,6 @@ from typing import IO, Any
 from pydantic import ValidationError
 
 from trainer.events import EpochEnded, Failed, Finished, Said, Started, line
-from trainer.exits import STOPPED
 from trainer.failures import CannotTrain, RecipeMistake, Stopped
 from trainer.loop.checkpoints import EVERY_S
 from trainer.loop.ready import Ready
@@ -37,6 +36,7 @@ from trainer.machine.power import meter
 from trainer.presets.presets import PRESETS
 from trainer.recipe.knobs import merge, mistakes
 from trainer.recipe.recipe import Recipe
+from trainer.worker.exit_codes import STOPPED
 
 FINISHED, FAILED, BAD_RECIPE = 0, 1, 2
 

@@ -102,7 +102,9 @@ class Run(Base):
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
-    failure: Mapped[str | None] = mapped_column(String(32))  # the failure's name: trainer.failures, trainer.exits
+    failure: Mapped[str | None] = mapped_column(
+        String(32)
+    )  # the failure's name: trainer.failures, trainer.worker.exit_codes
     reason: Mapped[str | None] = mapped_column(Text)  # why it failed, in a sentence
     hint: Mapped[str | None] = mapped_column(Text)  # what to try
 

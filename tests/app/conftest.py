@@ -9,7 +9,7 @@ import httpx2
 import pytest
 from fastapi.testclient import TestClient
 
-import trainer.attempt
+import trainer.worker.attempt
 from app.application import create_app
 from tests.app.support.cast import HERE, Site, settings_in, site_in, state_of
 from tests.app.support.login import TOKEN
@@ -39,7 +39,7 @@ def http(site: Site) -> Iterator[httpx2.Client]:
 @pytest.fixture
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker behaves the same, sooner."""
-    monkeypatch.setattr(trainer.attempt, "BEAT_S", 0.1)
-    monkeypatch.setattr(trainer.attempt, "PATIENCE_S", 0.4)
-    monkeypatch.setattr(trainer.attempt, "SAVING_PATIENCE_S", 0.4)
-    monkeypatch.setattr(trainer.attempt, "STACKS_S", 0.2)
+    monkeypatch.setattr(trainer.worker.attempt, "BEAT_S", 0.1)
+    monkeypatch.setattr(trainer.worker.attempt, "PATIENCE_S", 0.4)
+    monkeypatch.setattr(trainer.worker.attempt, "SAVING_PATIENCE_S", 0.4)
+    monkeypatch.setattr(trainer.worker.attempt, "STACKS_S", 0.2)

@@ -21,22 +21,22 @@ WEB = {"app", "sqlalchemy", "fastapi", "starlette", "uvicorn", "alembic", "jinja
 # What the web process and the worker may import: no ML framework behind any of them.
 LIGHT = {
     "trainer.recipe.recipe", "trainer.recipe.knobs", "trainer.presets.presets", "trainer.recipe.learning_rates", "trainer.data.datasets", "trainer.events",
-    "trainer.augment.draws", "trainer.recipe.augmentation", "trainer.worker", "trainer.client", "trainer.spool",
-    "trainer.child", "trainer.attempt", "trainer.uploads", "trainer.workplace", "trainer.watchdog", "trainer.machine.memory",
-    "trainer.loop.checkpoint_file", "trainer.machine.devices", "trainer.exits", "trainer.machine.parent", "trainer.failures",
+    "trainer.augment.draws", "trainer.recipe.augmentation", "trainer.worker", "trainer.worker.client", "trainer.worker.spool",
+    "trainer.worker.child", "trainer.worker.attempt", "trainer.worker.uploads", "trainer.worker.workspace", "trainer.worker.watchdog", "trainer.machine.memory",
+    "trainer.loop.checkpoint_file", "trainer.machine.devices", "trainer.worker.exit_codes", "trainer.machine.parent", "trainer.failures",
     "trainer.models.layers", "trainer.models.resnet9", "trainer.data.gallery", "trainer.recipe.check", "trainer.recipe.check_rates",
     "trainer.recipe.check_knobs", "trainer.recipe.evidence", "trainer.presets.preset", "trainer.presets.original", "trainer.presets.trials",
     "trainer.presets.page", "trainer.recipe.warning", "trainer.recipe.network", "trainer.recipe.optimizer",
     "trainer.recipe.schedule", "trainer.protocol", "trainer.augment.selections", "trainer.augment.normalisation",
-    "trainer.recipe.knob_paths", "trainer.data.predictions", "trainer.machine.power", "trainer.children",
+    "trainer.recipe.knob_paths", "trainer.data.predictions", "trainer.machine.power", "trainer.worker.children",
     "trainer.engine.backends", "trainer.models.architectures", "trainer.loop.device_fit", "trainer.machine.peak_flops", "trainer.machine.compile_cache",
-    "trainer.augment.tables", "trainer.augment.flow", "trainer.tasks",
+    "trainer.augment.tables", "trainer.augment.flow", "trainer.worker.tasks",
 }  # fmt: skip
 
 # Who may read the environment, and why.
 ENVIRONMENT = {
     "app/settings.py": "one frozen Settings (pydantic-settings reads for it)",
-    "trainer/worker.py": "a worker on another machine has no Settings",
+    "trainer/worker/worker.py": "a worker on another machine has no Settings",
     "trainer/__main__.py": "sets the framework's own variables before it is imported; reads none",
     "trainer/engine/backends.py": "sets what the frameworks read at their import; reads none",
 }
@@ -220,7 +220,7 @@ def reads_environment(path: Path) -> list[int]:
 def test_only_settings_and_the_worker_read_the_environment():
     readers = {named(path) for path in sources("app", "trainer") if reads_environment(path)}
 
-    assert readers == {"app/settings.py", "trainer/worker.py"}
+    assert readers == {"app/settings.py", "trainer/worker/worker.py"}
     assert readers < set(ENVIRONMENT)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tests.chaos.stage import Row, Stage
-from tests.trainer import system_calls
+from tests.trainer.worker import system_calls
 
 LONG_ROUNDS = 5
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 
-import trainer.worker
+import trainer.worker.worker
 
 LIGHT_TRAINER = (sys.executable, "-m", "tests.chaos.light_trainer", "--processes", "0")
 
 if __name__ == "__main__":
-    vars(trainer.worker)["TRAINER"] = LIGHT_TRAINER
-    trainer.worker.main()
+    vars(trainer.worker.worker)["TRAINER"] = LIGHT_TRAINER
+    trainer.worker.worker.main()

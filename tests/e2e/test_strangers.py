@@ -12,9 +12,9 @@ from playwright.sync_api import Browser, Dialog, Page, expect
 from tests.e2e.charts import handled
 from tests.e2e.hostile import STRINGS
 from tests.e2e.processes import Site
-from trainer.client import Client
 from trainer.protocol import Ending
-from trainer.spool import Batch
+from trainer.worker.client import Client
+from trainer.worker.spool import Batch
 
 ROWS = "all => all.map((row) => [Number(row.dataset.run), row.querySelector('a[href^=\"/runs/\"]').textContent])"
 pytestmark = [pytest.mark.browser, pytest.mark.thorough, pytest.mark.timeout(600)]

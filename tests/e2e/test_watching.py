@@ -11,8 +11,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.processes import ROOT, Site, until
-from trainer.client import Claim, Client
-from trainer.spool import Batch
+from trainer.worker.client import Claim, Client
+from trainer.worker.spool import Batch
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 

@@ -20,8 +20,8 @@ from app.web.deps import State
 from tests.app.support.cast import Hand, Site, bearer, epoch, launch, started, until
 from tests.app.workers.test_artifacts import put
 from tests.trainer.inference.net_file import write_net
-from trainer.client import Client, Gone, Unreachable
-from trainer.tasks import Tasks
+from trainer.worker.client import Client, Gone, Unreachable
+from trainer.worker.tasks import Tasks
 
 PICTURE = {"Content-Type": "image/png"}
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -186,10 +186,10 @@ def test_a_format_that_nobody_writes_is_refused(http: httpx2.Client, run_id: int
 def test_a_child_that_breaks_is_the_task_s_alone(
     attended: Tasks, http: httpx2.Client, run_id: int, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("trainer.tasks.sys", type("Broken", (), {"executable": "/bin/false"}))
+    monkeypatch.setattr("trainer.worker.tasks.sys", type("Broken", (), {"executable": "/bin/false"}))
     answer = http.post(f"/api/v1/runs/{run_id}/predict", content=png(), headers=PICTURE)
     assert (answer.status_code, answer.json()["detail"]) == (409, "the worker could not do it: its log says why")
-    monkeypatch.setattr("trainer.tasks.sys", sys)
+    monkeypatch.setattr("trainer.worker.tasks.sys", sys)
     assert http.post(f"/api/v1/runs/{run_id}/predict", content=png(), headers=PICTURE).status_code == 200
 
 

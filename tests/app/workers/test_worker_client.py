@@ -12,10 +12,10 @@ import httpx2
 import pytest
 
 from tests.app.support.cast import Site, launch, until
-from trainer.client import Client, Denied, NotYours, Unreachable, Unreadable
 from trainer.protocol import Ending
-from trainer.spool import Batch
-from trainer.worker import Worker
+from trainer.worker.client import Client, Denied, NotYours, Unreachable, Unreadable
+from trainer.worker.spool import Batch
+from trainer.worker.worker import Worker
 
 pytestmark = pytest.mark.usefixtures("short_waits")
 ROOT = Path(__file__).parents[3]

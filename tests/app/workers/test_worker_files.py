@@ -13,9 +13,9 @@ from app.live.leases import KEPT_S
 from app.runs import runs
 from tests.app.support.cast import Hand, Site, launch, until
 from tests.app.workers.worker_stage import Cast, files_of, log_of, run_of, starts
-from trainer.client import Claim, Client, Unreachable
-from trainer.uploads import Uploads
-from trainer.workplace import Workplace
+from trainer.worker.client import Claim, Client, Unreachable
+from trainer.worker.uploads import Uploads
+from trainer.worker.workspace import Workplace
 
 pytestmark = pytest.mark.usefixtures("short_waits")
 
@@ -71,7 +71,7 @@ def test_a_run_is_kept_for_the_worker_with_its_newest_checkpoint_but_not_for_eve
 def test_checkpoints_are_handed_in_now_and_then_while_a_run_trains(
     site: Site, http: httpx2.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("trainer.uploads.EVERY_S", 0.3)
+    monkeypatch.setattr("trainer.worker.uploads.EVERY_S", 0.3)
     run_id = launch(site.state, {"epochs": MANY})
     cast = Cast(site, tmp_path, "careful").start()
     first = until(lambda: files_of(http, run_id).get("checkpoint.safetensors"))

@@ -10,9 +10,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
-import trainer.attempt
-import trainer.watchdog
-import trainer.worker
+import trainer.worker.attempt
+import trainer.worker.watchdog
+import trainer.worker.worker
 from tests.app.support.cast import Hand, Site, launch, until
 from tests.app.workers.worker_stage import Cast, epochs_of, files_of, is_alive, log_of, pid_of, run_of, starts
 
@@ -63,7 +63,7 @@ def test_a_killed_child_s_run_goes_on_from_its_checkpoint_by_itself(site: Site, 
 def test_a_hung_child_says_where_it_hangs_is_killed_and_its_run_goes_on(
     site: Site, http: httpx2.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(trainer.watchdog, "AT_LEAST_S", 0.5)
+    monkeypatch.setattr(trainer.worker.watchdog, "AT_LEAST_S", 0.5)
     run_id = launch(site.state)
     Cast(site, tmp_path, "hang").start().join()
 
@@ -77,8 +77,8 @@ def test_a_worker_whose_device_is_gone_says_so_and_takes_no_run_until_it_is_back
     site: Site, http: httpx2.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     gone = [True]
-    monkeypatch.setattr(trainer.worker, "TROUBLE_S", 0.1)
-    monkeypatch.setattr(trainer.worker, "answers", lambda device: not gone)
+    monkeypatch.setattr(trainer.worker.worker, "TROUBLE_S", 0.1)
+    monkeypatch.setattr(trainer.worker.worker, "answers", lambda device: not gone)
     run_id = launch(site.state)
     cast = Cast(site, tmp_path, "no device").start()
 
@@ -94,7 +94,7 @@ def test_a_worker_whose_device_is_gone_says_so_and_takes_no_run_until_it_is_back
 def test_a_worker_that_cannot_write_hands_its_run_back_and_takes_none_until_it_can(
     site: Site, http: httpx2.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(trainer.worker, "TROUBLE_S", 0.1)
+    monkeypatch.setattr(trainer.worker.worker, "TROUBLE_S", 0.1)
     (tmp_path / "work").write_text("a file where its folder should be")
     run_id = launch(site.state)
     cast = Cast(site, tmp_path, "good").start()
@@ -112,7 +112,7 @@ def test_a_worker_that_cannot_write_hands_its_run_back_and_takes_none_until_it_c
 def test_cancelling_twice_kills_at_once(
     site: Site, http: httpx2.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(trainer.attempt, "PATIENCE_S", 60)
+    monkeypatch.setattr(trainer.worker.attempt, "PATIENCE_S", 60)
     run_id = launch(site.state)
     cast = Cast(site, tmp_path, "deaf").start()
     pid = pid_of(http, run_id)
@@ -128,7 +128,7 @@ def test_cancelling_twice_kills_at_once(
 def test_a_worker_that_is_told_twice_to_stop_does_not_wait(
     site: Site, http: httpx2.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(trainer.attempt, "SAVING_PATIENCE_S", 60)
+    monkeypatch.setattr(trainer.worker.attempt, "SAVING_PATIENCE_S", 60)
     run_id = launch(site.state)
     cast = Cast(site, tmp_path, "deaf").start()
     pid_of(http, run_id)

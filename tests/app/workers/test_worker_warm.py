@@ -16,7 +16,7 @@ import pytest
 
 from tests.app.support.cast import Site, launch, until
 from tests.app.workers.worker_stage import is_alive, run_of
-from trainer.client import Client
+from trainer.worker.client import Client
 
 ROOT = Path(__file__).parents[3]
 RECIPE: dict[str, Any] = {"dataset": {"name": "digits", "train_limit": 100, "val_limit": 20}, "model": {"width": 2}}

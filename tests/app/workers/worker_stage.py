@@ -10,8 +10,8 @@ from typing import Any
 import httpx2
 
 from tests.app.support.cast import Site, launch, until
-from trainer.client import Client
-from trainer.worker import Worker
+from trainer.worker.client import Client
+from trainer.worker.worker import Worker
 
 ACTOR = Path(__file__).with_name("actor.py")
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.trainer import system_calls
-from tests.trainer.system_calls import is_the, made_at
+from tests.trainer.worker import system_calls
+from tests.trainer.worker.system_calls import is_the, made_at
 from trainer.events import CheckpointFailed, CheckpointSaved, Said
 from trainer.failures import FolderUnusable
 from trainer.loop.checkpoint_file import Checkpoint, Place, listing, newest, path_in, position, read, write

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 from threading import Lock, Thread
 
-from trainer.client import Claim, Client, NotYours, Unreachable, Unreadable
 from trainer.failures import CheckpointDamaged
 from trainer.loop.checkpoint_file import place_of, position
 from trainer.protocol import BEST, CHECKPOINT
-from trainer.workplace import Workplace
+from trainer.worker.client import Claim, Client, NotYours, Unreachable, Unreadable
+from trainer.worker.workspace import Workplace
 
 logger = logging.getLogger("pitwall.worker")
 

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from trainer.spool import BATCH_EVENTS, BATCH_LOG, MAX_LOG, Batch, Spool
+from trainer.worker.spool import BATCH_EVENTS, BATCH_LOG, MAX_LOG, Batch, Spool
 
 
 def line(kind: str = "epoch", **more: object) -> str:

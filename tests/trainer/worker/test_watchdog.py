@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.app.support.cast import Clock
-from trainer.watchdog import AT_LEAST_S, COMPILING_S, LOADING_S, USUAL_STEPS, Watchdog
+from trainer.worker.watchdog import AT_LEAST_S, COMPILING_S, LOADING_S, USUAL_STEPS, Watchdog
 
 
 @pytest.fixture

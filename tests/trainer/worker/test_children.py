@@ -12,9 +12,9 @@ import psutil
 import pytest
 
 from tests.trainer.loop.waiting import LIGHT, RECIPE, numbers, until
-from trainer.child import Child
-from trainer.children import Children
 from trainer.presets.presets import PRESETS
+from trainer.worker.child import Child
+from trainer.worker.children import Children
 
 COMPLETE = PRESETS["quickstart"].recipe.model_dump(mode="json") | RECIPE | {"model": {"width": 2}}
 

@@ -15,8 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from trainer.child import TRAINER, Child
-from trainer.exits import describe
+from trainer.worker.child import TRAINER, Child
+from trainer.worker.exit_codes import describe
 
 logger = logging.getLogger("pitwall.worker")
 
@@ -37,7 +37,7 @@ class Children:
         *,
         device: str = "cpu",
         keeps_warm: bool = False,
-        program: Path = Path(__file__).parent,
+        program: Path = Path(__file__).parents[1],
     ) -> None:
         """`program`: the folder of what a child reads at its start."""
         self._base = ("--datasets", str(datasets), "--parent", str(os.getpid()))

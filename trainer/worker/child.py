@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Any
 
-from trainer.spool import Spool
+from trainer.worker.spool import Spool
 
 TRAINER = (sys.executable, "-m", "trainer")
 PIECE = 64 * 1024  # bytes read from the log at once

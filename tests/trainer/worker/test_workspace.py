@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from trainer.machine.memory import oom_kills
-from trainer.workplace import KEPT_S, Workplace, drop_old
+from trainer.worker.workspace import KEPT_S, Workplace, drop_old
 
 
 def place(folder: Path, attempt: int, trail: str = "a1") -> Workplace:

@@ -18,16 +18,16 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from trainer.child import Child
-from trainer.children import Children
-from trainer.client import Claim, Client, Gone, NotYours, Unreachable, Unreadable
-from trainer.exits import ending
 from trainer.machine.memory import oom_kills
 from trainer.protocol import TRIED_AGAIN, Command, Ending, Outcome
-from trainer.spool import BATCH_EVENTS
-from trainer.uploads import Uploads
-from trainer.watchdog import Watchdog
-from trainer.workplace import Workplace
+from trainer.worker.child import Child
+from trainer.worker.children import Children
+from trainer.worker.client import Claim, Client, Gone, NotYours, Unreachable, Unreadable
+from trainer.worker.exit_codes import ending
+from trainer.worker.spool import BATCH_EVENTS
+from trainer.worker.uploads import Uploads
+from trainer.worker.watchdog import Watchdog
+from trainer.worker.workspace import Workplace
 
 logger = logging.getLogger("pitwall.worker")
 

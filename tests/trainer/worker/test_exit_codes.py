@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from trainer.exits import ending
 from trainer.protocol import TRIED_AGAIN, Ending
+from trainer.worker.exit_codes import ending
 
 QUIET: dict[str, Any] = {
     "asked": "none", "is_stopping": False, "was_killed": False, "hang": None, "ran_out": False, "batch_size": 512,

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from trainer.client import Client, Gone, NotYours, Task, Unreachable, Unreadable
+from trainer.worker.client import Client, Gone, NotYours, Task, Unreachable, Unreadable
 
 logger = logging.getLogger("pitwall.worker")
 

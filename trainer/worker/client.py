@@ -15,7 +15,7 @@ import httpx2
 
 from trainer.machine.gauge import Read
 from trainer.protocol import Command, Ending
-from trainer.spool import Batch
+from trainer.worker.spool import Batch
 
 WAIT_S = 20.0  # how long a claim may wait in the app for a run
 CALL_S = 10.0

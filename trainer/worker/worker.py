@@ -22,17 +22,17 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from trainer.attempt import RETRY_S, AtWork
-from trainer.child import TRAINER
-from trainer.children import Children
-from trainer.client import WAIT_S, Claim, Client, Denied, Unreachable, Unreadable
 from trainer.engine.backends import installed
 from trainer.machine.devices import answers, devices, named
 from trainer.machine.gauge import gauge
 from trainer.machine.parent import die_with
 from trainer.protocol import DEVICE_LOST
-from trainer.tasks import Tasks
-from trainer.workplace import can_write, drop_old
+from trainer.worker.attempt import RETRY_S, AtWork
+from trainer.worker.child import TRAINER
+from trainer.worker.children import Children
+from trainer.worker.client import WAIT_S, Claim, Client, Denied, Unreachable, Unreadable
+from trainer.worker.tasks import Tasks
+from trainer.worker.workspace import can_write, drop_old
 
 logger = logging.getLogger("pitwall.worker")
 

@@ -1,0 +1,1 @@
+"""The process that owns one device: claims runs, starts trainers, reports."""
