@@ -16,7 +16,7 @@ from trainer.events import CheckpointSaved, Said
 from trainer.loop.checkpoint_file import Checkpoint, Facts, Place, listing, read
 from trainer.loop.checkpoints import Keeper
 from trainer.loop.divergence import refuse_broken
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 
 ROUNDS = 25
 HICCUP_S = 0.0005  # shorter gaps are the loop itself
@@ -26,9 +26,9 @@ BAR = "≤ 200 ms, 2 % of a 10-second epoch"
 def measure(folder: Path) -> list[Figure]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TensorFlow's own, at import
-        from trainer.engine.backends import backend
+        from trainer.engine.backend import open_backend
 
-        opened = backend("tensorflow")
+        opened = open_backend("tensorflow")
         from trainer.engine.engine import KerasEngine
 
     recipe = Recipe()

@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from benchmarks.figures import median
 from trainer.recipe.knobs import mistakes
 from trainer.recipe.learning_rates import steps_per_epoch
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 
 ROOT = Path(__file__).parent.parent
 INSTALLED = "PITWALL_BENCH_TORCH"  # a virtual environment that has PyTorch already

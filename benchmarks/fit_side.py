@@ -24,7 +24,7 @@ from trainer.engine.rate_table import RateTable
 from trainer.models.architectures import layers
 from trainer.recipe.augmentation import SIDE, CutoutSquare, Flip, PadCrop
 from trainer.recipe.learning_rates import learning_rates
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 
 iaa, _ = imgaug()
 

@@ -17,8 +17,8 @@ import pysqlite3
 
 from app.metrics import milestones
 from app.records.database import Records
-from trainer.presets.presets import PRESETS
-from trainer.recipe.recipe import Recipe, recipe_hash
+from trainer.presets import PRESETS
+from trainer.recipe import Recipe, recipe_hash
 
 RECIPES = 500
 TOGETHER = 500  # runs of one transaction

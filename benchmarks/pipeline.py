@@ -52,7 +52,7 @@ def _per_core() -> list[Figure]:
 def _batched(images: np.ndarray) -> Callable[[], None]:
     from trainer.augment.pipeline import Pipeline
     from trainer.augment.selections import Selection
-    from trainer.recipe.recipe import Recipe
+    from trainer.recipe import Recipe
 
     pipeline = Pipeline(Recipe.model_validate({"augment": OPERATIONS}), images)
 

@@ -19,9 +19,9 @@ from benchmarks.contenders import ROOT, torch_python
 from trainer.augment.normalisation import normalisation, normalised
 from trainer.data import datasets
 from trainer.models.whitening import filters_of
-from trainer.presets.presets import PRESETS
+from trainer.presets import PRESETS
 from trainer.recipe.learning_rates import learning_rates
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 
 
 def main() -> None:
@@ -40,9 +40,9 @@ def main() -> None:
 
 def _ours(recipe: Recipe, root: Path, steps: int, file: Path) -> list[float]:
     """The loss that each step descends; `file` gets what the twin needs to do the same."""
-    from trainer.engine.backends import backend
+    from trainer.engine.backend import open_backend
 
-    opened = backend(recipe.backend)
+    opened = open_backend(recipe.backend)
     from trainer.engine.engine import KerasEngine  # the backend first: Keras reads its name once
     from trainer.engine.interface import Made
 

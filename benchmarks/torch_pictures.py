@@ -12,7 +12,7 @@ import torch
 
 from trainer.augment.normalisation import PerChannel
 from trainer.recipe.augmentation import SIDE, CutoutSquare, Flip, PadCrop
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 
 Batch = tuple[torch.Tensor, torch.Tensor]  # (b, 3, 32, 32) float32, channels-last; labels (b,) int64
 

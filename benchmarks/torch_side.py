@@ -28,7 +28,7 @@ from trainer.data import datasets
 from trainer.models.whitening import SAMPLE, whitening_filters
 from trainer.recipe.learning_rates import learning_rates
 from trainer.recipe.network import ResNet9
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 
 EVALUATION_BATCH = 500
 SMALLEST = 1e-12  # rate: a momentum can be brought to it and back

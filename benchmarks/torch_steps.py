@@ -15,7 +15,7 @@ import torch
 from benchmarks.torch_resnet9 import Net
 from benchmarks.torch_side import loss_of, optimizer_of, set_rate
 from trainer.recipe.network import ResNet9
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 
 
 def main() -> None:

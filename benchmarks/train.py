@@ -21,9 +21,9 @@ from trainer.data.cifar import CIFAR10, is_here
 from trainer.machine.devices import devices
 from trainer.machine.environment import environment
 from trainer.presets.preset import varied
-from trainer.presets.presets import PRESETS
+from trainer.presets import PRESETS
 from trainer.recipe.augmentation import CutoutSquare, Flip, PadCrop
-from trainer.recipe.recipe import Dataset, Recipe
+from trainer.recipe import Dataset, Recipe
 from trainer.recipe.schedule import Piecewise
 
 EPOCHS = 3  # the first warms up

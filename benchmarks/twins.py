@@ -20,8 +20,8 @@ from scipy.stats import ttest_ind
 from benchmarks.contenders import Contender, measured, pitwall, pytorch, torch_python
 from trainer.data.cifar import CIFAR10, is_here
 from trainer.presets.preset import varied
-from trainer.presets.presets import PRESETS
-from trainer.recipe.recipe import Recipe, recipe_hash
+from trainer.presets import PRESETS
+from trainer.recipe import Recipe, recipe_hash
 
 OURS, THEIRS = "Pitwall", "PyTorch, Page's update"
 

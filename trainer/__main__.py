@@ -33,9 +33,9 @@ from trainer.machine.compile_cache import opened
 from trainer.machine.gauge import Watch, gauge
 from trainer.machine.parent import die_with
 from trainer.machine.power import meter
-from trainer.presets.presets import PRESETS
+from trainer.presets import PRESETS
 from trainer.recipe.knobs import merge, mistakes
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 from trainer.worker.exit_codes import STOPPED
 
 FINISHED, FAILED, BAD_RECIPE = 0, 1, 2

@@ -27,9 +27,9 @@ from app.web.templates import page
 from trainer.data import datasets
 from trainer.models.architectures import layers as layers_of
 from trainer.models.layers import totals
-from trainer.presets.presets import FAMILIES, PRESETS
+from trainer.presets import FAMILIES, PRESETS
 from trainer.recipe.knobs import mistakes
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 
 CLASSES = 10  # where only the files know, and they are not there
 KNOWN_CLASSES = {"cifar100": 100}  # its names are in its files, its number is in its name

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from app.runs.schemas import EpochShown
 from trainer.recipe import learning_rates
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 
 PLANNED_POINTS = 600  # of the planned learning rate: as many as a chart has pixels
 LOOKED_AT_STEPS = 20_000  # for corners between them: a run may have hundreds of millions of steps

@@ -20,7 +20,7 @@ from app.records.models import Run
 from app.run_list import listing
 from app.runs.knob_rows import NOT_THERE, differing
 from trainer.recipe.learning_rates import steps_per_epoch
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 
 MOST = 100
 

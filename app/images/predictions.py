@@ -19,7 +19,7 @@ from app.records.models import Prediction, Run
 from trainer.data.gallery import Gallery, Shelf
 from trainer.data.predictions import unpack, unpack_confidences
 from trainer.failures import CannotTrain
-from trainer.recipe.recipe import Dataset
+from trainer.recipe import Dataset
 
 MOST = 48  # pictures of each kind
 

@@ -19,7 +19,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.records.models import Epoch, Run, Worker
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 
 LOOKED_AT = 300  # runs, the newest
 LIKE = ("batch_size", "precision", "augment_engine", "augment_when", "last_batch", "tta")

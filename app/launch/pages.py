@@ -27,7 +27,7 @@ from app.web.deps import Here, State
 from app.web.error_pages import mistakes_of
 from app.web.plotly_js import ADDRESS as PLOTLY
 from app.web.templates import page
-from trainer.presets.presets import FAMILIES, PRESETS
+from trainer.presets import FAMILIES, PRESETS
 
 FIRST_PRESET = "quickstart"
 

@@ -13,7 +13,7 @@ from typing import Any
 from app.web.templates import figure
 from trainer.events import Evidence
 from trainer.recipe.augmentation import Operation
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 
 IN_WORDS = {"l2": "2·value·w", "coupled": "value·w", "decoupled": "value·w, outside the momentum"}
 

@@ -27,10 +27,10 @@ from app.runs.recipes import training_pictures
 from app.web.deps import Here, State
 from app.web.plotly_js import ADDRESS as PLOTLY
 from app.web.templates import page
-from trainer.presets.presets import PRESETS
+from trainer.presets import PRESETS
 from trainer.protocol import BEST, CHECKPOINT
 from trainer.recipe.learning_rates import steps_per_epoch
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 
 LAST_WORDS = 2000  # bytes of log beside a failure
 PICTURES = 8

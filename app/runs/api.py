@@ -24,8 +24,8 @@ from app.runs import lifecycle, responses, runs, schemas
 from app.runs.recipes import resolve
 from app.web.deps import Here
 from trainer.data import datasets
-from trainer.presets.presets import PRESETS
-from trainer.recipe.recipe import Recipe
+from trainer.presets import PRESETS
+from trainer.recipe import Recipe
 
 WHOLE_LOG = 16 * 1024 * 1024  # bytes; a worker sends no more than half of it
 

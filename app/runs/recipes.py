@@ -14,9 +14,9 @@ from pydantic import ValidationError
 from app.errors import InvalidRecipe
 from trainer.data import datasets
 from trainer.failures import CannotTrain
-from trainer.presets.presets import PRESETS
+from trainer.presets import PRESETS
 from trainer.recipe.knobs import merge, mistakes
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from app.errors import Conflict, InvalidRequest, NotFound
 from app.records.models import ENDED, HELD, Artifact, Attempt, Epoch, Event, Run, Status, Submission, Worker
 from app.runs.recipes import Resolved, resolve_over
-from trainer.recipe.recipe import Recipe, recipe_hash
+from trainer.recipe import Recipe, recipe_hash
 
 # Rows that are written most often, by a statement that is made once: an object for each would take twice as long.
 NEW_EVENT = insert(Event.__table__).returning(Event.__table__.c.id)  # type: ignore[arg-type]

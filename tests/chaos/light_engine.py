@@ -23,7 +23,7 @@ from trainer.augment.tables import Tables
 from trainer.engine.interface import Given, Made, Places, Split, Sums, Witnessed
 from trainer.failures import CannotTrain
 from trainer.loop.batches import Normal
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 
 POISON = 660_001  # kills itself as soon as it is made
 DEAF = 660_002  # does not hear SIGTERM

@@ -28,7 +28,7 @@ from tests.chaos.light_engine import LightEngine
 from trainer.data.datasets import Data
 from trainer.engine.interface import Engine
 from trainer.loop.batches import Normal
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 
 
 class Whole:

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.processes import Site
-from trainer.presets.presets import PRESETS
+from trainer.presets import PRESETS
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 

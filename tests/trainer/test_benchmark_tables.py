@@ -12,8 +12,8 @@ from benchmarks.contenders import Contender, Measured, NotMeasured, fit, measure
 from benchmarks.train import EAGER, FIT, Case, table
 from benchmarks.twins import OURS, THEIRS, interval, read, summary
 from trainer.presets.preset import varied
-from trainer.presets.presets import PRESETS
-from trainer.recipe.recipe import Recipe, recipe_hash
+from trainer.presets import PRESETS
+from trainer.recipe import Recipe, recipe_hash
 
 
 def row(images_per_second: float) -> Measured:

@@ -10,7 +10,7 @@ import pytest
 from trainer.augment.normalisation import normalisation
 from trainer.models.layers import totals
 from trainer.models.resnet9 import PATCH, PATCH_FILTERS, resnet9
-from trainer.presets.presets import PRESETS
+from trainer.presets import PRESETS
 from trainer.recipe.network import ResNet9
 
 torch = pytest.importorskip("torch")

@@ -24,7 +24,7 @@ from trainer.augment.pipeline import Pipeline
 from trainer.augment.selections import Selection
 from trainer.failures import Stopped
 from trainer.machine.parent import die_with
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 
 FEW_CORES = 4  # below, the net itself keeps the cores busy, and processes cost it more than they bring
 MOST = 16  # one card asks for no more; each costs about 150 MB

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from trainer.augment.draws import Draws
 from trainer.recipe.augmentation import ERASERS, Operation, order_done
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 
 
 @dataclass(frozen=True)

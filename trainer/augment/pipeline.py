@@ -19,7 +19,7 @@ from trainer.augment.host import Host
 from trainer.augment.normalisation import Batch, PerChannel, Pictures, normalisation, normalised
 from trainer.augment.selections import Selection
 from trainer.augment.tables import epoch_draws, rows
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 
 AT_ONCE = 128  # pictures: what is done to them then stays in the processor's cache
 

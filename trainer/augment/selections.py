@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from trainer.augment.draws import order, partners, shares
 from trainer.recipe.learning_rates import steps_per_epoch
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 
 Labels = NDArray[np.int64] | NDArray[np.float32]
 

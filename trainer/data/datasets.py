@@ -19,7 +19,7 @@ from trainer.data import cifar, digits
 from trainer.data import folders as picture_folders
 from trainer.data.downloads import Note
 from trainer.failures import DatasetDamaged, DatasetMissing, RecipeMistake
-from trainer.recipe.recipe import DATASET_PATTERN, Dataset
+from trainer.recipe import DATASET_PATTERN, Dataset
 
 __all__ = ["Data", "DatasetDamaged", "DatasetInfo", "DatasetMissing", "describe", "find", "load", "stamp"]
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from trainer.data import cifar, datasets, digits
 from trainer.data import folders as picture_folders
 from trainer.failures import DatasetDamaged, DatasetMissing, RecipeMistake
-from trainer.recipe.recipe import Dataset
+from trainer.recipe import Dataset
 
 PATIENCE_S = 60.0  # for laying out; CIFAR takes about two seconds, a large folder of photographs may take longer
 PICTURE = 32 * 32 * 3  # bytes

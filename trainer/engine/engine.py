@@ -28,7 +28,7 @@ from trainer.engine.state import put_back, taken, variables, weights
 from trainer.engine.sums import EMPTY, count, cross_entropy, means, new_sums
 from trainer.engine.views import averaged
 from trainer.models.architectures import layers
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 
 FEW = 8  # pictures to make a program with that takes any number: TensorFlow never gives back what more would take
 AHEAD = 2  # steps that the device may be behind: enough to keep it busy, few enough to stop soon

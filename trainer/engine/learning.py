@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from trainer.engine.backend import Backend
 from trainer.engine.rate_table import RateTable
 from trainer.engine.sums import count, cross_entropy, new_sums
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 
 PULL = {"l2": 2.0, "coupled": 1.0, "decoupled": 0.0}  # what the gradient gets, in values times weight
 

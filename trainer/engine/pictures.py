@@ -14,7 +14,7 @@ from trainer.augment.batched import Batched
 from trainer.augment.flow import Flow, Taken
 from trainer.augment.normalisation import PerChannel
 from trainer.augment.tables import drawn
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 
 
 class Pictures:

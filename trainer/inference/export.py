@@ -47,9 +47,10 @@ def write(net: Trained, kind: str, file: Path) -> None:
 
         file.write_bytes(graph(net).SerializeToString())
         return
-    from trainer.engine.backends import backend, installed
+    from trainer.engine.backend import open_backend
+    from trainer.machine.backends import installed
 
-    backend(installed()[0], None)
+    open_backend(installed()[0], None)
     from trainer.inference.keras_model import plain
 
     whole = file.with_name(f"{file.name}.keras")  # Keras wants this ending

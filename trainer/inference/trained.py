@@ -20,7 +20,7 @@ from trainer.loop import checkpoint_file
 from trainer.models.architectures import layers
 from trainer.models.forward import forward, softmax
 from trainer.models.layers import Layer
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 
 
 @dataclass(frozen=True)

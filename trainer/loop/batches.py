@@ -22,7 +22,7 @@ from trainer.augment.selections import Selection, labels_of
 from trainer.augment.tables import Tables, tables
 from trainer.data.datasets import Data
 from trainer.engine.interface import Engine, Given, Made, Split
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 
 Normal = tuple[PerChannel, PerChannel]  # scale and shift
 

@@ -15,7 +15,7 @@ from typing import Literal
 from trainer.failures import CannotTrain, OutOfHostMemory, OutOfMemory, RecipeMistake
 from trainer.models.layers import Layer
 from trainer.models.norms import remakable
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 
 Precision = Literal["float32", "bfloat16"]
 

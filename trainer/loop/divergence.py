@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.failures import Diverged
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 from trainer.recipe.schedule import Piecewise
 
 

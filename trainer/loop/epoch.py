@@ -26,7 +26,7 @@ from trainer.loop.measure import witness
 from trainer.loop.progress import Progress
 from trainer.machine.gauge import Watch
 from trainer.machine.power import Wh
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 
 EVALUATION_BATCH = 500  # pictures; divides CIFAR's 10,000, and a wide net's activations still fit a small card
 WITNESSED = (1, 2)  # epochs whose first step is measured: the first, and one in which new draws must be seen

@@ -16,7 +16,7 @@ from trainer.data.datasets import Data
 from trainer.data.downloads import Note
 from trainer.engine.interface import Engine
 from trainer.machine.compile_cache import CompileCache
-from trainer.recipe.recipe import Dataset, Recipe
+from trainer.recipe import Dataset, Recipe
 
 ANY = {"seed": 0, "target_accuracy": None}  # a program does not depend on them
 

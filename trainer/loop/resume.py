@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from trainer.failures import DatasetChanged, RecipeMistake
 from trainer.loop.checkpoint_file import Facts
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 
 IRRELEVANT = {"target_accuracy"}  # is only compared with what comes out
 SHOWN = 3  # knobs that a refusal names

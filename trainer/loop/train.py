@@ -43,7 +43,7 @@ from trainer.models.architectures import layers
 from trainer.models.layers import totals
 from trainer.recipe.check import check
 from trainer.recipe.learning_rates import learning_rates, steps_per_epoch
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 
 log = logging.getLogger(__name__)
 
@@ -187,9 +187,9 @@ def _engine(
     compiled: Path | None,
 ) -> Engine:
     """Imported here: a missing data set is found without the seconds that a framework takes."""
-    from trainer.engine.backends import backend
+    from trainer.engine.backend import open_backend
 
-    opened = backend(recipe.backend, compiled)
+    opened = open_backend(recipe.backend, compiled)
     from trainer.engine.engine import KerasEngine
     from trainer.models.whitening import filters_of
 

@@ -22,13 +22,13 @@ from typing import Any
 
 from trainer.augment.imgaug_shim import imgaug
 from trainer.data.datasets import find
-from trainer.engine import backends
+from trainer.engine.backend import import_framework
 from trainer.events import Said, Started
 from trainer.failures import CannotTrain, RecipeMistake, Stopped
 from trainer.loop.ready import Ready
 from trainer.machine.compile_cache import CompileCache
 from trainer.machine.priority import standing_back
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 
 STDIN = 0
 
@@ -44,7 +44,7 @@ class Order:
 
 def ready(backend: str, compiled: Path | None = None) -> None:
     """Import the framework (seconds), which opens no device. The only place that does so ahead of a run."""
-    backends.ready(backend, compiled)
+    import_framework(backend, compiled)
     import_module("trainer.engine.engine")
 
 

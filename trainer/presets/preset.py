@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 
 Family = Literal["start", "seed", "trial", "step", "page"]
 

@@ -13,7 +13,7 @@ from trainer.presets.trials import TRIALS
 from trainer.recipe.augmentation import Cutout, PadCrop
 from trainer.recipe.network import ResNet9
 from trainer.recipe.optimizer import SGD, WeightDecay
-from trainer.recipe.recipe import Dataset, Recipe
+from trainer.recipe import Dataset, Recipe
 from trainer.recipe.schedule import Piecewise, Schedule, Triangular
 
 __all__ = ["FAMILIES", "PRESETS", "Family", "Preset", "small"]

@@ -1,14 +1,11 @@
 """The process that owns one device: claim a run, work on it to its end (attempt.py), claim the next.
 
-    python -m trainer.worker --server URL --token-file FILE --device cpu|gpu:N
-
 Light on purpose: never imports an ML framework. The app may be down for as long as it likes: a run goes on, and
 what it says is delivered later. SIGTERM stops the child at a checkpoint, hands its run back to the queue and ends.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import logging
 import os
@@ -22,16 +19,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from trainer.engine.backends import installed
-from trainer.machine.devices import answers, devices, named
-from trainer.machine.gauge import gauge
-from trainer.machine.parent import die_with
+from trainer.machine.backends import installed
+from trainer.machine.devices import answers
 from trainer.protocol import DEVICE_LOST
 from trainer.worker.attempt import RETRY_S, AtWork
 from trainer.worker.child import TRAINER
 from trainer.worker.children import Children
 from trainer.worker.client import WAIT_S, Claim, Client, Denied, Unreachable, Unreadable
-from trainer.worker.tasks import Tasks
 from trainer.worker.workspace import can_write, drop_old
 
 logger = logging.getLogger("pitwall.worker")
@@ -64,7 +58,7 @@ class Worker:
         self.backends = installed()
         self._data_dir = data_dir
         self._children = Children(
-            data_dir / "datasets", _environment(device), trainer, device=device, keeps_warm=keeps_warm
+            data_dir / "datasets", child_environment(device), trainer, device=device, keeps_warm=keeps_warm
         )
         self._latest: dict[str, Any] | None = None  # the recipe of a run that has just ended well
         self._stopping = threading.Event()
@@ -148,7 +142,7 @@ class Worker:
             self._stopping.wait(TROUBLE_S)
 
 
-def _environment(device: str) -> dict[str, str]:
+def child_environment(device: str) -> dict[str, str]:
     """The child sees its own device only, and none of our settings."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("PITWALL_")}
     kind, _, index = device.partition(":")
@@ -157,60 +151,3 @@ def _environment(device: str) -> dict[str, str]:
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # count as nvidia-smi does, not by speed
         "PYTHONUNBUFFERED": "1",
     }
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m trainer.worker", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--server", default=os.environ.get("PITWALL_SERVER", "http://127.0.0.1:8000"))
-    data_dir = Path(os.environ.get("PITWALL_DATA_DIR", "data"))
-    parser.add_argument("--token-file", type=Path, default=data_dir / "worker-token")
-    parser.add_argument("--data-dir", type=Path, default=data_dir, help="folder of data sets and work")
-    parser.add_argument("--device", type=_device, default=None, help="cpu, gpu:N, or auto: the first that is there")
-    parser.add_argument("--name", default=None, help="how the app lists it; must be its own (default: HOST/DEVICE)")
-    parser.add_argument(
-        "--checkpoint-every", type=float, default=60.0, metavar="SECONDS", help="at least so far apart (default: 60)"
-    )
-    parser.add_argument(
-        "--warm",
-        action=argparse.BooleanOptionalAction,
-        default=os.environ.get("PITWALL_WARM", "1") != "0",
-        help="keep a child ready for the next run (default: PITWALL_WARM, or yes)",
-    )
-    parser.add_argument("--parent", type=int, default=None, help="end when this process has ended")
-    arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", datefmt="%H:%M:%S")
-    logging.getLogger("httpx2").setLevel(logging.WARNING)  # a line per request
-    if arguments.parent is not None:
-        die_with(arguments.parent, signal.SIGTERM)
-    device = arguments.device or devices(os.environ.get("CUDA_VISIBLE_DEVICES"))[0]
-    token = _token(arguments.token_file)
-    client = Client(arguments.server, token, gauge(device))
-    compiled = arguments.data_dir / "compiled" / device.replace(":", "-")
-    more = ("--checkpoint-every", str(arguments.checkpoint_every), "--meter", device, "--compiled", str(compiled))
-    worker = Worker(client, device, arguments.data_dir, arguments.name, (*TRAINER, *more), keeps_warm=arguments.warm)
-    signal.signal(signal.SIGTERM, worker.stop)
-    signal.signal(signal.SIGINT, worker.stop)
-    Tasks(Client(arguments.server, token), worker.name, device, worker.backends, _environment("cpu")).start()
-    worker.run()
-    client.close()
-
-
-def _device(text: str) -> str | None:
-    return None if text == "auto" else named(text)
-
-
-def _token(path: Path) -> str:
-    """The worker token; the app makes the file at its first start, which may be a moment after ours."""
-    for attempt in range(sys.maxsize):
-        try:
-            if token := path.read_text().strip():
-                return token
-        except (FileNotFoundError, PermissionError) as problem:
-            if attempt == 0:
-                logger.warning("waiting for the worker token: %s", problem)
-        time.sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
-    raise AssertionError("unreachable")
-
-
-if __name__ == "__main__":
-    main()

@@ -18,7 +18,7 @@ from tests.app.support.cast import Hand, launch, started
 from tests.app.support.form_fields import form
 from trainer.models.layers import Layer
 from trainer.models.resnet9 import resnet9
-from trainer.presets.presets import PRESETS
+from trainer.presets import PRESETS
 from trainer.recipe.network import ResNet9
 
 ADDRESS = "/api/v1/previews/architecture"

@@ -9,7 +9,7 @@ import numpy as np
 from app.charts import run_charts
 from app.runs.schemas import EpochShown
 from trainer.recipe import learning_rates
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 
 
 def epoch(number: int) -> EpochShown:

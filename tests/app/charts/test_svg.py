@@ -18,7 +18,7 @@ from app.charts.svg import MOST_POINTS, Name, Still, still
 from app.runs.schemas import EpochShown
 from app.web.deps import State
 from tests.app.board.test_ranking import ran
-from trainer.presets.presets import PRESETS
+from trainer.presets import PRESETS
 
 WHOLE = re.compile(r"([MLm]-?\d+(\.\d+)? -?\d+(\.\d+)?|[hv]-?\d+(\.\d+)?|Z)+")  # and no nan or inf
 RECIPE = PRESETS["quickstart"].recipe

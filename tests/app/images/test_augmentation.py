@@ -21,7 +21,7 @@ from trainer.augment.crew import Crew
 from trainer.augment.normalisation import shown
 from trainer.augment.selections import Selection, labels_of, selections
 from trainer.data import datasets
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 
 COUNT = 10
 

@@ -7,8 +7,8 @@ from fastapi.testclient import TestClient
 from app.web.deps import State
 from tests.app.support.api_calls import launched
 from tests.app.support.cast import Hand, trained
-from trainer.presets.presets import PRESETS
-from trainer.recipe.recipe import Recipe
+from trainer.presets import PRESETS
+from trainer.recipe import Recipe
 
 
 def test_presets_datasets_and_the_schema_are_listed(client: TestClient, state: State):

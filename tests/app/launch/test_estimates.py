@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 from app.launch import estimates
 from app.web.deps import State
 from tests.app.support.cast import SMALL, Hand, epoch, launch, started
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 
 
 def ran(client: TestClient, state: State, seconds: float, device: str = "cpu", cpu: str = "A", **recipe: Any) -> int:

@@ -12,9 +12,9 @@ from fastapi.testclient import TestClient
 
 from tests.app.support.api_calls import launched
 from tests.app.support.form_fields import Buttons, Fields, form, pressed
-from trainer.presets.presets import PRESETS
+from trainer.presets import PRESETS
 from trainer.recipe.check import check
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 
 ADD_UP = {"loss": {"reduction": "sum"}}
 

@@ -13,7 +13,7 @@ from app.web.deps import State
 from tests.app.support.api_calls import count
 from tests.app.support.cast import SMALL
 from tests.app.support.form_fields import Fields, form
-from trainer.presets.presets import PRESETS
+from trainer.presets import PRESETS
 
 
 def test_the_form_as_it_is_shown_launches_the_preset(client: TestClient):

@@ -12,7 +12,7 @@ from app.web.deps import State
 from tests.app.support.api_calls import count
 from tests.app.support.form_fields import Buttons, Fields, form, pressed
 from tests.app.support.small_data import CIFAR, made
-from trainer.presets.presets import PRESETS
+from trainer.presets import PRESETS
 from trainer.recipe.learning_rates import learning_rates
 
 PAGES = ["/runs/new", "/previews"]

@@ -15,7 +15,7 @@ from app.workers.reports import MOST_EVIDENCE
 from tests.app.support.cast import SMALL, Hand, claim, launch, started, trained
 from tests.app.support.queue_verbs import attempt_of, finish, held_run, kinds, rescue, say
 from trainer.recipe.learning_rates import rates_at
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 
 CHECK = "/api/v1/previews/check"
 RECIPE = Recipe.model_validate(SMALL)

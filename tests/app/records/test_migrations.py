@@ -21,7 +21,7 @@ from app.settings import Settings
 from app.web.deps import State
 from tests.app.launch.test_warnings import evidence
 from tests.app.support.cast import HERE, SMALL, Hand, epoch, settings_in, started, state_of, trained
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 
 TABLES = ("runs", "attempts", "epochs", "events", "workers")
 

@@ -14,7 +14,7 @@ from app.run_page import snippets
 from app.runs import timeline
 from app.web.deps import State
 from tests.app.support.cast import NOW, Hand, epoch, launch, started
-from trainer.presets.presets import PRESETS
+from trainer.presets import PRESETS
 
 HOSTILE = "<script>alert(1)</script>"
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from app.application import create_app
 from tests.app.support.api_calls import JSON
 from tests.app.support.cast import HERE, settings_in, state_of
-from trainer.presets.presets import PRESETS
-from trainer.recipe.recipe import Recipe
+from trainer.presets import PRESETS
+from trainer.recipe import Recipe
 
 
 @pytest.fixture(scope="module")

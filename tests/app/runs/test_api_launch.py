@@ -9,8 +9,8 @@ from fastapi.testclient import TestClient
 
 from tests.app.support.api_calls import count, launched, paged
 from tests.app.support.cast import SMALL
-from trainer.presets.presets import PRESETS
-from trainer.recipe.recipe import Recipe
+from trainer.presets import PRESETS
+from trainer.recipe import Recipe
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -12,7 +12,7 @@ from trainer.augment.pipeline import Pipeline
 from trainer.augment.selections import Selection, selections
 from trainer.failures import Stopped
 from trainer.recipe.augmentation import Blur, Cutout, CutoutSquare, Flip, Mixup, PadCrop, Rotate
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 
 N = 200
 

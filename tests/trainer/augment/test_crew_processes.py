@@ -18,7 +18,7 @@ import pytest
 from tests.trainer.augment.crew_members import know_others, left_of_crews, members
 from trainer.augment.crew import Crew
 from trainer.augment.selections import Selection
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 
 REPOSITORY = Path(__file__).parents[3]
 ALL = Selection(np.arange(100))

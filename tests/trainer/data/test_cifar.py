@@ -21,7 +21,7 @@ from trainer.data.cifar import CIFAR10, CIFAR100, Published, read
 from trainer.data.datasets import load
 from trainer.data.downloads import download
 from trainer.failures import DatasetDamaged, DatasetMissing
-from trainer.recipe.recipe import Dataset
+from trainer.recipe import Dataset
 
 Note = Callable[[str], None]
 FILES = published_cifar10()

@@ -12,7 +12,7 @@ from PIL import Image
 from tests.trainer.conftest import published_cifar10, write_folder
 from trainer.data.datasets import DatasetDamaged, DatasetMissing, describe, find, load
 from trainer.failures import RecipeMistake
-from trainer.recipe.recipe import Dataset
+from trainer.recipe import Dataset
 
 Note = Callable[[str], None]
 

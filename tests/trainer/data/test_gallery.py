@@ -22,7 +22,7 @@ from trainer.augment.normalisation import normalisation
 from trainer.data import datasets
 from trainer.data.gallery import Gallery, PictureFile
 from trainer.failures import DatasetDamaged, DatasetMissing, RecipeMistake
-from trainer.recipe.recipe import Dataset
+from trainer.recipe import Dataset
 
 
 @pytest.fixture

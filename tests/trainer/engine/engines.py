@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from trainer.augment.selections import Selection
 from trainer.engine.interface import Made, Split
 from trainer.recipe.learning_rates import learning_rates
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 
 BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
 PICTURES = np.random.default_rng(0).integers(0, 256, (12, 32, 32, 3), dtype=np.uint8)
@@ -24,17 +24,17 @@ NORMAL = (np.full(3, 255, np.float32), np.zeros(3, np.float32))
 Values = dict[str, NDArray[np.float64]]
 
 
-def open_backend() -> Any:
+def shared_backend() -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the framework's own, at import
-        from trainer.engine.backends import backend
+        from trainer.engine.backend import open_backend
 
-        return backend(BACKEND)
+        return open_backend(BACKEND)
 
 
 def engine(recipe: Recipe, rates: NDArray[np.float32] | None = None, whitening: Any = None) -> Any:
     """`rates`: of the whole run; else what the recipe's schedule makes of twelve pictures."""
-    opened = open_backend()
+    opened = shared_backend()
     from trainer.engine.engine import KerasEngine
 
     rates = learning_rates(recipe, 12) if rates is None else rates

@@ -13,7 +13,7 @@ import numpy as np
 
 from tests.trainer.engine.engines import EVERY, batch, engine, selection
 from trainer.augment.tables import epoch_draws, tables
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 
 STEPS = 5
 TRICKS: dict[str, Any] = {

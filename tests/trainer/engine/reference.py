@@ -15,7 +15,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from trainer.models.layers import Layer
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 
 Array = NDArray[np.float64]
 Back = Callable[[Array], Array]  # from the gradient of what a layer gives to that of what it takes

@@ -13,7 +13,7 @@ from trainer.engine.interface import Made
 from trainer.recipe.learning_rates import learning_rates
 from trainer.recipe.network import ResNet9
 from trainer.recipe.optimizer import SGD, WeightDecay
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 from trainer.recipe.schedule import Constant, Triangular
 
 pytestmark = pytest.mark.keras

@@ -12,7 +12,7 @@ from tests.trainer.engine.engines import engine as engine_of
 from trainer.engine.interface import Made
 from trainer.recipe.network import Airbench, ResNet9
 from trainer.recipe.optimizer import SGD, Ema, Loss, WeightDecay
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 from trainer.recipe.schedule import Constant
 
 pytestmark = pytest.mark.keras

@@ -11,7 +11,7 @@ from tests.trainer.engine import reference
 from tests.trainer.engine.engines import IMAGES, LABELS, NORMAL, PICTURES, batch, engine, trained
 from trainer.models.architectures import layers
 from trainer.models.whitening import filters_of
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 
 pytestmark = pytest.mark.keras
 

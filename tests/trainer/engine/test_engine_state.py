@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tests.trainer.engine.engines import EVERY, batch, losses
 from tests.trainer.engine.engines import engine as engine_of
 from trainer.failures import CannotTrain
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 
 pytestmark = pytest.mark.keras
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from trainer.engine.faults import named
 from trainer.failures import Diverged
 from trainer.loop.divergence import refuse, refuse_broken, refuse_no_number
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 
 # As they were seen: the type's name, the text (shortened), the kind.
 SEEN = [

@@ -9,7 +9,7 @@ import numpy as np
 from trainer.loop import checkpoint_file
 from trainer.loop.checkpoint_file import Checkpoint, Facts, Place
 from trainer.models.architectures import layers
-from trainer.presets.presets import PRESETS
+from trainer.presets import PRESETS
 
 
 def write_net(path: Path, names: list[str]) -> None:

@@ -19,8 +19,8 @@ from trainer.loop.checkpoint_file import Checkpoint, Facts, Place
 from trainer.models.architectures import layers
 from trainer.models.forward import softmax
 from trainer.presets.preset import varied
-from trainer.presets.presets import PRESETS
-from trainer.recipe.recipe import Recipe
+from trainer.presets import PRESETS
+from trainer.recipe import Recipe
 
 pytestmark = pytest.mark.keras
 

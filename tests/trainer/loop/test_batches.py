@@ -20,7 +20,7 @@ from trainer.loop.measure import is_same
 from trainer.loop.train import train
 from trainer.recipe.evidence import judge
 from trainer.recipe.learning_rates import learning_rates
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 
 pytestmark = [pytest.mark.keras, pytest.mark.timeout(600)]
 

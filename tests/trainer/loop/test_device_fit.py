@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from trainer.engine import backends
+from trainer.engine.backend import import_framework
 from trainer.failures import OutOfHostMemory, OutOfMemory, RecipeMistake
 from trainer.loop.device_fit import needed, precision_of, refuse_too_large, room_of
 from trainer.models.architectures import layers
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 
 GIB = 2**30
 NET = layers(Recipe().model, 10)
@@ -66,9 +66,9 @@ def test_a_backend_that_is_not_installed_is_refused_by_name(monkeypatch: pytest.
     def find(name: str) -> Any:
         return None if name == "jax" else object()
 
-    monkeypatch.setattr(backends, "find_spec", find)
+    monkeypatch.setattr("trainer.machine.backends.find_spec", find)
     with pytest.raises(RecipeMistake, match="backend: jax is not installed here") as refused:
-        backends.ready("jax")
+        import_framework("jax")
     assert refused.value.hint == "Install it, or take tensorflow."
 
 

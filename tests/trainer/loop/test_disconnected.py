@@ -17,11 +17,11 @@ import pytest
 from trainer.augment import crew, host, selections
 from trainer.augment.draws import Draws
 from trainer.augment.pipeline import Pipeline
-from trainer.engine.backends import ready
+from trainer.engine.backend import import_framework
 from trainer.events import Evidence, Said
 from trainer.recipe.augmentation import Operation
 from trainer.recipe.evidence import judge
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 
 pytestmark = [pytest.mark.keras, pytest.mark.timeout(600)]
 thorough = pytest.mark.thorough
@@ -53,7 +53,7 @@ ALL: dict[str, Any] = {
 def frameworks() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TensorFlow's own, at import
-        ready("tensorflow")
+        import_framework("tensorflow")
 
 
 def codes(folder: Path, **changes: Any) -> set[tuple[str, str]]:

@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from trainer.engine.backends import ready
+from trainer.engine.backend import import_framework
 from trainer.events import CheckpointSaved, EpochEnded, Evidence, Finished, Said, Started, Step
 from trainer.failures import CannotTrain, Stopped
 from trainer.loop import epoch as epoch_module
 from trainer.loop.checkpoint_file import listing, path_in, position, read, write
 from trainer.loop.train import train
 from trainer.protocol import BEST
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 
 pytestmark = pytest.mark.keras
 thorough = pytest.mark.thorough
@@ -54,7 +54,7 @@ ONCE: dict[str, Any] = {
 def frameworks() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TensorFlow's own, at import
-        ready("tensorflow")
+        import_framework("tensorflow")
     kept, epoch_module.EVALUATION_BATCH = epoch_module.EVALUATION_BATCH, 16
     yield
     epoch_module.EVALUATION_BATCH = kept

@@ -15,7 +15,7 @@ from trainer.failures import CannotTrain, DatasetChanged, FolderUnusable, Recipe
 from trainer.loop.checkpoint_file import Checkpoint, Facts, Place, listing, path_in, write
 from trainer.loop.checkpoints import Keeper
 from trainer.loop.train import train
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 
 RECIPE: dict[str, Any] = {"dataset": {"name": "folder:shapes"}, "batch_size": 4, "epochs": 3}
 

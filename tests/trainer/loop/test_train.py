@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trainer.engine.backends import ready
+from trainer.engine.backend import import_framework
 from trainer.events import EpochEnded, Evidence, Finished, Said, Started, Step
 from trainer.failures import Diverged, RecipeMistake, Stopped
 from trainer.loop.checkpoint_file import newest
 from trainer.loop.train import train
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 
 pytestmark = pytest.mark.keras
 
@@ -33,7 +33,7 @@ SMALL: dict[str, Any] = {
 def frameworks() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TensorFlow's own, at import
-        ready("tensorflow")
+        import_framework("tensorflow")
 
 
 def test_a_run_says_started_its_epochs_with_their_evidence_and_finished_in_that_order(tmp_path: Path):

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from trainer.engine.backends import ready
+from trainer.engine.backend import import_framework
 from trainer.events import EpochEnded, Evidence, Finished, Said
 from trainer.loop.train import train
-from trainer.presets.presets import PRESETS
+from trainer.presets import PRESETS
 from trainer.recipe.evidence import judge
 from trainer.recipe.knobs import merge
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 
 pytestmark = pytest.mark.keras
 
@@ -33,7 +33,7 @@ LITTLE = {
 def frameworks() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TensorFlow's own, at import
-        ready("tensorflow")
+        import_framework("tensorflow")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from trainer.events import Evidence
 from trainer.recipe.evidence import judge
 from trainer.recipe.learning_rates import learning_rates, steps_per_epoch
-from trainer.recipe.recipe import Recipe
+from trainer.recipe import Recipe
 
 PICTURES, CLASSES = 4000, 10
 RECIPE: dict[str, Any] = {

@@ -13,7 +13,7 @@ from trainer.models.layers import totals
 from trainer.models.resnet9 import resnet9
 from trainer.recipe.knobs import mistakes
 from trainer.recipe.network import ResNet9
-from trainer.recipe.recipe import Recipe, recipe_hash
+from trainer.recipe import Recipe, recipe_hash
 
 
 def refusals(recipe: dict[str, Any]) -> list[tuple[str, str]]:

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from tests.trainer.loop.waiting import LIGHT, RECIPE, numbers, until
-from trainer.presets.presets import PRESETS
+from trainer.presets import PRESETS
 from trainer.worker.child import Child
 from trainer.worker.children import Children
 
