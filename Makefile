@@ -34,7 +34,7 @@ test-outside: .venv/dev.done ## the part of `test` that looks from outside: lint
 	$(MAKE) --no-print-directory chaos
 
 test-parts: .venv/dev.done ## the part of `test` that computes; beside test-outside, which mostly waits
-	$(BIN)/python -m pytest -m "not compose and not presets and not thorough" tests/app tests/trainer
+	$(BIN)/python -m pytest -m "not compose and not presets and not thorough" tests/app tests/trainer tests/benchmarks
 
 test-walks: .venv/dev.done ## commands, real processes and a browser: the whole, driven from outside
 	$(BIN)/python -m pytest -m "not compose and not presets and not thorough and not ui" tests/e2e
@@ -66,10 +66,10 @@ bench: .venv/dev.done ## measure and print tables; nothing passes or fails
 	$(BIN)/python -m benchmarks
 
 bench-train: .venv/dev.done ## time the training beside PyTorch and model.fit (ARGS="--help" lists what can be chosen)
-	$(BIN)/python -m benchmarks.train $(ARGS)
+	$(BIN)/python -m benchmarks.training.training.train $(ARGS)
 
 pictures: .venv/dev.done ## make the pictures of the documents anew, by the tests' browser
-	$(BIN)/python -m pytest -q tests/e2e/test_pictures.py tests/e2e/test_previews_page.py \
+	$(BIN)/python -m pytest -q tests/e2e/pages/test_screenshots.py tests/e2e/launch/test_previews.py \
 	  -k "documents" --pictures docs/images
 
 lint: .venv/dev.done ## style and types

@@ -8,20 +8,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import (
-    board,
-    checkpoints,
-    latency,
-    memory,
-    overhead,
-    pages,
-    pipeline,
-    previews,
-    quickstart,
-    reports,
-    warm,
-)
+from benchmarks import board, latency, memory, pages, previews, quickstart, reports
 from benchmarks.figures import Figure
+from benchmarks.training import checkpoints, overhead, pipeline, warm
 
 PARTS: dict[str, Callable[[Path], list[Figure]]] = {
     "memory": memory.measure,

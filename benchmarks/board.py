@@ -13,8 +13,8 @@ from urllib.parse import quote
 from app.board.metrics import METRICS
 from benchmarks import board_pages, many_runs
 from benchmarks.figures import Figure, median, percentile
-from benchmarks.mlflow_side import Mlflow, curves, search
-from tests.e2e.processes import Site
+from benchmarks.peers.mlflow_side import Mlflow, curves, search
+from tests.e2e.support.processes import Site
 
 RUNS, EPOCHS = 20_000, 100
 TIMES = 7  # of each question, after one that does not count

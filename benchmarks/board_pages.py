@@ -15,7 +15,7 @@ from benchmarks.figures import Figure, median
 from benchmarks.many_runs import STARTED
 from tests import chromium
 from tests.e2e.conftest import FLAGS
-from tests.e2e.processes import Site
+from tests.e2e.support.processes import Site
 from trainer.worker.client import Client
 from trainer.worker.spool import Batch
 

@@ -12,7 +12,7 @@ from benchmarks.epochs import epoch_of
 from benchmarks.figures import Figure, median, percentile
 from tests import chromium
 from tests.e2e.conftest import FLAGS
-from tests.e2e.processes import Site, until
+from tests.e2e.support.processes import Site, until
 from trainer.worker.client import Client
 from trainer.worker.spool import Batch
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.figures import Figure
-from tests.e2e.processes import Site, until
+from tests.e2e.support.processes import Site, until
 
 PAGES = ("/", "/runs", "/runs/new", "/runs/1", "/api/v1/recipe-schema", "/api/v1/datasets", "/metrics")
 FRAMEWORKS = ("tensorflow", "keras", "jax", "torch")

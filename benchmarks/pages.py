@@ -18,7 +18,7 @@ from benchmarks.board_pages import counting, report
 from benchmarks.figures import Figure, median
 from tests import chromium
 from tests.e2e.conftest import FLAGS
-from tests.e2e.processes import Site
+from tests.e2e.support.processes import Site
 
 LOADS = 5
 LIVE, LIVE_EVERY_S, WATCHED_S = 10, 1, 20.0

@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 
 from benchmarks.figures import Figure, median
-from tests.e2e.processes import Site
+from tests.e2e.support.processes import Site
 
 ROUNDS = 15
 SCHEDULE = {

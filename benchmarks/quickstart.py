@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from benchmarks.figures import Figure, median
-from tests.e2e.processes import Site, until
+from tests.e2e.support.processes import Site, until
 
 RUNS = 3
 

@@ -22,7 +22,7 @@ import psutil
 
 from benchmarks.epochs import epoch_of
 from benchmarks.figures import Figure, percentile
-from tests.e2e.processes import ROOT, Site, until
+from tests.e2e.support.processes import ROOT, Site, until
 from trainer.worker.client import Client
 
 CLIENTS = 64

@@ -1,4 +1,4 @@
-"""A real app over a real SQLite file in the test's own folder. The cast that works with it is tests/app/support/cast.py."""
+"""A real app over a real SQLite file in the folder of the test. What works with it: tests/app/support/cast.py."""
 
 from __future__ import annotations
 

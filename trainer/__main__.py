@@ -34,8 +34,8 @@ from trainer.machine.gauge import Watch, gauge
 from trainer.machine.parent import die_with
 from trainer.machine.power import meter
 from trainer.presets import PRESETS
-from trainer.recipe.knobs import merge, mistakes
 from trainer.recipe import Recipe
+from trainer.recipe.knobs import merge, mistakes
 from trainer.worker.exit_codes import STOPPED
 
 FINISHED, FAILED, BAD_RECIPE = 0, 1, 2

@@ -28,8 +28,8 @@ from trainer.data import datasets
 from trainer.models.architectures import layers as layers_of
 from trainer.models.layers import totals
 from trainer.presets import FAMILIES, PRESETS
-from trainer.recipe.knobs import mistakes
 from trainer.recipe import Recipe
+from trainer.recipe.knobs import mistakes
 
 CLASSES = 10  # where only the files know, and they are not there
 KNOWN_CLASSES = {"cifar100": 100}  # its names are in its files, its number is in its name

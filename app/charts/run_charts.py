@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.runs.schemas import EpochShown
-from trainer.recipe import learning_rates
-from trainer.recipe import Recipe
+from trainer.recipe import Recipe, learning_rates
 
 PLANNED_POINTS = 600  # of the planned learning rate: as many as a chart has pixels
 LOOKED_AT_STEPS = 20_000  # for corners between them: a run may have hundreds of millions of steps

@@ -19,8 +19,8 @@ from app.metrics.curves import Curve
 from app.records.models import Run
 from app.run_list import listing
 from app.runs.knob_rows import NOT_THERE, differing
-from trainer.recipe.learning_rates import steps_per_epoch
 from trainer.recipe import Recipe
+from trainer.recipe.learning_rates import steps_per_epoch
 
 MOST = 100
 

@@ -22,9 +22,9 @@ from trainer.augment.pipeline import Pipeline
 from trainer.augment.selections import Selection, first_places, labels_of
 from trainer.data.gallery import Gallery, Shelf
 from trainer.failures import CannotTrain
+from trainer.recipe import Recipe
 from trainer.recipe.augmentation import Cutout
 from trainer.recipe.learning_rates import calendar, learning_rates
-from trainer.recipe import Recipe
 
 MOST_STEPS = 200_000  # of a schedule's preview: more than any screen has pixels, and still a few megabytes
 MOST_PICTURES = 64

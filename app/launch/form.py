@@ -18,9 +18,9 @@ from app.runs.recipes import Resolved, resolve
 from app.web.deps import State
 from trainer.data import datasets
 from trainer.presets import PRESETS
+from trainer.recipe import Recipe
 from trainer.recipe.knob_paths import titles
 from trainer.recipe.knobs import merge
-from trainer.recipe import Recipe
 
 LABELS = {f"label.{name}": name for name in ("name", "repeats", "tags", "notes", "priority")}
 WHOLE = {"repeats", "priority"}

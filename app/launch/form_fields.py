@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from trainer.recipe.knobs import Part
 from trainer.recipe import Recipe
+from trainer.recipe.knobs import Part
 
 TITLES = {"dataset": "Data set", "optimizer": "Optimiser", "ema": "Average of weights"}
 TAGS = ("kind", "op", "name")  # the knob that says which of several parts this is

@@ -19,8 +19,8 @@ from app.launch.estimates import Estimate
 from app.launch.form import Posted
 from app.runs.recipes import training_pictures
 from app.web.deps import State
-from trainer.recipe.learning_rates import Float64, calendar, rates_at
 from trainer.recipe import Recipe
+from trainer.recipe.learning_rates import Float64, calendar, rates_at
 from trainer.recipe.warning import RecipeWarning
 
 TABLE_ROWS = 24  # of epochs, beside the curve

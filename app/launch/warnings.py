@@ -15,9 +15,9 @@ from app.run_list import listing
 from app.runs import schemas
 from app.runs.recipes import training_pictures
 from trainer.events import Evidence
+from trainer.recipe import Recipe
 from trainer.recipe.check import check
 from trainer.recipe.evidence import judge
-from trainer.recipe import Recipe
 from trainer.recipe.warning import RecipeWarning
 
 ENOUGH_RUNS = 3  # that have ended: fewer say little about what a preset can reach

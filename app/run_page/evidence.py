@@ -12,8 +12,8 @@ from typing import Any
 
 from app.web.templates import figure
 from trainer.events import Evidence
-from trainer.recipe.augmentation import Operation
 from trainer.recipe import Recipe
+from trainer.recipe.augmentation import Operation
 
 IN_WORDS = {"l2": "2·value·w", "coupled": "value·w", "decoupled": "value·w, outside the momentum"}
 

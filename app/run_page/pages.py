@@ -29,8 +29,8 @@ from app.web.plotly_js import ADDRESS as PLOTLY
 from app.web.templates import page
 from trainer.presets import PRESETS
 from trainer.protocol import BEST, CHECKPOINT
-from trainer.recipe.learning_rates import steps_per_epoch
 from trainer.recipe import Recipe
+from trainer.recipe.learning_rates import steps_per_epoch
 
 LAST_WORDS = 2000  # bytes of log beside a failure
 PICTURES = 8

@@ -15,8 +15,8 @@ from app.errors import InvalidRecipe
 from trainer.data import datasets
 from trainer.failures import CannotTrain
 from trainer.presets import PRESETS
-from trainer.recipe.knobs import merge, mistakes
 from trainer.recipe import Recipe
+from trainer.recipe.knobs import merge, mistakes
 
 
 @dataclass(frozen=True)

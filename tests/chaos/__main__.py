@@ -25,7 +25,7 @@ from tests.chaos import clearing
 from tests.chaos.playing import SCENARIOS, Scenario, play
 from tests.chaos.stage import Row, read_rows
 from tests.chaos.world import MARK
-from tests.e2e.processes import ROOT
+from tests.e2e.support.processes import ROOT
 
 ENDS_S = 20.0  # for a scenario that is called off to clear up
 LIMIT_S = 600.0  # for a scenario beside seven others: four starts of a framework take minutes on a slow machine

@@ -63,7 +63,7 @@ def play(name: str, folder: Path, seed: int, is_long: bool, minutes: float) -> i
     module, _, function = scenario.where.partition(":")
     stage, rows = Stage(name, folder, seed, is_long, minutes / 60), folder / "rows.jsonl"
     try:
-        scene: Play = getattr(importlib.import_module(f"tests.chaos.{module}"), function)
+        scene: Play = getattr(importlib.import_module(f"tests.chaos.scenarios.{module}"), function)
         for row in scene(stage):
             write_row(rows, row)
             print(f"{time.strftime('%H:%M:%S')} {row.line()}", flush=True)

@@ -21,7 +21,7 @@ import pysqlite3
 from numpy.typing import NDArray
 
 from app.records.files import artifact_path, log_path
-from tests.e2e.processes import ROOT
+from tests.e2e.support.processes import ROOT
 from trainer.loop import checkpoint_file
 from trainer.protocol import CHECKPOINT
 

@@ -23,7 +23,7 @@ from typing import Any
 
 import psutil
 
-from tests.e2e.processes import ROOT, until
+from tests.e2e.support.processes import ROOT, until
 
 ENDED = ("succeeded", "failed", "cancelled")
 STARTS_S = 60.0  # for an app on a machine that is busy with all the other scenarios

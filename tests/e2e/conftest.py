@@ -9,8 +9,8 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 
 from tests import chromium
-from tests.e2e.processes import Site
-from tests.e2e.stage import Stage, set_stage
+from tests.e2e.support.processes import Site
+from tests.e2e.support.stage import Stage, set_stage
 
 FLAGS = [
     "--no-sandbox",  # root has no user namespace of its own in a container

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from trainer.augment.draws import Draws
-from trainer.recipe.augmentation import ERASERS, Operation, order_done
 from trainer.recipe import Recipe
+from trainer.recipe.augmentation import ERASERS, Operation, order_done
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.augment.draws import order, partners, shares
-from trainer.recipe.learning_rates import steps_per_epoch
 from trainer.recipe import Recipe
+from trainer.recipe.learning_rates import steps_per_epoch
 
 Labels = NDArray[np.int64] | NDArray[np.float32]
 

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.augment.draws import Angles, Boxes, Crops, Draws, Flips, Nothing, Sigmas, draw
-from trainer.recipe.augmentation import Operation, sides
 from trainer.recipe import Recipe
+from trainer.recipe.augmentation import Operation, sides
 
 KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (Nothing, Angles, Flips, Crops, Sigmas, Boxes)}
 NARROW = {np.dtype(np.int64): np.int32, np.dtype(np.float64): np.float32}  # what a device computes with

@@ -1,7 +1,7 @@
 """The embedded data set: 1,797 real handwritten digits, 8x8, drawn up to 32x32x3.
 
 Source: E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits" (1998), UCI Machine Learning
-Repository, CC BY 4.0; the test half, as scikit-learn ships it. benchmarks/pack_digits.py made the file.
+Repository, CC BY 4.0; the test half, as scikit-learn ships it. benchmarks/training/pack_digits.py made the file.
 Must not know scikit-learn, recipes or the network.
 """
 

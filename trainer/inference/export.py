@@ -1,4 +1,4 @@
-"""`python -m trainer.inference.export WEIGHTS keras|onnx FILE`: a trained net for others, who need no Pitwall to use it.
+"""`python -m trainer.inference.export WEIGHTS keras|onnx FILE`: a trained model in a format of others.
 
 A process of its own that stands back behind a training, and never opens a GPU. Prints {problem} and ends with exit code
 2 where the weights do not serve.

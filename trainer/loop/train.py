@@ -41,9 +41,9 @@ from trainer.machine.peak_flops import peak
 from trainer.machine.power import Wh
 from trainer.models.architectures import layers
 from trainer.models.layers import totals
+from trainer.recipe import Recipe
 from trainer.recipe.check import check
 from trainer.recipe.learning_rates import learning_rates, steps_per_epoch
-from trainer.recipe import Recipe
 
 log = logging.getLogger(__name__)
 

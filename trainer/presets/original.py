@@ -7,10 +7,10 @@ Must not know any ML framework: recipes only.
 from __future__ import annotations
 
 from trainer.presets.preset import Preset, varied
+from trainer.recipe import Dataset, Recipe
 from trainer.recipe.augmentation import Blur, Cutout, Flip, Mixup, PadCrop, Rotate
 from trainer.recipe.network import ResNet9
 from trainer.recipe.optimizer import SGD, Loss, WeightDecay
-from trainer.recipe import Dataset, Recipe
 from trainer.recipe.schedule import Piecewise, Triangular
 
 BATCH, EPOCHS = 512, 20

@@ -7,10 +7,10 @@ Must not know any ML framework: recipes only.
 from __future__ import annotations
 
 from trainer.presets.preset import Preset, varied
+from trainer.recipe import Dataset, Recipe
 from trainer.recipe.augmentation import CutoutSquare, Flip, PadCrop
 from trainer.recipe.network import Airbench, ResNet9
 from trainer.recipe.optimizer import SGD, Ema, Loss, WeightDecay
-from trainer.recipe import Dataset, Recipe
 from trainer.recipe.schedule import Piecewise
 
 

@@ -10,10 +10,10 @@ from trainer.presets.original import SEED, STEPS
 from trainer.presets.page import PAGE
 from trainer.presets.preset import FAMILIES, Family, Preset, varied
 from trainer.presets.trials import TRIALS
+from trainer.recipe import Dataset, Recipe
 from trainer.recipe.augmentation import Cutout, PadCrop
 from trainer.recipe.network import ResNet9
 from trainer.recipe.optimizer import SGD, WeightDecay
-from trainer.recipe import Dataset, Recipe
 from trainer.recipe.schedule import Piecewise, Schedule, Triangular
 
 __all__ = ["FAMILIES", "PRESETS", "Family", "Preset", "small"]

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from trainer.presets.original import BARE, BEFORE_CUTOUT, EVERYTHING, MIXUP, NOTEBOOK
 from trainer.presets.preset import Preset, varied
+from trainer.recipe import Recipe
 from trainer.recipe.augmentation import Crop, Cutout, Flip, Pad, PadCrop, Rotate
 from trainer.recipe.optimizer import WeightDecay
-from trainer.recipe import Recipe
 from trainer.recipe.schedule import Constant, ExpRange, Sine, Slopes, Triangular2
 
 TURN, MIRROR = Rotate(degrees=15), Flip(p=0.5)

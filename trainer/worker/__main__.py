@@ -1,6 +1,6 @@
 """`python -m trainer.worker`: one worker for one device.
 
-    python -m trainer.worker --server URL --token-file FILE --device cpu|gpu:N
+python -m trainer.worker --server URL --token-file FILE --device cpu|gpu:N
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ logger = logging.getLogger("pitwall.worker")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m trainer.worker", description="One worker for one device: claim runs and train them.")
+    parser = argparse.ArgumentParser(
+        prog="python -m trainer.worker", description="One worker for one device: claim runs and train them."
+    )
     parser.add_argument("--server", default=os.environ.get("PITWALL_SERVER", "http://127.0.0.1:8000"))
     data_dir = Path(os.environ.get("PITWALL_DATA_DIR", "data"))
     parser.add_argument("--token-file", type=Path, default=data_dir / "worker-token")

@@ -10,10 +10,8 @@ import contextlib
 import logging
 import os
 import platform
-import signal
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType

@@ -8,8 +8,7 @@ import numpy as np
 
 from app.charts import run_charts
 from app.runs.schemas import EpochShown
-from trainer.recipe import learning_rates
-from trainer.recipe import Recipe
+from trainer.recipe import Recipe, learning_rates
 
 
 def epoch(number: int) -> EpochShown:

@@ -13,8 +13,8 @@ from fastapi.testclient import TestClient
 from tests.app.support.api_calls import launched
 from tests.app.support.form_fields import Buttons, Fields, form, pressed
 from trainer.presets import PRESETS
-from trainer.recipe.check import check
 from trainer.recipe import Recipe
+from trainer.recipe.check import check
 
 ADD_UP = {"loss": {"reduction": "sum"}}
 

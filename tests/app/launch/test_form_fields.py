@@ -11,9 +11,9 @@ from fastapi.testclient import TestClient
 from app.launch import form_fields
 from tests.app.support.form_fields import Fields
 from trainer.presets import PRESETS
+from trainer.recipe import Recipe
 from trainer.recipe.augmentation import Blur, Crop, Cutout, CutoutSquare, Flip, Mixup, Pad, PadCrop, Rotate
 from trainer.recipe.optimizer import Ema
-from trainer.recipe import Recipe
 from trainer.recipe.schedule import (
     Constant,
     ExpRange,

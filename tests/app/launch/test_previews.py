@@ -17,10 +17,10 @@ from tests.app.runs.test_api_any_body import NESTED, VALUES
 from tests.app.support.api_calls import JSON, count
 from tests.app.support.cast import HERE, settings_in, state_of
 from trainer.presets import PRESETS
+from trainer.recipe import Recipe
 from trainer.recipe.check import check
 from trainer.recipe.knobs import merge
 from trainer.recipe.learning_rates import learning_rates, steps_per_epoch
-from trainer.recipe import Recipe
 
 SCHEDULE, PICTURES, CHECK = (f"/api/v1/previews/{name}" for name in ("schedule", "augmentation", "check"))
 DIGITS, CIFAR10 = 1497, 50_000  # training pictures

@@ -14,8 +14,8 @@ from app.web.deps import State
 from app.workers.reports import MOST_EVIDENCE
 from tests.app.support.cast import SMALL, Hand, claim, launch, started, trained
 from tests.app.support.queue_verbs import attempt_of, finish, held_run, kinds, rescue, say
-from trainer.recipe.learning_rates import rates_at
 from trainer.recipe import Recipe
+from trainer.recipe.learning_rates import rates_at
 
 CHECK = "/api/v1/previews/check"
 RECIPE = Recipe.model_validate(SMALL)

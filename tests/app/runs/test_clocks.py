@@ -15,8 +15,8 @@ from app.web.templates import percent
 from app.workers import queue, reports
 from tests.app.support.cast import NOW, Hand, epoch, events, launch, started, trained
 from tests.app.support.queue_verbs import rescue
-from trainer.recipe.learning_rates import steps_per_epoch
 from trainer.recipe import Recipe
+from trainer.recipe.learning_rates import steps_per_epoch
 
 KNOWN: dict[str, Any] = {"training_flops": 1_000_000, "peak_flops": 1e10, "peak_source": "datasheet"}
 COLD: dict[str, Any] = KNOWN | {"compile_cache": "empty", "startup_seconds": 3.5}

@@ -13,7 +13,7 @@ from tests.app.support.cast import Site, launch, until
 from trainer.worker.client import Client
 from trainer.worker.worker import Worker
 
-ACTOR = Path(__file__).with_name("actor.py")
+ACTOR = Path(__file__).parents[1] / "support" / "actor.py"
 
 
 class Cast:

@@ -11,8 +11,8 @@ from trainer.augment.feed import Feed
 from trainer.augment.pipeline import Pipeline
 from trainer.augment.selections import Selection, selections
 from trainer.failures import Stopped
-from trainer.recipe.augmentation import Blur, Cutout, CutoutSquare, Flip, Mixup, PadCrop, Rotate
 from trainer.recipe import Recipe
+from trainer.recipe.augmentation import Blur, Cutout, CutoutSquare, Flip, Mixup, PadCrop, Rotate
 
 N = 200
 

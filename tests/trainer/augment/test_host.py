@@ -14,8 +14,8 @@ from trainer.augment.flow import Stage
 from trainer.augment.normalisation import shown
 from trainer.augment.pipeline import Pipeline
 from trainer.augment.selections import Selection
-from trainer.recipe.augmentation import Crop, Cutout, CutoutSquare, Flip, Mixup, Operation, Pad, PadCrop
 from trainer.recipe import Recipe
+from trainer.recipe.augmentation import Crop, Cutout, CutoutSquare, Flip, Mixup, Operation, Pad, PadCrop
 
 EVERY = Selection(np.arange(60))
 PAIRS = Selection(np.arange(30), np.arange(59, 29, -1), np.random.default_rng(1).beta(0.5, 0.5, 30))

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from trainer.augment.draws import order, shares
 from trainer.augment.selections import Selection, first_places, labels_of, selections
-from trainer.recipe.augmentation import Mixup
 from trainer.recipe import Recipe
+from trainer.recipe.augmentation import Mixup
 
 PICTURES = st.integers(1, 400)
 SIZES = st.integers(1, 70)

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from trainer.augment.selections import Selection
 from trainer.engine.interface import Made, Split
-from trainer.recipe.learning_rates import learning_rates
 from trainer.recipe import Recipe
+from trainer.recipe.learning_rates import learning_rates
 
 BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
 PICTURES = np.random.default_rng(0).integers(0, 256, (12, 32, 32, 3), dtype=np.uint8)

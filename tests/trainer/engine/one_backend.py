@@ -1,4 +1,4 @@
-"""`python -m tests.trainer.engine.one_backend RESULT.npz`: some steps on the backend that KERAS_BACKEND names, written down.
+"""`python -m tests.trainer.engine.one_backend RESULT.npz`: some steps on the backend that KERAS_BACKEND names.
 
 Keras has one backend in a process, so whoever compares two needs two processes.
 """

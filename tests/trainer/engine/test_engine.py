@@ -10,10 +10,10 @@ import pytest
 from tests.trainer.engine.engines import EVERY, IMAGES, LABELS, batch, logits, losses, open_backend, trained
 from tests.trainer.engine.engines import engine as engine_of
 from trainer.engine.interface import Made
+from trainer.recipe import Recipe
 from trainer.recipe.learning_rates import learning_rates
 from trainer.recipe.network import ResNet9
 from trainer.recipe.optimizer import SGD, WeightDecay
-from trainer.recipe import Recipe
 from trainer.recipe.schedule import Constant, Triangular
 
 pytestmark = pytest.mark.keras

@@ -10,9 +10,9 @@ import pytest
 from tests.trainer.engine.engines import EVERY, IMAGES, LABELS, Values, batch, logits, losses, put, trained
 from tests.trainer.engine.engines import engine as engine_of
 from trainer.engine.interface import Made
+from trainer.recipe import Recipe
 from trainer.recipe.network import Airbench, ResNet9
 from trainer.recipe.optimizer import SGD, Ema, Loss, WeightDecay
-from trainer.recipe import Recipe
 from trainer.recipe.schedule import Constant
 
 pytestmark = pytest.mark.keras

@@ -18,8 +18,8 @@ from trainer.loop import checkpoint_file
 from trainer.loop.checkpoint_file import Checkpoint, Facts, Place
 from trainer.models.architectures import layers
 from trainer.models.forward import softmax
-from trainer.presets.preset import varied
 from trainer.presets import PRESETS
+from trainer.presets.preset import varied
 from trainer.recipe import Recipe
 
 pytestmark = pytest.mark.keras

@@ -18,9 +18,9 @@ from trainer.loop.batches import DeviceSupply, HostSupply, supply
 from trainer.loop.checkpoint_file import listing, read
 from trainer.loop.measure import is_same
 from trainer.loop.train import train
+from trainer.recipe import Recipe
 from trainer.recipe.evidence import judge
 from trainer.recipe.learning_rates import learning_rates
-from trainer.recipe import Recipe
 
 pytestmark = [pytest.mark.keras, pytest.mark.timeout(600)]
 

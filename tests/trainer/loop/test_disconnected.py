@@ -19,9 +19,9 @@ from trainer.augment.draws import Draws
 from trainer.augment.pipeline import Pipeline
 from trainer.engine.backend import import_framework
 from trainer.events import Evidence, Said
+from trainer.recipe import Recipe
 from trainer.recipe.augmentation import Operation
 from trainer.recipe.evidence import judge
-from trainer.recipe import Recipe
 
 pytestmark = [pytest.mark.keras, pytest.mark.timeout(600)]
 thorough = pytest.mark.thorough

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from trainer.presets.presets import FAMILIES, PRESETS
+from trainer.recipe import Recipe, recipe_hash
 from trainer.recipe.check import check
 from trainer.recipe.learning_rates import learning_rates
-from trainer.recipe import Recipe, recipe_hash
 
 CIFAR10 = 50_000  # training pictures
 

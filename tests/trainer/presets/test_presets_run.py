@@ -12,9 +12,9 @@ from trainer.engine.backend import import_framework
 from trainer.events import EpochEnded, Evidence, Finished, Said
 from trainer.loop.train import train
 from trainer.presets import PRESETS
+from trainer.recipe import Recipe
 from trainer.recipe.evidence import judge
 from trainer.recipe.knobs import merge
-from trainer.recipe import Recipe
 
 pytestmark = pytest.mark.keras
 

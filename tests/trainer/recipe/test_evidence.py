@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from trainer.events import Evidence
+from trainer.recipe import Recipe
 from trainer.recipe.evidence import judge
 from trainer.recipe.learning_rates import learning_rates, steps_per_epoch
-from trainer.recipe import Recipe
 
 PICTURES, CLASSES = 4000, 10
 RECIPE: dict[str, Any] = {

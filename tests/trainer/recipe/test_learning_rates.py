@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trainer.recipe import Recipe
 from trainer.recipe.augmentation import Mixup
 from trainer.recipe.learning_rates import Calendar, learning_rates, rates_at, scheduled, steps_per_epoch
 from trainer.recipe.optimizer import SGD
-from trainer.recipe import Recipe
 from trainer.recipe.schedule import Constant, ExpRange, Schedule, Sine, Triangular, Triangular2
 
 # step_epochs and pictures over batch size: step sizes of 1, 2, 7, 390.625, 46.78125 and 0.3 steps

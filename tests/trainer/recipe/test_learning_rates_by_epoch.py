@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trainer.recipe import Recipe
 from trainer.recipe.learning_rates import Calendar, learning_rates, scheduled
 from trainer.recipe.optimizer import SGD
-from trainer.recipe import Recipe
 from trainer.recipe.schedule import Constant, OneCycle, Piecewise, Schedule, Slopes, StepDecay
 
 Shape = Literal["linear", "cosine"]

@@ -11,9 +11,9 @@ from pydantic import ValidationError
 
 from trainer.models.layers import totals
 from trainer.models.resnet9 import resnet9
+from trainer.recipe import Recipe, recipe_hash
 from trainer.recipe.knobs import mistakes
 from trainer.recipe.network import ResNet9
-from trainer.recipe import Recipe, recipe_hash
 
 
 def refusals(recipe: dict[str, Any]) -> list[tuple[str, str]]:

@@ -1,0 +1,1 @@
+"""The same training by others, to be measured beside ours: PyTorch, model.fit, airbench, MLflow."""

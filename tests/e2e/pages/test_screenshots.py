@@ -1,0 +1,35 @@
+"""The pictures of the documents, light and dark, from a stage where everything was really trained (`make pictures`)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.e2e.support.stage import Stage
+
+pytestmark = [pytest.mark.ui, pytest.mark.timeout(900)]
+
+SHOWN = {"home": "home", "form": "form", "running": "run", "board": "board", "compare": "compare", "group": "group"}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", SHOWN)
+def test_a_page_as_it_stands_in_the_documents(
+    stage: Stage, browser: Browser, pictures: Path, name: str, scheme: str
+) -> None:
+    context = browser.new_context(
+        viewport={"width": 1280, "height": 900},
+        color_scheme=scheme,  # type: ignore[arg-type]
+    )
+    page = context.new_page()
+    page.goto(stage.site.url + stage.pages[name])
+    page.wait_for_load_state()
+    if name != "home":
+        expect(page.locator(".still .drawing").first).to_be_visible()
+    page.wait_for_timeout(1500)  # fonts, the last chart, the first beat
+    file = pictures / f"{SHOWN[name]}-{scheme}.png"
+    page.screenshot(path=file)
+    context.close()
+    assert file.stat().st_size > 30_000

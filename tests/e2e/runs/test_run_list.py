@@ -1,0 +1,82 @@
+"""The list of runs in a browser: what is shown stays in the address, and one verb acts on those that are ticked."""
+
+from __future__ import annotations
+
+import csv
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.e2e.support.processes import Site
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
+
+
+def rates(page: Page, rows: int) -> list[str]:
+    """Of a page that shows so many `rows`."""
+    expect(page.locator("table.runs thead")).to_contain_text("Peak rate ↓")
+    expect(page.locator("table.runs tbody tr")).to_have_count(rows)
+    at = page.locator("table.runs thead th").all_inner_texts().index("Peak rate ↓")
+    return [row.locator("td, th").nth(at).inner_text() for row in page.locator("table.runs tbody tr").all()]
+
+
+def test_columns_order_and_conditions_live_in_the_address(site: Site, page: Page) -> None:
+    site.serve()
+    for number, rate in enumerate((0.1, 0.4, 0.2)):
+        site.launch(preset="quickstart", name=f"run {number}", recipe={"schedule": {"max_lr": rate}})
+    page.goto(f"{site.url}/runs")
+
+    page.get_by_text("Columns", exact=True).click()
+    page.get_by_label("Peak rate").check()
+    page.get_by_label("Training time").uncheck()
+    page.get_by_role("button", name="Show these").click()
+    page.get_by_role("link", name="Peak rate").click()
+    expect(page).to_have_url(re.compile(r"sort=-recipe\.schedule\.max_lr"))
+    assert rates(page, 3) == ["0.4", "0.2", "0.1"]
+    expect(page.locator("table.runs thead")).not_to_contain_text("Training time")
+
+    page.get_by_label("Condition").fill("recipe.schedule.max_lr>=0.2")
+    page.get_by_role("button", name="Show", exact=True).click()
+    assert rates(page, 2) == ["0.4", "0.2"]
+    again = page.url
+    page.goto(f"{site.url}/")
+    page.goto(again)
+    assert rates(page, 2) == ["0.4", "0.2"]
+
+    with page.expect_download() as download:
+        page.get_by_role("link", name="CSV").click()
+    with download.value.path().open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["recipe.schedule.max_lr"] for row in rows] == ["0.4", "0.2"]
+    page.get_by_role("link", name="Without recipe.schedule.max_lr>=0.2").click()
+    assert rates(page, 3) == ["0.4", "0.2", "0.1"]
+
+
+def test_what_is_ticked_is_cancelled_tagged_and_compared_together(site: Site, page: Page) -> None:
+    site.serve()
+    runs = [site.launch(preset="quickstart", name=f"run {number}") for number in range(3)]
+    page.goto(f"{site.url}/runs")
+    page.on("dialog", lambda dialog: dialog.accept())
+    bar = page.locator("[data-bulk]")
+    expect(bar.get_by_role("button", name="Cancel")).to_be_disabled()
+
+    page.get_by_label("Choose run 0").check()
+    page.get_by_label("Choose run 2").check()
+    expect(bar).to_contain_text("2 chosen")
+    site.post(f"/api/v1/runs/{runs[0]}/pause")
+    expect(page.locator(f"tr[data-run='{runs[0]}']")).to_contain_text("Paused")
+    expect(page.get_by_label("Choose run 0")).to_be_checked()  # a redrawn row keeps its tick
+
+    bar.get_by_placeholder("tag").fill("later")
+    bar.get_by_role("button", name="Add tag").click()
+    expect(page.locator("table .tag", has_text="later")).to_have_count(2)
+    page.get_by_label("Choose all runs").check()
+    bar.get_by_role("button", name="Cancel").click()
+    expect(page.locator("tr[data-status='cancelled']")).to_have_count(3)
+
+    page.get_by_label("Choose run 0").check()
+    page.get_by_label("Choose run 1").check()
+    bar.get_by_role("button", name="Compare").click()
+    expect(page).to_have_url(re.compile(rf"/compare\?runs={runs[1]},{runs[0]}$"))
+    expect(page.locator("table.sides tbody tr")).to_have_count(2)

@@ -1,0 +1,166 @@
+"""Somebody reads a page while a run moves: what they marked or zoomed stays theirs. The run is told by hand."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.e2e.support.processes import ROOT, Site, until
+from trainer.worker.client import Claim, Client
+from trainer.worker.spool import Batch
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
+
+DRAWN = "Number(document.documentElement.dataset.drawnEpoch)"
+
+
+@dataclass
+class Teller:
+    """A worker's side of one run, told step by step."""
+
+    client: Client
+    claim: Claim
+    seq: int = 0
+    log_bytes: int = 0
+    epochs: int = field(default=0)
+
+    def epoch(self, count: int = 1) -> None:
+        for _ in range(count):
+            self.epochs += 1
+            said = {
+                "event": "epoch", "epoch": self.epochs, "train_loss": 1.0, "train_accuracy": 0.5, "val_loss": 1.0,
+                "val_accuracy": 0.5, "learning_rate": 0.1, "seconds": 2.0,
+            }  # fmt: skip
+            self.say(said)
+
+    def say(self, *events: dict) -> None:
+        self.client.report(self.claim, Batch(self.seq, list(events), self.log_bytes, ""))
+        self.seq += len(events)
+
+    def write(self, text: str) -> None:
+        self.client.report(self.claim, Batch(self.seq, [], self.log_bytes, text))
+        self.log_bytes += len(text.encode())
+
+
+@pytest.fixture
+def teller(site: Site) -> Iterator[Teller]:
+    site.serve()
+    site.launch(preset="quickstart", recipe={"epochs": 200})
+    client = Client(site.url, (site.data_dir / "worker-token").read_text().strip())
+    claim = client.claim("teller", "cpu", ["tensorflow"], 5)
+    assert claim
+    yield Teller(client, claim)
+    client.close()
+
+
+def test_the_reader_s_place_in_the_table_and_their_selection_in_the_log_stay(
+    site: Site, page: Page, teller: Teller
+) -> None:
+    teller.epoch(60)
+    teller.write("first line\nTraceback to copy\n")
+    page.goto(f"{site.url}/runs/1")
+    page.evaluate("document.querySelector('.scroll.tall').scrollTop = 500")
+    page.evaluate(
+        "() => { const log = document.querySelector('[data-log]').firstChild; const marked = document.createRange();"
+        "marked.setStart(log, 11); marked.setEnd(log, 28); getSelection().addRange(marked); }"
+    )
+
+    teller.epoch()
+    teller.write("one more line\n")
+    expect(page.locator("[data-log]")).to_contain_text("one more line")
+    expect(page.locator("table.epochs tbody tr")).to_have_count(61)
+
+    assert page.evaluate("document.querySelector('.scroll.tall').scrollTop") == 500
+    assert page.evaluate("getSelection().toString()") == "Traceback to copy"
+
+
+def test_validation_does_not_take_the_progress_back(site: Site, page: Page, teller: Teller) -> None:
+    page.goto(f"{site.url}/runs/1")
+    bar = "document.querySelector('[data-progress-of] progress').value"
+    step = {"event": "step", "phase": "training", "epoch": 1, "step": 30, "steps_per_epoch": 30, "seconds": 3.0}
+    teller.say(step)
+    until(lambda: page.evaluate(bar) > 0, 10, "the bar moves")
+    before = page.evaluate(bar)
+
+    teller.say(step | {"phase": "evaluating", "step": 0})
+    expect(page.locator("[data-phase]")).to_have_text("evaluating")
+
+    assert page.evaluate(bar) >= before == pytest.approx(1 / 200)
+
+
+def test_a_tab_that_was_hidden_knows_all_when_it_is_seen_again(site: Site, page: Page, teller: Teller) -> None:
+    page.goto(f"{site.url}/runs/1")
+    teller.epoch()
+    until(lambda: page.evaluate(DRAWN) == 1, 10, "the epoch is drawn")
+    hide = (
+        "hidden => { Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });"
+        "document.dispatchEvent(new Event('visibilitychange')); }"
+    )
+
+    page.evaluate(hide, True)
+    until(lambda: "pitwall_streams_open 0.0" in metrics(site), 10, "the stream is closed while hidden")
+    teller.epoch(3)
+    teller.write("written while nobody looked\n")
+    page.evaluate(hide, False)
+
+    until(lambda: page.evaluate(DRAWN) == 4, 10, "all epochs are drawn")
+    expect(page.locator("[data-log]")).to_contain_text("written while nobody looked")
+
+
+def test_an_old_run_that_moves_is_not_listed_as_a_new_one(site: Site, page: Page, teller: Teller) -> None:
+    for _ in range(55):
+        site.launch(preset="quickstart")
+    page.goto(f"{site.url}/runs")
+    assert page.locator("tr[data-run='1']").count() == 0
+
+    site.post("/api/v1/runs/1/cancel")
+    newest = site.launch(preset="quickstart")
+    expect(page.locator(f"tr[data-run='{newest}']")).to_be_visible()
+
+    assert page.locator("tr[data-run='1']").count() == 0
+    assert page.locator("tr[data-run]").first.get_attribute("data-run") == str(newest)
+
+
+def metrics(site: Site) -> str:
+    import urllib.request
+
+    with urllib.request.urlopen(f"{site.url}/metrics", timeout=10) as answer:
+        return str(answer.read().decode())
+
+
+def test_an_answer_that_is_cut_in_the_middle_is_no_answer(browser: Browser) -> None:
+    class Cutting(BaseHTTPRequestHandler):
+        """A page of ours, and an address whose answer ends too early, as that of an app which is killed does."""
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            if self.path == "/cut":
+                self.send_header("Content-Length", "1000")
+                self.end_headers()
+                self.wfile.write(b"the first half")
+                return
+            is_script = self.path == "/ask.js"
+            content = (ROOT / "static/js/ask.js").read_bytes() if is_script else b"<!doctype html>"
+            self.send_header("Content-Type", "text/javascript" if is_script else "text/html")
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_request(self, code: object = "-", size: object = "-") -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Cutting)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    page = browser.new_page()
+    page.goto(f"http://127.0.0.1:{server.server_port}/")
+    answered = page.evaluate("import('/ask.js').then(({ ask }) => Promise.all([ask('/cut'), ask('/ask.js')]))")
+    page.close()
+    server.shutdown()
+    server.server_close()
+
+    assert answered[0] is None
+    assert answered[1]["ok"] and "export async function ask" in answered[1]["text"]
