@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -27,32 +25,64 @@ from app.board import api as board_api
 from app.board import group_pages
 from app.board import pages as board_pages
 from app.compare import api as compare_api
+from app.compare import document
 from app.compare import pages as compare_pages
-from app.compare import report_pages
-from app.errors import Problem, Trouble
+from app.errors import Problem
+from app.launch import api as launch_api
 from app.launch import pages as launch_pages
 from app.launch import previews
-from app.run_list import api as many_api
+from app.run_list import api as run_list_api
 from app.run_list import pages as run_list_pages
-from app.run_page import actions as button_pages
-from app.run_page import dawnbench_api, try_model
+from app.run_page import actions, dawnbench, try_model
 from app.run_page import pages as run_pages
-from app.runs import api, streams
-from app.web import assets, error_pages, login, plotly_js, style_guide
+from app.runs import api as runs_api
+from app.runs import streams
+from app.web import assets, error_pages, login, style_guide
 from app.web.deps import State
 from app.web.security import Gate
-from app.webhooks import pages as notice_pages
+from app.webhooks import pages as webhook_pages
 from app.webhooks import sender
 from app.workers import api as worker_api
-from app.workers import artifacts, queue, task_api
+from app.workers import artifacts, listing, queue, task_api
+from app.workers.rescue import watch
 
 STATIC = Path(__file__).parent.parent / "static"
-SWEEP_S = 0.5  # how often lapsed leases are looked for
 SMALL = 1000  # bytes: one packet, packed or not
 PACKED = 4  # of 9: a page of 66 KB becomes 18 KB in a millisecond
-STOOD_STILL_S = 1.0  # later than that, this process did (a paused machine): nobody can have been heard
 
-logger = logging.getLogger(__name__)
+# Every address of the app. Routes are looked through in this order: reports come most, so they come first.
+ROUTERS = (
+    worker_api.router,
+    runs_api.router,
+    run_list_api.router,
+    launch_api.router,
+    listing.router,
+    artifacts.router,
+    artifacts.workers,
+    task_api.router,
+    task_api.workers,
+    streams.router,
+    health.router,
+    login.router,
+    launch_pages.router,
+    previews.router,
+    run_list_pages.router,
+    home.router,
+    run_pages.router,
+    actions.router,
+    try_model.router,
+    architecture_pages.router,
+    board_api.router,
+    board_pages.router,
+    group_pages.router,
+    compare_api.router,
+    compare_pages.router,
+    document.router,
+    dawnbench.router,
+    style_guide.router,
+    webhook_pages.router,
+    assets.router,
+)
 
 
 def create_app(state: State) -> FastAPI:
@@ -67,40 +97,9 @@ def create_app(state: State) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
         lifespan=_life,
     )
-    app.web.deps.pitwall = state
-    parts = (
-        worker_api,  # first: routes are looked through in this order, and reports come most
-        api,
-        many_api,
-        artifacts,
-        task_api,
-        streams,
-        health,
-        login,
-        launch_pages,
-        previews,
-        run_list_pages,
-        home,
-        run_pages,
-        button_pages,
-        try_model,
-        architecture_pages,
-        board_api,
-        board_pages,
-        group_pages,
-        compare_api,
-        compare_pages,
-        dawnbench_api,
-        report_pages,
-        style_guide,
-        notice_pages,
-        plotly_js,
-        assets,
-    )
-    for part in parts:
-        app.include_router(part.router)
-    app.include_router(artifacts.workers)
-    app.include_router(task_api.workers)
+    app.state.pitwall = state
+    for router in ROUTERS:
+        app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_exception_handler(Problem, error_pages.of_problem)
     app.add_exception_handler(RequestValidationError, error_pages.of_validation)
@@ -125,12 +124,12 @@ def _answer(scope: Scope, problem: Problem) -> ASGIApp:
 
 @contextlib.asynccontextmanager
 async def _life(app: FastAPI) -> AsyncIterator[None]:
-    state: State = app.web.deps.pitwall
+    state: State = app.state.pitwall
     state.hub.bind(asyncio.get_running_loop())
     with state.records.read() as session:
         state.leases.restore(queue.held(session))
     await asyncio.to_thread(artifacts.sweep, state)
-    tasks = [asyncio.create_task(_sweep(state))]
+    tasks = [asyncio.create_task(watch(state))]
     if state.settings.hooks:
         tasks.append(asyncio.create_task(sender.carry(state)))
     try:
@@ -140,34 +139,3 @@ async def _life(app: FastAPI) -> AsyncIterator[None]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _sweep(state: State) -> None:
-    """Rescue the runs of workers that fell silent, and say which are about to be."""
-    while True:
-        began = time.monotonic()
-        await asyncio.sleep(SWEEP_S)
-        if (late := time.monotonic() - began - SWEEP_S) > STOOD_STILL_S:
-            state.leases.stood_still(late)
-        for run_id, attempt in state.leases.turned_silent():
-            state.hub.tell(
-                [{"id": None, "run": run_id, "event": "silent", "data": {"run": run_id, "attempt": attempt}}]
-            )
-        if lapsed := state.leases.lapsed():
-            try:
-                await asyncio.to_thread(_rescue, state, lapsed)
-            except Exception as error:
-                if isinstance(error, Trouble):
-                    logger.warning("could not rescue %s: %s", lapsed, error.detail)
-                else:
-                    logger.exception("could not rescue %s; trying again", lapsed)
-                for held in lapsed:
-                    state.leases.give_back(*held, seconds=SWEEP_S)
-
-
-def _rescue(state: State, lapsed: list[tuple[int, int]]) -> None:
-    with state.records.write() as session:
-        lapsed = [held for held in lapsed if not state.leases.holds(*held)]  # heard of while we waited for our turn
-        queue.rescue(session, lapsed, state.now())
-    for run_id, attempt in lapsed:
-        logger.warning("run %d: the worker of attempt %d fell silent", run_id, attempt)

@@ -15,8 +15,8 @@ from sqlalchemy import text
 
 from app.records import disk as storage
 from app.run_list import listing
-from app.runs import responses
 from app.web.deps import Here, State
+from app.workers.listing import list_known
 
 router = APIRouter(tags=["health"])
 
@@ -52,12 +52,12 @@ class _Figures(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         with self._here.records.read() as session:
             by_status = listing.counts(session)
-            workers = responses.workers(session, self._here.leases)
+            known = list_known(session, self._here.leases)
         runs = GaugeMetricFamily("pitwall_runs", "Runs by status", labels=["status"])
         for status, number in by_status.items():
             runs.add_metric([status], number)
         yield runs
-        present = sum(worker.present for worker in workers)
+        present = sum(worker.present for worker in known)
         yield GaugeMetricFamily("pitwall_workers_present", "Workers that are there", present)
         yield GaugeMetricFamily("pitwall_streams_open", "Open event streams", self._here.hub.open_streams)
         writable = float(self._here.records.trouble is None)

@@ -16,17 +16,19 @@ from sqlalchemy.orm import Session
 
 from app.board import ranking
 from app.board.metrics import METRICS
-from app.charts import sparkline
+from app.charts.svg_paths import points
 from app.errors import NotFound
 from app.live.device_load import KEPT_S
 from app.metrics import curves
 from app.records import disk
 from app.records.models import Status
-from app.run_list import cells, listing
-from app.run_list.pages import table
-from app.runs import lifecycle, responses, schemas
+from app.run_list import listing
+from app.run_list.columns import Column, find_column
+from app.run_list.table import table
+from app.runs import lifecycle, schemas
 from app.web.deps import Here, State
 from app.web.templates import page
+from app.workers.listing import WorkerShown, list_known
 
 RUNNING, WAITING, ENDED, HEAD = 12, 30, 10, 3  # rows of each part
 VISIT_COOKIE = "pitwall_visit"
@@ -50,7 +52,7 @@ class Card:
 class Device:
     """A worker with the last minutes of its device."""
 
-    worker: schemas.WorkerShown
+    worker: WorkerShown
     now: dict[str, Any]  # gauges' latest reading, empty where there is none
     busy: str  # points
     watts: str
@@ -118,9 +120,9 @@ def _now(session: Session, here: State, since: int) -> dict[str, Any]:
     }
 
 
-def _of_ended() -> list[cells.Column]:
+def _of_ended() -> list[Column]:
     """As in the list, but nothing is left of them, and when they ended is what orders them."""
-    return [cells.column(key) for key in ("best_val_accuracy", "elapsed_seconds", "ended_at")]
+    return [find_column(key) for key in ("best_val_accuracy", "elapsed_seconds", "ended_at")]
 
 
 def _cards(session: Session, here: State, rows: Any) -> list[Card]:
@@ -134,7 +136,7 @@ def _curve(run: Any, drawn: dict[int, curves.Curve]) -> str:
     curve = drawn[run.id]
     known = [one for one in curve.counted_accuracy.tolist() if not math.isnan(one)]
     ends = (min(known), max(known)) if known else (0.0, 1.0)
-    return sparkline.points(curve.epoch.tolist(), curve.counted_accuracy.tolist(), across=(1, run.epochs), up=ends)
+    return points(curve.epoch.tolist(), curve.counted_accuracy.tolist(), across=(1, run.epochs), up=ends)
 
 
 def _places(runs: Any) -> list[dict[str, Any]]:
@@ -157,19 +159,19 @@ def _places(runs: Any) -> list[dict[str, Any]]:
 
 def _devices(session: Session, here: State) -> dict[str, Any]:
     return {
-        "devices": [_device(worker, here) for worker in responses.workers(session, here.leases)],
+        "devices": [_device(worker, here) for worker in list_known(session, here.leases)],
         "disk": disk.disk(here.settings.data_dir),
         "minutes": round(KEPT_S / 60),
     }
 
 
-def _device(worker: schemas.WorkerShown, here: State) -> Device:
+def _device(worker: WorkerShown, here: State) -> Device:
     samples = here.gauges.of(worker.name) if worker.present else []
     times = [-sample.ago_s for sample in samples]
 
     def line(name: str, most: float) -> str:
         values = [sample.reading[name] for sample in samples]
-        return sparkline.points(times, values, across=(-KEPT_S, 0), up=(0, most))
+        return points(times, values, across=(-KEPT_S, 0), up=(0, most))
 
     drawn = [sample.reading["watts"] or 0 for sample in samples]
     return Device(worker, samples[-1].reading if samples else {}, line("busy", 1), line("watts", max([1, *drawn])))

@@ -5,15 +5,56 @@ Must not know what the settings are used for.
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Literal, cast, get_args
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from app.hooks import Hook, parse
 from trainer.machine.devices import named
+
+Kind = Literal["json", "slack", "discord"]
+
+
+KINDS = get_args(Kind)
+
+
+@dataclass(frozen=True)
+class Hook:
+    kind: Kind
+    url: str
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.url).netloc.rpartition("@")[2]
+
+    @property
+    def key(self) -> str:
+        """What the records call it."""
+        return hashlib.sha256(f"{self.kind} {self.url}".encode()).hexdigest()[:16]
+
+
+def parse(text: str) -> list[Hook]:
+    """Raises ValueError with a sentence that names the mistake, never the whole URL."""
+    found = []
+    for number, one in enumerate(text.split(), 1):
+        kind, equals, url = one.partition("=")
+        if not equals or kind not in KINDS:
+            raise ValueError(f"webhook {number} must be KIND=URL, with a kind of {', '.join(KINDS)}")
+        try:
+            parts = urlsplit(url)
+            is_whole = parts.scheme in {"https", "http"} and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            is_whole = False
+        if not is_whole or not url.isascii() or not url.isprintable():
+            raise ValueError(f"webhook {number} ({kind}) has no address that begins with https:// or http://")
+        found.append(Hook(cast(Kind, kind), url))
+    return found
 
 
 class Settings(BaseSettings):

@@ -78,3 +78,10 @@ class Stopped(Exception):
 
 class CheckpointDamaged(Exception):
     """The file is not, or no longer, a whole checkpoint."""
+
+
+def smaller(batch_size: int | None) -> str:
+    """What to try where memory ran out."""
+    if batch_size is None or batch_size < 2:
+        return "Make the net narrower, or the data set smaller."
+    return f"Try a batch size of {batch_size // 2}."

@@ -15,12 +15,13 @@ from fastapi.responses import HTMLResponse
 from pydantic import ValidationError
 
 from app.architecture import drawing
+from app.architecture.schemas import ArchitectureShown, ArchitectureTotals, LayerShown
 from app.errors import InvalidRecipe, InvalidRequest, NotFound
+from app.json_shapes import PROBLEM
 from app.launch.form import Posted, posted
 from app.launch.pages import FIRST_PRESET
-from app.launch.preview_schemas import RecipeAsked
+from app.launch.schemas import RecipeAsked
 from app.runs import responses, runs, schemas
-from app.runs.api import PROBLEM
 from app.runs.recipes import resolve
 from app.web.deps import Here, State
 from app.web.templates import page
@@ -72,14 +73,14 @@ async def show_architecture_of_form(request: Request, here: Here) -> HTMLRespons
 
 
 @router.post("/api/v1/previews/architecture", tags=["previews"], responses={"4XX": PROBLEM})
-def preview_architecture(asked: RecipeAsked, here: Here) -> schemas.ArchitectureShown:
+def preview_architecture(asked: RecipeAsked, here: Here) -> ArchitectureShown:
     """The layers of a recipe's net: shapes, parameters, and FLOPs for one picture (2 per multiply-add)."""
     root = here.settings.datasets_dir
     recipe = resolve(asked.preset, asked.partial(), root, strict=True).recipe
     layers = layers_of(recipe.model, _classes(recipe, root))
-    return schemas.ArchitectureShown(
-        layers=[schemas.LayerShown.model_validate(layer) for layer in layers],
-        totals=schemas.ArchitectureTotals.model_validate(totals(layers)),
+    return ArchitectureShown(
+        layers=[LayerShown.model_validate(layer) for layer in layers],
+        totals=ArchitectureTotals.model_validate(totals(layers)),
     )
 
 

@@ -10,9 +10,10 @@ from app.board import groups, ranking
 from app.board import schemas as board_schemas
 from app.board.schemas import MetricName
 from app.errors import InvalidRequest
-from app.runs import responses, runs, schemas
-from app.runs.api import PROBLEM
+from app.json_shapes import PROBLEM
+from app.runs import runs
 from app.web.deps import Here
+from app.workers.listing import WorkerShown, list_known
 
 Target = Annotated[float, Query(gt=0, lt=1, allow_inf_nan=False, description="Share of the validation pictures")]
 Words = Annotated[str | None, Query(min_length=1, max_length=120)]
@@ -56,8 +57,8 @@ def get_group(
 
 
 @router.patch("/workers/{name:path}", tags=["workers"])
-def edit_worker(name: str, asked: board_schemas.WorkerEdited, here: Here) -> schemas.WorkerShown:
+def edit_worker(name: str, asked: board_schemas.WorkerEdited, here: Here) -> WorkerShown:
     """Say what an hour of a worker costs. Boards count with it from then on, for earlier runs too."""
     with here.records.write() as session:
         runs.price(session, name, asked.price_per_hour)
-        return next(one for one in responses.workers(session, here.leases) if one.name == name)
+        return next(one for one in list_known(session, here.leases) if one.name == name)

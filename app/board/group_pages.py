@@ -15,11 +15,12 @@ from app.board import groups
 from app.charts import curve_charts
 from app.metrics import accuracy
 from app.metrics.curves import Band, band
-from app.run_list import cells, listing
-from app.run_list.pages import table
+from app.run_list import listing
+from app.run_list.columns import DEFAULT_COLUMNS
+from app.run_list.table import table
 from app.runs import runs
+from app.web.assets import PLOTLY_ADDRESS as PLOTLY
 from app.web.deps import Here
-from app.web.plotly_js import ADDRESS as PLOTLY
 from app.web.templates import page
 
 MOST_MORE = 100
@@ -38,7 +39,7 @@ def show_group(
         group = groups.of(session, name, hardware, target)
         context = {
             "newest": group.runs[0],
-            "runs": table(session, here, group.runs[:MOST_RUNS], cells.usual()),
+            "runs": table(session, here, group.runs[:MOST_RUNS], DEFAULT_COLUMNS),
             "after": listing.newest_event(session),
             "plotly": PLOTLY,
         }

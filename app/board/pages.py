@@ -20,12 +20,13 @@ from app.board.metrics import METRICS
 from app.board.schemas import MetricName, WorkerEdited
 from app.errors import InvalidRequest
 from app.run_list import listing
-from app.run_list.cells import knob_title
-from app.runs import responses, runs
-from app.runs.knob_rows import NOT_THERE, differing
+from app.run_list.columns import setting_title
+from app.runs import runs
+from app.runs.recipes import NOT_THERE, differing
+from app.web.assets import PLOTLY_ADDRESS as PLOTLY
 from app.web.deps import Here
-from app.web.plotly_js import ADDRESS as PLOTLY
 from app.web.templates import page, word
+from app.workers.listing import list_known
 
 DECIMAL_COMMA = re.compile(r"^\s*(\d+),(\d{1,2})\s*$")  # 0,50; but 1,000 is refused
 MOST_ROWS = 200
@@ -66,7 +67,7 @@ def show_board(
             "published": others,
             "figure": charts.of_board(found, METRICS[metric], others if is_theirs else ()),
             "summaries": _summaries([row.run.recipe for row in found.rows]),
-            "workers": responses.workers(session, here.leases),
+            "workers": list_known(session, here.leases),
             "as_asked": _asked(found.question),
             "more": _asked(replace(found.question, limit=MOST_ROWS)) if found.question.limit < MOST_ROWS else None,
             "plotly": PLOTLY,
@@ -93,7 +94,7 @@ def press_price(
 
 def _summaries(recipes: Sequence[dict[str, Any]]) -> list[str]:
     """What is special about each row, in a line."""
-    found = [(knob_title(path).lower(), values) for path, values in differing(recipes)[:MOST_KNOBS]]
+    found = [(setting_title(path).lower(), values) for path, values in differing(recipes)[:MOST_KNOBS]]
     return [
         ", ".join(f"{title} {word(values[at])}" for title, values in found if values[at] is not NOT_THERE)
         for at in range(len(recipes))

@@ -16,9 +16,9 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app.board import kept_samples, samples
+from app.board import samples
 from app.board.metrics import METRICS, Metric, Reach, reaches
-from app.board.samples import Plain, Sample, has_finished
+from app.board.samples import Plain, Sample, has_finished, of
 from app.metrics import accuracy, statistics
 from app.records.models import Run, Status, Worker
 from app.run_list import listing
@@ -99,7 +99,7 @@ def ranked(session: Session, question: Question) -> Board:
         if pictures == chosen:
             hardware[device] += number
     on = question.hardware or _most(hardware)
-    found = kept_samples.of(session, dataset, chosen, None if on == ALL else on)
+    found = of(session, dataset, chosen, None if on == ALL else on)
     lines = _lines(found, metric, question.target, prices_of(session))
     lines.sort(key=lambda line: _order(line, metric))
     shown = lines[: question.limit]

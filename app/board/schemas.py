@@ -11,8 +11,8 @@ from pydantic import BaseModel, Field
 
 from app.board import groups, ranking
 from app.board.metrics import METRICS
+from app.json_shapes import RequestModel
 from app.metrics import accuracy, statistics
-from app.runs.schemas import Asked
 
 
 class SpreadShown(BaseModel):
@@ -104,7 +104,7 @@ class GroupShown(BaseModel):
     cost: SpreadShown | None
 
 
-class WorkerEdited(Asked):
+class WorkerEdited(RequestModel):
     price_per_hour: float | None = Field(ge=0, le=1e6, allow_inf_nan=False, description="null: not known")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.runs.schemas import EpochShown
+from app.metrics.epochs import EpochShown
 from trainer.recipe import Recipe, learning_rates
 
 PLANNED_POINTS = 600  # of the planned learning rate: as many as a chart has pixels

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from app.charts.scale import Scale, around
-from app.charts.svg_paths import Path, is_number, kind_of, of_trace, rule, token_of, values, whiskers
+from app.charts.svg_paths import Path, Scale, around, is_number, kind_of, of_trace, rule, token_of, values, whiskers
 
 MOST_POINTS = 4000  # of one picture, shared by its lines: more are bytes that nobody sees
 FEWEST_POINTS = 60  # of a line

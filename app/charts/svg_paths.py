@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from itertools import chain, pairwise
 from typing import Any, TypeGuard
 
-from app.charts.scale import Scale
-
 SIDE = 1000  # of the viewBox; a page stretches it
 MARKED_POINTS = 60  # as static/js/dress.js: more dots than that are a thicker line
 TURNS = 8  # colours in turn: tokens.css
@@ -111,3 +109,66 @@ def _line(points: Iterable[tuple[float, float]], x: Scale, y: Scale) -> str:
 
 def values(traces: Sequence[Trace], of: str) -> list[float]:
     return [value for trace in traces for value in trace[of] if is_number(value)]
+
+
+STEPS = (1.0, 2.0, 5.0, 10.0)  # between ticks, times a power of ten
+
+
+PADDING = 0.055  # of what the values span, as Plotly has it
+
+
+ROUNDING = 1e-9  # of a step, or of the span where that is less: 0.30000000000000004 is still inside 0.3
+
+
+@dataclass(frozen=True)
+class Scale:
+    low: float
+    high: float  # more than `low`
+
+    def share(self, value: float) -> float:
+        """0 at the low edge, 1 at the high one."""
+        return (value - self.low) / (self.high - self.low)
+
+    def ticks(self, most: int, *, whole: bool = False) -> list[float]:
+        """Round numbers from edge to edge, no more than `most` steps; `whole`: 1, 2, 3 and no halves."""
+        rough = (self.high - self.low) / most
+        power = 10.0 ** math.floor(math.log10(rough))
+        step = next(step * power for step in STEPS if step * power >= rough * (1 - ROUNDING))
+        if whole:
+            step = max(1.0, step)
+        slack = ROUNDING * min(1.0, (self.high - self.low) / step)
+        first, last = math.ceil(self.low / step - slack), math.floor(self.high / step + slack)
+        return [number * step for number in range(first, last + 1)]
+
+
+def around(values: Sequence[float], *, from_zero: bool = False) -> Scale:
+    """All of the values with some room; `from_zero`: zero is in it, and an edge where nothing lies beyond it."""
+    if from_zero and not any(values):
+        return Scale(0.0, 1.0)
+    low, high = (min(*values, 0.0), max(*values, 0.0)) if from_zero else (min(values), max(values))
+    room = PADDING * (high - low) or 0.1 * abs(high) or 1.0
+    return Scale(
+        low if from_zero and low == 0 < high else low - room, high if from_zero and high == 0 > low else high + room
+    )
+
+
+WIDTH, HEIGHT = 100.0, 24.0  # of the viewBox; a page stretches it
+
+
+MOST = 120  # points; more cannot be told apart
+
+
+def points(
+    xs: Sequence[float], ys: Sequence[float | None], *, across: tuple[float, float], up: tuple[float, float]
+) -> str:
+    """`across`: what lies at the left and right edge; `up`: at the foot and the head. Unknown values are left out."""
+    (left, right), (low, high) = across, up
+    known = [(x, y) for x, y in zip(xs, ys, strict=True) if y is not None and not math.isnan(y)]
+    if len(known) > MOST:
+        stride = (len(known) - 1) / (MOST - 1)
+        known = [known[round(number * stride)] for number in range(MOST)]
+    return " ".join(f"{_share(x, left, right) * WIDTH:.1f},{(1 - _share(y, low, high)) * HEIGHT:.1f}" for x, y in known)
+
+
+def _share(value: float, low: float, high: float) -> float:
+    return min(max((value - low) / (high - low), 0.0), 1.0) if high > low else 0.5

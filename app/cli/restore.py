@@ -29,7 +29,7 @@ from pathlib import Path
 
 import pysqlite3
 from alembic.script import ScriptDirectory
-from sqlalchemy import select, text, update
+from sqlalchemy import select, update
 
 from app.cli import artifact_index
 from app.cli.backup import beside, copy, flush, look, reader, remove
@@ -38,6 +38,7 @@ from app.records import startup_checks
 from app.records.database import MIGRATIONS, Records
 from app.records.files import flush_folder
 from app.records.models import Run, Status
+from app.records.sqlite import last_id, set_last_id
 from app.settings import Settings
 from app.workers import queue
 
@@ -118,12 +119,7 @@ def _fence(records: Records, attempts: dict[int, int], ids: dict[str, int], now:
     """
     with records.write() as session:
         for table, more in MORE_IDS.items():  # first: what follows makes events
-            last = session.scalar(text("SELECT seq FROM sqlite_sequence WHERE name = :table"), {"table": table}) or 0
-            session.execute(text("DELETE FROM sqlite_sequence WHERE name = :table"), {"table": table})
-            session.execute(
-                text("INSERT INTO sqlite_sequence (name, seq) VALUES (:table, :seq)"),
-                {"table": table, "seq": max(last, ids.get(table, 0)) + more},
-            )
+            set_last_id(session, table, max(last_id(session, table) or 0, ids.get(table, 0)) + more)
         for run_id, attempt in queue.held(session):
             queue.finish(session, run_id, attempt, "released", now, reason=TAKEN_BACK)
         raised = [

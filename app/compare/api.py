@@ -5,27 +5,21 @@ Must not know SQL or HTML.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel
 from pydantic import Field as Described
 
 from app.compare import charts, comparison
-from app.errors import InvalidRequest
+from app.compare.query import Field, Groups, Runs, numbers, words
 from app.images import predictions as pictures
-from app.metrics import accuracy as counted
+from app.json_shapes import PROBLEM
+from app.metrics import accuracy
 from app.runs import runs
-from app.runs.api import PROBLEM
-from app.runs.knob_rows import NOT_THERE
+from app.runs.recipes import NOT_THERE
 from app.web.deps import Here
 
-Names = list[Annotated[str, Query(max_length=2000)]]
-Runs = Annotated[Names, Query(alias="runs", max_length=comparison.MOST, description="Numbers: `1,2` or repeated")]
-Groups = Annotated[Names, Query(max_length=comparison.MOST, description="First letters of recipes' hashes, likewise")]
-Field = Literal[
-    "counted_accuracy", "val_accuracy", "train_accuracy", "val_loss", "train_loss", "learning_rate", "seconds"
-]
 router = APIRouter(prefix="/api/v1", responses={"4XX": PROBLEM})
 
 
@@ -68,19 +62,6 @@ class DisagreementShown(BaseModel):
     only_right: int
     pictures_left: list[PictureShown] = Described(description="The first that only the left run got right")
     pictures_right: list[PictureShown]
-
-
-def numbers(asked: list[str]) -> list[int]:
-    """`1,2` and `3` -> 1, 2, 3. Raises InvalidRequest naming `runs`."""
-    found = words(asked)
-    wrong = [word for word in found if not word.isdecimal() or len(word) > 18]
-    if wrong:
-        raise InvalidRequest([("runs", f"{wrong[0][:40]!r} is no number of a run")])
-    return [int(word) for word in found]
-
-
-def words(asked: list[str]) -> list[str]:
-    return [word.strip().lstrip("#") for one in asked for word in one.split(",") if word.strip()]
 
 
 @router.get("/compare", tags=["board"])
@@ -130,7 +111,7 @@ def _side(found: comparison.Comparison, at: int) -> SideShown:
         n=side.n,
         accuracy=side.accuracy,
         sd=side.sd,
-        tta=counted.views(side.run.recipe),
+        tta=accuracy.tta_views(side.run.recipe),
         plain=side.plain,
         best=side.best,
         plain_best=side.plain_best,

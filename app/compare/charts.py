@@ -15,8 +15,8 @@ import numpy as np
 from app.charts.curve_charts import laid_over
 from app.charts.run_charts import Figure
 from app.compare.comparison import Comparison
-from app.run_list.cells import knob_title
-from app.runs.knob_rows import NOT_THERE
+from app.run_list.columns import setting_title
+from app.runs.recipes import NOT_THERE
 
 MOST_AXES = 10
 MOST_WORDS = 12  # of one axis; more could not be read
@@ -68,7 +68,7 @@ def _knob(path: str, values: Sequence[Any]) -> Axis:
         isinstance(value, int | float) and not isinstance(value, bool) for value in plain if value is not None
     )
     shown = plain if is_number else [None if value is None else str(value) for value in plain]
-    return Axis(path, knob_title(path), "number" if is_number else "word", shown)
+    return Axis(path, setting_title(path), "number" if is_number else "word", shown)
 
 
 def _known(axis: Axis) -> list[Any]:

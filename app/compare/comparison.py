@@ -18,7 +18,7 @@ from app.metrics import curves
 from app.metrics.curves import Curve
 from app.records.models import Run
 from app.run_list import listing
-from app.runs.knob_rows import NOT_THERE, differing
+from app.runs.recipes import NOT_THERE, differing
 from trainer.recipe import Recipe
 from trainer.recipe.learning_rates import steps_per_epoch
 

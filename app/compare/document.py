@@ -6,20 +6,25 @@ The charts are drawn by the plotly.js inside; each number that they show is in a
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from html import escape
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from fastapi import APIRouter, Form, Response
 from markupsafe import Markup
 
-from app.compare import charts
+from app.compare import charts, comparison
 from app.compare.comparison import Comparison, Side
-from app.runs.knob_rows import flat
-from app.web import plotly_js
-from app.web.markdown import markdown
-from app.web.templates import environment
+from app.compare.query import numbers, words
+from app.errors import InvalidRequest
+from app.json_shapes import Name
+from app.runs.recipes import flat
+from app.web.assets import plotly_source
+from app.web.deps import Here
+from app.web.templates import environment, markdown
 
 CHARTS = (
     ("counted_accuracy", "Validation accuracy"),
@@ -52,7 +57,7 @@ def html(found: Comparison, words: Words, now: datetime) -> str:
             recipes=[flat(side.run.recipe) for side in found.sides],
             epochs=[_epochs(side) for side in found.sides],
             charts=[_chart(found, field, title) for field, title in CHARTS],
-            plotly=Markup(plotly_js.source().replace("</script", "<\\/script")),  # noqa: S704  # a file of our own package
+            plotly=Markup(plotly_source().replace("</script", "<\\/script")),  # noqa: S704  # a file of our own package
         )
     )
 
@@ -99,3 +104,29 @@ def _coloured(trace: dict[str, Any]) -> dict[str, Any]:
     band = {"fillcolor": f"{colour}29"} if is_band else {}
     plain["name"] = escape(str(trace["name"]), quote=False)  # Plotly takes <b> and <a> in it for markup
     return plain | {"line": {"color": colour, "width": 0 if is_band else 2}} | band
+
+
+router = APIRouter(include_in_schema=False)
+
+
+Names = Annotated[list[str], Form(max_length=comparison.MOST)]
+
+
+@router.post("/reports")
+def make_report(
+    here: Here,
+    title: Annotated[Name, Form()] = "",
+    notes: Annotated[str, Form(max_length=100_000)] = "",
+    runs: Names = [],  # noqa: B006
+    groups: Names = [],  # noqa: B006
+) -> Response:
+    """Always a download: its own script must not run in Pitwall's place."""
+    run_ids, names = numbers(runs), words(groups)
+    if not run_ids and not names:
+        raise InvalidRequest([("runs", "choose at least one run or group")])
+    with here.records.read() as session:
+        found = comparison.compare(session, run_ids, names)
+        text = html(found, Words(title or "Report", notes), here.now())
+    name = re.sub(r"[^A-Za-z0-9]+", "-", title).strip("-").lower() or "report"
+    headers = {"Content-Disposition": f'attachment; filename="{name[:80]}.html"'}
+    return Response(text, media_type="text/html; charset=utf-8", headers=headers)

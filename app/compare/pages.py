@@ -12,12 +12,12 @@ from fastapi.responses import RedirectResponse
 from sqlalchemy.orm import Session
 
 from app.compare import charts, comparison
-from app.compare.api import Field, Groups, Runs, numbers, words
+from app.compare.query import Field, Groups, Runs, numbers, words
 from app.errors import InvalidRequest
 from app.images import predictions as pictures
 from app.runs import runs
+from app.web.assets import PLOTLY_ADDRESS as PLOTLY
 from app.web.deps import Here, State
-from app.web.plotly_js import ADDRESS as PLOTLY
 from app.web.templates import page
 
 FIELDS = {

@@ -12,7 +12,8 @@ from typing import Any
 
 from fastapi import Request
 
-from app.launch import form_fields, sweep_points
+from app.launch import form_fields, sweeps
+from app.launch.sweeps import SHAPES
 from app.records.models import Run
 from app.runs.recipes import Resolved, resolve
 from app.web.deps import State
@@ -24,7 +25,7 @@ from trainer.recipe.knobs import merge
 
 LABELS = {f"label.{name}": name for name in ("name", "repeats", "tags", "notes", "priority")}
 WHOLE = {"repeats", "priority"}
-SWEEP = [(f"sweep.{number}.knob", f"sweep.{number}.values") for number in range(sweep_points.MOST_KNOBS)]
+SWEEP = [(f"sweep.{number}.knob", f"sweep.{number}.values") for number in range(sweeps.MOST_KNOBS)]
 OWN = {"preset", "parent", "do", "listed"} | set(LABELS) | {name for row in SWEEP for name in row}
 
 
@@ -107,7 +108,7 @@ def shown(form: Posted, here: State, errors: Mapping[str, str] | None = None) ->
             {"names": fields, "values": said, "errors": [errors.get(name, "") for name in fields]}
             for fields, said in zip(SWEEP, form.sweep or [("", "")] * len(SWEEP), strict=True)
         ],
-        "knobs": [path for path in titles() if path != "seed" and not sweep_points.SHAPES.fullmatch(path)],
+        "knobs": [path for path in titles() if path != "seed" and not SHAPES.fullmatch(path)],
     }
 
 

@@ -17,15 +17,14 @@ from pydantic import ValidationError
 
 from app.errors import InvalidRequest
 from app.launch import form as form_posts
-from app.launch import sweep_points
 from app.launch import sweeps as sweep_runs
 from app.launch.form import Posted, posted, pressed
 from app.launch.preview_panel import panel
-from app.launch.sweeps import Planned
+from app.launch.sweeps import Planned, from_text
 from app.runs import runs, schemas
+from app.web.assets import PLOTLY_ADDRESS as PLOTLY
 from app.web.deps import Here, State
 from app.web.error_pages import mistakes_of
-from app.web.plotly_js import ADDRESS as PLOTLY
 from app.web.templates import page
 from trainer.presets import FAMILIES, PRESETS
 
@@ -89,7 +88,7 @@ def _launch(request: Request, here: State, form: Posted) -> Response:
     resolved, planned = None, list[Planned]()
     try:
         resolved = form.resolved(here)
-        axes = sweep_points.from_text(form.sweep)
+        axes = from_text(form.sweep)
         planned = sweep_runs.planned(form.recipe, form.preset, axes, asked.repeats if asked else 1, here, strict=False)
     except InvalidRequest as problem:
         errors |= dict(problem.mistakes)

@@ -14,23 +14,33 @@ from fastapi.responses import HTMLResponse, Response
 
 from app.errors import InvalidRecipe
 from app.images.augmentation import Previewed, Seen, rates
+from app.json_shapes import ProblemResponse
 from app.launch import form as form_posts
-from app.launch import preview_schemas as shapes
 from app.launch import warnings
 from app.launch.form import Posted, posted, pressed
 from app.launch.pages import started_from
 from app.launch.preview_panel import panel
-from app.runs import schemas
+from app.launch.schemas import (
+    AugmentationAsked,
+    AugmentationShown,
+    CheckShown,
+    PictureShown,
+    RecipeAsked,
+    ScheduleAsked,
+    ScheduleShown,
+    StageShown,
+    WarningShown,
+)
 from app.runs.recipes import Resolved, resolve, training_pictures
+from app.web.assets import PLOTLY_ADDRESS as PLOTLY
 from app.web.deps import Here, State
-from app.web.plotly_js import ADDRESS as PLOTLY
 from app.web.templates import page
 from trainer.recipe.learning_rates import steps_per_epoch
 
 BESIDE_A_FORM, ON_THEIR_OWN = 6, 16  # pictures
 KNOBS = ("dataset", "schedule", "augment", "mixup", "")  # what the page of its own has knobs for; "": the rest
 
-PROBLEM = {"model": schemas.ProblemShown, "content": {"application/problem+json": {}}}
+PROBLEM = {"model": ProblemResponse, "content": {"application/problem+json": {}}}
 router = APIRouter()
 
 
@@ -66,9 +76,9 @@ async def show_panel(
     "/api/v1/previews/schedule",
     tags=["previews"],
     responses={"4XX": PROBLEM},
-    response_model=shapes.ScheduleShown,
+    response_model=ScheduleShown,
 )
-def preview_schedule(asked: shapes.ScheduleAsked, here: Here) -> Response:
+def preview_schedule(asked: ScheduleAsked, here: Here) -> Response:
     """The learning rate of every step of a run."""
     recipe = _resolved(asked, here).recipe
     train_images = training_pictures(recipe, here.settings.datasets_dir)
@@ -82,27 +92,27 @@ def preview_schedule(asked: shapes.ScheduleAsked, here: Here) -> Response:
 
 
 @router.post("/api/v1/previews/augmentation", tags=["previews"], responses={"4XX": PROBLEM})
-def preview_augmentation(asked: shapes.AugmentationAsked, here: Here) -> shapes.AugmentationShown:
+def preview_augmentation(asked: AugmentationAsked, here: Here) -> AugmentationShown:
     """The first pictures of epoch 1, before, during and after their changes."""
     shown = here.previews.augmentation(_resolved(asked, here).recipe, asked.count)
-    return shapes.AugmentationShown(pictures=[_picture(one) for one in shown.pictures])
+    return AugmentationShown(pictures=[_picture(one) for one in shown.pictures])
 
 
 @router.post("/api/v1/previews/check", tags=["previews"], responses={"4XX": PROBLEM})
-def check_recipe(asked: shapes.RecipeAsked, here: Here) -> shapes.CheckShown:
+def check_recipe(asked: RecipeAsked, here: Here) -> CheckShown:
     """Where the recipe does something else than it seems to. Warnings never stop a launch."""
     resolved = _resolved(asked, here)
     with here.records.read() as session:
         found = warnings.of_recipe(session, resolved.recipe, resolved.preset, here.settings.datasets_dir)
-    return shapes.CheckShown(warnings=[schemas.WarningShown.model_validate(one) for one in found])
+    return CheckShown(warnings=[WarningShown.model_validate(one) for one in found])
 
 
-def _resolved(asked: shapes.RecipeAsked, here: State) -> Resolved:
+def _resolved(asked: RecipeAsked, here: State) -> Resolved:
     return resolve(asked.preset, asked.partial(), here.settings.datasets_dir, strict=True)
 
 
-def _picture(one: Previewed) -> shapes.PictureShown:
-    return shapes.PictureShown(
+def _picture(one: Previewed) -> PictureShown:
+    return PictureShown(
         number=one.number,
         label=one.label,
         before=one.stages[0].png,
@@ -112,8 +122,8 @@ def _picture(one: Previewed) -> shapes.PictureShown:
     )
 
 
-def _stage(seen: Seen) -> shapes.StageShown:
-    return shapes.StageShown(name=seen.name, position=seen.position, png=seen.png)
+def _stage(seen: Seen) -> StageShown:
+    return StageShown(name=seen.name, position=seen.position, png=seen.png)
 
 
 def _page(request: Request, here: State, form: Posted) -> HTMLResponse:

@@ -11,27 +11,27 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, func
 
+from app.metrics.epochs import EpochShown
 from app.records.models import Epoch
-from app.runs.schemas import EpochShown
 from trainer.events import EpochEnded, Event
 
 PASSES = {"none": 1, "flip": 2, "six": 6}  # forward, of each validation picture
-ACCURACY: ColumnElement[float | None] = func.coalesce(Epoch.tta_accuracy, Epoch.val_accuracy)
+RANKING_ACCURACY: ColumnElement[float | None] = func.coalesce(Epoch.tta_accuracy, Epoch.val_accuracy)
 
 Validated = Epoch | EpochEnded | EpochShown
 
 
-def accuracy(epoch: Validated) -> float | None:
+def ranking_accuracy(epoch: Validated) -> float | None:
     """What ACCURACY is in SQL. Share; None: nobody validated it."""
     return epoch.val_accuracy if epoch.tta_accuracy is None else epoch.tta_accuracy
 
 
-def plain_beside(epoch: Validated) -> float | None:
+def accuracy_without_tta(epoch: Validated) -> float | None:
     """The plain accuracy where another one counts; None: it counts itself."""
     return None if epoch.tta_accuracy is None else epoch.val_accuracy
 
 
-def as_asked(events: Sequence[Event], recipe: Mapping[str, Any]) -> list[Event]:
+def without_unasked_tta(events: Sequence[Event], recipe: Mapping[str, Any]) -> list[Event]:
     """Without TTA where the recipe asks for none, whatever a trainer says: so a TTA accuracy in the records counts."""
     if has_tta(recipe):
         return list(events)
@@ -40,15 +40,15 @@ def as_asked(events: Sequence[Event], recipe: Mapping[str, Any]) -> list[Event]:
 
 
 def has_tta(recipe: Mapping[str, Any]) -> bool:
-    return views(recipe) != "none"
+    return tta_views(recipe) != "none"
 
 
-def views(recipe: Mapping[str, Any]) -> str:
+def tta_views(recipe: Mapping[str, Any]) -> str:
     """Of each validation picture. Recipes of before know no such knob."""
     return recipe.get("tta") or "none"
 
 
-def in_words(recipe: Mapping[str, Any]) -> str:
+def describe_tta(recipe: Mapping[str, Any]) -> str:
     """`TTA flip, 2 forward passes`."""
-    of = views(recipe)
+    of = tta_views(recipe)
     return "no TTA" if of == "none" else f"TTA {of}, {PASSES[of]} forward passes"

@@ -35,7 +35,7 @@ class Curve:
 
 def of_runs(session: Session, run_ids: Sequence[int]) -> dict[int, Curve]:
     """Of each run that has any epoch; for each epoch the row of the highest attempt of the present trail."""
-    columns = [accuracy.ACCURACY if field == "counted_accuracy" else getattr(Epoch, field) for field in FIELDS]
+    columns = [accuracy.RANKING_ACCURACY if field == "counted_accuracy" else getattr(Epoch, field) for field in FIELDS]
     query = (
         select(Epoch.run_id, Epoch.epoch, *columns)
         .join(Run, Run.id == Epoch.run_id)

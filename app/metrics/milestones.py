@@ -12,7 +12,7 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
-from app.metrics import accuracy as counted
+from app.metrics import accuracy
 from app.records.models import Epoch
 
 # At the epoch's end: seconds of the training clock and Wh of the device so far (not-a-number: not measured), share.
@@ -31,7 +31,7 @@ def of(shown: Sequence[Epoch]) -> bytes:
     packed, elapsed = b"", 0.0
     for row, energy in zip(shown, accumulate((row.energy_wh for row in shown), added), strict=True):
         elapsed += row.seconds
-        packed = grown(packed, row.epoch, elapsed, energy, counted.accuracy(row))
+        packed = grown(packed, row.epoch, elapsed, energy, accuracy.ranking_accuracy(row))
     return packed
 
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from functools import reduce
 from typing import Any
 
-from app.metrics import accuracy as counted
 from app.metrics import milestones
+from app.metrics.accuracy import accuracy_without_tta, ranking_accuracy
 from app.records.models import Epoch, Run
 from trainer.events import EpochEnded, Step
 
@@ -19,9 +19,9 @@ RECENT_EPOCHS = 5  # the latest ones say best how long the next will take
 
 def after_epoch(run: Run, event: EpochEnded) -> None:
     """Bring the run's own columns up to date with an epoch that lengthens its curve."""
-    accuracy = counted.accuracy(event)
+    accuracy = ranking_accuracy(event)
     run.last_epoch = event.epoch
-    run.last_val_accuracy, run.last_plain_accuracy = accuracy, counted.plain_beside(event)
+    run.last_val_accuracy, run.last_plain_accuracy = accuracy, accuracy_without_tta(event)
     run.tta_seconds += event.tta_seconds
     run.elapsed_seconds += event.seconds
     run.spent_seconds += event.seconds
@@ -31,7 +31,7 @@ def after_epoch(run: Run, event: EpochEnded) -> None:
         return
     if run.best_val_accuracy is None or accuracy > run.best_val_accuracy:
         run.best_val_accuracy, run.best_epoch = accuracy, event.epoch
-        run.best_plain_accuracy = counted.plain_beside(event)
+        run.best_plain_accuracy = accuracy_without_tta(event)
     if run.time_to_target is None and accuracy >= float(run.recipe["target_accuracy"]):
         run.time_to_target = run.elapsed_seconds
 
@@ -42,10 +42,10 @@ def after_rewrite(run: Run, shown: Sequence[Epoch]) -> None:
     run.tta_seconds = sum(row.tta_seconds for row in shown)
     run.milestones = milestones.of(shown)
     run.energy_wh = reduce(milestones.added, [row.energy_wh for row in shown]) if shown else None
-    scored = [(accuracy, -row.epoch, row) for row in shown if (accuracy := counted.accuracy(row)) is not None]
+    scored = [(accuracy, -row.epoch, row) for row in shown if (accuracy := ranking_accuracy(row)) is not None]
     best, _, row = max(scored, default=(None, None, None))  # the earliest epoch of equal ones
     run.best_val_accuracy, run.best_epoch = best, row.epoch if row else None
-    run.best_plain_accuracy = counted.plain_beside(row) if row else None
+    run.best_plain_accuracy = accuracy_without_tta(row) if row else None
     run.time_to_target = time_to(float(run.recipe["target_accuracy"]), shown)
 
 
@@ -57,7 +57,7 @@ def time_to(target: float, shown: Sequence[Epoch]) -> float | None:
     elapsed = 0.0
     for row in shown:
         elapsed += row.seconds
-        if (accuracy := counted.accuracy(row)) is not None and accuracy >= target:
+        if (accuracy := ranking_accuracy(row)) is not None and accuracy >= target:
             return elapsed
     return None
 

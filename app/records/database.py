@@ -19,8 +19,8 @@ from sqlalchemy.orm import Session
 
 from app.errors import Refusal, Trouble
 from app.records import disk, startup_checks
-from app.records.turns import Turns
-from app.records.writer import Together
+from app.records.sqlite import PRAGMAS
+from app.records.writer import Together, Turns
 
 logger = logging.getLogger(__name__)
 
@@ -28,15 +28,6 @@ MIGRATIONS = Path(__file__).parents[2] / "migrations"
 VERSION_TABLE = "pitwall_version"  # not Alembic's default name: other tools share it and fail on ours
 PATIENCE_S = 5.0  # how long a write waits for its turn and for other programs; reads wait for nobody
 BUSY_MS = int(PATIENCE_S * 1000)
-LOCAL_JOURNAL = (
-    "PRAGMA journal_mode=WAL",
-    "PRAGMA synchronous=FULL",  # an answered write survives a power cut; NORMAL may roll it back
-    "PRAGMA foreign_keys=ON",
-    "PRAGMA journal_size_limit=67108864",  # 64 MiB
-    "PRAGMA trusted_schema=OFF",
-    "PRAGMA mmap_size=1073741824",  # 1 GiB, read in place: a look at all runs takes a third of the time; never written
-)
-
 T = TypeVar("T")
 Told = dict[str, Any]  # one event for the streams: id, run, event, data
 
@@ -197,5 +188,5 @@ def _version(connection: Connection) -> str | None:
 
 def _prepare(connection: Any, record: Any) -> None:
     connection.isolation_level = None  # the driver's own transactions begin too late; see _begin
-    for pragma in (f"PRAGMA busy_timeout={int(PATIENCE_S * 1000)}", *LOCAL_JOURNAL):
+    for pragma in (f"PRAGMA busy_timeout={int(PATIENCE_S * 1000)}", *PRAGMAS):
         connection.execute(pragma).close()

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.errors import Busy, DiskFails, StorageFull, Trouble
+from app.records import sqlite
 
 LOW_BYTES = 2**30  # a few checkpoints of a large net
 LOW_SHARE = 0.02
@@ -21,9 +22,6 @@ FULL_BYTES = 16 * 2**20  # what SQLite's log and a few reports need
 PROBE_BYTES = 2**16
 DEEPEST = 10  # causes of causes that are looked at
 
-# Results of SQLite, without their upper bits (sqlite.org/rescode.html).
-LOCKED, IO_ERROR, FULL = {5, 6}, 10, 13
-FAILING = {8, IO_ERROR, 14}  # 8: takes no writing, 14: cannot be opened
 FULL_ERRORS = {errno.ENOSPC, errno.EDQUOT}
 FAILING_ERRORS = {errno.EIO, errno.EROFS}
 
@@ -113,17 +111,17 @@ def trouble_of(error: BaseException, folder: Path) -> Trouble | None:
 
 
 def _trouble(error: BaseException, folder: Path) -> Trouble | None:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # as the driver raises it; SQLAlchemy's own has it as its cause
+    code = sqlite.error_code(error)
     number = error.errno if isinstance(error, OSError) else None
-    if code in LOCKED:
+    if code in sqlite.LOCKED:
         return Busy()
     # SQLite says "I/O error" for a quota, too
-    if code == FULL or number in FULL_ERRORS or (code == IO_ERROR and _takes_no_more(folder)):
+    if code == sqlite.FULL or number in FULL_ERRORS or (code == sqlite.IO_ERROR and _takes_no_more(folder)):
         return StorageFull(
             f"the disk of {folder} is full ({size(disk(folder).free)} free), or a quota on it is used up. What was "
             "recorded stays right. Make room on that disk, and recording goes on by itself, without a restart"
         )
-    if code in FAILING or number in FAILING_ERRORS:
+    if code in sqlite.FAILING or number in FAILING_ERRORS:
         return DiskFails(
             f"the disk of {folder} answers with errors ({error}). Look at the system's log (dmesg) for that disk, and "
             "back the folder up to another one"

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from app.records.column_types import Jsonb, UtcDateTime
+from app.records.sqlite import Jsonb, UtcDateTime
 
 NAMING = {
     "ix": "ix_%(column_0_label)s",

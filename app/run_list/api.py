@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -10,11 +13,13 @@ from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
-from app.run_list import bulk, cells, exports, listing
+from app.json_shapes import PROBLEM, RequestModel, Tag
+from app.run_list import bulk, listing
+from app.run_list.columns import column_values, with_accuracies_without_tta
+from app.run_list.query import Asked, Columns
 from app.run_list.query import Asked as Question
-from app.run_list.query import Columns
-from app.runs.api import PROBLEM
-from app.runs.schemas import Asked, Tag
+from app.run_list.schemas import RunsPage
+from app.runs import schemas
 from app.web.deps import Here, State
 
 HEAD = ("id", "name", "status", "tags")  # of every row, before the chosen columns
@@ -22,7 +27,7 @@ HEAD = ("id", "name", "status", "tags")  # of every row, before the chosen colum
 router = APIRouter(prefix="/api/v1", responses={"4XX": PROBLEM})
 
 
-class BulkAsked(Asked):
+class BulkAsked(RequestModel):
     do: bulk.Verb
     runs: list[Annotated[int, Field(ge=1, lt=2**63)]] = Field(min_length=1, max_length=bulk.MOST)
     tag: Tag | None = None
@@ -47,14 +52,14 @@ def export_runs_as_csv(here: Here, question: Question, columns: Columns) -> Stre
     Beside each accuracy that counts stands the plain one (nothing: the recipe has no TTA, the other is plain).
     """
     heads, rows = _rows(here, question, columns)
-    return _file(exports.as_csv(heads, rows), "text/csv; charset=utf-8", "runs.csv")
+    return _file(as_csv(heads, rows), "text/csv; charset=utf-8", "runs.csv")
 
 
 @router.get("/runs.json", tags=["runs"], response_class=StreamingResponse)
 def export_runs_as_json(here: Here, question: Question, columns: Columns) -> StreamingResponse:
     """The same as an array of objects."""
     heads, rows = _rows(here, question, columns)
-    return _file(exports.as_json(heads, rows), "application/json", "runs.json")
+    return _file(as_json(heads, rows), "application/json", "runs.json")
 
 
 def _file(pieces: Iterator[str], kind: str, name: str) -> StreamingResponse:
@@ -63,7 +68,7 @@ def _file(pieces: Iterator[str], kind: str, name: str) -> StreamingResponse:
 
 def _rows(here: State, question: Question, columns: Columns) -> tuple[Sequence[str], Iterator[Sequence[Any]]]:
     """Page by page: a slow reader holds no transaction. The first is read at once, so that mistakes are answers."""
-    columns = [column for column in cells.with_plain(columns) if column.key not in {*HEAD, cells.LEFT}]
+    columns = [column for column in with_accuracies_without_tta(columns) if column.key not in {*HEAD, "left"}]
     question = replace(question, limit=listing.MAX_LIMIT, cursor=None)
     pages = _pages(here, question, columns)
     first = next(pages)
@@ -81,8 +86,53 @@ def _pages(here: State, question: Question, columns: Columns) -> Iterator[list[t
     while True:
         with here.records.read() as session:
             runs, cursor = listing.listing(session, replace(question, cursor=cursor))
-            values = cells.values(session, runs, columns)
+            values = column_values(session, runs, columns)
             page = [(run.id, run.name, str(run.status), list(run.tags), *values[run.id]) for run in runs]
         yield page
         if cursor is None:
             return
+
+
+@router.get("/runs", tags=["runs"])
+def list_runs(here: Here, question: Asked) -> RunsPage:
+    """Runs, page by page: ask again with `cursor` = `next_cursor` until it is null."""
+    with here.records.read() as session:
+        rows, next_cursor = listing.listing(session, question)
+        return RunsPage(runs=[schemas.RunShown.model_validate(run) for run in rows], next_cursor=next_cursor)
+
+
+# A sheet takes a cell that begins so for a formula: names are other people's text.
+FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def as_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
+    """Line by line, the head first. Numbers stay numbers, times RFC 3339, nothing for null."""
+    yield _line(columns)
+    for row in rows:
+        yield _line([_cell(value) for value in row])
+
+
+def as_json(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
+    """An array of objects, piece by piece."""
+    before = "[\n"
+    for row in rows:
+        yield before + json.dumps(dict(zip(columns, map(_plain, row), strict=True)))
+        before = ",\n"
+    yield "[]\n" if before == "[\n" else "\n]\n"
+
+
+def _line(cells: Sequence[Any]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerow(cells)
+    return text.getvalue()
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if hasattr(value, "isoformat") else value
+
+
+def _cell(value: Any) -> Any:
+    value = _plain(value)
+    if isinstance(value, list | dict):
+        return json.dumps(value)
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULAS) else "" if value is None else value

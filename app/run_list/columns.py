@@ -1,121 +1,227 @@
-"""What a list of runs can show, be sorted and be filtered by: a run's columns, its knobs, its accuracy at an epoch.
+"""The columns of the runs list: one table from which the list, its CSV and JSON, sorting and filtering come.
 
-Keys are words of URLs: `best_val_accuracy`, `recipe.schedule.max_lr`, `counted_accuracy@10`. Must not know HTTP, HTML.
+Keys are words of URLs: `best_val_accuracy`, `recipe.schedule.max_lr`, `counted_accuracy@10`.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from functools import cache
+from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, String, func, select
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.orm import Session
 from sqlalchemy.sql.operators import eq, ge, gt, le, lt
 
 from app.errors import InvalidRequest
-from app.metrics import accuracy as counted
+from app.metrics.accuracy import RANKING_ACCURACY
 from app.records.models import Epoch, Run
-from trainer.recipe.knob_paths import is_knob
+from app.records.sqlite import json_value
+from trainer.recipe.knob_paths import is_knob, titles
 
-PLAIN: dict[str, ColumnElement[Any]] = {
-    name: getattr(Run, name)
-    for name in (
-        *("id", "name", "status", "dataset", "preset", "backend", "seed", "epochs", "priority"),
-        *("created_at", "started_at", "ended_at", "last_epoch", "best_epoch"),
-        *("best_val_accuracy", "best_plain_accuracy", "last_val_accuracy", "last_plain_accuracy"),
-        *("time_to_target", "elapsed_seconds", "spent_seconds", "tta_seconds"),
-        *("energy_wh", "hardware", "worker", "failure"),
+Unit = Literal["share", "seconds", "time", "Wh", "number", "word"]
+
+MAX_COLUMNS = 40
+
+
+@dataclass(frozen=True)
+class Column:
+    key: str
+    title: str
+    unit: Unit
+    sql: ColumnElement[Any] | None = field(default=None, compare=False, repr=False)  # None: cannot be sorted by
+    is_default: bool = field(default=False, compare=False)
+
+    @property
+    def can_sort(self) -> bool:
+        return self.sql is not None
+
+
+def _column(key: str, title: str, unit: Unit, *, is_default: bool = False) -> Column:
+    return Column(key, title, unit, getattr(Run, key, None), is_default)
+
+
+# In front of every row.
+ALWAYS = {
+    one.key: one
+    for one in (_column("id", "Run", "number"), _column("name", "Name", "word"), _column("status", "Status", "word"))
+}
+
+COLUMNS = {
+    one.key: one
+    for one in (
+        _column("best_val_accuracy", "Best accuracy", "share", is_default=True),
+        _column("best_plain_accuracy", "Best accuracy without TTA", "share"),
+        _column("last_val_accuracy", "Last accuracy", "share"),
+        _column("last_plain_accuracy", "Last accuracy without TTA", "share"),
+        _column("best_epoch", "Best epoch", "number"),
+        _column("time_to_target", "Time to target", "seconds"),
+        _column("elapsed_seconds", "Training time", "seconds", is_default=True),
+        _column("spent_seconds", "Total incl. failed attempts", "seconds"),
+        _column("tta_seconds", "TTA time", "seconds"),
+        _column("left", "ETA", "seconds", is_default=True),  # known only while a run trains
+        _column("energy_wh", "Energy", "Wh"),
+        _column("last_epoch", "Last epoch", "number"),
+        _column("epochs", "Planned epochs", "number"),
+        _column("seed", "Seed", "number"),
+        _column("dataset", "Data set", "word"),
+        _column("preset", "Preset", "word"),
+        _column("backend", "Backend", "word"),
+        _column("hardware", "Hardware", "word"),
+        _column("worker", "Worker", "word"),
+        _column("priority", "Priority", "number"),
+        _column("failure", "Failure", "word"),
+        _column("created_at", "Launched", "time", is_default=True),
+        _column("started_at", "Started", "time"),
+        _column("ended_at", "Ended", "time"),
     )
 }
-TIMES = {"created_at", "started_at", "ended_at"}
-WORDS = {key for key, column in PLAIN.items() if isinstance(column.type, String)}
+DEFAULT_COLUMNS = [one for one in COLUMNS.values() if one.is_default]
+
+# The accuracy that ranks, and beside it the one without test-time augmentation.
+WITHOUT_TTA = {
+    "best_val_accuracy": "best_plain_accuracy",
+    "last_val_accuracy": "last_plain_accuracy",
+    "counted_accuracy": "val_accuracy",
+}
+AT_EPOCH: dict[str, tuple[str, ColumnElement[Any]]] = {
+    "counted_accuracy": ("Accuracy", RANKING_ACCURACY),
+    "val_accuracy": ("Accuracy without TTA", Epoch.val_accuracy.expression),
+}
+EPOCH = re.compile(r"[1-9]\d{0,5}", re.ASCII)
+
 OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "<=": le,
     ">=": ge,
     "=": eq,
     "<": lt,
     ">": gt,
-    "!=": lambda column, value: column.is_distinct_from(value),  # null is another thing, too
+    "!=": lambda column, value: column.is_distinct_from(value),  # a run without a value differs, too
 }
 CONDITION = re.compile(r"\s*([a-z][\w.@]*)\s*(<=|>=|!=|=|<|>)\s*(.*?)\s*", re.ASCII | re.DOTALL)
-AT_EPOCHS: dict[str, ColumnElement[Any]] = {
-    "counted_accuracy": counted.ACCURACY,
-    "val_accuracy": Epoch.val_accuracy.expression,
-}
-EPOCH = re.compile(r"[1-9]\d{0,5}", re.ASCII)
 
 
-def column(key: str, field: str) -> ColumnElement[Any]:
-    """What stands behind a key. Raises InvalidRequest naming `field` where there is no such thing."""
-    if (plain := PLAIN.get(key)) is not None:
-        return plain
+def find_column(key: str, parameter: str = "column") -> Column:
+    """The column behind a key. Raises InvalidRequest that names the query `parameter`."""
+    if (found := COLUMNS.get(key) or ALWAYS.get(key)) is not None:
+        return found
     if key.startswith("recipe.") and is_knob(path := key.removeprefix("recipe.")):
-        return func.json_extract(Run.recipe, _json_path(path))
+        return Column(key, setting_title(path), "word", json_value(Run.recipe, path))
     name, _, epoch = key.partition("@")
-    if name in AT_EPOCHS and EPOCH.fullmatch(epoch):
-        return _at(AT_EPOCHS[name], int(epoch))
-    known = ", ".join([*PLAIN, "recipe.KNOB", *(f"{name}@EPOCH" for name in AT_EPOCHS)])
-    raise InvalidRequest([(field, f"there is no {key[:80]!r}; these work: {known}")])
+    if name in AT_EPOCH and EPOCH.fullmatch(epoch):
+        title, accuracy = AT_EPOCH[name]
+        return Column(key, f"{title} at {epoch}", "share", _at_epoch(accuracy, int(epoch)))
+    known = ", ".join([*ALWAYS, *COLUMNS, "recipe.SETTING", *(f"{name}@EPOCH" for name in AT_EPOCH)])
+    raise InvalidRequest([(parameter, f"there is no {key[:80]!r}; these work: {known}")])
 
 
-def condition(text: str, field: str = "where") -> ColumnElement[bool]:
-    """`recipe.schedule.max_lr>=0.2` as SQL. Raises InvalidRequest naming `field`."""
+def sort_key(key: str, parameter: str) -> ColumnElement[Any]:
+    """What a column is sorted and filtered by. Raises InvalidRequest where there is no such column, or it cannot be."""
+    if (found := find_column(key, parameter).sql) is None:
+        raise InvalidRequest([(parameter, f"{key!r} is known only while a run trains: choose another column")])
+    return found
+
+
+def condition(text: str, parameter: str = "where") -> ColumnElement[bool]:
+    """`recipe.schedule.max_lr>=0.2` as SQL. Raises InvalidRequest that names the query `parameter`."""
     parts = CONDITION.fullmatch(text)
     if parts is None:
         words = f"{text[:80]!r} is no condition: write KEY=VALUE, with one of {' '.join(OPERATORS)}"
-        raise InvalidRequest([(field, words)])
+        raise InvalidRequest([(parameter, words)])
     key, operator, said = parts.groups()
-    found, value = column(key, field), _value(key, said, field)
+    found, value = sort_key(key, parameter), _compared_value(find_column(key, parameter), said, parameter)
     if value is None:
         if operator not in {"=", "!="}:
-            raise InvalidRequest([(field, f"{text[:80]!r}: null is neither more nor less than anything")])
+            raise InvalidRequest([(parameter, f"{text[:80]!r}: null is neither more nor less than anything")])
         return found.is_(None) if operator == "=" else found.is_not(None)
     made: ColumnElement[bool] = OPERATORS[operator](found, value)
     return made
 
 
-def _value(key: str, said: str, field: str) -> Any:
+def with_accuracies_without_tta(chosen: Sequence[Column]) -> list[Column]:
+    """Each accuracy followed by the one without TTA, and at the end which views a recipe averages over."""
+    keys: list[str] = []
+    for one in chosen:
+        name, at, epoch = one.key.partition("@")
+        keys += [one.key, *([f"{WITHOUT_TTA[name]}{at}{epoch}"] if name in WITHOUT_TTA else [])]
+    if len(keys) > len(chosen):
+        keys.append("recipe.tta")
+    return [find_column(key) for key in dict.fromkeys(keys)]
+
+
+def column_values(session: Session, runs: Sequence[Run], wanted: Sequence[Column]) -> dict[int, list[Any]]:
+    """By run, in the order of `wanted`; None where a run has no such value. Only `…@EPOCH` costs a query."""
+    at_epochs = [one for one in wanted if "@" in one.key]
+    found: Mapping[int, Mapping[str, Any]] = {}
+    if at_epochs and runs:
+        query = select(Run.id, *(one.sql.label(one.key) for one in at_epochs if one.sql is not None))
+        rows = session.execute(query.where(Run.id.in_([run.id for run in runs])))
+        found = {row.id: dict(row._mapping) for row in rows}
+    return {run.id: [_value(run, one.key, found.get(run.id, {})) for one in wanted] for run in runs}
+
+
+@cache
+def setting_title(path: str) -> str:
+    """`schedule.max_lr` as the form calls it; its path where two settings share a title."""
+    known = titles()
+    title = known.get(path)
+    return title if title and sum(one == title for one in known.values()) == 1 else path
+
+
+def _value(run: Run, key: str, at_epochs: Mapping[str, Any]) -> Any:
+    if "@" in key:
+        return at_epochs.get(key)
+    if not key.startswith("recipe."):
+        return getattr(run, key, None)
+    place: Any = run.recipe
+    for step in key.split(".")[1:]:
+        if isinstance(place, dict):
+            place = place.get(step)
+        else:
+            at = int(step) if isinstance(place, list) and step.isdecimal() else None
+            place = place[at] if at is not None and at < len(place) else None
+    return place
+
+
+def _compared_value(column: Column, said: str, parameter: str) -> Any:
     """JSON where it is some, else a word; a column of words holds words, or null. SQLite keeps true as 1."""
+    is_setting, is_word = column.key.startswith("recipe."), column.unit == "word"
     if said == "null":
         return None
-    if key in TIMES:
-        return _time(said, field)
+    if column.unit == "time":
+        return _time(said, parameter)
     try:
         value = json.loads(said)
     except ValueError:
         value = said
-    if key in WORDS and not isinstance(value, str):
+    if is_word and not is_setting and not isinstance(value, str):
         value = said
-    if isinstance(value, str) and not value.isprintable():  # among these half characters, which no database takes
-        raise InvalidRequest([(field, "holds what cannot be printed")])
+    if isinstance(value, str) and not value.isprintable():  # among these lone surrogates, which no database takes
+        raise InvalidRequest([(parameter, "holds what cannot be printed")])
     if isinstance(value, bool):
         return int(value)
-    if not key.startswith("recipe.") and key not in WORDS and not isinstance(value, int | float):
-        raise InvalidRequest([(field, f"{key} is a number, and {said[:40]!r} is none")])
+    if not is_word and not isinstance(value, int | float):
+        raise InvalidRequest([(parameter, f"{column.key} is a number, and {said[:40]!r} is none")])
     if isinstance(value, int) and abs(value) >= 2**63:
         return float(value)
     return value if isinstance(value, int | float | str) or value is None else said
 
 
-def _time(said: str, field: str) -> datetime:
+def _time(said: str, parameter: str) -> datetime:
     try:
         time = datetime.fromisoformat(said)
         if time.tzinfo is None:
-            raise InvalidRequest([(field, f"{said[:40]!r} has no time zone: add +00:00")])
+            raise InvalidRequest([(parameter, f"{said[:40]!r} has no time zone: add +00:00")])
         return time.astimezone(UTC)
     except (ValueError, OverflowError):
-        raise InvalidRequest([(field, f"{said[:40]!r} is no time: write 2026-01-31T12:00+00:00")]) from None
+        raise InvalidRequest([(parameter, f"{said[:40]!r} is no time: write 2026-01-31T12:00+00:00")]) from None
 
 
-def _json_path(path: str) -> str:
-    """`augment.0.p` as SQLite writes it: `$.augment[0].p`."""
-    steps = (f"[{step}]" if step.isdecimal() else f".{step}" for step in path.split("."))
-    return "$" + "".join(steps)
-
-
-def _at(accuracy: ColumnElement[Any], epoch: int) -> ColumnElement[Any]:
+def _at_epoch(accuracy: ColumnElement[Any], epoch: int) -> ColumnElement[Any]:
     """An accuracy of an epoch: of the latest attempt that has it. All of it lies in one index, run beside run."""
     since = Epoch.attempt >= Run.trail_from  # a retry from scratch begins a new curve
     found = select(accuracy).where(Epoch.run_id == Run.id, Epoch.epoch == epoch, since)

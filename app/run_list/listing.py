@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select, text
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from app.errors import InvalidRequest
 from app.records.models import ENDED, HELD, Event, Run, Status
-from app.run_list import columns
+from app.records.sqlite import json_items, last_id
+from app.run_list.columns import condition, find_column, sort_key
 
 MAX_LIMIT = 500
 MOST_CONDITIONS = 20
@@ -42,7 +43,7 @@ def listing(session: Session, question: Question) -> tuple[Sequence[Run], str | 
 
     Ids are sorted first and the page's runs read then: whole rows carried through a sort take twice as long.
     """
-    falling, column = question.sort.startswith("-"), columns.column(question.sort.removeprefix("-"), "sort")
+    falling, column = question.sort.startswith("-"), sort_key(question.sort.removeprefix("-"), "sort")
     query = _filtered(select(Run.id, column.label("key")), question)
     if question.cursor:
         query = query.where(_beyond(column, falling, *_decode(question)))
@@ -107,12 +108,12 @@ def newest_event(session: Session) -> int:
 
 def never_used(session: Session) -> bool:
     """Whether no run was ever launched here, deleted ones included (SQLite keeps count for AUTOINCREMENT)."""
-    return session.scalar(text("SELECT 1 FROM sqlite_sequence WHERE name = 'runs'")) is None
+    return last_id(session, "runs") is None
 
 
 def _filtered(query: Select[Any], question: Question) -> Select[Any]:
     for one in question.where[:MOST_CONDITIONS]:
-        query = query.where(columns.condition(one))
+        query = query.where(condition(one))
     if question.status:
         wanted = question.status.split(",")
         unknown = [status for status in wanted if status not in set(Status)]
@@ -124,7 +125,7 @@ def _filtered(query: Select[Any], question: Question) -> Select[Any]:
     if question.group is not None:
         query = query.where(Run.group_id == question.group)
     if question.tag:
-        tags = func.json_each(Run.tags).table_valued("value")
+        tags = json_items(Run.tags)
         query = query.where(select(tags.c.value).where(tags.c.value == question.tag).exists())
     if question.q:
         query = query.where(
@@ -158,7 +159,7 @@ def _decode(question: Question) -> tuple[Any, int]:
             raise ValueError("no column holds true or false")
         if any(isinstance(one, int) and abs(one) >= 2**63 for one in (value, last_id)):
             raise ValueError("beyond SQLite's numbers")
-        if question.sort.removeprefix("-") in columns.TIMES and value is not None:
+        if find_column(question.sort.removeprefix("-"), "sort").unit == "time" and value is not None:
             value = datetime.fromisoformat(str(value))
             if value.tzinfo is None:
                 raise ValueError("not a time of ours")

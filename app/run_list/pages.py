@@ -5,18 +5,18 @@ Works without JavaScript. Must not know SQL or what a column is.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
-from urllib.parse import urlencode
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
-from sqlalchemy.orm import Session
 
 from app.errors import InvalidRequest
-from app.run_list import bulk, cells, listing
+from app.json_shapes import Tag
+from app.run_list import bulk, listing
+from app.run_list.columns import COLUMNS, find_column
 from app.run_list.query import Addresses, Asked, Columns
-from app.runs import schemas
-from app.web.deps import Here, State
+from app.run_list.table import table
+from app.web.deps import Here
 from app.web.templates import page
 from trainer.recipe.knob_paths import titles
 
@@ -37,8 +37,8 @@ def show_runs(request: Request, here: Here, question: Asked, columns: Columns) -
             "addresses": addresses,
             "older": addresses.of(cursor=next_cursor) if next_cursor else None,
             "is_first_page": question == listing.Question(limit=question.limit),
-            "plain": [cells.column(key) for key in cells.PLAIN],
-            "knobs": [cells.column(f"recipe.{path}") for path in titles()],
+            "plain": [find_column(key) for key in COLUMNS],
+            "knobs": [find_column(f"recipe.{path}") for path in titles()],
             "chosen": {column.key for column in columns},
             "after": listing.newest_event(session),
         }
@@ -66,7 +66,7 @@ def press_bulk(
     here: Here,
     do: Annotated[bulk.Verb, Form()],
     chosen: Annotated[list[int], Form(alias="runs", max_length=bulk.MOST)] = [],  # noqa: B006
-    tag: Annotated[schemas.Tag | Literal[""], Form()] = "",
+    tag: Annotated[Tag | Literal[""], Form()] = "",
     back: Annotated[str, Form(max_length=10_000)] = "",
 ) -> Response:
     """Back to the same list; where a run was left out, a page that says why."""
@@ -77,18 +77,3 @@ def press_bulk(
     if done.refused:
         return page(request, "runs/done.html", {"done": done, "verb": do, "back": address})
     return RedirectResponse(address, 303)
-
-
-def table(
-    session: Session, here: State, rows: Any, columns: list[cells.Column], *, has_boxes: bool = False
-) -> dict[str, Any]:
-    """What `macros.run_table` and `runs/_rows.html` want."""
-    asked = [("column", column.key) for column in columns] + ([("boxes", "1")] if has_boxes else [])
-    return {
-        "runs": [schemas.RunShown.model_validate(run) for run in rows],
-        "columns": columns,
-        "cells": cells.values(session, rows, columns),
-        "has_boxes": has_boxes,
-        "rows_from": "/fragments/rows?" + urlencode(asked),
-        "steps": here.hub.steps,
-    }

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from fastapi import Depends, Query
 
-from app.run_list import cells
+from app.run_list.columns import DEFAULT_COLUMNS, MAX_COLUMNS, Column, find_column
 from app.run_list.listing import MAX_LIMIT, MOST_CONDITIONS, Question
 
 
@@ -44,16 +44,16 @@ def _question(
 def _columns(
     column: Annotated[
         list[Annotated[str, Query(max_length=120)]],
-        Query(max_length=cells.MOST, description="What to show of each run; default: the usual ones"),
+        Query(max_length=MAX_COLUMNS, description="What to show of each run; default: the usual ones"),
     ] = [],  # noqa: B006
-) -> list[cells.Column]:
+) -> list[Column]:
     """Raises InvalidRequest for one that is not there."""
     wanted = list(dict.fromkeys(one.strip() for one in column if one.strip()))
-    return [cells.column(key) for key in wanted] or cells.usual()
+    return [find_column(key) for key in wanted] or DEFAULT_COLUMNS
 
 
 Asked = Annotated[Question, Depends(_question)]
-Columns = Annotated[list[cells.Column], Depends(_columns)]
+Columns = Annotated[list[Column], Depends(_columns)]
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Addresses:
     """A question as addresses: the same with something changed."""
 
     question: Question
-    columns: list[cells.Column]
+    columns: list[Column]
 
     def of(self, path: str = "/runs", **changed: object) -> str:
         """Changed fields that are None are left out; a change begins at the first page."""
@@ -73,7 +73,7 @@ class Addresses:
 
     @property
     def is_usual(self) -> bool:
-        return self.columns == cells.usual()
+        return self.columns == DEFAULT_COLUMNS
 
     def without_condition(self, condition: str) -> str:
         return self.of(where=tuple(one for one in self.question.where if one != condition))

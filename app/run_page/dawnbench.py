@@ -11,8 +11,16 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from app.metrics import accuracy as counted
-from app.runs.schemas import EpochShown, RunWhole
+from fastapi import APIRouter, Response
+
+from app.board import ranking
+from app.errors import Conflict
+from app.json_shapes import PROBLEM
+from app.metrics.accuracy import PASSES, has_tta, ranking_accuracy, tta_views
+from app.metrics.epochs import EpochShown, curve
+from app.runs import responses, runs
+from app.runs.schemas import RunWhole
+from app.web.deps import Here, State
 
 VERSION = "v1.0"
 HOUR = 3600.0
@@ -49,10 +57,10 @@ def entry(run: RunWhole, price_per_hour: float | None) -> str:
             "attempts": run.attempt,
         },
     }
-    if counted.has_tta(recipe):
+    if has_tta(recipe):
         found["misc"]["testTimeAugmentation"] = {
-            "views": counted.views(recipe),
-            "forwardPasses": counted.PASSES[counted.views(recipe)],
+            "views": tta_views(recipe),
+            "forwardPasses": PASSES[tta_views(recipe)],
             "seconds": run.tta_seconds,
             "plainTop1Accuracy": None if run.last_plain_accuracy is None else round(100 * run.last_plain_accuracy, 8),
         }
@@ -70,7 +78,7 @@ def table(rows: Sequence[EpochShown]) -> str:
     lines += [
         f"{row.epoch}\t{row.elapsed_seconds / HOUR!r}\t{round(100 * accuracy, 8)!r}"
         for row in rows
-        if (accuracy := counted.accuracy(row)) is not None
+        if (accuracy := ranking_accuracy(row)) is not None
     ]
     return "\n".join(lines) + "\n"
 
@@ -82,3 +90,34 @@ def _backend(run: RunWhole) -> str:
 def _started(run: RunWhole) -> dict[str, Any]:
     """What the child said of itself; nothing, if it has not."""
     return (run.attempts[-1].started if run.attempts else None) or {}
+
+
+router = APIRouter(prefix="/api/v1", responses={"4XX": PROBLEM})
+
+
+@router.get("/runs/{run_id}/dawnbench.json", tags=["runs"])
+def get_dawnbench_entry(run_id: int, here: Here) -> Response:
+    """The run as an entry of DAWNBench: what it ran on, and its recipe."""
+    name, entry, _ = _dawnbench(here, run_id)
+    return _file(entry, "application/json", f"{name}.json")
+
+
+@router.get("/runs/{run_id}/dawnbench.tsv", tags=["runs"])
+def get_dawnbench_table(run_id: int, here: Here) -> Response:
+    """Its epochs as DAWNBench wants them: number, hours, per cent."""
+    name, _, table = _dawnbench(here, run_id)
+    return _file(table, "text/tab-separated-values; charset=utf-8", f"{name}.tsv")
+
+
+def _dawnbench(here: State, run_id: int) -> tuple[str, str, str]:
+    with here.records.read() as session:
+        run = responses.whole(session, runs.find(session, run_id), here)
+        rows = curve(runs.epochs_of(session, run_id))
+        price = ranking.prices_of(session).get(run.worker or "")
+    if not rows:
+        raise Conflict(f"run {run_id} has no epoch yet")
+    return name_of(run), entry(run, price), table(rows)
+
+
+def _file(text: str, kind: str, name: str) -> Response:
+    return Response(text, media_type=kind, headers={"Content-Disposition": f'attachment; filename="{name}"'})

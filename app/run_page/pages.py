@@ -16,17 +16,18 @@ from app.errors import InvalidRecipe, InvalidRequest
 from app.images import evaluation
 from app.images import predictions as pictures
 from app.launch import warnings
+from app.metrics.epochs import curve
 from app.records import files
 from app.records.models import ENDED, HELD, Run
 from app.run_list import listing
 from app.run_page import evidence as measured
 from app.run_page import snippets, standing
 from app.runs import responses, runs, schemas, timeline
-from app.runs.knob_rows import flat
-from app.runs.recipes import training_pictures
+from app.runs.recipes import flat, training_pictures
+from app.web.assets import PLOTLY_ADDRESS as PLOTLY
 from app.web.deps import Here, State
-from app.web.plotly_js import ADDRESS as PLOTLY
 from app.web.templates import page
+from app.workers.listing import other_backends
 from trainer.presets import PRESETS
 from trainer.protocol import BEST, CHECKPOINT
 from trainer.recipe import Recipe
@@ -43,7 +44,7 @@ def show_run(run_id: int, request: Request, here: Here) -> HTMLResponse:
     with here.records.read() as session:
         found = runs.find(session, run_id)
         run = responses.whole(session, found, here)
-        rows = responses.curve(runs.epochs_of(session, run_id))
+        rows = curve(runs.epochs_of(session, run_id))
         parts = _evidence(session, run, here) | _standing(session, found, standing.best_of(session, found))
         parts |= _recipe(session, run, request, here) | {"moments": timeline.of(session, run_id)}
         summary = _summary(session, run, here)
@@ -95,7 +96,7 @@ def show_standing(
 def show_epochs(run_id: int, request: Request, here: Here) -> HTMLResponse:
     with here.records.read() as session:
         run = runs.find(session, run_id)
-        rows = [row.model_dump() for row in responses.curve(runs.epochs_of(session, run_id))]
+        rows = [row.model_dump() for row in curve(runs.epochs_of(session, run_id))]
         best = run.best_epoch
     return page(request, "runs/_epochs.html", {"rows": rows, "best_epoch": best})
 
@@ -181,7 +182,7 @@ def _summary(session: Session, run: schemas.RunWhole, here: State) -> dict[str, 
         "has_ended": run.status in ENDED,
         "log_tail": log_tail,
         "is_alone": run.status == "queued" and not here.leases.anybody,
-        "other_backends": responses.other_backends(session, here.leases, run) if run.status == "queued" else [],
+        "other_backends": other_backends(session, here.leases, run) if run.status == "queued" else [],
         "has_checkpoint": run.kept_for or any(one.name == CHECKPOINT for one in run.artifacts),
     }
 

@@ -7,29 +7,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import PlainTextResponse
 
-from app.errors import InvalidRecipe, InvalidRequest
-from app.launch import sweep_points
-from app.launch import sweeps as sweep_runs
+from app.errors import InvalidRequest
+from app.json_shapes import PROBLEM
+from app.metrics.epochs import EpochShown, curve
 from app.records import files
 from app.records.models import Run
-from app.run_list import listing
-from app.run_list.query import Asked
 from app.runs import lifecycle, responses, runs, schemas
 from app.runs.recipes import resolve
 from app.web.deps import Here
-from trainer.data import datasets
-from trainer.presets import PRESETS
-from trainer.recipe import Recipe
 
 WHOLE_LOG = 16 * 1024 * 1024  # bytes; a worker sends no more than half of it
 
-PROBLEM = {"model": schemas.ProblemShown, "content": {"application/problem+json": {}}}
 router = APIRouter(prefix="/api/v1", responses={"4XX": PROBLEM})
 
 
@@ -55,47 +48,11 @@ def launch_runs(
     return answer
 
 
-@router.get("/runs", tags=["runs"])
-def list_runs(here: Here, question: Asked) -> schemas.RunsPage:
-    """Runs, page by page: ask again with `cursor` = `next_cursor` until it is null."""
-    with here.records.read() as session:
-        rows, next_cursor = listing.listing(session, question)
-        return schemas.RunsPage(runs=[schemas.RunShown.model_validate(run) for run in rows], next_cursor=next_cursor)
-
-
 @router.get("/runs/{run_id}", tags=["runs"])
 def get_run(run_id: int, here: Here) -> schemas.RunWhole:
     """One run with its attempts and, while it trains, its latest step."""
     with here.records.read() as session:
         return responses.whole(session, runs.find(session, run_id), here)
-
-
-@router.post("/sweeps", status_code=201, tags=["runs"])
-def launch_sweep(
-    asked: schemas.SweepAsked,
-    here: Here,
-    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
-) -> schemas.SweepShown:
-    """Launch a recipe at several values of one or two knobs: all of its runs or none. They share the tag `sweep ID`.
-
-    The same Idempotency-Key and body launch only once.
-    """
-    axes = [sweep_points.Axis(one.knob, one.values) for one in asked.over]
-    try:
-        found = sweep_runs.planned(asked.recipe, asked.preset, axes, asked.repeats, here, strict=True)
-    except InvalidRecipe as problem:  # named as in a form
-        raise InvalidRecipe([(re.sub(r"^sweep\.", "over.", path), words) for path, words in problem.mistakes]) from None
-    points = [point for point, _ in found]
-    if asked.dry_run:
-        return schemas.SweepShown(points=points, runs=[])
-    body_hash = hashlib.sha256(f"sweep {asked.model_dump_json()}".encode()).hexdigest()
-    with here.records.write() as session:
-
-        def launch() -> list[Run]:
-            return sweep_runs.launch(session, found, asked, here.now())
-
-        made = runs.once(session, idempotency_key, body_hash, launch, here.now())
-        return schemas.SweepShown(points=points, runs=[schemas.RunShown.model_validate(run) for run in made])
 
 
 @router.patch("/runs/{run_id}", tags=["runs"])
@@ -172,11 +129,11 @@ def clone_run(
 
 
 @router.get("/runs/{run_id}/epochs", tags=["runs"])
-def list_epochs(run_id: int, here: Here) -> list[schemas.EpochShown]:
+def list_epochs(run_id: int, here: Here) -> list[EpochShown]:
     """The run's curve, one row per epoch, epochs from 1."""
     with here.records.read() as session:
         runs.find(session, run_id)
-        return responses.curve(runs.epochs_of(session, run_id))
+        return curve(runs.epochs_of(session, run_id))
 
 
 @router.get("/runs/{run_id}/log", tags=["runs"], response_class=PlainTextResponse)
@@ -194,37 +151,3 @@ def get_log(
     start, text = files.read_log(path, after, WHOLE_LOG)
     headers = {"Pitwall-Log-Next": str(start + len(text.encode())), "Pitwall-Attempt": str(number)}
     return PlainTextResponse(text, headers=headers)
-
-
-@router.get("/presets", tags=["recipes"])
-def list_presets() -> list[schemas.PresetShown]:
-    """The recipes that ship with Pitwall."""
-    return [
-        schemas.PresetShown(
-            name=preset.name,
-            version=preset.version,
-            title=preset.title,
-            description=preset.description,
-            recipe=preset.recipe.model_dump(mode="json"),
-        )
-        for preset in PRESETS.values()
-    ]
-
-
-@router.get("/datasets", tags=["recipes"])
-def list_datasets(here: Here) -> list[schemas.DatasetShown]:
-    """Data sets that a recipe can name now, and whether they are on this machine."""
-    return [schemas.DatasetShown.model_validate(info) for info in datasets.describe(here.settings.datasets_dir)]
-
-
-@router.get("/recipe-schema", tags=["recipes"])
-def get_recipe_schema() -> dict[str, Any]:
-    """JSON schema of a complete recipe: every knob with default, range, unit and help."""
-    return Recipe.model_json_schema()
-
-
-@router.get("/workers", tags=["workers"])
-def list_workers(here: Here) -> list[schemas.WorkerShown]:
-    """Every worker that ever asked for work, and what it does now."""
-    with here.records.read() as session:
-        return responses.workers(session, here.leases)

@@ -5,69 +5,34 @@ Must not know how anything is stored or decided.
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, Field
+
+from app.json_shapes import Name, Notes, Priority, RequestModel, ResponseModel, Tags
 
 
-def _printable(text: str) -> str:
-    if re.search(r"[\x00-\x08\x0b-\x1f\x7f]", text):
-        raise ValueError("must not hold control characters")
-    return text
-
-
-def _one_line(text: str) -> str:
-    if "\n" in text or "\t" in text:
-        raise ValueError("must be a single line")
-    return _printable(text)
-
-
-Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200), AfterValidator(_one_line)]
-Tag = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=40), AfterValidator(_one_line)]
-Notes = Annotated[str, StringConstraints(max_length=20_000), AfterValidator(_printable)]
-Priority = Annotated[int, Field(ge=-100, le=100)]
-MOST_TAGS = 20
-Tags = Annotated[list[Tag], Field(max_length=MOST_TAGS)]
-
-
-class Asked(BaseModel):
-    """Base of what clients send: unknown keys are errors, and types must fit."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class RunAsked(Asked):
+class RunAsked(RequestModel):
     """A run to launch: a preset, a (partial) recipe laid over it, or both."""
 
     preset: str | None = Field(None, max_length=64)
-    recipe: dict[str, Any] = {}
+    recipe: dict[str, Any] = Field(default_factory=dict)
     name: Name = ""
-    tags: Tags = []
+    tags: Tags = Field(default_factory=list)
     notes: Notes = ""
     repeats: int = Field(1, ge=1, le=100, description="Launch so many runs with seeds seed, seed+1, …")
     priority: Priority = 0
 
 
-class AxisAsked(Asked):
-    knob: str = Field(max_length=200, description="Path of a knob: schedule.max_lr, augment.0.p")
-    values: Annotated[list[Any], Field(min_length=1, max_length=100)]
-
-
-class SweepAsked(RunAsked):
-    over: Annotated[list[AxisAsked], Field(min_length=1, max_length=2)]
-    dry_run: bool = Field(False, description="Answer what would be launched, and launch nothing")
-
-
-class CloneAsked(Asked):
+class CloneAsked(RequestModel):
     """What the clone shall have otherwise."""
 
-    recipe: dict[str, Any] = {}
+    recipe: dict[str, Any] = Field(default_factory=dict)
     name: Name = ""
 
 
-class RunEdited(Asked):
+class RunEdited(RequestModel):
     """Only the keys that are sent change."""
 
     name: Annotated[Name, Field(min_length=1)] | None = None
@@ -76,15 +41,11 @@ class RunEdited(Asked):
     priority: Priority | None = None
 
 
-class MoveAsked(Asked):
+class MoveAsked(RequestModel):
     before: int | None = Field(ge=1, lt=2**63, description="The id of a run that waits; null: behind all of them")
 
 
-class Shown(BaseModel):
-    model_config = ConfigDict(from_attributes=True)
-
-
-class AttemptShown(Shown):
+class AttemptShown(ResponseModel):
     number: int
     worker: str
     device: str
@@ -103,7 +64,7 @@ class AttemptShown(Shown):
     evidence: list[dict[str, Any]] = Field(description="What the first step of some epochs really did, as measured")
 
 
-class RunShown(Shown):
+class RunShown(ResponseModel):
     id: int
     name: str
     status: Literal["queued", "starting", "running", "paused", "succeeded", "failed", "cancelled"]
@@ -148,7 +109,7 @@ class RunShown(Shown):
     is_resumed: bool = Field(description="Its curve is that of several attempts")
 
 
-class ArtifactShown(Shown):
+class ArtifactShown(ResponseModel):
     name: str
     bytes: int
     sha256: str
@@ -183,118 +144,11 @@ class RunWhole(RunShown):
     is_silent: bool = Field(False, description="Its worker has not been heard of for some seconds")
 
 
-class RetryAsked(Asked):
+class RetryAsked(RequestModel):
     """Where to begin: at the newest checkpoint, or from scratch."""
 
     source: Literal["checkpoint", "scratch"] = Field("checkpoint", alias="from")
 
 
-class SweepShown(BaseModel):
-    points: list[dict[str, Any]] = Field(description="Knob to value of each run, without its repeats")
-    runs: list[RunShown]
-
-
 class RunsLaunched(BaseModel):
     runs: list[RunShown]
-
-
-class RunsPage(BaseModel):
-    runs: list[RunShown]
-    next_cursor: str | None
-
-
-class EpochShown(Shown):
-    epoch: int
-    train_loss: float | None
-    train_accuracy: float | None
-    val_loss: float | None
-    val_accuracy: float | None = Field(description="Plain")
-    tta_accuracy: float | None = Field(description="With test-time augmentation: counts; null: the recipe has none")
-    learning_rate: float
-    seconds: float
-    elapsed_seconds: float
-    attempt: int
-    penalty: float | None
-    input_seconds: float
-    val_seconds: float
-    tta_seconds: float = Field(description="Of the further views, beside `val_seconds`")
-    compile_seconds: float
-    energy_wh: float | None = Field(description="Of the device during `seconds`; null: not measured")
-    busy: float | None = Field(None, description="Share of the time that the device was in use; null: not known")
-    memory_bytes: int | None = Field(None, description="Most that was in use on the device, by anybody")
-
-
-class PresetShown(Shown):
-    name: str
-    version: int
-    title: str
-    description: str
-    recipe: dict[str, Any]
-
-
-class WarningShown(Shown):
-    """A remark about a recipe; `fix` is the partial recipe that mends it, empty where there is none."""
-
-    code: str
-    path: str
-    text: str
-    mend: str
-    fix: dict[str, Any]
-
-
-class DatasetShown(Shown):
-    name: str
-    title: str
-    train_images: int | None
-    val_images: int | None
-    classes: list[str]
-    available: bool
-    note: str
-
-
-class WorkerShown(BaseModel):
-    name: str
-    device: str
-    backends: list[str]
-    present: bool
-    seen_at: datetime
-    run: int | None
-    trouble: str | None = Field(description="Why it takes no runs")
-    price_per_hour: float | None = Field(description="As you set it; null: not known")
-
-
-class ProblemShown(BaseModel):
-    """RFC 9457. `errors` names each field that is wrong; `field` is the first of them."""
-
-    type: str = "about:blank"
-    title: str
-    status: int
-    detail: str
-    field: str | None = None
-    errors: list[dict[str, str]] = []
-
-
-class LayerShown(Shown):
-    name: str
-    kind: str
-    inputs: list[str] = Field(description="Names of the layers that it takes")
-    block: str = Field(description="The part of the net that it belongs to")
-    shape: list[int] = Field(description="Of its output, for one picture: height, width, channels; or features")
-    parameters: int
-    trainable: int
-    frozen: int = Field(description="Parameters that are not learned: running statistics, whitening filters")
-    flops: int = Field(description="Forward, one picture, 2 per multiply-add; element-wise work is not counted")
-    training_flops: int = Field(description="Forward and backward, one picture")
-
-
-class ArchitectureTotals(Shown):
-    parameters: int
-    trainable: int
-    frozen: int
-    flops: int
-    training_flops: int
-
-
-class ArchitectureShown(BaseModel):
-    layers: list[LayerShown]
-    totals: ArchitectureTotals

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, func, select
-from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 
-from app.hooks import Hook
 from app.records.models import ENDED, Delivery, Run
+from app.records.sqlite import insert_or_ignore
 from app.runs.runs import brief
+from app.settings import Hook
 
 WAITS_S = (10, 60, 300, 1800, 7200)  # after each try; then it is given up
 KEPT = 500  # of the log
@@ -79,4 +79,4 @@ def _add(session: Session, hook: Hook, run: Run | None, now: datetime) -> None:
         "outcome": "waits", "run_id": run.id if run else None, "attempt": run.attempt if run else None,
         "status": str(run.status) if run else "test", "told": brief(run) if run else {},
     }  # fmt: skip
-    session.execute(insert(Delivery).values(values).on_conflict_do_nothing())
+    session.execute(insert_or_ignore(Delivery).values(values))

@@ -9,12 +9,12 @@ import asyncio
 import contextlib
 import logging
 
-from app import hooks
 from app.errors import Trouble
 from app.live.events import Stream
-from app.settings import Settings
+from app.settings import Hook, Settings
 from app.web.deps import State
 from app.webhooks import client, deliveries
+from app.webhooks.messages import body
 
 logger = logging.getLogger(__name__)
 
@@ -56,10 +56,10 @@ def deliver(state: State) -> None:
             logger.warning("webhook %s (%s): %s", hook.kind, hook.host, refused)
 
 
-def _send(settings: Settings, hook: hooks.Hook, told: dict[str, object]) -> str | None:
+def _send(settings: Settings, hook: Hook, told: dict[str, object]) -> str | None:
     link = f"{settings.public_url}/runs/{told['id']}" if settings.public_url and told else settings.public_url
     try:
-        client.post(hook.url, hooks.body(hook.kind, told, link), may_be_private=settings.webhooks_private)
+        client.post(hook.url, body(hook.kind, told, link), may_be_private=settings.webhooks_private)
     except client.NotDelivered as refusal:
         return str(refusal)
     return None

@@ -14,6 +14,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from sqlalchemy.orm import Session
 
+from app.json_shapes import ProblemResponse
 from app.live.leases import LEASE_S
 from app.records import files
 from app.records.models import Attempt
@@ -24,7 +25,7 @@ from app.workers import schemas as worker_schemas
 
 HANGS_UP_S = 1.0  # how often a waiting claim looks whether its worker is still there
 
-router = APIRouter(prefix="/api/v1/worker", tags=["worker protocol"], responses={409: {"model": schemas.ProblemShown}})
+router = APIRouter(prefix="/api/v1/worker", tags=["worker protocol"], responses={409: {"model": ProblemResponse}})
 
 
 @router.post("/claim", responses={204: {"description": "Nothing to do: ask again"}})

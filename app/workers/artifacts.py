@@ -21,6 +21,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
 
 from app.errors import Conflict, InvalidRequest, NotFound, Problem, TooLarge
+from app.json_shapes import ProblemResponse
 from app.records import disk, files
 from app.records.models import ENDED, Artifact
 from app.runs import runs, schemas
@@ -40,7 +41,7 @@ Count = Annotated[int, Query(ge=0, lt=2**31)]
 workers = APIRouter(
     prefix="/api/v1/worker/runs/{run_id}/attempts/{attempt}",
     tags=["worker protocol"],
-    responses={409: {"model": schemas.ProblemShown}},
+    responses={409: {"model": ProblemResponse}},
 )
 router = APIRouter(prefix="/api/v1/runs/{run_id}/artifacts", tags=["runs"])
 

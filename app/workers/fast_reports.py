@@ -13,12 +13,13 @@ from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, exists, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, exists, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.metrics import accuracy, progress
 from app.records.models import HELD, Attempt, Epoch, Run
 from app.records.models import Event as Row
+from app.records.sqlite import json_value
 from trainer.events import EpochEnded, Event, Step
 
 KEPT = (
@@ -40,8 +41,8 @@ EPOCH_COLUMNS = set(Epoch.__table__.columns.keys())
 HELD_NOW = (
     select(
         *(Run.id, Run.status, Run.epochs, Run.trail_from, *KEPT),
-        func.json_extract(Run.recipe, "$.target_accuracy").label("target"),
-        func.json_extract(Run.recipe, "$.tta").label("tta"),
+        json_value(Run.recipe, "target_accuracy").label("target"),
+        json_value(Run.recipe, "tta").label("tta"),
         *(Attempt.outcome, Attempt.next_seq, Attempt.log_size),
     )
     .join(Attempt, (Attempt.run_id == Run.id) & (Attempt.number == Run.attempt))
@@ -89,7 +90,7 @@ def take(
         return None
     run: Any = SimpleNamespace(**held, recipe={"target_accuracy": held["target"], "tta": held["tta"]})
     told: list[dict[str, Any]] = session.info.setdefault("told", [])
-    for seq, event in enumerate(accuracy.as_asked(events, run.recipe), first_seq):
+    for seq, event in enumerate(accuracy.without_unasked_tta(events, run.recipe), first_seq):
         if isinstance(event, Step):
             step = progress.of_step(run, event, recent(connection, run_id))
             told.append({"id": None, "run": run_id, "event": "step", "data": step})

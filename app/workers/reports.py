@@ -11,17 +11,17 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import exists, func, select
-from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 
 from app.metrics import accuracy, progress
 from app.records.models import Artifact, Attempt, Epoch, Prediction, Run, Status
+from app.records.sqlite import insert_or_ignore
 from app.runs.runs import brief, epochs_of, hits, tell
 from app.workers import fast_reports
 from app.workers.queue import hold
 from trainer.events import CheckpointFailed, CheckpointSaved, EpochEnded, Event, Evidence, Failed, Started, Step
 
-NEW_EPOCH = insert(Epoch.__table__).on_conflict_do_nothing()  # type: ignore[arg-type]  # see runs.NEW_EVENT
+NEW_EPOCH = insert_or_ignore(Epoch)
 MOST_EVIDENCE = 20  # measured steps kept of an attempt; a trainer says two
 
 
@@ -36,7 +36,7 @@ def report(
     if (taken := fast_reports.take(session, run_id, number, first_seq, events, now)) is not None:
         return taken
     run, attempt = hold(session, run_id, number, now)
-    for seq, event in enumerate(accuracy.as_asked(events, run.recipe), first_seq):
+    for seq, event in enumerate(accuracy.without_unasked_tta(events, run.recipe), first_seq):
         if seq > attempt.next_seq:
             break
         if seq == attempt.next_seq:

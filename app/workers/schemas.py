@@ -6,12 +6,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.runs.schemas import Asked, Name, Shown, Tag
+from app.json_shapes import Name, RequestModel, ResponseModel, Tag
 from trainer.events import Event
 from trainer.protocol import Command, Outcome
 
 
-class GaugeSaid(Asked):
+class GaugeSaid(RequestModel):
     """Of the worker's device just now (trainer.machine.gauge.Reading); null: not known."""
 
     busy: float | None = Field(None, ge=0, le=1, allow_inf_nan=False)
@@ -21,7 +21,7 @@ class GaugeSaid(Asked):
     watts: float | None = Field(None, ge=0, le=1e6, allow_inf_nan=False)
 
 
-class ClaimAsked(Asked):
+class ClaimAsked(RequestModel):
     kind: Literal["run", "task"] = Field("run", description="A task is short and needs no GPU: done beside a run")
     worker: Annotated[Name, Field(min_length=1, max_length=120)]
     device: Annotated[Name, Field(min_length=1, max_length=120)]
@@ -31,14 +31,14 @@ class ClaimAsked(Asked):
     gauge: GaugeSaid | None = None
 
 
-class CheckpointShown(Shown):
+class CheckpointShown(ResponseModel):
     epoch: int
     step: int
     sha256: str
     bytes: int
 
 
-class ResumeShown(Shown):
+class ResumeShown(ResponseModel):
     """Where an attempt may go on. `checkpoint`: the newest that was handed in; the worker may have a newer one."""
 
     known_epoch: int = Field(description="The rows of epochs 1 to this one are here")
@@ -72,7 +72,7 @@ class Reported(BaseModel):
     log_size: int
 
 
-class BeatAsked(Asked):
+class BeatAsked(RequestModel):
     gauge: GaugeSaid | None = None
 
 
@@ -81,7 +81,7 @@ class BeatAnswer(BaseModel):
     command: Command
 
 
-class FinishAsked(Asked):
+class FinishAsked(RequestModel):
     outcome: Outcome
     exit_code: int | None = None
     failure: Annotated[str, Field(max_length=32, pattern="^[a-z_]+$")] | None = None

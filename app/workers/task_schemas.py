@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
-from app.runs.schemas import Asked
+from app.json_shapes import RequestModel
 
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
@@ -22,7 +22,7 @@ class TaskClaimed(BaseModel):
     format: str | None
 
 
-class LookSaid(Asked):
+class LookSaid(RequestModel):
     """What a trained net takes a picture for."""
 
     classes: Annotated[list[str], Field(min_length=1, max_length=10_000)]
@@ -37,7 +37,7 @@ class LookSaid(Asked):
         return self
 
 
-class TaskAnswered(Asked):
+class TaskAnswered(RequestModel):
     look: LookSaid | None = None
     problem: Annotated[str, Field(max_length=1000)] | None = None
     field: Literal["picture"] | None = Field(None, description="What the problem is with, where it is the asker's")

@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 
 import pysqlite3
 
-from app.runs.knob_rows import flat
+from app.runs.recipes import flat
 from tests.e2e.support.processes import free_port, until
 
 INSTALLED = "PITWALL_BENCH_MLFLOW"  # a virtual environment that has MLflow already

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from app.records.column_types import UtcDateTime
+from app.records.sqlite import UtcDateTime
 
 revision = "0008"
 down_revision = "0007"

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from fastapi.testclient import TestClient
 
-from app.charts import sparkline
+from app.charts.svg_paths import MOST, points
 from app.errors import Conflict
 from app.home import VISIT_ENDS_S, _visit
 from app.live.device_load import KEPT_S, Gauges
@@ -140,11 +140,11 @@ def test_a_worker_s_readings_come_with_claims_and_beats(client: TestClient, stat
 
 def test_a_line_has_no_more_points_than_can_be_told_apart():
     xs = list(range(10_000))
-    points = sparkline.points(xs, [float(x) for x in xs], across=(0, 9999), up=(0, 9999)).split()
-    assert len(points) == sparkline.MOST
-    assert (points[0], points[-1]) == ("0.0,24.0", "100.0,0.0")
-    assert sparkline.points([1, 2], [None, float("nan")], across=(1, 2), up=(0, 1)) == ""
-    flat = sparkline.points([1, 2], [0.5, 0.5], across=(1, 2), up=(0.5, 0.5)).split()
+    line = points(xs, [float(x) for x in xs], across=(0, 9999), up=(0, 9999)).split()
+    assert len(line) == MOST
+    assert (line[0], line[-1]) == ("0.0,24.0", "100.0,0.0")
+    assert points([1, 2], [None, float("nan")], across=(1, 2), up=(0, 1)) == ""
+    flat = points([1, 2], [0.5, 0.5], across=(1, 2), up=(0.5, 0.5)).split()
     assert flat == ["0.0,12.0", "100.0,12.0"]
 
 

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import sys
 
-import trainer.worker.worker
-
-LIGHT_TRAINER = (sys.executable, "-m", "tests.chaos.light_trainer", "--processes", "0")
+from trainer.worker.__main__ import main
 
 if __name__ == "__main__":
-    vars(trainer.worker.worker)["TRAINER"] = LIGHT_TRAINER
-    trainer.worker.worker.main()
+    main((sys.executable, "-m", "tests.chaos.light_trainer", "--processes", "0"))

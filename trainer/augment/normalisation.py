@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.recipe.augmentation import TOPS
+
 Pictures = NDArray[np.uint8]  # (n, side, side, 3), RGB
 Batch = NDArray[np.float32]  # (n, side, side, 3), in the recipe's range
 PerChannel = NDArray[np.float32]  # (3,)
 
-TOPS = {"0..1": 1.0, "0..127": 127.0, "0..255": 255.0}
 AT_ONCE = 2048  # pictures counted at once: bincount makes 8 bytes of each
 
 

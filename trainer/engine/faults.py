@@ -5,8 +5,7 @@ A pure function, so that a lost card can be tested without one. Must not import 
 
 from __future__ import annotations
 
-from trainer.failures import CannotTrain, DeviceLost, OutOfHostMemory, OutOfMemory
-from trainer.worker.exit_codes import smaller
+from trainer.failures import CannotTrain, DeviceLost, OutOfHostMemory, OutOfMemory, smaller
 
 # As CUDA, cuBLAS, cuDNN, XLA and TensorFlow's allocators say it.
 NO_ROOM = (

@@ -177,3 +177,6 @@ class Mixup(Part):
     when: Literal["before", "after"] = knob(
         "before", "When", "Mixed before the other operations (yu4u's generator), or after all of them."
     )
+
+
+TOPS = {"0..1": 1.0, "0..127": 127.0, "0..255": 255.0}

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from trainer.augment.normalisation import TOPS
-from trainer.recipe.augmentation import ERASERS, Crop, Cutout, CutoutSquare, Flip, Operation, Pad, order_done
+from trainer.recipe.augmentation import ERASERS, TOPS, Crop, Cutout, CutoutSquare, Flip, Operation, Pad, order_done
 from trainer.recipe.recipe import Recipe
 from trainer.recipe.warning import RecipeWarning
 

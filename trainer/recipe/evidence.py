@@ -10,9 +10,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from trainer.augment.normalisation import TOPS
 from trainer.events import Evidence
-from trainer.recipe.augmentation import Cutout, CutoutSquare
+from trainer.recipe.augmentation import TOPS, Cutout, CutoutSquare
 from trainer.recipe.learning_rates import rates_at, steps_per_epoch
 from trainer.recipe.recipe import Recipe
 from trainer.recipe.warning import RecipeWarning

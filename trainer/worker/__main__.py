@@ -25,7 +25,8 @@ from trainer.worker.worker import Worker, child_environment
 logger = logging.getLogger("pitwall.worker")
 
 
-def main() -> None:
+def main(trainer: tuple[str, ...] = TRAINER) -> None:
+    """`trainer`: the command of a training child, without its arguments."""
     parser = argparse.ArgumentParser(
         prog="python -m trainer.worker", description="One worker for one device: claim runs and train them."
     )
@@ -55,7 +56,7 @@ def main() -> None:
     client = Client(arguments.server, token, gauge(device))
     compiled = arguments.data_dir / "compiled" / device.replace(":", "-")
     more = ("--checkpoint-every", str(arguments.checkpoint_every), "--meter", device, "--compiled", str(compiled))
-    worker = Worker(client, device, arguments.data_dir, arguments.name, (*TRAINER, *more), keeps_warm=arguments.warm)
+    worker = Worker(client, device, arguments.data_dir, arguments.name, (*trainer, *more), keeps_warm=arguments.warm)
     signal.signal(signal.SIGTERM, worker.stop)
     signal.signal(signal.SIGINT, worker.stop)
     Tasks(Client(arguments.server, token), worker.name, device, worker.backends, child_environment("cpu")).start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 
+from trainer.failures import smaller
 from trainer.protocol import HANG, KILLED, OUT_OF_HOST_MEMORY, Command, Ending
 
 STOPPED = 75  # the child stopped because it was asked to (EX_TEMPFAIL of sysexits.h)
@@ -61,10 +62,3 @@ def ending(
     if exit_code < 0:
         return Ending("failed", exit_code, KILLED, describe(exit_code))
     return Ending("failed", exit_code, reason=describe(exit_code))
-
-
-def smaller(batch_size: int | None) -> str:
-    """What to try where memory ran out."""
-    if batch_size is None or batch_size < 2:
-        return "Make the net narrower, or the data set smaller."
-    return f"Try a batch size of {batch_size // 2}."

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from app.board import kept_samples, samples
+from app.board import samples
+from app.board.samples import BOARDS
 from app.web.deps import State
 from tests.app.board.test_ranking import PLACE, board, ran
 from tests.app.support.cast import Hand, epoch, started
@@ -78,7 +79,7 @@ def diverging(http: TestClient, state: State) -> int:
 
 
 def test_no_more_than_a_few_boards_are_kept(client: TestClient, state: State, reads: list[int]):
-    devices = [f"GPU {number}" for number in range(kept_samples.BOARDS + 1)]
+    devices = [f"GPU {number}" for number in range(BOARDS + 1)]
     for device in devices:
         ran(client, state, (0.5, 0.9), device=device)
     for _ in range(2):

@@ -7,7 +7,7 @@ import tracemalloc
 import numpy as np
 
 from app.charts import run_charts
-from app.runs.schemas import EpochShown
+from app.metrics.epochs import EpochShown
 from trainer.recipe import Recipe, learning_rates
 
 

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.charts import run_charts
-from app.charts.scale import Scale, around
 from app.charts.svg import MOST_POINTS, Name, Still, still
-from app.runs.schemas import EpochShown
+from app.charts.svg_paths import Scale, around
+from app.metrics.epochs import EpochShown
 from app.web.deps import State
 from tests.app.board.test_ranking import ran
 from trainer.presets import PRESETS

@@ -9,7 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.web.deps import State
-from app.web.markdown import markdown
+from app.web.templates import markdown
 from tests.app.board.test_ranking import ran
 from tests.app.support.cast import SPACE
 

@@ -10,7 +10,7 @@ from statistics import median
 import pytest
 
 from app.errors import Busy
-from app.records.turns import MOST_WAITING, STUCK_S, Turns
+from app.records.writer import MOST_WAITING, STUCK_S, Turns
 from tests.app.support.cast import until
 
 

@@ -7,7 +7,7 @@ import io
 import json
 from datetime import UTC, datetime
 
-from app.run_list.exports import as_csv, as_json
+from app.run_list.api import as_csv, as_json
 
 COLUMNS = ("name", "share", "at", "tags", "none")
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)

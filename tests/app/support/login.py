@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fastapi.testclient import TestClient
 
+from app.web.assets import PLOTLY_ADDRESS as PLOTLY
 from app.web.deps import State
-from app.web.plotly_js import ADDRESS as PLOTLY
 
 TOKEN = "a-login-token-of-this-test"
 WITHOUT_LOGIN = {"/login", "/healthz", "/readyz", "/static/favicon.svg", "/static/app.1.css", PLOTLY}

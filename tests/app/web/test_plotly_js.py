@@ -11,7 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 from plotly.offline import get_plotlyjs_version
 
-from app.web import plotly_js
+from app.web import assets
 from app.web.deps import State
 from tests.app.board.test_ranking import ran
 
@@ -28,14 +28,14 @@ def figures(page: str) -> list[dict[str, Any]]:
 
 
 def test_the_bundle_is_of_the_version_whose_schema_we_test_against():
-    assert plotly_js.FILE.name == f"plotly-basic-{get_plotlyjs_version()}.min.js"
-    assert f"plotly.js (basic - minified) v{get_plotlyjs_version()}\n" in plotly_js.source()[:200]
+    assert assets.PLOTLY.name == f"plotly-basic-{get_plotlyjs_version()}.min.js"
+    assert f"plotly.js (basic - minified) v{get_plotlyjs_version()}\n" in assets.plotly_source()[:200]
 
 
 @pytest.mark.parametrize("is_packed", [False, True])
 def test_it_is_served_whole_and_for_ever(client: TestClient, is_packed: bool):
-    answer = client.get(plotly_js.ADDRESS, headers={"Accept-Encoding": "gzip" if is_packed else "identity"})
-    assert answer.text == plotly_js.source()
+    answer = client.get(assets.PLOTLY_ADDRESS, headers={"Accept-Encoding": "gzip" if is_packed else "identity"})
+    assert answer.text == assets.plotly_source()
     assert answer.headers.get("content-encoding") == ("gzip" if is_packed else None)
     assert "immutable" in answer.headers["cache-control"] and answer.headers["vary"] == "Accept-Encoding"
 

@@ -16,12 +16,12 @@ import pytest
 from fastapi.testclient import TestClient
 from pydantic import ValidationError
 
-from app import hooks
 from app.application import create_app
 from app.runs import lifecycle, runs
 from app.web.deps import State
 from app.webhooks import client as hook_client
 from app.webhooks import deliveries
+from app.webhooks.messages import body
 from app.webhooks.sender import deliver
 from tests.app.support.cast import HERE, NOW, launch, settings_in, state_of
 
@@ -164,7 +164,7 @@ def test_what_is_no_hook_is_refused_at_the_start(tmp_path: Path, told: str):
 
 def test_discord_calls_nobody_and_is_never_too_long():
     told = {"name": "@everyone", "status": "failed", "last_epoch": 1, "epochs": 2, "reason": "x" * 5000}
-    said = json.loads(hooks.body("discord", told, ""))
+    said = json.loads(body("discord", told, ""))
     assert said["allowed_mentions"] == {"parse": []}
     assert len(said["content"]) <= 2000
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from app.web import plotly_js
+from app.web import assets
 from tests.e2e.support.charts import handled
 from tests.e2e.support.processes import Site, until
 
@@ -39,7 +39,7 @@ def test_who_comes_by_keyboard_gets_the_buttons_too(site: Site, page: Page) -> N
 
 def test_while_plotly_does_not_come_the_still_stands_and_then_it_is_drawn(site: Site, page: Page) -> None:
     site.serve()
-    page.route(f"**{plotly_js.ADDRESS}", lambda route: route.abort())
+    page.route(f"**{assets.PLOTLY_ADDRESS}", lambda route: route.abort())
     page.watched.forgive = True  # type: ignore[attr-defined]  # the requests fail on purpose
     page.goto(site.url + FORM)
     wrong: list[str] = []
@@ -49,7 +49,7 @@ def test_while_plotly_does_not_come_the_still_stands_and_then_it_is_drawn(site: 
     page.locator("[data-curve]").hover()
     page.wait_for_timeout(1000)
     expect(page.locator("[data-curve] > .still .drawing")).to_be_visible()
-    page.unroute(f"**{plotly_js.ADDRESS}")
+    page.unroute(f"**{assets.PLOTLY_ADDRESS}")
     expect(page.locator("[data-curve].js-plotly-plot .plot-container")).to_be_visible()
     assert not wrong, wrong
 

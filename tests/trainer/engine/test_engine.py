@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.trainer.engine.engines import EVERY, IMAGES, LABELS, batch, logits, losses, open_backend, trained
+from tests.trainer.engine.engines import EVERY, IMAGES, LABELS, batch, logits, losses, shared_backend, trained
 from tests.trainer.engine.engines import engine as engine_of
 from trainer.engine.interface import Made
 from trainer.recipe import Recipe
@@ -64,7 +64,7 @@ def test_every_step_of_a_run_uses_the_pure_function_s_rate_exactly(schedule: dic
     assert len(pure) == 27
     assert len(np.unique(pure)) > 1
 
-    backend = open_backend()
+    backend = shared_backend()
     import keras
     from keras import ops
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.trainer.engine.engines import open_backend
+from tests.trainer.engine.engines import shared_backend
 from trainer.engine.net import build
 from trainer.models.architectures import layers
 from trainer.models.norms import Norms, poolable, remakable
@@ -22,7 +22,7 @@ KNOBS = {"momentum": 0.9, "epsilon": 1e-3}
 
 @pytest.fixture(scope="module")
 def tf() -> Any:
-    open_backend()
+    shared_backend()
     import tensorflow
 
     return tensorflow

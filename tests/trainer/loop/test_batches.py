@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.trainer.engine.engines import BACKEND, NORMAL, open_backend
+from tests.trainer.engine.engines import BACKEND, NORMAL, shared_backend
 from trainer.augment.selections import labels_of, selections
 from trainer.data.datasets import Data
 from trainer.events import EpochEnded, Evidence, Said, Started
@@ -52,7 +52,7 @@ KNOBS: dict[str, Any] = {
 )
 def test_the_device_makes_the_pictures_and_labels_of_the_pipeline(mixup: dict[str, Any] | None):
     recipe = Recipe.model_validate({**KNOBS, "mixup": mixup})
-    opened = open_backend()
+    opened = shared_backend()
     from trainer.engine.engine import KerasEngine
 
     engine = KerasEngine(opened, recipe, 10, learning_rates(recipe, 40), None, NORMAL)

@@ -1,17 +1,18 @@
-"""JSON in and out of the previews. A preview takes what `POST /runs` takes, and the parts of a recipe by themselves."""
+"""JSON of sweeps, previews, presets and data sets."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
 from app.images.augmentation import MOST_PICTURES
-from app.runs.schemas import Asked, Shown, WarningShown
+from app.json_shapes import RequestModel, ResponseModel
+from app.runs.schemas import RunAsked, RunShown
 from trainer.recipe.knobs import merge
 
 
-class RecipeAsked(Asked):
+class RecipeAsked(RequestModel):
     """A preset, a (partial) recipe laid over it, or both."""
 
     preset: str | None = Field(None, max_length=64)
@@ -70,5 +71,48 @@ class AugmentationShown(BaseModel):
     pictures: list[PictureShown]
 
 
-class CheckShown(Shown):
+class CheckShown(ResponseModel):
     warnings: list[WarningShown]
+
+
+class AxisAsked(RequestModel):
+    knob: str = Field(max_length=200, description="Path of a knob: schedule.max_lr, augment.0.p")
+    values: Annotated[list[Any], Field(min_length=1, max_length=100)]
+
+
+class SweepAsked(RunAsked):
+    over: Annotated[list[AxisAsked], Field(min_length=1, max_length=2)]
+    dry_run: bool = Field(False, description="Answer what would be launched, and launch nothing")
+
+
+class SweepShown(BaseModel):
+    points: list[dict[str, Any]] = Field(description="Knob to value of each run, without its repeats")
+    runs: list[RunShown]
+
+
+class PresetShown(ResponseModel):
+    name: str
+    version: int
+    title: str
+    description: str
+    recipe: dict[str, Any]
+
+
+class WarningShown(ResponseModel):
+    """A remark about a recipe; `fix` is the partial recipe that mends it, empty where there is none."""
+
+    code: str
+    path: str
+    text: str
+    mend: str
+    fix: dict[str, Any]
+
+
+class DatasetShown(ResponseModel):
+    name: str
+    title: str
+    train_images: int | None
+    val_images: int | None
+    classes: list[str]
+    available: bool
+    note: str

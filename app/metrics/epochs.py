@@ -1,0 +1,41 @@
+"""The epochs of a run, with the training clock added up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic import Field
+
+from app.json_shapes import ResponseModel
+from app.records.models import Epoch
+
+
+class EpochShown(ResponseModel):
+    epoch: int
+    train_loss: float | None
+    train_accuracy: float | None
+    val_loss: float | None
+    val_accuracy: float | None = Field(description="Plain")
+    tta_accuracy: float | None = Field(description="With test-time augmentation: counts; null: the recipe has none")
+    learning_rate: float
+    seconds: float
+    elapsed_seconds: float
+    attempt: int
+    penalty: float | None
+    input_seconds: float
+    val_seconds: float
+    tta_seconds: float = Field(description="Of the further views, beside `val_seconds`")
+    compile_seconds: float
+    energy_wh: float | None = Field(description="Of the device during `seconds`; null: not measured")
+    busy: float | None = Field(None, description="Share of the time that the device was in use; null: not known")
+    memory_bytes: int | None = Field(None, description="Most that was in use on the device, by anybody")
+
+
+def curve(rows: Sequence[Epoch]) -> list[EpochShown]:
+    """Epoch rows with the training clock added up."""
+    elapsed, shown = 0.0, []
+    for row in rows:
+        elapsed += row.seconds
+        columns = {key: getattr(row, key) for key in EpochShown.model_fields if key != "elapsed_seconds"}
+        shown.append(EpochShown(**columns, elapsed_seconds=elapsed))
+    return shown

@@ -1,0 +1,27 @@
+"""The table of runs, as the list, home and groups show it."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+from sqlalchemy.orm import Session
+
+from app.run_list.columns import Column, column_values
+from app.runs import schemas
+from app.web.deps import State
+
+
+def table(
+    session: Session, here: State, rows: Any, columns: list[Column], *, has_boxes: bool = False
+) -> dict[str, Any]:
+    """What `macros.run_table` and `runs/_rows.html` want."""
+    asked = [("column", column.key) for column in columns] + ([("boxes", "1")] if has_boxes else [])
+    return {
+        "runs": [schemas.RunShown.model_validate(run) for run in rows],
+        "columns": columns,
+        "cells": column_values(session, rows, columns),
+        "has_boxes": has_boxes,
+        "rows_from": "/fragments/rows?" + urlencode(asked),
+        "steps": here.hub.steps,
+    }

@@ -1,0 +1,47 @@
+"""Watches the leases: a run whose worker fell silent goes back to the queue."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+from app.errors import Trouble
+from app.web.deps import State
+from app.workers import queue
+
+SWEEP_S = 0.5  # how often lapsed leases are looked for
+STOOD_STILL_S = 1.0  # later than that, this process did (a paused machine): nobody can have been heard
+
+logger = logging.getLogger(__name__)
+
+
+async def watch(state: State) -> None:
+    """Rescue the runs of workers that fell silent, and say which are about to be."""
+    while True:
+        began = time.monotonic()
+        await asyncio.sleep(SWEEP_S)
+        if (late := time.monotonic() - began - SWEEP_S) > STOOD_STILL_S:
+            state.leases.stood_still(late)
+        for run_id, attempt in state.leases.turned_silent():
+            state.hub.tell(
+                [{"id": None, "run": run_id, "event": "silent", "data": {"run": run_id, "attempt": attempt}}]
+            )
+        if lapsed := state.leases.lapsed():
+            try:
+                await asyncio.to_thread(_rescue, state, lapsed)
+            except Exception as error:
+                if isinstance(error, Trouble):
+                    logger.warning("could not rescue %s: %s", lapsed, error.detail)
+                else:
+                    logger.exception("could not rescue %s; trying again", lapsed)
+                for held in lapsed:
+                    state.leases.give_back(*held, seconds=SWEEP_S)
+
+
+def _rescue(state: State, lapsed: list[tuple[int, int]]) -> None:
+    with state.records.write() as session:
+        lapsed = [held for held in lapsed if not state.leases.holds(*held)]  # heard of while we waited for our turn
+        queue.rescue(session, lapsed, state.now())
+    for run_id, attempt in lapsed:
+        logger.warning("run %d: the worker of attempt %d fell silent", run_id, attempt)
