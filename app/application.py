@@ -47,8 +47,8 @@ from app.workers import artifacts, listing, queue, task_api
 from app.workers.rescue import watch
 
 STATIC = Path(__file__).parent.parent / "static"
-SMALL = 1000  # bytes: one packet, packed or not
-PACKED = 4  # of 9: a page of 66 KB becomes 18 KB in a millisecond
+MIN_COMPRESSED_BYTES = 1000  # bytes: one packet, packed or not
+COMPRESSION_LEVEL = 4  # of 9: a page of 66 KB becomes 18 KB in a millisecond
 
 # Every address of the app. Routes are looked through in this order: reports come most, so they come first.
 ROUTERS = (
@@ -109,8 +109,8 @@ def create_app(state: State) -> FastAPI:
     app.add_exception_handler(Exception, error_pages.of_bug)
     app.add_middleware(
         GZipMiddleware,
-        minimum_size=SMALL,
-        compresslevel=PACKED,
+        minimum_size=MIN_COMPRESSED_BYTES,
+        compresslevel=COMPRESSION_LEVEL,
         exclude_content_types=(*DEFAULT_EXCLUDED_CONTENT_TYPES, artifacts.BINARY),  # weights do not shrink
     )
     app.add_middleware(Gate, settings=state.settings, tokens=state.tokens, answer=_answer)

@@ -51,7 +51,7 @@ class _Figures(Collector):
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         with self._here.records.read() as session:
-            by_status = listing.counts(session)
+            by_status = listing.count_by_status(session)
             known = list_known(session, self._here.leases)
         runs = GaugeMetricFamily("pitwall_runs", "Runs by status", labels=["status"])
         for status, number in by_status.items():
@@ -62,6 +62,6 @@ class _Figures(Collector):
         yield GaugeMetricFamily("pitwall_streams_open", "Open event streams", self._here.hub.open_streams)
         writable = float(self._here.records.trouble is None)
         yield GaugeMetricFamily("pitwall_records_writable", "1: the latest write went well", writable)
-        disk = storage.disk(self._here.settings.data_dir)
+        disk = storage.free_space(self._here.settings.data_dir)
         yield GaugeMetricFamily("pitwall_disk_free_bytes", "Bytes left on the data folder's disk", disk.free)
         yield GaugeMetricFamily("pitwall_disk_total_bytes", "Bytes of the data folder's disk", disk.total)

@@ -18,7 +18,7 @@ from app.board import ranking
 from app.board.metrics import METRICS
 from app.charts.svg_paths import points
 from app.errors import NotFound
-from app.live.device_load import KEPT_S
+from app.live.device_load import WINDOW_S
 from app.metrics import curves
 from app.records import disk
 from app.records.models import Status
@@ -28,7 +28,7 @@ from app.run_list.table import table
 from app.runs import lifecycle, schemas
 from app.web.deps import Here, State
 from app.web.templates import page
-from app.workers.listing import WorkerShown, list_known
+from app.workers.listing import WorkerResponse, list_known
 
 RUNNING, WAITING, ENDED, HEAD = 12, 30, 10, 3  # rows of each part
 VISIT_COOKIE = "pitwall_visit"
@@ -43,7 +43,7 @@ Since = Annotated[int, Query(ge=0, lt=2**40)]
 class Card:
     """A run that somebody works on."""
 
-    run: schemas.RunShown
+    run: schemas.RunResponse
     step: dict[str, Any] | None
     curve: str  # points of its accuracy over the planned epochs; empty: no epoch has ended
 
@@ -52,7 +52,7 @@ class Card:
 class Device:
     """A worker with the last minutes of its device."""
 
-    worker: WorkerShown
+    worker: WorkerResponse
     now: dict[str, Any]  # gauges' latest reading, empty where there is none
     busy: str  # points
     watts: str
@@ -77,7 +77,7 @@ def show_now(request: Request, here: Here, since: Since = 0) -> HTMLResponse:
 @router.get("/fragments/card/{run_id}")
 def show_card(run_id: int, request: Request, here: Here) -> HTMLResponse:
     with here.records.read() as session:
-        rows = listing.some(session, [run_id])
+        rows = listing.load_runs(session, [run_id])
         if not rows:
             raise NotFound(f"there is no run {run_id}")
         return page(request, "_card.html", {"card": _cards(session, here, rows)[0]})
@@ -107,15 +107,15 @@ def _visit(said: str, now: int) -> tuple[int, str]:
 
 
 def _now(session: Session, here: State, since: int) -> dict[str, Any]:
-    running = listing.held(session, RUNNING)
-    waiting = listing.waiting(session, WAITING + 2)  # the last that is shown can go behind the next
-    news = listing.ended(session, ENDED, datetime.fromtimestamp(since, UTC)) if since else []
+    running = listing.held_runs(session, RUNNING)
+    waiting = listing.waiting_runs(session, WAITING + 2)  # the last that is shown can go behind the next
+    news = listing.ended_runs(session, ENDED, datetime.fromtimestamp(since, UTC)) if since else []
     return {
         "cards": _cards(session, here, running),
         "waiting": _places(waiting),
         "is_more_waiting": len(waiting) > WAITING,
         "are_news": bool(news),
-        "ended": table(session, here, news or listing.ended(session, ENDED), _of_ended()),
+        "ended": table(session, here, news or listing.ended_runs(session, ENDED), _of_ended()),
         "since": since,
     }
 
@@ -127,7 +127,9 @@ def _of_ended() -> list[Column]:
 
 def _cards(session: Session, here: State, rows: Any) -> list[Card]:
     drawn = curves.of_runs(session, [run.id for run in rows])
-    return [Card(schemas.RunShown.model_validate(run), here.hub.steps.get(run.id), _curve(run, drawn)) for run in rows]
+    return [
+        Card(schemas.RunResponse.model_validate(run), here.hub.steps.get(run.id), _curve(run, drawn)) for run in rows
+    ]
 
 
 def _curve(run: Any, drawn: dict[int, curves.Curve]) -> str:
@@ -148,7 +150,7 @@ def _places(runs: Any) -> list[dict[str, Any]]:
         at = places.get(run.id)  # None: paused, which has no place
         found.append(
             {
-                "run": schemas.RunShown.model_validate(run),
+                "run": schemas.RunResponse.model_validate(run),
                 "first": queue[0] if at else None,
                 "up": queue[at - 1] if at else None,
                 "down": None if at is None or at + 1 == len(queue) else queue[at + 2] if at + 2 < len(queue) else "",
@@ -160,18 +162,18 @@ def _places(runs: Any) -> list[dict[str, Any]]:
 def _devices(session: Session, here: State) -> dict[str, Any]:
     return {
         "devices": [_device(worker, here) for worker in list_known(session, here.leases)],
-        "disk": disk.disk(here.settings.data_dir),
-        "minutes": round(KEPT_S / 60),
+        "disk": disk.free_space(here.settings.data_dir),
+        "minutes": round(WINDOW_S / 60),
     }
 
 
-def _device(worker: WorkerShown, here: State) -> Device:
+def _device(worker: WorkerResponse, here: State) -> Device:
     samples = here.gauges.of(worker.name) if worker.present else []
     times = [-sample.ago_s for sample in samples]
 
     def line(name: str, most: float) -> str:
         values = [sample.reading[name] for sample in samples]
-        return points(times, values, across=(-KEPT_S, 0), up=(0, most))
+        return points(times, values, across=(-WINDOW_S, 0), up=(0, most))
 
     drawn = [sample.reading["watts"] or 0 for sample in samples]
     return Device(worker, samples[-1].reading if samples else {}, line("busy", 1), line("watts", max([1, *drawn])))
@@ -179,6 +181,6 @@ def _device(worker: WorkerShown, here: State) -> Device:
 
 def _head(session: Session) -> dict[str, Any] | None:
     """The first rows of the board that opens by itself; None where nothing is ranked."""
-    found = ranking.ranked(session, ranking.Question(limit=HEAD))
+    found = ranking.ranked(session, ranking.BoardQuery(limit=HEAD))
     rows = [row for row in found.rows if row.rank is not None]
     return {"rows": rows, "question": found.question, "metric": METRICS[found.question.metric]} if rows else None

@@ -25,7 +25,7 @@ from typing import IO, Any
 from pydantic import ValidationError
 
 from trainer.events import EpochEnded, Failed, Finished, Said, Started, line
-from trainer.failures import CannotTrain, RecipeMistake, Stopped
+from trainer.failures import STOPPED, CannotTrain, RecipeMistake, Stopped
 from trainer.loop.checkpoints import EVERY_S
 from trainer.loop.ready import Ready
 from trainer.loop.warm import Order, next_line, wait
@@ -36,7 +36,6 @@ from trainer.machine.power import meter
 from trainer.presets import PRESETS
 from trainer.recipe import Recipe
 from trainer.recipe.knobs import merge, mistakes
-from trainer.worker.exit_codes import STOPPED
 
 FINISHED, FAILED, BAD_RECIPE = 0, 1, 2
 

@@ -21,6 +21,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+STOPPED = 75  # exit code of a child that stopped because it was asked to (EX_TEMPFAIL of sysexits.h)
+
 
 class CannotTrain(Exception):
     """`str(error)` says what is wrong; `hint` says what to do about it; `kind` is the word in the event."""

@@ -15,12 +15,12 @@ from fastapi.responses import HTMLResponse
 from pydantic import ValidationError
 
 from app.architecture import drawing
-from app.architecture.schemas import ArchitectureShown, ArchitectureTotals, LayerShown
+from app.architecture.schemas import ArchitectureResponse, ArchitectureTotals, LayerResponse
 from app.errors import InvalidRecipe, InvalidRequest, NotFound
 from app.json_shapes import PROBLEM
 from app.launch.form import Posted, posted
 from app.launch.pages import FIRST_PRESET
-from app.launch.schemas import RecipeAsked
+from app.launch.schemas import RecipeRequest
 from app.runs import responses, runs, schemas
 from app.runs.recipes import resolve
 from app.web.deps import Here, State
@@ -34,7 +34,7 @@ from trainer.recipe.knobs import mistakes
 
 CLASSES = 10  # where only the files know, and they are not there
 KNOWN_CLASSES = {"cifar100": 100}  # its names are in its files, its number is in its name
-MOST_CLASSES = 100_000  # of a folder: more is a mistake in the folder
+MAX_CLASSES = 100_000  # of a folder: more is a mistake in the folder
 
 router = APIRouter()
 
@@ -49,7 +49,7 @@ def show_architecture(
     """The net of a run, or else of a preset."""
     if run is not None:
         with here.records.read() as session:
-            found = responses.whole(session, runs.find(session, run), here)
+            found = responses.run_response(session, runs.find(session, run), here)
         try:
             recipe = Recipe.model_validate(found.recipe)
         except ValidationError as error:  # a run of a version that knew other knobs
@@ -73,13 +73,13 @@ async def show_architecture_of_form(request: Request, here: Here) -> HTMLRespons
 
 
 @router.post("/api/v1/previews/architecture", tags=["previews"], responses={"4XX": PROBLEM})
-def preview_architecture(asked: RecipeAsked, here: Here) -> ArchitectureShown:
+def preview_architecture(asked: RecipeRequest, here: Here) -> ArchitectureResponse:
     """The layers of a recipe's net: shapes, parameters, and FLOPs for one picture (2 per multiply-add)."""
     root = here.settings.datasets_dir
     recipe = resolve(asked.preset, asked.partial(), root, strict=True).recipe
     layers = layers_of(recipe.model, _classes(recipe, root))
-    return ArchitectureShown(
-        layers=[LayerShown.model_validate(layer) for layer in layers],
+    return ArchitectureResponse(
+        layers=[LayerResponse.model_validate(layer) for layer in layers],
         totals=ArchitectureTotals.model_validate(totals(layers)),
     )
 
@@ -90,7 +90,7 @@ def _page_of_form(request: Request, here: State, form: Posted) -> HTMLResponse:
 
 
 def _page(
-    request: Request, recipe: Recipe, classes: int, *, preset: str | None = None, run: schemas.RunWhole | None = None
+    request: Request, recipe: Recipe, classes: int, *, preset: str | None = None, run: schemas.RunDetails | None = None
 ) -> HTMLResponse:
     layers = layers_of(recipe.model, classes)
     context = {
@@ -115,4 +115,4 @@ def _classes(recipe: Recipe, root: Path, counted: int = 0) -> int:
     if not counted:
         with contextlib.suppress(datasets.DatasetMissing):
             counted = len(datasets.find(name, root).classes)
-    return min(counted or KNOWN_CLASSES.get(name, CLASSES), MOST_CLASSES)
+    return min(counted or KNOWN_CLASSES.get(name, CLASSES), MAX_CLASSES)

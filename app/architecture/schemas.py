@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 from app.json_shapes import ResponseModel
 
 
-class LayerShown(ResponseModel):
+class LayerResponse(ResponseModel):
     name: str
     kind: str
     inputs: list[str] = Field(description="Names of the layers that it takes")
@@ -28,6 +28,6 @@ class ArchitectureTotals(ResponseModel):
     training_flops: int
 
 
-class ArchitectureShown(BaseModel):
-    layers: list[LayerShown]
+class ArchitectureResponse(BaseModel):
+    layers: list[LayerResponse]
     totals: ArchitectureTotals

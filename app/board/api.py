@@ -13,7 +13,7 @@ from app.errors import InvalidRequest
 from app.json_shapes import PROBLEM
 from app.runs import runs
 from app.web.deps import Here
-from app.workers.listing import WorkerShown, list_known
+from app.workers.listing import WorkerResponse, list_known
 
 Target = Annotated[float, Query(gt=0, lt=1, allow_inf_nan=False, description="Share of the validation pictures")]
 Words = Annotated[str | None, Query(min_length=1, max_length=120)]
@@ -34,9 +34,9 @@ def get_board(
     ] = None,
     group_by: Annotated[Literal["recipe"], Query(description="A row is a recipe")] = "recipe",
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
-) -> board_schemas.BoardShown:
+) -> board_schemas.BoardResponse:
     """Recipes of one data set, the best first."""
-    question = ranking.Question(dataset or None, metric, target, hardware, fingerprint, limit)
+    question = ranking.BoardQuery(dataset or None, metric, target, hardware, fingerprint, limit)
     with here.records.read() as session:
         found = ranking.ranked(session, question)
         if unknown := ranking.unknown(found):
@@ -50,14 +50,14 @@ def get_group(
     here: Here,
     hardware: Words = None,
     target: Annotated[float | None, Query(gt=0, lt=1, allow_inf_nan=False)] = None,
-) -> board_schemas.GroupShown:
+) -> board_schemas.GroupResponse:
     """What repeats of a recipe say. `recipe_hash`: the whole of it, or its first 8 letters or more."""
     with here.records.read() as session:
-        return board_schemas.group_shown(groups.of(session, recipe_hash, hardware, target))
+        return board_schemas.group_shown(groups.load_group(session, recipe_hash, hardware, target))
 
 
 @router.patch("/workers/{name:path}", tags=["workers"])
-def edit_worker(name: str, asked: board_schemas.WorkerEdited, here: Here) -> WorkerShown:
+def edit_worker(name: str, asked: board_schemas.WorkerEdited, here: Here) -> WorkerResponse:
     """Say what an hour of a worker costs. Boards count with it from then on, for earlier runs too."""
     with here.records.write() as session:
         runs.price(session, name, asked.price_per_hour)

@@ -13,12 +13,12 @@ from app.board.ranking import Board
 from app.charts.run_charts import Figure
 from app.metrics import accuracy
 
-MOST_ROWS = 15  # more would be too small to read
+MAX_ROWS = 15  # more would be too small to read
 
 
 def of_board(board: Board, metric: Metric, published: Sequence[Published]) -> Figure | None:
     """None where nothing is ranked."""
-    rows = [row for row in board.rows if row.rank is not None][:MOST_ROWS]
+    rows = [row for row in board.rows if row.rank is not None][:MAX_ROWS]
     if not rows:
         return None
     names = [f"{row.rank}. {row.run.name}{', TTA' if accuracy.has_tta(row.run.recipe) else ''}" for row in rows]

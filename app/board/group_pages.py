@@ -23,8 +23,8 @@ from app.web.assets import PLOTLY_ADDRESS as PLOTLY
 from app.web.deps import Here
 from app.web.templates import page
 
-MOST_MORE = 100
-MOST_RUNS = 100  # in the table; the list of runs has all
+MAX_REPEATS = 100
+MAX_RUNS = 100  # in the table; the list of runs has all
 
 router = APIRouter(include_in_schema=False)
 Target = Annotated[float | None, Query(gt=0, lt=1, allow_inf_nan=False)]
@@ -36,10 +36,10 @@ def show_group(
     name: str, request: Request, here: Here, hardware: Hardware = None, target: Target = None
 ) -> HTMLResponse:
     with here.records.read() as session:
-        group = groups.of(session, name, hardware, target)
+        group = groups.load_group(session, name, hardware, target)
         context = {
             "newest": group.runs[0],
-            "runs": table(session, here, group.runs[:MOST_RUNS], DEFAULT_COLUMNS),
+            "runs": table(session, here, group.runs[:MAX_RUNS], DEFAULT_COLUMNS),
             "after": listing.newest_event(session),
             "plotly": PLOTLY,
         }
@@ -52,11 +52,11 @@ def show_group_numbers(
 ) -> HTMLResponse:
     """What changes while its runs train: first paint and live."""
     with here.records.read() as session:
-        return page(request, "groups/_numbers.html", _numbers(groups.of(session, name, hardware, target)))
+        return page(request, "groups/_numbers.html", _numbers(groups.load_group(session, name, hardware, target)))
 
 
 @router.post("/groups/{name}/repeat")
-def press_repeat(name: str, here: Here, more: Annotated[int, Form(ge=1, le=MOST_MORE)]) -> RedirectResponse:
+def press_repeat(name: str, here: Here, more: Annotated[int, Form(ge=1, le=MAX_REPEATS)]) -> RedirectResponse:
     """Queue more seeds of the same recipe, after the largest that was used."""
     with here.records.write() as session:
         known = groups.runs_of(session, name)

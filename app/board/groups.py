@@ -22,7 +22,7 @@ from app.metrics.curves import Curve, of_runs
 from app.records.models import ENDED, Run
 
 SHORTEST = 8  # letters of a recipe's hash that name a group
-MOST_CURVES = 200
+MAX_CURVES = 200
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Group:
     numbers: Numbers
 
 
-def of(session: Session, name: str, hardware: str | None = None, target: float | None = None) -> Group:
+def load_group(session: Session, name: str, hardware: str | None = None, target: float | None = None) -> Group:
     """The group of a recipe's hash, or of its first letters. Raises NotFound, InvalidRequest."""
     runs = runs_of(session, name)
     recipe_hash = runs[0].recipe_hash
@@ -80,7 +80,7 @@ def of(session: Session, name: str, hardware: str | None = None, target: float |
         dict(kinds),
         sample,
         aim,
-        of_runs(session, shown[:MOST_CURVES]),
+        of_runs(session, shown[:MAX_CURVES]),
         _numbers(session, sample, aim, has_tta=accuracy.has_tta(runs[0].recipe)),
     )
 

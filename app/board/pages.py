@@ -29,8 +29,8 @@ from app.web.templates import page, word
 from app.workers.listing import list_known
 
 DECIMAL_COMMA = re.compile(r"^\s*(\d+),(\d{1,2})\s*$")  # 0,50; but 1,000 is refused
-MOST_ROWS = 200
-MOST_KNOBS = 6  # of a row's summary
+MAX_ROWS = 200
+MAX_KNOBS = 6  # of a row's summary
 
 router = APIRouter(include_in_schema=False)
 
@@ -45,14 +45,14 @@ def show_board(
     hardware: Annotated[str | None, Query(max_length=120)] = None,
     fingerprint: Annotated[str | None, Query(max_length=80)] = None,
     with_published: Annotated[bool, Query(alias="published")] = False,
-    limit: Annotated[int, Query(ge=1, le=MOST_ROWS)] = 50,
+    limit: Annotated[int, Query(ge=1, le=MAX_ROWS)] = 50,
 ) -> HTMLResponse:
-    question = ranking.Question(dataset or None, metric, target, hardware or None, fingerprint or None, limit)
+    question = ranking.BoardQuery(dataset or None, metric, target, hardware or None, fingerprint or None, limit)
     with here.records.read() as session:
         found = ranking.ranked(session, question)
         if ranking.unknown(found):  # left over from another data set
             found = ranking.ranked(session, replace(question, hardware=None, fingerprint=None))
-        datasets = listing.datasets(session)
+        datasets = listing.dataset_names(session)
         can_compare = found.question.dataset == published.DATASET and metric in {"time_to_target", "accuracy"}
         is_theirs = metric == "accuracy" or target == published.TARGET
         others = published.published() if with_published and can_compare else ()
@@ -69,7 +69,7 @@ def show_board(
             "summaries": _summaries([row.run.recipe for row in found.rows]),
             "workers": list_known(session, here.leases),
             "as_asked": _asked(found.question),
-            "more": _asked(replace(found.question, limit=MOST_ROWS)) if found.question.limit < MOST_ROWS else None,
+            "more": _asked(replace(found.question, limit=MAX_ROWS)) if found.question.limit < MAX_ROWS else None,
             "plotly": PLOTLY,
         }
         return page(request, "board/index.html", context)
@@ -94,12 +94,12 @@ def press_price(
 
 def _summaries(recipes: Sequence[dict[str, Any]]) -> list[str]:
     """What is special about each row, in a line."""
-    found = [(setting_title(path).lower(), values) for path, values in differing(recipes)[:MOST_KNOBS]]
+    found = [(setting_title(path).lower(), values) for path, values in differing(recipes)[:MAX_KNOBS]]
     return [
         ", ".join(f"{title} {word(values[at])}" for title, values in found if values[at] is not NOT_THERE)
         for at in range(len(recipes))
     ]
 
 
-def _asked(question: ranking.Question) -> str:
+def _asked(question: ranking.BoardQuery) -> str:
     return urlencode({key: value for key, value in vars(question).items() if value is not None})

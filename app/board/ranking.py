@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from app.board import samples
 from app.board.metrics import METRICS, Metric, Reach, reaches
-from app.board.samples import Plain, Sample, has_finished, of
+from app.board.samples import Plain, Sample, has_finished, load_samples
 from app.metrics import accuracy, statistics
 from app.records.models import Run, Status, Worker
 from app.run_list import listing
@@ -27,7 +27,7 @@ ALL = "all"  # hardware: side by side, marked
 
 
 @dataclass(frozen=True)
-class Question:
+class BoardQuery:
     """What somebody wants ranked. `dataset`, `hardware`, `fingerprint` None: what most runs have."""
 
     dataset: str | None = None
@@ -63,7 +63,7 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Board:
-    question: Question  # with hardware and fingerprint as they were chosen
+    question: BoardQuery  # with hardware and fingerprint as they were chosen
     rows: list[Ranked]
     hardware: dict[str | None, int]  # runs on each kind that has some of these pictures
     fingerprints: dict[str, int]  # runs on each version of the pictures
@@ -85,7 +85,7 @@ class _Line:
         return sum(reach is not None for reach in self.reaches)
 
 
-def ranked(session: Session, question: Question) -> Board:
+def ranked(session: Session, question: BoardQuery) -> Board:
     """The board. Raises KeyError for a metric that is not in METRICS."""
     metric = METRICS[question.metric]
     dataset = question.dataset or _most_used(session)
@@ -99,7 +99,7 @@ def ranked(session: Session, question: Question) -> Board:
         if pictures == chosen:
             hardware[device] += number
     on = question.hardware or _most(hardware)
-    found = of(session, dataset, chosen, None if on == ALL else on)
+    found = load_samples(session, dataset, chosen, None if on == ALL else on)
     lines = _lines(found, metric, question.target, prices_of(session))
     lines.sort(key=lambda line: _order(line, metric))
     shown = lines[: question.limit]
@@ -107,7 +107,7 @@ def ranked(session: Session, question: Question) -> Board:
     like = statistics.like_the_first(valued, "times" if metric.reaches else "means")
     like += [False] * (len(shown) - len(like))
     newest = [line.sample.counted[-1].id for line in shown]
-    runs = {run.id: run for run in listing.some(session, newest)}
+    runs = {run.id: run for run in listing.load_runs(session, newest)}
     made = []
     for at, line in enumerate(shown):
         run = runs[newest[at]]

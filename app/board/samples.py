@@ -139,7 +139,7 @@ _kept: WeakKeyDictionary[Engine, dict[Key, tuple[Stamp, list[Sample]]]] = WeakKe
 _lock = Lock()
 
 
-def of(session: Session, dataset: str, pictures: str | None, hardware: str | None) -> list[Sample]:
+def load_samples(session: Session, dataset: str, pictures: str | None, hardware: str | None) -> list[Sample]:
     """Of the runs on these pictures (a fingerprint) and this hardware (None: on all). Not to be changed."""
     key, engine = (dataset, pictures, hardware), session.get_bind().engine
     conditions = [Run.dataset == dataset, Run.fingerprint == pictures]

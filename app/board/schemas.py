@@ -15,7 +15,7 @@ from app.json_shapes import RequestModel
 from app.metrics import accuracy, statistics
 
 
-class SpreadShown(BaseModel):
+class SpreadResponse(BaseModel):
     """Of one number over n runs. With n = 1 there is no spread: `sd` and `interval` are null."""
 
     n: int
@@ -27,7 +27,7 @@ class SpreadShown(BaseModel):
     max: float
 
 
-class ReachedShown(BaseModel):
+class ReachedResponse(BaseModel):
     count: int
     n: int
     interval: list[float] = Field(description="95 % interval of the share, by Wilson")
@@ -70,7 +70,7 @@ class BoardRow(BaseModel):
     under_way: int
 
 
-class BoardShown(BaseModel):
+class BoardResponse(BaseModel):
     metric: str
     unit: str
     target: float
@@ -83,7 +83,7 @@ class BoardShown(BaseModel):
     left: int = Field(description="Rows beyond the limit")
 
 
-class GroupShown(BaseModel):
+class GroupResponse(BaseModel):
     recipe_hash: str
     hardware: str | None
     all_hardware: dict[str, int]
@@ -93,15 +93,17 @@ class GroupShown(BaseModel):
     excluded: int
     under_way: int
     tta: bool = Field(description="Whether accuracies count with test-time augmentation")
-    final_accuracy: SpreadShown | None
-    plain_final_accuracy: SpreadShown | None = Field(description="Without it; null: there is none, the other is plain")
-    best_accuracy: SpreadShown | None
-    plain_best_accuracy: SpreadShown | None
-    reached: ReachedShown | None
+    final_accuracy: SpreadResponse | None
+    plain_final_accuracy: SpreadResponse | None = Field(
+        description="Without it; null: there is none, the other is plain"
+    )
+    best_accuracy: SpreadResponse | None
+    plain_best_accuracy: SpreadResponse | None
+    reached: ReachedResponse | None
     median_time_to_target: float | None = Field(description="Misses counted as longer than any time")
-    times_to_target: SpreadShown | None
-    energy: SpreadShown | None
-    cost: SpreadShown | None
+    times_to_target: SpreadResponse | None
+    energy: SpreadResponse | None
+    cost: SpreadResponse | None
 
 
 class WorkerEdited(RequestModel):
@@ -113,9 +115,9 @@ MetricName = Literal[
 ]
 
 
-def board_shown(found: ranking.Board) -> BoardShown:
+def board_shown(found: ranking.Board) -> BoardResponse:
     asked = found.question
-    return BoardShown(
+    return BoardResponse(
         metric=asked.metric,
         unit=METRICS[asked.metric].unit,
         target=asked.target,
@@ -129,9 +131,9 @@ def board_shown(found: ranking.Board) -> BoardShown:
     )
 
 
-def group_shown(found: groups.Group) -> GroupShown:
+def group_shown(found: groups.Group) -> GroupResponse:
     sample, numbers = found.sample, found.numbers
-    return GroupShown(
+    return GroupResponse(
         recipe_hash=found.recipe_hash,
         hardware=sample.hardware,
         all_hardware=found.hardware,
@@ -153,11 +155,11 @@ def group_shown(found: groups.Group) -> GroupShown:
     )
 
 
-def spread_shown(found: statistics.Spread | None) -> SpreadShown | None:
+def spread_shown(found: statistics.Spread | None) -> SpreadResponse | None:
     if found is None:
         return None
     interval = None if found.low is None or found.high is None else [found.low, found.high]
-    return SpreadShown(
+    return SpreadResponse(
         n=found.n,
         mean=found.mean,
         median=found.median,
@@ -168,10 +170,10 @@ def spread_shown(found: statistics.Spread | None) -> SpreadShown | None:
     )
 
 
-def _reached(found: statistics.Reached | None) -> ReachedShown | None:
+def _reached(found: statistics.Reached | None) -> ReachedResponse | None:
     if found is None:
         return None
-    return ReachedShown(count=found.count, n=found.n, interval=[found.low, found.high], next=found.next)
+    return ReachedResponse(count=found.count, n=found.n, interval=[found.low, found.high], next=found.next)
 
 
 def _row(one: ranking.Ranked) -> BoardRow:

@@ -15,12 +15,12 @@ import numpy as np
 from app.charts.run_charts import Figure
 from app.metrics.curves import Band, Curve, Floats, band
 
-MOST_FAINT = 40  # single runs drawn behind a band; more are one grey
+MAX_FAINT_CURVES = 40  # single runs drawn behind a band; more are one grey
 
 
 def of_group(curves: Sequence[Curve], together: Band, target: float) -> Figure:
     """Each run's accuracy, as it counts, as a faint line, their mean, and the band of one deviation to each side."""
-    traces = [_line(curve, "counted_accuracy", f"run {curve.run_id}", "faint") for curve in curves[:MOST_FAINT]]
+    traces = [_line(curve, "counted_accuracy", f"run {curve.run_id}", "faint") for curve in curves[:MAX_FAINT_CURVES]]
     if len(curves) > 1:
         traces += _banded(together, "Mean", "validation", is_share=True)
     return {"traces": traces, "target": target, "percent": True}

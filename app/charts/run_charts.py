@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.metrics.epochs import EpochShown
+from app.metrics.epochs import EpochResponse
 from trainer.recipe import Recipe, learning_rates
 
 PLANNED_POINTS = 600  # of the planned learning rate: as many as a chart has pixels
@@ -24,7 +24,7 @@ Figure = dict[str, Any]
 Floats = NDArray[np.float64]
 
 
-def of_run(epochs: Sequence[EpochShown], recipe: Recipe, train_images: int | None) -> list[Figure]:
+def of_run(epochs: Sequence[EpochResponse], recipe: Recipe, train_images: int | None) -> list[Figure]:
     """The charts of a run's page. `train_images` None: the planned learning rate and the speed are not known yet.
 
     What nobody measured in any epoch has no chart.
@@ -96,7 +96,7 @@ def planned(recipe: Recipe, train_images: int) -> tuple[Floats, Floats]:
     return ((looked_at[at] + 1) / run.per_epoch).round(5), rates[at]
 
 
-def _of_device(epochs: Sequence[EpochShown], train_images: int | None) -> list[Figure]:
+def _of_device(epochs: Sequence[EpochResponse], train_images: int | None) -> list[Figure]:
     """Speed, load, memory and power. The browser works them out by the same rules as epochs come: charts.js."""
     images = [None if not train_images or not row.seconds else train_images / row.seconds for row in epochs]
     memory = [None if row.memory_bytes is None else row.memory_bytes / 2**30 for row in epochs]
@@ -117,7 +117,7 @@ def _of_device(epochs: Sequence[EpochShown], train_images: int | None) -> list[F
     return figures
 
 
-def _validation(epochs: Sequence[EpochShown], recipe: Recipe) -> list[Figure]:
+def _validation(epochs: Sequence[EpochResponse], recipe: Recipe) -> list[Figure]:
     if recipe.tta == "none":
         return [_trace(epochs, "val_accuracy", "Validation", "validation")]
     with_tta = _trace(epochs, "tta_accuracy", "Validation, TTA", "validation")
@@ -147,7 +147,7 @@ def _line(x: Floats, y: Floats, name: str, role: str) -> Figure:
 
 
 def _trace(
-    epochs: Sequence[EpochShown],
+    epochs: Sequence[EpochResponse],
     field: str,
     name: str,
     role: str,

@@ -13,10 +13,10 @@ from typing import Any
 
 from app.charts.svg_paths import Path, Scale, around, is_number, kind_of, of_trace, rule, token_of, values, whiskers
 
-MOST_POINTS = 4000  # of one picture, shared by its lines: more are bytes that nobody sees
-FEWEST_POINTS = 60  # of a line
+MAX_POINTS = 4000  # of one picture, shared by its lines: more are bytes that nobody sees
+MIN_POINTS = 60  # of a line
 NAMED = 16  # as static/js/curves.js: more names would leave no room for the curves
-MOST_NOTES = 6
+MAX_NOTES = 6
 THOUSAND = 1000.0  # from ten of them, numbers are said with a letter, as Plotly says them
 NOTHING = "Nothing was measured"
 
@@ -62,7 +62,7 @@ def still(figure: Figure) -> Still:
         return Still(title, notes=[Word(figure.get("empty", NOTHING), 50.0, 50.0, "alone")])
     x, y = _across(figure, traces), _up(figure, first)
     y2 = around(values(second, "y")) if values(second, "y") else None
-    most = max(FEWEST_POINTS, MOST_POINTS // len(traces))
+    most = max(MIN_POINTS, MAX_POINTS // len(traces))
     drawn = [of_trace(one, x, (y2 or y) if "yaxis" in one else y, most) for one in traces]
     legend = [Name(str(one["name"]), kind_of(one), token_of(one)) for one in traces if _is_named(one)]
     return Still(
@@ -124,7 +124,7 @@ def _rules(figure: Figure, x: Scale, y: Scale) -> Iterator[Path]:
 
 def _notes(figure: Figure, x: Scale, y: Scale) -> Iterator[Word]:
     """Beside its point; of a line from top to bottom one below the other; above the target's line."""
-    for at, mark in enumerate(_marks(figure, x)[:MOST_NOTES]):
+    for at, mark in enumerate(_marks(figure, x)[:MAX_NOTES]):
         across = 100 * x.share(mark["x"])
         down = _top(y, mark["y"]) if "y" in mark else 4.0 + 8.0 * at
         yield Word(mark["text"], across, down, "left" if across > 50 else "right")

@@ -11,7 +11,7 @@ from typing import Any, TypeGuard
 SIDE = 1000  # of the viewBox; a page stretches it
 MARKED_POINTS = 60  # as static/js/dress.js: more dots than that are a thicker line
 TURNS = 8  # colours in turn: tokens.css
-LARGEST = 1e300  # beyond it, sums overflow
+MAX_COORDINATE = 1e300  # beyond it, sums overflow
 
 Trace = dict[str, Any]
 Points = list[tuple[float, float]]
@@ -79,7 +79,7 @@ def whiskers(trace: Trace) -> Iterator[tuple[float, float, float]]:
 
 
 def is_number(value: float | None) -> TypeGuard[float]:
-    return value is not None and math.isfinite(value) and abs(value) < LARGEST
+    return value is not None and math.isfinite(value) and abs(value) < MAX_COORDINATE
 
 
 def _pieces(trace: Trace) -> list[Points]:
@@ -155,7 +155,7 @@ def around(values: Sequence[float], *, from_zero: bool = False) -> Scale:
 WIDTH, HEIGHT = 100.0, 24.0  # of the viewBox; a page stretches it
 
 
-MOST = 120  # points; more cannot be told apart
+MAX_POINTS = 120  # points; more cannot be told apart
 
 
 def points(
@@ -164,9 +164,9 @@ def points(
     """`across`: what lies at the left and right edge; `up`: at the foot and the head. Unknown values are left out."""
     (left, right), (low, high) = across, up
     known = [(x, y) for x, y in zip(xs, ys, strict=True) if y is not None and not math.isnan(y)]
-    if len(known) > MOST:
-        stride = (len(known) - 1) / (MOST - 1)
-        known = [known[round(number * stride)] for number in range(MOST)]
+    if len(known) > MAX_POINTS:
+        stride = (len(known) - 1) / (MAX_POINTS - 1)
+        known = [known[round(number * stride)] for number in range(MAX_POINTS)]
     return " ".join(f"{_share(x, left, right) * WIDTH:.1f},{(1 - _share(y, low, high)) * HEIGHT:.1f}" for x, y in known)
 
 

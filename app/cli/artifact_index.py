@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.errors import NotFound
-from app.records.disk import size
+from app.records.disk import format_bytes
 from app.records.files import artifact_path
 
-MOST_NAMED = 20  # files in one answer
+MAX_NAMED = 20  # files in one answer
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ def compare(index: list[File], data_dir: Path, *, verify: bool) -> list[str]:
     lines: list[str] = []
     if wrong:
         lines.append(f"artifacts that are not as they were, {len(wrong)} of {len(index)}; copy them back:")
-        lines += wrong[:MOST_NAMED]
-        if len(wrong) > MOST_NAMED:
-            lines.append(f"  and {len(wrong) - MOST_NAMED} more")
+        lines += wrong[:MAX_NAMED]
+        if len(wrong) > MAX_NAMED:
+            lines.append(f"  and {len(wrong) - MAX_NAMED} more")
     elif index:
         checked = "their SHA-256 is right" if verify else "their sizes are right; --verify reads them, too"
         lines.append(f"artifacts that are there: all {len(index)}; {checked}")
@@ -55,7 +55,7 @@ def keep_unnamed(index: list[File], data_dir: Path) -> None:
 
 def in_bytes(number: int) -> str:
     """For a terminal, whatever letters it knows."""
-    return size(number).replace("\u202f", " ")
+    return format_bytes(number).replace("\u202f", " ")
 
 
 def _fault(data_dir: Path, file: File, *, verify: bool) -> str:

@@ -23,7 +23,7 @@ from app.web.deps import Here
 router = APIRouter(prefix="/api/v1", responses={"4XX": PROBLEM})
 
 
-class SideShown(BaseModel):
+class SideResponse(BaseModel):
     """A run, or a group."""
 
     name: str
@@ -42,26 +42,26 @@ class SideShown(BaseModel):
     knobs: dict[str, Any] = Described(description="Those that differ; one that this recipe has not is left out")
 
 
-class ComparisonShown(BaseModel):
-    sides: list[SideShown]
+class ComparisonResponse(BaseModel):
+    sides: list[SideResponse]
     differing: list[str] = Described(description="Knobs that are not the same in all recipes")
     curves: dict[str, Any] = Described(description="Plotly traces, by epoch; `meta.elapsed`: by training seconds")
 
 
-class PictureShown(BaseModel):
+class DisagreementImage(BaseModel):
     number: int
     png: str = Described(description="A data URL")
     label: str
     taken: list[str] = Described(description="For what, by the left run and by the right one")
 
 
-class DisagreementShown(BaseModel):
+class DisagreementResponse(BaseModel):
     both: int = Described(description="Validation pictures that both got right")
     neither: int
     only_left: int
     only_right: int
-    pictures_left: list[PictureShown] = Described(description="The first that only the left run got right")
-    pictures_right: list[PictureShown]
+    pictures_left: list[DisagreementImage] = Described(description="The first that only the left run got right")
+    pictures_right: list[DisagreementImage]
 
 
 @router.get("/compare", tags=["board"])
@@ -74,7 +74,7 @@ def compare_runs(
     """Up to 100 runs and groups beside each other: results, what differs in their recipes, curves."""
     with here.records.read() as session:
         found = comparison.compare(session, numbers(asked), words(groups))
-        answer = ComparisonShown.model_construct(
+        answer = ComparisonResponse.model_construct(
             sides=[_side(found, at) for at in range(len(found.sides))],
             differing=[path for path, _ in found.differing],
             curves=charts.curves(found, field),
@@ -85,13 +85,15 @@ def compare_runs(
 @router.get("/compare/pictures", tags=["board"])
 def compare_pictures(
     here: Here, left: Annotated[int, Query(ge=1, lt=2**63)], right: Annotated[int, Query(ge=1, lt=2**63)]
-) -> DisagreementShown:
+) -> DisagreementResponse:
     """Which validation pictures one run got right and the other wrong, at the end of their last epochs."""
     with here.records.read() as session:
         one, other = runs.find(session, left), runs.find(session, right)
         found = pictures.disagreement(session, here.previews.gallery, one, other)
-    shown_of = [[PictureShown(**vars(one) | {"taken": list(one.taken)}) for one in some] for some in found.pictures]
-    return DisagreementShown(
+    shown_of = [
+        [DisagreementImage(**vars(one) | {"taken": list(one.taken)}) for one in some] for some in found.pictures
+    ]
+    return DisagreementResponse(
         both=found.both,
         neither=found.neither,
         only_left=found.only[0],
@@ -101,10 +103,10 @@ def compare_pictures(
     )
 
 
-def _side(found: comparison.Comparison, at: int) -> SideShown:
+def _side(found: comparison.Comparison, at: int) -> SideResponse:
     side = found.sides[at]
     knobs = {path: values[at] for path, values in found.differing if values[at] is not NOT_THERE}
-    return SideShown(
+    return SideResponse(
         name=side.name,
         run=side.run.id,
         group=side.recipe_hash if side.is_group else None,

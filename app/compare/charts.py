@@ -18,8 +18,8 @@ from app.compare.comparison import Comparison
 from app.run_list.columns import setting_title
 from app.runs.recipes import NOT_THERE
 
-MOST_AXES = 10
-MOST_WORDS = 12  # of one axis; more could not be read
+MAX_AXES = 10
+MAX_TICKS = 12  # of one axis; more could not be read
 WIDE = 20.0  # times: an axis that spans more is logarithmic
 RESULTS = {
     "accuracy": ("Final accuracy", "share"),
@@ -48,13 +48,13 @@ def axes(found: Comparison) -> list[Axis]:
     """Knobs that differ, then what came out; none that has fewer than two values."""
     knobs = [_knob(path, values) for path, values in found.differing]
     knobs = [
-        axis for axis in knobs if len(_known(axis)) > 1 and (axis.unit == "number" or len(_known(axis)) <= MOST_WORDS)
+        axis for axis in knobs if len(_known(axis)) > 1 and (axis.unit == "number" or len(_known(axis)) <= MAX_TICKS)
     ]
     results = [
         Axis(key, title, unit, [getattr(side, key) for side in found.sides]) for key, (title, unit) in RESULTS.items()
     ]
     results = [axis for axis in results if len(_known(axis)) > 1]
-    return knobs[: MOST_AXES - len(results)] + results
+    return knobs[: MAX_AXES - len(results)] + results
 
 
 def parallel(found: Sequence[Axis]) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ from app.runs.recipes import NOT_THERE, differing
 from trainer.recipe import Recipe
 from trainer.recipe.learning_rates import steps_per_epoch
 
-MOST = 100
+MAX_SIDES = 100
 
 
 @dataclass(frozen=True)
@@ -68,11 +68,11 @@ class Comparison:
 
 def compare(session: Session, run_ids: Sequence[int], names: Sequence[str]) -> Comparison:
     """Raises NotFound, and InvalidRequest where there are too many."""
-    if len(run_ids) + len(names) > MOST:
-        raise InvalidRequest([("runs", f"at most {MOST} can be compared at once")])
+    if len(run_ids) + len(names) > MAX_SIDES:
+        raise InvalidRequest([("runs", f"at most {MAX_SIDES} can be compared at once")])
     run_ids, names = list(dict.fromkeys(run_ids)), list(dict.fromkeys(names))
     sides = _of_runs(session, run_ids)
-    sides += [_of_group(groups.of(session, name)) for name in names]
+    sides += [_of_group(groups.load_group(session, name)) for name in names]
     return Comparison(run_ids, names, sides, differing([_recipe(side) for side in sides], without={"target_accuracy"}))
 
 
@@ -88,7 +88,7 @@ def address(run_ids: Sequence[object], names: Sequence[str]) -> str:
 
 
 def _of_runs(session: Session, run_ids: Sequence[int]) -> list[Side]:
-    found = listing.some(session, run_ids)
+    found = listing.load_runs(session, run_ids)
     if missing := set(run_ids) - {run.id for run in found}:
         raise NotFound(f"there is no run {min(missing)}")
     drawn = curves.of_runs(session, run_ids)

@@ -35,14 +35,14 @@ COLOURS = ("#3b56c4", "#c9822b", "#a2459b", "#1c7c4a", "#b3402e", "#7a6a1f", "#3
 
 
 @dataclass(frozen=True)
-class Words:
+class Heading:
     """What people write on it. `notes`: Markdown."""
 
     title: str
     notes: str = ""
 
 
-def html(found: Comparison, words: Words, now: datetime) -> str:
+def html(found: Comparison, words: Heading, now: datetime) -> str:
     """The whole file. About 1.3 MB, nearly all of it plotly.js."""
     return (
         environment()
@@ -109,7 +109,7 @@ def _coloured(trace: dict[str, Any]) -> dict[str, Any]:
 router = APIRouter(include_in_schema=False)
 
 
-Names = Annotated[list[str], Form(max_length=comparison.MOST)]
+Names = Annotated[list[str], Form(max_length=comparison.MAX_SIDES)]
 
 
 @router.post("/reports")
@@ -126,7 +126,7 @@ def make_report(
         raise InvalidRequest([("runs", "choose at least one run or group")])
     with here.records.read() as session:
         found = comparison.compare(session, run_ids, names)
-        text = html(found, Words(title or "Report", notes), here.now())
+        text = html(found, Heading(title or "Report", notes), here.now())
     name = re.sub(r"[^A-Za-z0-9]+", "-", title).strip("-").lower() or "report"
     headers = {"Content-Disposition": f'attachment; filename="{name[:80]}.html"'}
     return Response(text, media_type="text/html; charset=utf-8", headers=headers)

@@ -12,10 +12,12 @@ from app.errors import InvalidRequest
 Names = list[Annotated[str, Query(max_length=2000)]]
 
 
-Runs = Annotated[Names, Query(alias="runs", max_length=comparison.MOST, description="Numbers: `1,2` or repeated")]
+Runs = Annotated[Names, Query(alias="runs", max_length=comparison.MAX_SIDES, description="Numbers: `1,2` or repeated")]
 
 
-Groups = Annotated[Names, Query(max_length=comparison.MOST, description="First letters of recipes' hashes, likewise")]
+Groups = Annotated[
+    Names, Query(max_length=comparison.MAX_SIDES, description="First letters of recipes' hashes, likewise")
+]
 
 
 Field = Literal[

@@ -26,11 +26,11 @@ from trainer.recipe import Recipe
 from trainer.recipe.augmentation import Cutout
 from trainer.recipe.learning_rates import calendar, learning_rates
 
-MOST_STEPS = 200_000  # of a schedule's preview: more than any screen has pixels, and still a few megabytes
-MOST_PICTURES = 64
+MAX_STEPS = 200_000  # of a schedule's preview: more than any screen has pixels, and still a few megabytes
+MAX_IMAGES = 64
 LATER_EPOCHS = (2, 3)  # further draws of the same pictures
 BOTH_RANGES = ("0..1", "0..127")  # in which the original experiment tried its cutout
-KEPT = 16  # normalisations remembered: each takes a look at every training picture
+CACHE_SIZE = 16  # normalisations remembered: each takes a look at every training picture
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,8 @@ def rates(recipe: Recipe, train_images: int) -> NDArray[np.float32]:
     total = calendar(recipe, train_images).total
     if not total:
         raise no_step(train_images)
-    if total > MOST_STEPS:
-        raise InvalidRecipe([("epochs", f"make {total:,} steps; a preview shows at most {MOST_STEPS:,}")])
+    if total > MAX_STEPS:
+        raise InvalidRecipe([("epochs", f"make {total:,} steps; a preview shows at most {MAX_STEPS:,}")])
     return learning_rates(recipe, train_images)
 
 
@@ -92,7 +92,7 @@ class Previews:
                 shelf = self.gallery.training(recipe.dataset)
             except CannotTrain as problem:
                 raise InvalidRecipe([("dataset.name", f"{problem}. {problem.hint}".strip())]) from None
-            return self._augmentation(recipe, shelf, min(count, MOST_PICTURES))
+            return self._augmentation(recipe, shelf, min(count, MAX_IMAGES))
 
     def _augmentation(self, recipe: Recipe, shelf: Shelf, count: int) -> Augmentation:
         pipeline = Pipeline(recipe, shelf.images, self._normalisation(recipe.normalize, shelf))
@@ -127,7 +127,7 @@ class Previews:
         key = (kind, shelf.key)
         if key not in self._normal:
             self._normal[key] = normalisation(kind, shelf.images)
-            while len(self._normal) > KEPT:
+            while len(self._normal) > CACHE_SIZE:
                 self._normal.popitem(last=False)
         return self._normal[key]
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from app.images.augmentation import png
 from app.images.predictions import Validation
 
-MOST_CLASSES = 20  # of a table; more are told by the pairs that are mixed up most
-MOST_PAIRS = 12
-MOST_MISTAKES = 24
+MAX_CLASSES = 20  # of a table; more are told by the pairs that are mixed up most
+MAX_PAIRS = 12
+MAX_MISTAKES = 24
 BINS = 10
 
 
@@ -58,14 +58,14 @@ class Learned:
     error: float | None  # expected calibration error, as a share
 
 
-def of(found: Validation) -> Learned:
+def evaluate(found: Validation) -> Learned:
     shelf, taken = found.shelf, found.taken
     names, count = shelf.classes, len(shelf.classes)
     bins = [] if found.surely is None else calibration(found.surely, taken == shelf.labels)
     pictures = sum(one.pictures for one in bins)
     return Learned(
         classes=_of_classes(names, shelf.labels, taken),
-        confusion=confusion(shelf.labels, taken, count) if count <= MOST_CLASSES else None,
+        confusion=confusion(shelf.labels, taken, count) if count <= MAX_CLASSES else None,
         pairs=_pairs(shelf.labels, taken, names),
         mistakes=_mistakes(found),
         bins=bins,
@@ -111,7 +111,7 @@ def _pairs(labels: NDArray[np.integer], taken: NDArray[np.integer], names: Seque
     wrong = (labels != taken) & (taken < len(names))
     places = labels[wrong].astype(np.int64) * len(names) + taken[wrong]
     found, counts = np.unique(places, return_counts=True)
-    order = np.argsort(-counts, kind="stable")[:MOST_PAIRS]
+    order = np.argsort(-counts, kind="stable")[:MAX_PAIRS]
     return [(names[found[at] // len(names)], names[found[at] % len(names)], int(counts[at])) for at in order]
 
 
@@ -120,7 +120,7 @@ def _mistakes(found: Validation) -> list[Mistake]:
         return []
     shelf = found.shelf
     wrong = np.flatnonzero((found.taken != shelf.labels) & (found.taken < len(shelf.classes)))
-    numbers = wrong[np.argsort(-found.surely[wrong], kind="stable")][:MOST_MISTAKES]
+    numbers = wrong[np.argsort(-found.surely[wrong], kind="stable")][:MAX_MISTAKES]
     order = np.sort(numbers)  # a file is read forwards
     images = dict(zip(order.tolist(), shelf.images[order], strict=True)) if len(order) else {}
     return [

@@ -21,7 +21,7 @@ from trainer.data.predictions import unpack, unpack_confidences
 from trainer.failures import CannotTrain
 from trainer.recipe import Dataset
 
-MOST = 48  # pictures of each kind
+MAX_IMAGES = 48  # pictures of each kind
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def _is_right(run: Run, right: NDArray[np.bool_]) -> bool:
 
 
 def _pictures(shelf: Shelf, chosen: NDArray[np.bool_], taken: Sequence[NDArray[np.uint16]]) -> list[Picture]:
-    numbers = np.flatnonzero(chosen)[:MOST]
+    numbers = np.flatnonzero(chosen)[:MAX_IMAGES]
     images = shelf.images[numbers]
     return [
         Picture(

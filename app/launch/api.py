@@ -11,7 +11,7 @@ from fastapi import APIRouter, Header
 from app.errors import InvalidRecipe
 from app.json_shapes import PROBLEM
 from app.launch import sweeps as sweep_runs
-from app.launch.schemas import DatasetShown, PresetShown, SweepAsked, SweepShown
+from app.launch.schemas import DatasetResponse, PresetResponse, SweepRequest, SweepResponse
 from app.launch.sweeps import Axis
 from app.records.models import Run
 from app.runs import runs, schemas
@@ -25,22 +25,22 @@ router = APIRouter(prefix="/api/v1", responses={"4XX": PROBLEM})
 
 @router.post("/sweeps", status_code=201, tags=["runs"])
 def launch_sweep(
-    asked: SweepAsked,
+    asked: SweepRequest,
     here: Here,
     idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
-) -> SweepShown:
+) -> SweepResponse:
     """Launch a recipe at several values of one or two knobs: all of its runs or none. They share the tag `sweep ID`.
 
     The same Idempotency-Key and body launch only once.
     """
     axes = [Axis(one.knob, one.values) for one in asked.over]
     try:
-        found = sweep_runs.planned(asked.recipe, asked.preset, axes, asked.repeats, here, strict=True)
+        found = sweep_runs.plan_sweep(asked.recipe, asked.preset, axes, asked.repeats, here, strict=True)
     except InvalidRecipe as problem:  # named as in a form
         raise InvalidRecipe([(re.sub(r"^sweep\.", "over.", path), words) for path, words in problem.mistakes]) from None
     points = [point for point, _ in found]
     if asked.dry_run:
-        return SweepShown(points=points, runs=[])
+        return SweepResponse(points=points, runs=[])
     body_hash = hashlib.sha256(f"sweep {asked.model_dump_json()}".encode()).hexdigest()
     with here.records.write() as session:
 
@@ -48,14 +48,14 @@ def launch_sweep(
             return sweep_runs.launch(session, found, asked, here.now())
 
         made = runs.once(session, idempotency_key, body_hash, launch, here.now())
-        return SweepShown(points=points, runs=[schemas.RunShown.model_validate(run) for run in made])
+        return SweepResponse(points=points, runs=[schemas.RunResponse.model_validate(run) for run in made])
 
 
 @router.get("/presets", tags=["recipes"])
-def list_presets() -> list[PresetShown]:
+def list_presets() -> list[PresetResponse]:
     """The recipes that ship with Pitwall."""
     return [
-        PresetShown(
+        PresetResponse(
             name=preset.name,
             version=preset.version,
             title=preset.title,
@@ -67,9 +67,9 @@ def list_presets() -> list[PresetShown]:
 
 
 @router.get("/datasets", tags=["recipes"])
-def list_datasets(here: Here) -> list[DatasetShown]:
+def list_datasets(here: Here) -> list[DatasetResponse]:
     """Data sets that a recipe can name now, and whether they are on this machine."""
-    return [DatasetShown.model_validate(info) for info in datasets.describe(here.settings.datasets_dir)]
+    return [DatasetResponse.model_validate(info) for info in datasets.describe(here.settings.datasets_dir)]
 
 
 @router.get("/recipe-schema", tags=["recipes"])

@@ -37,7 +37,7 @@ class Estimate:
     memory: int | None  # bytes: most that was in use on the device meanwhile, by anybody; None: not known
 
 
-def of(session: Session, recipe: Recipe) -> list[Estimate]:
+def estimate_cost(session: Session, recipe: Recipe) -> list[Estimate]:
     """The fastest hardware first."""
     shape = _shape(recipe.model_dump(mode="json"))
     taken = (

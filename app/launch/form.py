@@ -25,7 +25,7 @@ from trainer.recipe.knobs import merge
 
 LABELS = {f"label.{name}": name for name in ("name", "repeats", "tags", "notes", "priority")}
 WHOLE = {"repeats", "priority"}
-SWEEP = [(f"sweep.{number}.knob", f"sweep.{number}.values") for number in range(sweeps.MOST_KNOBS)]
+SWEEP = [(f"sweep.{number}.knob", f"sweep.{number}.values") for number in range(sweeps.MAX_KNOBS)]
 OWN = {"preset", "parent", "do", "listed"} | set(LABELS) | {name for row in SWEEP for name in row}
 
 

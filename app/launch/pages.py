@@ -20,7 +20,7 @@ from app.launch import form as form_posts
 from app.launch import sweeps as sweep_runs
 from app.launch.form import Posted, posted, pressed
 from app.launch.preview_panel import panel
-from app.launch.sweeps import Planned, from_text
+from app.launch.sweeps import Planned, parse_axes
 from app.runs import runs, schemas
 from app.web.assets import PLOTLY_ADDRESS as PLOTLY
 from app.web.deps import Here, State
@@ -76,7 +76,7 @@ def _launch(request: Request, here: State, form: Posted) -> Response:
     labels, errors = form.labels, dict[str, str]()
     asked = None
     try:
-        asked = schemas.RunAsked(
+        asked = schemas.LaunchRequest(
             name=labels.get("name", ""),
             tags=form_posts.tags_of(labels.get("tags", "")),
             notes=form_posts.lines_of(labels.get("notes", "")),
@@ -88,13 +88,15 @@ def _launch(request: Request, here: State, form: Posted) -> Response:
     resolved, planned = None, list[Planned]()
     try:
         resolved = form.resolved(here)
-        axes = from_text(form.sweep)
-        planned = sweep_runs.planned(form.recipe, form.preset, axes, asked.repeats if asked else 1, here, strict=False)
+        axes = parse_axes(form.sweep)
+        planned = sweep_runs.plan_sweep(
+            form.recipe, form.preset, axes, asked.repeats if asked else 1, here, strict=False
+        )
     except InvalidRequest as problem:
         errors |= dict(problem.mistakes)
     if asked is None or resolved is None or errors:
         return _page(request, here, form, errors, 422)
-    if planned and form.listed != sweep_runs.mark(planned):  # nobody shall be surprised by a hundred runs
+    if planned and form.listed != sweep_runs.fingerprint_plan(planned):  # nobody shall be surprised by a hundred runs
         return _page(request, here, form, planned=planned)
     if planned:
         with here.records.write() as session:
@@ -124,7 +126,7 @@ def _page(
         "preview": panel(form, here, pictures=6 if with_pictures else 0),
         "plotly": PLOTLY,
         "planned": [point for point, _ in planned],
-        "listed": sweep_runs.mark(planned) if planned else "",
+        "listed": sweep_runs.fingerprint_plan(planned) if planned else "",
     }
     return page(request, "runs/new.html", context, status)
 

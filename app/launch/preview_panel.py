@@ -65,7 +65,7 @@ def panel(form: Posted, here: State, pictures: int) -> Panel:
         return Panel(wrong=problem.mistakes)
     with here.records.read() as session:
         warnings = advice.of_recipe(session, resolved.recipe, resolved.preset, here.settings.datasets_dir)
-        found = estimates.of(session, resolved.recipe)
+        found = estimates.estimate_cost(session, resolved.recipe)
     shown = _pictures(resolved.recipe, here, pictures) if pictures else {}
     return Panel(warnings=warnings, curve=curve, estimates=found, **shown)
 

@@ -21,15 +21,15 @@ from app.launch.form import Posted, posted, pressed
 from app.launch.pages import started_from
 from app.launch.preview_panel import panel
 from app.launch.schemas import (
-    AugmentationAsked,
-    AugmentationShown,
-    CheckShown,
-    PictureShown,
-    RecipeAsked,
-    ScheduleAsked,
-    ScheduleShown,
-    StageShown,
-    WarningShown,
+    AugmentationRequest,
+    AugmentationResponse,
+    CheckResponse,
+    PreviewImage,
+    RecipeRequest,
+    ScheduleRequest,
+    ScheduleResponse,
+    StageResponse,
+    WarningResponse,
 )
 from app.runs.recipes import Resolved, resolve, training_pictures
 from app.web.assets import PLOTLY_ADDRESS as PLOTLY
@@ -76,9 +76,9 @@ async def show_panel(
     "/api/v1/previews/schedule",
     tags=["previews"],
     responses={"4XX": PROBLEM},
-    response_model=ScheduleShown,
+    response_model=ScheduleResponse,
 )
-def preview_schedule(asked: ScheduleAsked, here: Here) -> Response:
+def preview_schedule(asked: ScheduleRequest, here: Here) -> Response:
     """The learning rate of every step of a run."""
     recipe = _resolved(asked, here).recipe
     train_images = training_pictures(recipe, here.settings.datasets_dir)
@@ -92,27 +92,27 @@ def preview_schedule(asked: ScheduleAsked, here: Here) -> Response:
 
 
 @router.post("/api/v1/previews/augmentation", tags=["previews"], responses={"4XX": PROBLEM})
-def preview_augmentation(asked: AugmentationAsked, here: Here) -> AugmentationShown:
+def preview_augmentation(asked: AugmentationRequest, here: Here) -> AugmentationResponse:
     """The first pictures of epoch 1, before, during and after their changes."""
     shown = here.previews.augmentation(_resolved(asked, here).recipe, asked.count)
-    return AugmentationShown(pictures=[_picture(one) for one in shown.pictures])
+    return AugmentationResponse(pictures=[_picture(one) for one in shown.pictures])
 
 
 @router.post("/api/v1/previews/check", tags=["previews"], responses={"4XX": PROBLEM})
-def check_recipe(asked: RecipeAsked, here: Here) -> CheckShown:
+def check_recipe(asked: RecipeRequest, here: Here) -> CheckResponse:
     """Where the recipe does something else than it seems to. Warnings never stop a launch."""
     resolved = _resolved(asked, here)
     with here.records.read() as session:
         found = warnings.of_recipe(session, resolved.recipe, resolved.preset, here.settings.datasets_dir)
-    return CheckShown(warnings=[WarningShown.model_validate(one) for one in found])
+    return CheckResponse(warnings=[WarningResponse.model_validate(one) for one in found])
 
 
-def _resolved(asked: RecipeAsked, here: State) -> Resolved:
+def _resolved(asked: RecipeRequest, here: State) -> Resolved:
     return resolve(asked.preset, asked.partial(), here.settings.datasets_dir, strict=True)
 
 
-def _picture(one: Previewed) -> PictureShown:
-    return PictureShown(
+def _picture(one: Previewed) -> PreviewImage:
+    return PreviewImage(
         number=one.number,
         label=one.label,
         before=one.stages[0].png,
@@ -122,8 +122,8 @@ def _picture(one: Previewed) -> PictureShown:
     )
 
 
-def _stage(seen: Seen) -> StageShown:
-    return StageShown(name=seen.name, position=seen.position, png=seen.png)
+def _stage(seen: Seen) -> StageResponse:
+    return StageResponse(name=seen.name, position=seen.position, png=seen.png)
 
 
 def _page(request: Request, here: State, form: Posted) -> HTMLResponse:

@@ -6,13 +6,13 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
-from app.images.augmentation import MOST_PICTURES
+from app.images.augmentation import MAX_IMAGES
 from app.json_shapes import RequestModel, ResponseModel
-from app.runs.schemas import RunAsked, RunShown
+from app.runs.schemas import LaunchRequest, RunResponse
 from trainer.recipe.knobs import merge
 
 
-class RecipeAsked(RequestModel):
+class RecipeRequest(RequestModel):
     """A preset, a (partial) recipe laid over it, or both."""
 
     preset: str | None = Field(None, max_length=64)
@@ -27,7 +27,7 @@ class RecipeAsked(RequestModel):
         return merge(self.recipe, parts)
 
 
-class ScheduleAsked(RecipeAsked):
+class ScheduleRequest(RecipeRequest):
     """`schedule`, `epochs`, `batch_size` and `dataset` are as in a recipe; a data set may be just its name."""
 
     schedule: Any = None
@@ -36,61 +36,61 @@ class ScheduleAsked(RecipeAsked):
     dataset: Any = None
 
 
-class AugmentationAsked(RecipeAsked):
+class AugmentationRequest(RecipeRequest):
     dataset: Any = None
     augment: Any = None
     mixup: Any = None
     normalize: Any = None
     seed: Any = None
-    count: int = Field(16, ge=1, le=MOST_PICTURES)
+    count: int = Field(16, ge=1, le=MAX_IMAGES)
 
 
-class ScheduleShown(BaseModel):
+class ScheduleResponse(BaseModel):
     learning_rate: list[float] = Field(description="One per step of the whole run, as trained with (float32)")
     steps_per_epoch: int
 
 
-class StageShown(BaseModel):
+class StageResponse(BaseModel):
     name: str = Field(description="stored, mixup, normalise, or the operation")
     position: int | None = Field(description="In the recipe's list of operations")
     png: str = Field(description="A PNG as a data URL")
 
 
-class PictureShown(BaseModel):
+class PreviewImage(BaseModel):
     """Picture n of the answer is picture n of epoch 1."""
 
     number: int = Field(description="In the data set's training pictures, from 0")
     label: dict[str, float] = Field(description="Class and share; two with mixup")
     before: str = Field(description="As stored: a PNG as a data URL")
     after: str = Field(description="As the net will see it, in epoch 1")
-    stages: list[StageShown]
-    later: list[StageShown] = Field(description="How epochs 2 and 3 will see the same picture, unmixed")
+    stages: list[StageResponse]
+    later: list[StageResponse] = Field(description="How epochs 2 and 3 will see the same picture, unmixed")
 
 
-class AugmentationShown(BaseModel):
-    pictures: list[PictureShown]
+class AugmentationResponse(BaseModel):
+    pictures: list[PreviewImage]
 
 
-class CheckShown(ResponseModel):
-    warnings: list[WarningShown]
+class CheckResponse(ResponseModel):
+    warnings: list[WarningResponse]
 
 
-class AxisAsked(RequestModel):
+class SweepAxis(RequestModel):
     knob: str = Field(max_length=200, description="Path of a knob: schedule.max_lr, augment.0.p")
     values: Annotated[list[Any], Field(min_length=1, max_length=100)]
 
 
-class SweepAsked(RunAsked):
-    over: Annotated[list[AxisAsked], Field(min_length=1, max_length=2)]
+class SweepRequest(LaunchRequest):
+    over: Annotated[list[SweepAxis], Field(min_length=1, max_length=2)]
     dry_run: bool = Field(False, description="Answer what would be launched, and launch nothing")
 
 
-class SweepShown(BaseModel):
+class SweepResponse(BaseModel):
     points: list[dict[str, Any]] = Field(description="Knob to value of each run, without its repeats")
-    runs: list[RunShown]
+    runs: list[RunResponse]
 
 
-class PresetShown(ResponseModel):
+class PresetResponse(ResponseModel):
     name: str
     version: int
     title: str
@@ -98,7 +98,7 @@ class PresetShown(ResponseModel):
     recipe: dict[str, Any]
 
 
-class WarningShown(ResponseModel):
+class WarningResponse(ResponseModel):
     """A remark about a recipe; `fix` is the partial recipe that mends it, empty where there is none."""
 
     code: str
@@ -108,7 +108,7 @@ class WarningShown(ResponseModel):
     fix: dict[str, Any]
 
 
-class DatasetShown(ResponseModel):
+class DatasetResponse(ResponseModel):
     name: str
     title: str
     train_images: int | None

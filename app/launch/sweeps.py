@@ -22,14 +22,14 @@ from app.json_shapes import MAX_TAGS
 from app.records.models import Run
 from app.runs import runs
 from app.runs.recipes import Resolved, resolve
-from app.runs.schemas import RunAsked
+from app.runs.schemas import LaunchRequest
 from app.web.deps import State
 from trainer.recipe.knob_paths import is_knob
 
 Planned = tuple[dict[str, Any], Resolved]  # knob to value, and the whole recipe
 
 
-def planned(
+def plan_sweep(
     partial: dict[str, Any],
     preset: str | None,
     axes: Sequence[Axis],
@@ -39,15 +39,15 @@ def planned(
     strict: bool,
 ) -> list[Planned]:
     """The runs of a sweep without their repeats; none without axes. Raises InvalidRecipe."""
-    check(axes, repeats)
+    check_axes(axes, repeats)
     if not axes:
         return []
     root = here.settings.datasets_dir
     whole = resolve(preset, partial, root, strict=strict).recipe.model_dump(mode="json")
     found = []
-    for point in points(axes):
+    for point in list_points(axes):
         try:
-            found.append((point, resolve(preset, at(whole, point, axes), root, strict=strict)))
+            found.append((point, resolve(preset, recipe_at(whole, point, axes), root, strict=strict)))
         except InvalidRecipe as problem:
             raise InvalidRecipe([_at(path, sentence, point, axes) for path, sentence in problem.mistakes]) from None
     seen = [resolved.recipe.model_dump_json() for _, resolved in found]
@@ -57,14 +57,14 @@ def planned(
 
 
 def launch(
-    session: Session, found: Sequence[Planned], asked: RunAsked, now: datetime, *, parent_id: int | None = None
+    session: Session, found: Sequence[Planned], asked: LaunchRequest, now: datetime, *, parent_id: int | None = None
 ) -> list[Run]:
     """Queue them; the last of their tags is the one that they share. Raises InvalidRequest where it has no place."""
     if len(asked.tags) == MAX_TAGS:
         raise InvalidRequest([("tags", f"one place is the sweep's own: at most {MAX_TAGS - 1}")])
     made: list[Run] = []
     for point, resolved in found:
-        name = named(asked.name or resolved.preset or "", point)
+        name = run_name(asked.name or resolved.preset or "", point)
         labels = runs.Labels(name, asked.tags, asked.notes, asked.priority)
         made += runs.launch(session, resolved, labels, now, repeats=asked.repeats, parent_id=parent_id)
     for run in made:
@@ -72,7 +72,7 @@ def launch(
     return made
 
 
-def mark(found: Sequence[Planned]) -> str:
+def fingerprint_plan(found: Sequence[Planned]) -> str:
     """Of exactly these runs: what was shown is what is launched."""
     text = json.dumps([resolved.recipe.model_dump(mode="json") for _, resolved in found])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -86,10 +86,10 @@ def _at(path: str, sentence: str, point: dict[str, Any], axes: Sequence[Axis]) -
     return path, sentence
 
 
-MOST_KNOBS, MOST_RUNS = 2, 100
+MAX_KNOBS, MAX_RUNS = 2, 100
 
 
-LONGEST = 200  # letters of a knob's path
+MAX_PATH_LETTERS = 200  # letters of a knob's path
 
 
 SHAPES = re.compile(r"(schedule\.kind|model\.name|augment\.\d+\.op)")  # these decide which other knobs there are
@@ -101,7 +101,7 @@ class Axis:
     values: list[Any]  # text where a form said them
 
 
-def from_text(rows: Sequence[tuple[str, str]]) -> list[Axis]:
+def parse_axes(rows: Sequence[tuple[str, str]]) -> list[Axis]:
     """Of a form's rows (knob, values separated by commas); empty rows are none. Raises InvalidRecipe."""
     found = []
     for number, (knob, text) in enumerate(rows):
@@ -114,10 +114,10 @@ def from_text(rows: Sequence[tuple[str, str]]) -> list[Axis]:
     return found
 
 
-def check(axes: Sequence[Axis], repeats: int = 1) -> None:
+def check_axes(axes: Sequence[Axis], repeats: int = 1) -> None:
     """Raises InvalidRecipe naming the row."""
     for number, axis in enumerate(axes):
-        if len(axis.knob) > LONGEST or not is_knob(axis.knob):
+        if len(axis.knob) > MAX_PATH_LETTERS or not is_knob(axis.knob):
             raise InvalidRecipe([(f"sweep.{number}.knob", f"{axis.knob[:80]!r} is no knob of a recipe")])
         if SHAPES.fullmatch(axis.knob):
             words = f"{axis.knob} decides which other knobs there are: launch a run, or a sweep, for each"
@@ -129,12 +129,12 @@ def check(axes: Sequence[Axis], repeats: int = 1) -> None:
     runs = repeats
     for number, axis in enumerate(axes):
         runs *= len(axis.values)
-        if runs > MOST_RUNS:
-            words = f"that makes {runs} runs, and at most {MOST_RUNS} are launched together"
+        if runs > MAX_RUNS:
+            words = f"that makes {runs} runs, and at most {MAX_RUNS} are launched together"
             raise InvalidRecipe([(f"sweep.{number}.values", words)])
 
 
-def points(axes: Sequence[Axis]) -> list[dict[str, Any]]:
+def list_points(axes: Sequence[Axis]) -> list[dict[str, Any]]:
     """Knob to value, for each run; the last axis changes fastest."""
     return [
         dict(zip([axis.knob for axis in axes], values, strict=True))
@@ -142,7 +142,7 @@ def points(axes: Sequence[Axis]) -> list[dict[str, Any]]:
     ]
 
 
-def at(recipe: Mapping[str, Any], point: Mapping[str, Any], axes: Sequence[Axis]) -> dict[str, Any]:
+def recipe_at(recipe: Mapping[str, Any], point: Mapping[str, Any], axes: Sequence[Axis]) -> dict[str, Any]:
     """The recipe with these knobs. Raises InvalidRecipe where it has no such place (another kind of schedule)."""
     made: dict[str, Any] = copy.deepcopy(dict(recipe))
     for number, axis in enumerate(axes):
@@ -157,7 +157,7 @@ def at(recipe: Mapping[str, Any], point: Mapping[str, Any], axes: Sequence[Axis]
     return made
 
 
-def named(name: str, point: Mapping[str, Any]) -> str:
+def run_name(name: str, point: Mapping[str, Any]) -> str:
     """What a run of the sweep is called."""
     said = ", ".join(f"{knob.rpartition('.')[2]} {value}" for knob, value in point.items())
     return f"{name}: {said}"[:200] if name else said[:200]

@@ -28,13 +28,13 @@ def of_recipe(session: Session, recipe: Recipe, preset: str | None, datasets_dir
     return check(recipe, training_pictures(recipe, datasets_dir)) + _target(session, recipe, preset)
 
 
-def evidence_of(run: schemas.RunWhole) -> list[Evidence]:
+def evidence_of(run: schemas.RunDetails) -> list[Evidence]:
     """What was measured of the present curve: by the latest attempt that saw its first epochs."""
     measured = [one.evidence for one in run.attempts if one.number >= run.trail_from and one.evidence]
     return [Evidence.model_validate(one) for one in measured[-1]] if measured else []
 
 
-def of_run(run: schemas.RunWhole) -> list[RecipeWarning]:
+def of_run(run: schemas.RunDetails) -> list[RecipeWarning]:
     """What the measured steps contradict in the recipe."""
     started = run.attempts[-1].started if run.attempts else None
     if not started:

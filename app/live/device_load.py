@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
-KEPT_S = 600.0
-MOST = 600  # samples of a worker: a beat every two seconds is half of it
+WINDOW_S = 600.0
+MAX_SAMPLES = 600  # samples of a worker: a beat every two seconds is half of it
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class Gauges:
 
     def note(self, worker: str, reading: dict[str, Any]) -> None:
         with self._lock:
-            self._kept.setdefault(worker, deque(maxlen=MOST)).append((self._clock(), reading))
+            self._kept.setdefault(worker, deque(maxlen=MAX_SAMPLES)).append((self._clock(), reading))
 
     def of(self, worker: str) -> list[Sample]:
         """The oldest first."""
         now = self._clock()
         with self._lock:
             samples = list(self._kept.get(worker, ()))
-        return [Sample(now - at, reading) for at, reading in samples if now - at <= KEPT_S]
+        return [Sample(now - at, reading) for at, reading in samples if now - at <= WINDOW_S]

@@ -14,7 +14,7 @@ from threading import Lock
 LEASE_S = 10.0
 RESTART_GRACE_S = 15.0
 PRESENT_S = 6.0  # a worker that has not been heard of for three beats is not there
-KEPT_S = 15.0  # how long a run waits for the worker that has its newest checkpoint
+CHECKPOINT_HOLDER_FIRST_S = 15.0  # how long a run waits for the worker that has its newest checkpoint
 JUST_S = 3.0  # who waits for a run asks again every second or so
 
 Held = tuple[int, int]  # run, attempt
@@ -93,7 +93,7 @@ class Leases:
         The time begins when somebody else asks first: where nobody does, nothing is lost by waiting.
         """
         with self._lock:
-            return self._clock() < self._kept.setdefault((run, attempt), self._clock() + KEPT_S)
+            return self._clock() < self._kept.setdefault((run, attempt), self._clock() + CHECKPOINT_HOLDER_FIRST_S)
 
     @property
     def keeps_any(self) -> bool:

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from app.errors import Busy, NotFound, Trouble
 
-MOST_WAITING = 8  # each holds a picture in memory
+MAX_QUEUED = 8  # each holds a picture in memory
 PATIENCE_S = 120.0  # of who asked: an export imports a framework, on a busy machine that takes its time
 LOOKS_S = 1.0  # how often those who wait look whether the other end is still there
 ATTENDED_S = 30.0  # a worker that asked so lately is there
@@ -58,7 +58,7 @@ class Tasks:
         """Its answer. Raises Trouble where there is nobody to do it, it takes too long, or who asked has gone."""
         if not self.are_attended:
             raise Trouble("no worker is here to do this: start one, and ask again")
-        if len(self._waiting) >= MOST_WAITING:
+        if len(self._waiting) >= MAX_QUEUED:
             raise Busy("too many are waiting for such an answer: ask again in a few seconds")
         task.number = next(self._numbers)
         self._waiting.append(task)

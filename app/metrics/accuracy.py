@@ -11,14 +11,14 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, func
 
-from app.metrics.epochs import EpochShown
+from app.metrics.epochs import EpochResponse
 from app.records.models import Epoch
 from trainer.events import EpochEnded, Event
 
 PASSES = {"none": 1, "flip": 2, "six": 6}  # forward, of each validation picture
 RANKING_ACCURACY: ColumnElement[float | None] = func.coalesce(Epoch.tta_accuracy, Epoch.val_accuracy)
 
-Validated = Epoch | EpochEnded | EpochShown
+Validated = Epoch | EpochEnded | EpochResponse
 
 
 def ranking_accuracy(epoch: Validated) -> float | None:

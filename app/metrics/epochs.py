@@ -10,7 +10,7 @@ from app.json_shapes import ResponseModel
 from app.records.models import Epoch
 
 
-class EpochShown(ResponseModel):
+class EpochResponse(ResponseModel):
     epoch: int
     train_loss: float | None
     train_accuracy: float | None
@@ -31,11 +31,11 @@ class EpochShown(ResponseModel):
     memory_bytes: int | None = Field(None, description="Most that was in use on the device, by anybody")
 
 
-def curve(rows: Sequence[Epoch]) -> list[EpochShown]:
+def with_elapsed(rows: Sequence[Epoch]) -> list[EpochResponse]:
     """Epoch rows with the training clock added up."""
     elapsed, shown = 0.0, []
     for row in rows:
         elapsed += row.seconds
-        columns = {key: getattr(row, key) for key in EpochShown.model_fields if key != "elapsed_seconds"}
-        shown.append(EpochShown(**columns, elapsed_seconds=elapsed))
+        columns = {key: getattr(row, key) for key in EpochResponse.model_fields if key != "elapsed_seconds"}
+        shown.append(EpochResponse(**columns, elapsed_seconds=elapsed))
     return shown

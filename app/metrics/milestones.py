@@ -26,7 +26,7 @@ def grown(packed: bytes, epoch: int, elapsed: float, energy: float | None, accur
     return packed + np.array((epoch, elapsed, math.nan if energy is None else energy, accuracy), ROW).tobytes()
 
 
-def of(shown: Sequence[Epoch]) -> bytes:
+def pack_milestones(shown: Sequence[Epoch]) -> bytes:
     """Of a whole curve."""
     packed, elapsed = b"", 0.0
     for row, energy in zip(shown, accumulate((row.energy_wh for row in shown), added), strict=True):

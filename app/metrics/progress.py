@@ -40,7 +40,7 @@ def after_rewrite(run: Run, shown: Sequence[Epoch]) -> None:
     """The same where a later attempt has replaced epochs of an earlier one (`shown`: runs.epochs_of)."""
     run.elapsed_seconds = sum(row.seconds for row in shown)
     run.tta_seconds = sum(row.tta_seconds for row in shown)
-    run.milestones = milestones.of(shown)
+    run.milestones = milestones.pack_milestones(shown)
     run.energy_wh = reduce(milestones.added, [row.energy_wh for row in shown]) if shown else None
     scored = [(accuracy, -row.epoch, row) for row in shown if (accuracy := ranking_accuracy(row)) is not None]
     best, _, row = max(scored, default=(None, None, None))  # the earliest epoch of equal ones

@@ -16,7 +16,7 @@ from app.metrics.statistics import median_time, reached
 
 RECENT = 5  # epochs that say how long the next will take
 LOOKED_AT = 3  # latest epochs whose distance from the others' mean counts
-FEWEST = 6  # epochs of a curve alone that a line is drawn through
+MIN_EPOCHS = 6  # epochs of a curve alone that a line is drawn through
 OUTER = 0.1  # of the ways lie below the interval, and as many above
 
 
@@ -38,7 +38,7 @@ def project(curve: Curve, epochs: int, target: float, history: Sequence[Curve]) 
     further = [one for one in history if one.epoch[-1] > now]
     if further:
         ways, chance = _ways(curve, target, further)
-    elif len(curve.epoch) >= FEWEST:
+    elif len(curve.epoch) >= MIN_EPOCHS:
         ways, chance = _alone(curve, epochs, target)
     else:
         return None
@@ -99,9 +99,9 @@ def _alone(curve: Curve, epochs: int, target: float) -> tuple[list[float | None]
     from scipy import stats
 
     known = ~np.isnan(curve.counted_accuracy) & (curve.counted_accuracy < 1)
-    some = slice(-max(FEWEST, int(known.sum()) // 2), None)
+    some = slice(-max(MIN_EPOCHS, int(known.sum()) // 2), None)
     x, y = np.log(curve.epoch[known][some]), np.log1p(-curve.counted_accuracy[known][some])
-    if len(x) < FEWEST:
+    if len(x) < MIN_EPOCHS:
         return [None] * 3, 0.0
     fit = stats.linregress(x, y)
     n, spread = len(x), float(np.sum((x - x.mean()) ** 2))

@@ -16,7 +16,7 @@ import numpy as np
 
 ALPHA = 0.05  # of intervals and of telling apart
 
-KEPT = 2000  # answers remembered: a millisecond each, and a board asks the same again and again
+CACHE_SIZE = 2000  # answers remembered: a millisecond each, and a board asks the same again and again
 
 Test = Literal["means", "times"]
 Numbers = tuple[float | None, ...]
@@ -138,7 +138,7 @@ def _holm(p: Sequence[float], m: int) -> list[bool]:
     return differ
 
 
-@lru_cache(KEPT)
+@lru_cache(CACHE_SIZE)
 def _means(first: Numbers, other: Numbers) -> float | None:
     """p of Welch's test; None where there is nothing to test."""
     from scipy import stats
@@ -155,7 +155,7 @@ def _means(first: Numbers, other: Numbers) -> float | None:
     return float(found.pvalue)
 
 
-@lru_cache(KEPT)
+@lru_cache(CACHE_SIZE)
 def _ranks(first: Numbers, other: Numbers) -> float | None:
     from scipy import stats
 

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from app.errors import Refusal, Trouble
 from app.records import disk, startup_checks
 from app.records.sqlite import PRAGMAS
-from app.records.writer import Together, Turns
+from app.records.writer import FairLock, GroupCommit
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class Records:
         self.path = startup_checks.local_file(url)
         self.tell = tell
         self.trouble: str | None = None  # a sentence: what the latest write ran into; None once one has gone well
-        self._turns = Turns()  # SQLite has one writer; waiting here is fair, waiting in its busy loop is not
+        self._turns = FairLock()  # SQLite has one writer; waiting here is fair, waiting in its busy loop is not
         self._ends = time.monotonic() + PATIENCE_S  # until when whoever's turn it is waits for other programs
         self._lock_file = startup_checks.lock(self.path)
         self._engine = create_engine(url, module=pysqlite3, pool_size=20, max_overflow=40)
@@ -51,7 +51,7 @@ class Records:
         event.listen(self._engine, "begin", self._begin)
         self._writer = self._engine.execution_options(pitwall_writes=True)
         try:
-            with disk.named(self.path.parent):
+            with disk.disk_errors(self.path.parent):
                 migrate(self._writer)
         except BaseException as error:
             self._close_file()
@@ -59,12 +59,12 @@ class Records:
                 what = error.detail.partition(". ")[0]
                 raise Refusal(f"{self.path} cannot be opened: {what}; start again once that is mended") from error
             raise
-        self._together = Together(self._alone, self._try_again)
+        self._together = GroupCommit(self._alone, self._try_again)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A transaction that sees one moment of the records and changes nothing. No writer keeps it waiting."""
-        with disk.named(self.path.parent), Session(self._engine) as session, session.begin():
+        with disk.disk_errors(self.path.parent), Session(self._engine) as session, session.begin():
             yield session
 
     @contextmanager
@@ -100,7 +100,7 @@ class Records:
         """
 
         def named(session: Session) -> T:
-            with disk.named(self.path.parent):
+            with disk.disk_errors(self.path.parent):
                 return work(session)
 
         future: Future[T] = self._together.submit(named, PATIENCE_S)
@@ -115,7 +115,7 @@ class Records:
     @contextmanager
     def _alone(self, ends: float, told: list[Told]) -> Iterator[Connection]:
         """A transaction of whoever's turn it is. What is in `told` by its end is passed on once it is on the disk."""
-        with self._turns.turn(ends), disk.named(self.path.parent):
+        with self._turns.turn(ends), disk.disk_errors(self.path.parent):
             self._ends = ends
             with self._writer.begin() as connection:
                 yield connection

@@ -20,7 +20,7 @@ LOW_BYTES = 2**30  # a few checkpoints of a large net
 LOW_SHARE = 0.02
 FULL_BYTES = 16 * 2**20  # what SQLite's log and a few reports need
 PROBE_BYTES = 2**16
-DEEPEST = 10  # causes of causes that are looked at
+MAX_CAUSES = 10  # causes of causes that are looked at
 
 FULL_ERRORS = {errno.ENOSPC, errno.EDQUOT}
 FAILING_ERRORS = {errno.EIO, errno.EROFS}
@@ -52,13 +52,13 @@ class Notice:
     is_bad: bool  # it does not work, rather than: it soon may not
 
 
-def disk(folder: Path) -> Disk:
+def free_space(folder: Path) -> Disk:
     """The disk that holds `folder`. Asks the kernel: no file is looked at."""
     found = os.statvfs(folder)
     return Disk(found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize)
 
 
-def size(number: int) -> str:
+def format_bytes(number: int) -> str:
     """Bytes in words, three digits: 72.1 GB, 252 GB, 904 kB."""
     amount, unit = float(number), "bytes"
     for larger in ("kB", "MB", "GB", "TB"):
@@ -69,37 +69,37 @@ def size(number: int) -> str:
     return f"{amount:.{digits}f}\u202f{unit}"
 
 
-def notice(folder: Path, trouble: str | None) -> Notice | None:
+def storage_notice(folder: Path, trouble: str | None) -> Notice | None:
     """What pages say of the disk and of writing; None where all is well. `trouble`: what the latest write ran into."""
     if trouble is not None:
         return Notice("Nothing can be recorded just now.", trouble[:1].upper() + trouble[1:] + ".", is_bad=True)
-    now = disk(folder)
+    now = free_space(folder)
     if not now.is_low:
         return None
     return Notice(
         "Storage is nearly full.",
-        f"Only {size(now.free)} of {size(now.total)} are free on the disk of {folder}. Once that is used up, nothing "
-        "more is recorded: delete runs that you no longer need, or make room there.",
+        f"Only {format_bytes(now.free)} of {format_bytes(now.total)} are free on the disk of {folder}. Once that is "
+        "used up, nothing more is recorded: delete runs that you no longer need, or make room there.",
         is_bad=now.is_full,
     )
 
 
 @contextmanager
-def named(folder: Path) -> Iterator[None]:
+def disk_errors(folder: Path) -> Iterator[None]:
     """What the disk of `folder`, or SQLite on it, answers inside leaves as a Trouble that says what to do."""
     try:
         yield
     except Exception as error:
-        trouble = trouble_of(error, folder)
+        trouble = explain_disk_error(error, folder)
         if trouble is None or trouble is error:
             raise
         raise trouble from error
 
 
-def trouble_of(error: BaseException, folder: Path) -> Trouble | None:
+def explain_disk_error(error: BaseException, folder: Path) -> Trouble | None:
     """What an error, or what it came from, means for the disk of `folder`; None where it has nothing to do with it."""
     cause: BaseException | None = error
-    for _ in range(DEEPEST):
+    for _ in range(MAX_CAUSES):
         if cause is None:
             break
         if isinstance(cause, Trouble):
@@ -117,9 +117,10 @@ def _trouble(error: BaseException, folder: Path) -> Trouble | None:
         return Busy()
     # SQLite says "I/O error" for a quota, too
     if code == sqlite.FULL or number in FULL_ERRORS or (code == sqlite.IO_ERROR and _takes_no_more(folder)):
+        free = format_bytes(free_space(folder).free)
         return StorageFull(
-            f"the disk of {folder} is full ({size(disk(folder).free)} free), or a quota on it is used up. What was "
-            "recorded stays right. Make room on that disk, and recording goes on by itself, without a restart"
+            f"the disk of {folder} is full ({free} free), or a quota on it is used up. "
+            "What was recorded stays right. Make room on that disk, and recording goes on by itself, without a restart"
         )
     if code in sqlite.FAILING or number in FAILING_ERRORS:
         return DiskFails(

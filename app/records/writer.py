@@ -20,8 +20,8 @@ from sqlalchemy.orm import Session
 
 from app.errors import Busy, Trouble
 
-MOST_TOGETHER = 64  # writes of one transaction: the next ones wait for so many
-MOST_WAITING = 1000  # more than that is no load but a flood
+MAX_BATCH = 64  # writes of one transaction: the next ones wait for so many
+MAX_WAITING_JOBS = 1000  # more than that is no load but a flood
 IDLE_S = 1.0
 LOOK_S = 0.25  # while the file is locked: how often those who have waited for too long are let go
 
@@ -38,7 +38,7 @@ class _Job:
     value: Any = None
 
 
-class Together:
+class GroupCommit:
     """The thread and what waits for it.
 
     `alone(ends, told)` opens a transaction, which is committed and then told on leaving; Busy where it is not its turn
@@ -58,7 +58,7 @@ class Together:
         """The future is done when the write is on the disk and told, or has failed; with Busy after so many seconds."""
         job = _Job(work, time.monotonic() + seconds)
         with self._changed:
-            if self._closed or len(self._waiting) >= MOST_WAITING:
+            if self._closed or len(self._waiting) >= MAX_WAITING_JOBS:
                 raise Busy()
             self._waiting.append(job)
             self._changed.notify()
@@ -89,11 +89,11 @@ class Together:
         told: list[Any] = []
         try:
             with self._alone(time.monotonic() + LOOK_S, told) as connection:
-                batch += self._first(MOST_TOGETHER)
+                batch += self._first(MAX_BATCH)
                 for job in batch:
                     _do(job, connection, told)
         except BaseException as error:
-            batch = batch or (self._late() if isinstance(error, Busy) else self._first(MOST_TOGETHER))
+            batch = batch or (self._late() if isinstance(error, Busy) else self._first(MAX_BATCH))
             for job in batch:  # nothing of them is on the disk
                 job.error = type(error)(error.detail) if isinstance(error, Trouble) else error
         for job in batch:
@@ -136,10 +136,10 @@ def _wake(job: _Job) -> None:
 STUCK_S = 0.25  # a turn that takes longer is stuck, as far as those behind it can tell
 
 
-MOST_WAITING = 16  # threads behind something stuck; the web server has 40, and the others must go on reading
+MAX_WAITING_THREADS = 16  # threads behind something stuck; the web server has 40, and the others must go on reading
 
 
-class Turns:
+class FairLock:
     """Safe from any thread."""
 
     def __init__(self) -> None:
@@ -169,7 +169,7 @@ class Turns:
             if self._since is None:
                 self._since = time.monotonic()
                 return
-            if self._is_stuck() and len(self._queue) >= MOST_WAITING:
+            if self._is_stuck() and len(self._queue) >= MAX_WAITING_THREADS:
                 raise Busy()
             mine.acquire()
             self._queue.append(mine)
@@ -177,7 +177,7 @@ class Turns:
             with self._mutex:
                 if mine not in self._queue:
                     return  # passed on to us just now
-                is_surplus = self._is_stuck() and self._queue.index(mine) >= MOST_WAITING
+                is_surplus = self._is_stuck() and self._queue.index(mine) >= MAX_WAITING_THREADS
                 if is_surplus or time.monotonic() >= ends:
                     self._queue.remove(mine)
                     raise Busy()

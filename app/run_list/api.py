@@ -16,8 +16,8 @@ from pydantic import BaseModel, Field
 from app.json_shapes import PROBLEM, RequestModel, Tag
 from app.run_list import bulk, listing
 from app.run_list.columns import column_values, with_accuracies_without_tta
-from app.run_list.query import Asked, Columns
-from app.run_list.query import Asked as Question
+from app.run_list.query import ColumnsFromUrl, QueryFromUrl
+from app.run_list.query import QueryFromUrl as Question
 from app.run_list.schemas import RunsPage
 from app.runs import schemas
 from app.web.deps import Here, State
@@ -27,26 +27,26 @@ HEAD = ("id", "name", "status", "tags")  # of every row, before the chosen colum
 router = APIRouter(prefix="/api/v1", responses={"4XX": PROBLEM})
 
 
-class BulkAsked(RequestModel):
+class BulkRequest(RequestModel):
     do: bulk.Verb
-    runs: list[Annotated[int, Field(ge=1, lt=2**63)]] = Field(min_length=1, max_length=bulk.MOST)
+    runs: list[Annotated[int, Field(ge=1, lt=2**63)]] = Field(min_length=1, max_length=bulk.MAX_RUNS)
     tag: Tag | None = None
 
 
-class BulkDone(BaseModel):
+class BulkResponse(BaseModel):
     done: list[int]
     refused: dict[int, str] = Field(description="Runs that were left as they are, and why")
     made: list[int] = Field(description="New runs, by `clone`")
 
 
 @router.post("/runs/bulk", tags=["runs"])
-def act_on_runs(asked: BulkAsked, here: Here) -> BulkDone:
+def act_on_runs(asked: BulkRequest, here: Here) -> BulkResponse:
     """Cancel, pause, resume, tag, untag, clone or delete many runs: each as it would be alone."""
-    return BulkDone(**vars(bulk.do(here, asked.do, asked.runs, asked.tag or "")))
+    return BulkResponse(**vars(bulk.apply_to_runs(here, asked.do, asked.runs, asked.tag or "")))
 
 
 @router.get("/runs.csv", tags=["runs"], response_class=StreamingResponse)
-def export_runs_as_csv(here: Here, question: Question, columns: Columns) -> StreamingResponse:
+def export_runs_as_csv(here: Here, question: Question, columns: ColumnsFromUrl) -> StreamingResponse:
     """Every run that the question finds, whatever the page, with the chosen `column`s.
 
     Beside each accuracy that counts stands the plain one (nothing: the recipe has no TTA, the other is plain).
@@ -56,7 +56,7 @@ def export_runs_as_csv(here: Here, question: Question, columns: Columns) -> Stre
 
 
 @router.get("/runs.json", tags=["runs"], response_class=StreamingResponse)
-def export_runs_as_json(here: Here, question: Question, columns: Columns) -> StreamingResponse:
+def export_runs_as_json(here: Here, question: Question, columns: ColumnsFromUrl) -> StreamingResponse:
     """The same as an array of objects."""
     heads, rows = _rows(here, question, columns)
     return _file(as_json(heads, rows), "application/json", "runs.json")
@@ -66,7 +66,7 @@ def _file(pieces: Iterator[str], kind: str, name: str) -> StreamingResponse:
     return StreamingResponse(pieces, media_type=kind, headers={"Content-Disposition": f'attachment; filename="{name}"'})
 
 
-def _rows(here: State, question: Question, columns: Columns) -> tuple[Sequence[str], Iterator[Sequence[Any]]]:
+def _rows(here: State, question: Question, columns: ColumnsFromUrl) -> tuple[Sequence[str], Iterator[Sequence[Any]]]:
     """Page by page: a slow reader holds no transaction. The first is read at once, so that mistakes are answers."""
     columns = [column for column in with_accuracies_without_tta(columns) if column.key not in {*HEAD, "left"}]
     question = replace(question, limit=listing.MAX_LIMIT, cursor=None)
@@ -81,11 +81,11 @@ def _rows(here: State, question: Question, columns: Columns) -> tuple[Sequence[s
     return [*HEAD, *(column.key for column in columns)], rows()
 
 
-def _pages(here: State, question: Question, columns: Columns) -> Iterator[list[tuple[Any, ...]]]:
+def _pages(here: State, question: Question, columns: ColumnsFromUrl) -> Iterator[list[tuple[Any, ...]]]:
     cursor: str | None = None
     while True:
         with here.records.read() as session:
-            runs, cursor = listing.listing(session, replace(question, cursor=cursor))
+            runs, cursor = listing.load_page(session, replace(question, cursor=cursor))
             values = column_values(session, runs, columns)
             page = [(run.id, run.name, str(run.status), list(run.tags), *values[run.id]) for run in runs]
         yield page
@@ -94,11 +94,11 @@ def _pages(here: State, question: Question, columns: Columns) -> Iterator[list[t
 
 
 @router.get("/runs", tags=["runs"])
-def list_runs(here: Here, question: Asked) -> RunsPage:
+def list_runs(here: Here, question: QueryFromUrl) -> RunsPage:
     """Runs, page by page: ask again with `cursor` = `next_cursor` until it is null."""
     with here.records.read() as session:
-        rows, next_cursor = listing.listing(session, question)
-        return RunsPage(runs=[schemas.RunShown.model_validate(run) for run in rows], next_cursor=next_cursor)
+        rows, next_cursor = listing.load_page(session, question)
+        return RunsPage(runs=[schemas.RunResponse.model_validate(run) for run in rows], next_cursor=next_cursor)
 
 
 # A sheet takes a cell that begins so for a formula: names are other people's text.

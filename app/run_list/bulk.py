@@ -18,8 +18,8 @@ from app.runs import lifecycle, runs
 from app.web.deps import State
 
 Verb = Literal["cancel", "pause", "resume", "delete", "tag", "untag", "clone"]
-MOST = 1000  # runs at once
-MOST_TAGS = 20
+MAX_RUNS = 1000  # runs at once
+MAX_TAGS = 20
 TOGETHER = 50  # of one transaction: others must not wait for all of them
 
 
@@ -32,11 +32,11 @@ class Done:
     made: list[int] = field(default_factory=list)  # by `clone`
 
 
-def do(here: State, verb: Verb, run_ids: Sequence[int], tag: str = "") -> Done:
+def apply_to_runs(here: State, verb: Verb, run_ids: Sequence[int], tag: str = "") -> Done:
     """Raises InvalidRequest where there are too many, or where `tag` is missing."""
     wanted = list(dict.fromkeys(run_ids))
-    if len(wanted) > MOST:
-        raise InvalidRequest([("runs", f"at most {MOST} at once")])
+    if len(wanted) > MAX_RUNS:
+        raise InvalidRequest([("runs", f"at most {MAX_RUNS} at once")])
     if verb in {"tag", "untag"} and not tag:
         raise InvalidRequest([("tag", "is missing")])
     found = Done()
@@ -59,8 +59,8 @@ def do(here: State, verb: Verb, run_ids: Sequence[int], tag: str = "") -> Done:
 def _one(here: State, verb: Verb, tag: str, found: Done) -> Callable[[Session, int, datetime], object]:
     def labelled(session: Session, run_id: int, now: datetime) -> None:
         tags = [one for one in runs.find(session, run_id).tags if one != tag]
-        if verb == "tag" and len(tags) >= MOST_TAGS:
-            raise Conflict(f"run {run_id} has {MOST_TAGS} tags already")
+        if verb == "tag" and len(tags) >= MAX_TAGS:
+            raise Conflict(f"run {run_id} has {MAX_TAGS} tags already")
         runs.edit(session, run_id, {"tags": [*tags, tag] if verb == "tag" else tags}, now)
 
     def cloned(session: Session, run_id: int, now: datetime) -> None:

@@ -20,11 +20,11 @@ from app.records.sqlite import json_items, last_id
 from app.run_list.columns import condition, find_column, sort_key
 
 MAX_LIMIT = 500
-MOST_CONDITIONS = 20
+MAX_CONDITIONS = 20
 
 
 @dataclass(frozen=True)
-class Question:
+class ListQuery:
     """What somebody wants to see. Every filter that is None lets everything through."""
 
     status: str | None = None
@@ -38,7 +38,7 @@ class Question:
     where: tuple[str, ...] = ()  # conditions as columns.condition reads them, all of which must hold
 
 
-def listing(session: Session, question: Question) -> tuple[Sequence[Run], str | None]:
+def load_page(session: Session, question: ListQuery) -> tuple[Sequence[Run], str | None]:
     """The runs of one page and the cursor of the next (None: this is the last). Runs without a value come last.
 
     Ids are sorted first and the page's runs read then: whole rows carried through a sort take twice as long.
@@ -50,43 +50,43 @@ def listing(session: Session, question: Question) -> tuple[Sequence[Run], str | 
     order = column.desc().nulls_last() if falling else column.asc().nulls_last()
     tie = Run.id.desc() if falling else Run.id.asc()
     found = session.execute(query.order_by(order, tie).limit(question.limit + 1)).all()
-    rows = some(session, [row.id for row in found[: question.limit]])
+    rows = load_runs(session, [row.id for row in found[: question.limit]])
     if len(found) <= question.limit:
         return rows, None
     return rows, _encode(question, found[question.limit - 1].key, found[question.limit - 1].id)
 
 
-def some(session: Session, run_ids: Sequence[int]) -> Sequence[Run]:
+def load_runs(session: Session, run_ids: Sequence[int]) -> Sequence[Run]:
     """Those of them that are there, in that order."""
     found = {run.id: run for run in session.scalars(select(Run).where(Run.id.in_(run_ids)))}
     return [found[run_id] for run_id in run_ids if run_id in found]
 
 
-def counts(session: Session) -> dict[str, int]:
+def count_by_status(session: Session) -> dict[str, int]:
     """How many runs stand at each status; every status is there."""
     rows = session.execute(select(Run.status, func.count()).group_by(Run.status))
     found = dict(rows.all())
     return {str(status): found.get(str(status), 0) for status in Status}
 
 
-def datasets(session: Session) -> Sequence[str]:
+def dataset_names(session: Session) -> Sequence[str]:
     """That any run trained on, by name."""
     return session.scalars(select(Run.dataset).distinct().order_by(Run.dataset)).all()
 
 
-def held(session: Session, limit: int) -> Sequence[Run]:
+def held_runs(session: Session, limit: int) -> Sequence[Run]:
     """What some worker works on, the oldest first."""
     return session.scalars(select(Run).where(Run.status.in_(HELD)).order_by(Run.id).limit(limit)).all()
 
 
-def waiting(session: Session, limit: int) -> Sequence[Run]:
+def waiting_runs(session: Session, limit: int) -> Sequence[Run]:
     """What waits for a worker, in the order in which it is given out, and behind that what is paused."""
     order = (Run.status.desc(), Run.priority.desc(), Run.id)  # queued, paused
     stands = Run.status.in_((Status.QUEUED, Status.PAUSED))
     return session.scalars(select(Run).where(stands).order_by(*order).limit(limit)).all()
 
 
-def ended(session: Session, limit: int, since: datetime | None = None) -> Sequence[Run]:
+def ended_runs(session: Session, limit: int, since: datetime | None = None) -> Sequence[Run]:
     """What ended last, or since then."""
     query = select(Run).where(Run.status.in_(ENDED))
     if since is not None:
@@ -111,8 +111,8 @@ def never_used(session: Session) -> bool:
     return last_id(session, "runs") is None
 
 
-def _filtered(query: Select[Any], question: Question) -> Select[Any]:
-    for one in question.where[:MOST_CONDITIONS]:
+def _filtered(query: Select[Any], question: ListQuery) -> Select[Any]:
+    for one in question.where[:MAX_CONDITIONS]:
         query = query.where(condition(one))
     if question.status:
         wanted = question.status.split(",")
@@ -143,13 +143,13 @@ def _beyond(column: ColumnElement[Any], falling: bool, value: Any, last_id: int)
     return or_(further, and_(column == value, after_id), column.is_(None))
 
 
-def _encode(question: Question, value: Any, last_id: int) -> str:
+def _encode(question: ListQuery, value: Any, last_id: int) -> str:
     plain = value.isoformat() if isinstance(value, datetime) else value
     text = json.dumps([_mark(question), plain, last_id], ensure_ascii=False)
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def _decode(question: Question) -> tuple[Any, int]:
+def _decode(question: ListQuery) -> tuple[Any, int]:
     cursor = question.cursor or ""
     try:
         mark, value, last_id = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
@@ -173,7 +173,7 @@ def _decode(question: Question) -> tuple[Any, int]:
     return value, last_id
 
 
-def _mark(question: Question) -> str:
+def _mark(question: ListQuery) -> str:
     """Of all that decides which rows come, and in which order."""
     asked = (question.status, question.dataset, question.tag, question.group, question.q, question.sort, question.where)
     return hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:8]

@@ -14,29 +14,29 @@ from app.errors import InvalidRequest
 from app.json_shapes import Tag
 from app.run_list import bulk, listing
 from app.run_list.columns import COLUMNS, find_column
-from app.run_list.query import Addresses, Asked, Columns
+from app.run_list.query import Addresses, ColumnsFromUrl, QueryFromUrl
 from app.run_list.table import table
 from app.web.deps import Here
 from app.web.templates import page
 from trainer.recipe.knob_paths import titles
 
-MOST_ROWS = 500  # redrawn at once
+MAX_ROWS = 500  # redrawn at once
 
 router = APIRouter(include_in_schema=False)
 
 
 @router.get("/runs")
-def show_runs(request: Request, here: Here, question: Asked, columns: Columns) -> HTMLResponse:
+def show_runs(request: Request, here: Here, question: QueryFromUrl, columns: ColumnsFromUrl) -> HTMLResponse:
     addresses = Addresses(question, columns)
     with here.records.read() as session:
-        rows, next_cursor = listing.listing(session, question)
+        rows, next_cursor = listing.load_page(session, question)
         context = {
-            "counts": listing.counts(session),
-            "datasets": listing.datasets(session),
+            "counts": listing.count_by_status(session),
+            "datasets": listing.dataset_names(session),
             "question": question,
             "addresses": addresses,
             "older": addresses.of(cursor=next_cursor) if next_cursor else None,
-            "is_first_page": question == listing.Question(limit=question.limit),
+            "is_first_page": question == listing.ListQuery(limit=question.limit),
             "plain": [find_column(key) for key in COLUMNS],
             "knobs": [find_column(f"recipe.{path}") for path in titles()],
             "chosen": {column.key for column in columns},
@@ -49,14 +49,14 @@ def show_runs(request: Request, here: Here, question: Asked, columns: Columns) -
 def show_rows(
     request: Request,
     here: Here,
-    columns: Columns,
+    columns: ColumnsFromUrl,
     ids: Annotated[str, Query(max_length=10_000, pattern=r"^\d{1,18}(,\d{1,18})*$")],
     boxes: bool = False,
 ) -> HTMLResponse:
     """Rows that moved, as the table they stand in has them; those of deleted runs are not there."""
-    wanted = [int(one) for one in ids.split(",")][:MOST_ROWS]
+    wanted = [int(one) for one in ids.split(",")][:MAX_ROWS]
     with here.records.read() as session:
-        rows = listing.some(session, wanted)
+        rows = listing.load_runs(session, wanted)
         return page(request, "runs/_rows.html", table(session, here, rows, columns, has_boxes=boxes))
 
 
@@ -65,14 +65,14 @@ def press_bulk(
     request: Request,
     here: Here,
     do: Annotated[bulk.Verb, Form()],
-    chosen: Annotated[list[int], Form(alias="runs", max_length=bulk.MOST)] = [],  # noqa: B006
+    chosen: Annotated[list[int], Form(alias="runs", max_length=bulk.MAX_RUNS)] = [],  # noqa: B006
     tag: Annotated[Tag | Literal[""], Form()] = "",
     back: Annotated[str, Form(max_length=10_000)] = "",
 ) -> Response:
     """Back to the same list; where a run was left out, a page that says why."""
     if not chosen:
         raise InvalidRequest([("runs", "none was chosen: tick the boxes of some first")])
-    done = bulk.do(here, do, chosen, tag.strip())
+    done = bulk.apply_to_runs(here, do, chosen, tag.strip())
     address = "/runs" + (f"?{back}" if back else "")
     if done.refused:
         return page(request, "runs/done.html", {"done": done, "verb": do, "back": address})

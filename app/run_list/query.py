@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from fastapi import Depends, Query
 
 from app.run_list.columns import DEFAULT_COLUMNS, MAX_COLUMNS, Column, find_column
-from app.run_list.listing import MAX_LIMIT, MOST_CONDITIONS, Question
+from app.run_list.listing import MAX_CONDITIONS, MAX_LIMIT, ListQuery
 
 
 def _question(
@@ -33,12 +33,12 @@ def _question(
     cursor: Annotated[str | None, Query(max_length=4000)] = None,
     where: Annotated[
         list[Annotated[str, Query(max_length=300)]],
-        Query(max_length=MOST_CONDITIONS, description="`recipe.schedule.max_lr>=0.2`; all of them must hold"),
+        Query(max_length=MAX_CONDITIONS, description="`recipe.schedule.max_lr>=0.2`; all of them must hold"),
     ] = [],  # noqa: B006  # FastAPI copies it
-) -> Question:
+) -> ListQuery:
     """A field that a form left empty asks nothing."""
     conditions = tuple(one for one in where if one.strip())
-    return Question(status or None, dataset or None, tag or None, group, q or None, sort, limit, cursor, conditions)
+    return ListQuery(status or None, dataset or None, tag or None, group, q or None, sort, limit, cursor, conditions)
 
 
 def _columns(
@@ -52,21 +52,21 @@ def _columns(
     return [find_column(key) for key in wanted] or DEFAULT_COLUMNS
 
 
-Asked = Annotated[Question, Depends(_question)]
-Columns = Annotated[list[Column], Depends(_columns)]
+QueryFromUrl = Annotated[ListQuery, Depends(_question)]
+ColumnsFromUrl = Annotated[list[Column], Depends(_columns)]
 
 
 @dataclass(frozen=True)
 class Addresses:
     """A question as addresses: the same with something changed."""
 
-    question: Question
+    question: ListQuery
     columns: list[Column]
 
     def of(self, path: str = "/runs", **changed: object) -> str:
         """Changed fields that are None are left out; a change begins at the first page."""
         asked = vars(self.question) | {"cursor": None} | changed
-        usual = vars(Question())
+        usual = vars(ListQuery())
         pairs = [(key, value) for key, value in asked.items() if value not in (None, "", ()) and value != usual[key]]
         pairs += [("column", column.key) for column in self.columns if not self.is_usual]
         return f"{path}?{urlencode(pairs, doseq=True)}" if pairs else path

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from app.runs.schemas import RunShown
+from app.runs.schemas import RunResponse
 
 
 class RunsPage(BaseModel):
-    runs: list[RunShown]
+    runs: list[RunResponse]
     next_cursor: str | None

@@ -18,7 +18,7 @@ def table(
     """What `macros.run_table` and `runs/_rows.html` want."""
     asked = [("column", column.key) for column in columns] + ([("boxes", "1")] if has_boxes else [])
     return {
-        "runs": [schemas.RunShown.model_validate(run) for run in rows],
+        "runs": [schemas.RunResponse.model_validate(run) for run in rows],
         "columns": columns,
         "cells": column_values(session, rows, columns),
         "has_boxes": has_boxes,

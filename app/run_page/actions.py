@@ -17,7 +17,7 @@ from app.launch import form
 from app.records import files
 from app.records.models import Run
 from app.runs import lifecycle, runs
-from app.runs.schemas import RunEdited
+from app.runs.schemas import EditRequest
 from app.web.deps import Here, State
 from app.workers import artifacts
 from trainer.recipe.knobs import mistakes
@@ -58,7 +58,7 @@ def press_edit(
 ) -> RedirectResponse:
     """What people call a run and write about it; `tags` separated by commas."""
     try:
-        asked = RunEdited(name=name, tags=form.tags_of(tags), notes=form.lines_of(notes))
+        asked = EditRequest(name=name, tags=form.tags_of(tags), notes=form.lines_of(notes))
     except ValidationError as error:
         raise InvalidRequest(mistakes(error)) from None
     with here.records.write() as session:

@@ -17,16 +17,16 @@ from app.board import ranking
 from app.errors import Conflict
 from app.json_shapes import PROBLEM
 from app.metrics.accuracy import PASSES, has_tta, ranking_accuracy, tta_views
-from app.metrics.epochs import EpochShown, curve
+from app.metrics.epochs import EpochResponse, with_elapsed
 from app.runs import responses, runs
-from app.runs.schemas import RunWhole
+from app.runs.schemas import RunDetails
 from app.web.deps import Here, State
 
 VERSION = "v1.0"
 HOUR = 3600.0
 
 
-def name_of(run: RunWhole) -> str:
+def name_of(run: RunDetails) -> str:
     """Of both files, without their ends: `[author]_[model]_[hardware]_[framework]`, as the format asks."""
     model, hardware = run.recipe["model"]["name"], (run.hardware or "unknown").removeprefix("cpu: ")
     return "_".join(
@@ -34,7 +34,7 @@ def name_of(run: RunWhole) -> str:
     )
 
 
-def entry(run: RunWhole, price_per_hour: float | None) -> str:
+def entry(run: RunDetails, price_per_hour: float | None) -> str:
     """The JSON file. `price_per_hour`: of the worker, left out where it is not known."""
     recipe, started = run.recipe, _started(run)
     place = started.get("environment", {})
@@ -69,7 +69,7 @@ def entry(run: RunWhole, price_per_hour: float | None) -> str:
     return json.dumps(found, indent=2) + "\n"
 
 
-def table(rows: Sequence[EpochShown]) -> str:
+def table(rows: Sequence[EpochResponse]) -> str:
     """The epochs, tab-separated: number, hours of the training clock, per cent of the pictures, as they count.
 
     Epochs that nobody validated are left out. Numbers are written so that reading them gives the same bits.
@@ -83,11 +83,11 @@ def table(rows: Sequence[EpochShown]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _backend(run: RunWhole) -> str:
+def _backend(run: RunDetails) -> str:
     return str(run.recipe["backend"])
 
 
-def _started(run: RunWhole) -> dict[str, Any]:
+def _started(run: RunDetails) -> dict[str, Any]:
     """What the child said of itself; nothing, if it has not."""
     return (run.attempts[-1].started if run.attempts else None) or {}
 
@@ -111,8 +111,8 @@ def get_dawnbench_table(run_id: int, here: Here) -> Response:
 
 def _dawnbench(here: State, run_id: int) -> tuple[str, str, str]:
     with here.records.read() as session:
-        run = responses.whole(session, runs.find(session, run_id), here)
-        rows = curve(runs.epochs_of(session, run_id))
+        run = responses.run_response(session, runs.find(session, run_id), here)
+        rows = with_elapsed(runs.epochs_of(session, run_id))
         price = ranking.prices_of(session).get(run.worker or "")
     if not rows:
         raise Conflict(f"run {run_id} has no epoch yet")

@@ -16,7 +16,7 @@ from app.errors import InvalidRecipe, InvalidRequest
 from app.images import evaluation
 from app.images import predictions as pictures
 from app.launch import warnings
-from app.metrics.epochs import curve
+from app.metrics.epochs import with_elapsed
 from app.records import files
 from app.records.models import ENDED, HELD, Run
 from app.run_list import listing
@@ -43,10 +43,10 @@ router = APIRouter(include_in_schema=False)
 def show_run(run_id: int, request: Request, here: Here) -> HTMLResponse:
     with here.records.read() as session:
         found = runs.find(session, run_id)
-        run = responses.whole(session, found, here)
-        rows = curve(runs.epochs_of(session, run_id))
+        run = responses.run_response(session, found, here)
+        rows = with_elapsed(runs.epochs_of(session, run_id))
         parts = _evidence(session, run, here) | _standing(session, found, standing.best_of(session, found))
-        parts |= _recipe(session, run, request, here) | {"moments": timeline.of(session, run_id)}
+        parts |= _recipe(session, run, request, here) | {"moments": timeline.run_timeline(session, run_id)}
         summary = _summary(session, run, here)
         after = listing.newest_event(session)
     recipe = Recipe.model_validate(run.recipe)
@@ -73,7 +73,7 @@ def show_run(run_id: int, request: Request, here: Here) -> HTMLResponse:
 @router.get("/runs/{run_id}/summary")
 def show_summary(run_id: int, request: Request, here: Here) -> HTMLResponse:
     with here.records.read() as session:
-        run = responses.whole(session, runs.find(session, run_id), here)
+        run = responses.run_response(session, runs.find(session, run_id), here)
         summary = _summary(session, run, here)
     return page(request, "runs/_summary.html", summary)
 
@@ -88,7 +88,7 @@ def show_standing(
     """Redrawn at every epoch: beside those that were best when the page was opened, so that no board is made anew."""
     with here.records.read() as session:
         run = runs.find(session, run_id)
-        best = standing.best(listing.some(session, [int(one) for one in beside.split(",") if one]))
+        best = standing.best(listing.load_runs(session, [int(one) for one in beside.split(",") if one]))
         return page(request, "runs/_standing.html", {"run": run} | _standing(session, run, best))
 
 
@@ -96,7 +96,7 @@ def show_standing(
 def show_epochs(run_id: int, request: Request, here: Here) -> HTMLResponse:
     with here.records.read() as session:
         run = runs.find(session, run_id)
-        rows = [row.model_dump() for row in curve(runs.epochs_of(session, run_id))]
+        rows = [row.model_dump() for row in with_elapsed(runs.epochs_of(session, run_id))]
         best = run.best_epoch
     return page(request, "runs/_epochs.html", {"rows": rows, "best_epoch": best})
 
@@ -104,7 +104,7 @@ def show_epochs(run_id: int, request: Request, here: Here) -> HTMLResponse:
 @router.get("/runs/{run_id}/recipe")
 def show_recipe(run_id: int, request: Request, here: Here) -> HTMLResponse:
     with here.records.read() as session:
-        run = responses.whole(session, runs.find(session, run_id), here)
+        run = responses.run_response(session, runs.find(session, run_id), here)
         context = _recipe(session, run, request, here)
     return page(request, "runs/_recipe.html", {"run": run} | context)
 
@@ -133,7 +133,7 @@ def show_learned(
     with here.records.read() as session:
         run = runs.find(session, run_id)
         try:
-            found = evaluation.of(pictures.validation_of(session, here.previews.gallery, run, "run"))
+            found = evaluation.evaluate(pictures.validation_of(session, here.previews.gallery, run, "run"))
         except InvalidRequest as refused:
             problem = "; ".join(sentence for _, sentence in refused.mistakes)
         shape = "runs/_learned.html" if part else "runs/learned.html"
@@ -144,7 +144,7 @@ def show_learned(
 def show_seen(run_id: int, request: Request, here: Here) -> HTMLResponse:
     """What can be looked at: more of it once the run has ended."""
     with here.records.read() as session:
-        run = responses.whole(session, runs.find(session, run_id), here)
+        run = responses.run_response(session, runs.find(session, run_id), here)
     return page(request, "runs/_seen.html", {"run": run} | _seen(run))
 
 
@@ -152,14 +152,14 @@ def show_seen(run_id: int, request: Request, here: Here) -> HTMLResponse:
 def show_timeline(run_id: int, request: Request, here: Here) -> HTMLResponse:
     with here.records.read() as session:
         runs.find(session, run_id)
-        moments = timeline.of(session, run_id)
+        moments = timeline.run_timeline(session, run_id)
     return page(request, "runs/_timeline.html", {"moments": moments})
 
 
 @router.get("/runs/{run_id}/evidence")
 def show_evidence(run_id: int, request: Request, here: Here) -> HTMLResponse:
     with here.records.read() as session:
-        run = responses.whole(session, runs.find(session, run_id), here)
+        run = responses.run_response(session, runs.find(session, run_id), here)
         context = _evidence(session, run, here)
     return page(request, "runs/_evidence.html", context)
 
@@ -167,11 +167,11 @@ def show_evidence(run_id: int, request: Request, here: Here) -> HTMLResponse:
 @router.get("/runs/{run_id}/attempts")
 def show_attempts(run_id: int, request: Request, here: Here) -> HTMLResponse:
     with here.records.read() as session:
-        run = responses.whole(session, runs.find(session, run_id), here)
+        run = responses.run_response(session, runs.find(session, run_id), here)
     return page(request, "runs/_attempts.html", {"run": run, "has_ended": run.status in ENDED})
 
 
-def _summary(session: Session, run: schemas.RunWhole, here: State) -> dict[str, Any]:
+def _summary(session: Session, run: schemas.RunDetails, here: State) -> dict[str, Any]:
     log_tail = ""
     if run.status == "failed" and run.attempt:
         path = files.log_path(here.settings.data_dir, run.id, run.attempt)
@@ -187,7 +187,7 @@ def _summary(session: Session, run: schemas.RunWhole, here: State) -> dict[str, 
     }
 
 
-def _seen(run: schemas.RunWhole) -> dict[str, bool]:
+def _seen(run: schemas.RunDetails) -> dict[str, bool]:
     has_best = any(one.name == BEST for one in run.artifacts)
     return {"has_best": has_best, "has_learned": run.status in ENDED and run.last_epoch > 0}
 
@@ -195,13 +195,13 @@ def _seen(run: schemas.RunWhole) -> dict[str, bool]:
 def _standing(session: Session, run: Run, best: standing.Best | None) -> dict[str, Any]:
     beside = ",".join(map(str, best.runs)) if best else ""
     return {
-        "standing": standing.of(session, run, best),
+        "standing": standing.progress_vs_best(session, run, best),
         "target": float(run.recipe["target_accuracy"]),
         "standing_from": f"/runs/{run.id}/standing?beside={beside}",
     }
 
 
-def _evidence(session: Session, run: schemas.RunWhole, here: State) -> dict[str, Any]:
+def _evidence(session: Session, run: schemas.RunDetails, here: State) -> dict[str, Any]:
     """What the run's first steps really did, what of it contradicts the recipe, and what the recipe check says."""
     recipe, evidence = Recipe.model_validate(run.recipe), warnings.evidence_of(run)
     return {
@@ -214,13 +214,13 @@ def _evidence(session: Session, run: schemas.RunWhole, here: State) -> dict[str,
     }
 
 
-def _recipe(session: Session, run: schemas.RunWhole, request: Request, here: State) -> dict[str, Any]:
+def _recipe(session: Session, run: schemas.RunDetails, request: Request, here: State) -> dict[str, Any]:
     """Each knob, with what it was in the preset and in the run that this one was cloned from, where that differs."""
     origins = []
     if run.preset in PRESETS:
         of_preset = dict(flat(PRESETS[run.preset].recipe.model_dump(mode="json")))
         origins.append((f"preset {run.preset}", of_preset | {"seed": run.seed}))
-    if run.parent_id and (parents := listing.some(session, [run.parent_id])):
+    if run.parent_id and (parents := listing.load_runs(session, [run.parent_id])):
         origins.append((f"run {run.parent_id}", dict(flat(parents[0].recipe))))
     knobs = [
         (path, value, [(origin, was.get(path, "–")) for origin, was in origins if was.get(path, "–") != value])
@@ -231,11 +231,11 @@ def _recipe(session: Session, run: schemas.RunWhole, request: Request, here: Sta
         "knobs": knobs,
         "origins": [origin for origin, _ in origins],
         "environment": _environment(run),
-        "copies": snippets.of(run.recipe, run.name, site, has_login=has_login),
+        "copies": snippets.launch_snippets(run.recipe, run.name, site, has_login=has_login),
     }
 
 
-def _train_images(run: schemas.RunWhole, recipe: Recipe, here: State) -> int | None:
+def _train_images(run: schemas.RunDetails, recipe: Recipe, here: State) -> int | None:
     """As the child counted them; before it has, as the recipe and the data set say."""
     started = run.attempts[-1].started if run.attempts else None
     if started:
@@ -243,7 +243,7 @@ def _train_images(run: schemas.RunWhole, recipe: Recipe, here: State) -> int | N
     return training_pictures(recipe, here.settings.datasets_dir)
 
 
-def _environment(run: schemas.RunWhole) -> list[tuple[str, Any]]:
+def _environment(run: schemas.RunDetails) -> list[tuple[str, Any]]:
     """What the child said of itself, as rows."""
     started = run.attempts[-1].started if run.attempts else None
     if not started:

@@ -19,7 +19,7 @@ with urllib.request.urlopen(request) as answer:
 """
 
 
-def of(recipe: Mapping[str, Any], name: str, site: str, *, has_login: bool) -> list[tuple[str, str]]:
+def launch_snippets(recipe: Mapping[str, Any], name: str, site: str, *, has_login: bool) -> list[tuple[str, str]]:
     """(title, text): each launches this very recipe, whatever becomes of the preset it came from.
 
     `site`: `http://host:port`. With a login the token comes from the environment, so that no copy holds it.

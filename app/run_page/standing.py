@@ -17,7 +17,7 @@ from app.metrics.curves import Curve, band
 from app.metrics.projection import Projection
 from app.records.models import ENDED, Run
 
-MOST = 50  # earlier runs that are looked at
+MAX_SEEDS = 50  # earlier runs that are looked at
 
 
 @dataclass(frozen=True)
@@ -57,17 +57,17 @@ def best_of(session: Session, run: Run) -> Best | None:
     if run.hardware is None or run.fingerprint is None:
         return None
     for metric in ("time_to_target", "accuracy"):
-        asked = ranking.Question(
+        asked = ranking.BoardQuery(
             run.dataset, metric, float(run.recipe["target_accuracy"]), run.hardware, run.fingerprint, limit=1
         )
         rows = [row for row in ranking.ranked(session, asked).rows if row.rank]
         if rows:
-            others = [row.id for row in rows[0].sample.counted if row.id != run.id][-MOST:]
+            others = [row.id for row in rows[0].sample.counted if row.id != run.id][-MAX_SEEDS:]
             return Best(rows[0].run.name, rows[0].run.recipe_hash, others) if others else None
     return None
 
 
-def of(session: Session, run: Run, best: Best | None) -> Standing:
+def progress_vs_best(session: Session, run: Run, best: Best | None) -> Standing:
     """Costs the curves of the best and of the run's own repeats, not a board."""
     own = curves.of_runs(session, [run.id]).get(run.id)
     if own is None:
@@ -103,6 +103,6 @@ def _projection(session: Session, run: Run, own: Curve) -> Projection | None:
         return None
     same = (Run.recipe_hash == run.recipe_hash, Run.hardware == run.hardware, Run.fingerprint == run.fingerprint)
     counted = [row for sample in samples.sorted_out(samples.read(session, *same)) for row in sample.counted]
-    earlier = [row.id for row in counted if row.id != run.id][-MOST:]
+    earlier = [row.id for row in counted if row.id != run.id][-MAX_SEEDS:]
     history = list(curves.of_runs(session, earlier).values())
     return projection.project(own, run.epochs, float(run.recipe["target_accuracy"]), history)

@@ -48,6 +48,6 @@ async def try_picture(run_id: int, request: Request, here: Here) -> HTMLResponse
     return await run_in_threadpool(page, request, "runs/tried.html", context, status)
 
 
-def _run(here: State, run_id: int) -> schemas.RunShown:
+def _run(here: State, run_id: int) -> schemas.RunResponse:
     with here.records.read() as session:
-        return schemas.RunShown.model_validate(runs.find(session, run_id))
+        return schemas.RunResponse.model_validate(runs.find(session, run_id))

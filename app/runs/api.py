@@ -14,7 +14,7 @@ from fastapi.responses import PlainTextResponse
 
 from app.errors import InvalidRequest
 from app.json_shapes import PROBLEM
-from app.metrics.epochs import EpochShown, curve
+from app.metrics.epochs import EpochResponse, with_elapsed
 from app.records import files
 from app.records.models import Run
 from app.runs import lifecycle, responses, runs, schemas
@@ -28,11 +28,11 @@ router = APIRouter(prefix="/api/v1", responses={"4XX": PROBLEM})
 
 @router.post("/runs", status_code=201, tags=["runs"])
 def launch_runs(
-    asked: schemas.RunAsked,
+    asked: schemas.LaunchRequest,
     response: Response,
     here: Here,
     idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
-) -> schemas.RunsLaunched:
+) -> schemas.LaunchResponse:
     """Queue a run, or several with different seeds. The same Idempotency-Key and body launch only once."""
     body_hash = hashlib.sha256(json.dumps(vars(asked)).encode()).hexdigest()
     with here.records.write() as session:
@@ -43,27 +43,27 @@ def launch_runs(
             return runs.launch(session, resolved, labels, here.now(), repeats=asked.repeats)
 
         made = runs.once(session, idempotency_key, body_hash, launch, here.now())
-        answer = schemas.RunsLaunched(runs=[schemas.RunShown.model_validate(run) for run in made])
+        answer = schemas.LaunchResponse(runs=[schemas.RunResponse.model_validate(run) for run in made])
     response.headers["Location"] = f"/api/v1/runs/{answer.runs[0].id}"
     return answer
 
 
 @router.get("/runs/{run_id}", tags=["runs"])
-def get_run(run_id: int, here: Here) -> schemas.RunWhole:
+def get_run(run_id: int, here: Here) -> schemas.RunDetails:
     """One run with its attempts and, while it trains, its latest step."""
     with here.records.read() as session:
-        return responses.whole(session, runs.find(session, run_id), here)
+        return responses.run_response(session, runs.find(session, run_id), here)
 
 
 @router.patch("/runs/{run_id}", tags=["runs"])
-def edit_run(run_id: int, asked: schemas.RunEdited, here: Here) -> schemas.RunWhole:
+def edit_run(run_id: int, asked: schemas.EditRequest, here: Here) -> schemas.RunDetails:
     """Change name, tags, notes or priority."""
     changes = asked.model_dump(exclude_unset=True)
     empty = [key for key, value in changes.items() if value is None]
     if empty:
         raise InvalidRequest([(key, "must not be null") for key in empty])
     with here.records.write() as session:
-        return responses.whole(session, runs.edit(session, run_id, changes, here.now()), here)
+        return responses.run_response(session, runs.edit(session, run_id, changes, here.now()), here)
 
 
 @router.delete("/runs/{run_id}", status_code=204, tags=["runs"])
@@ -75,39 +75,39 @@ def delete_run(run_id: int, here: Here) -> None:
 
 
 @router.post("/runs/{run_id}/cancel", tags=["runs"])
-def cancel_run(run_id: int, here: Here) -> schemas.RunWhole:
+def cancel_run(run_id: int, here: Here) -> schemas.RunDetails:
     """Stop a run: at once if it waits, at its next step if it trains, by force if this is asked for twice."""
     with here.records.write() as session:
-        return responses.whole(session, lifecycle.cancel(session, run_id, here.now()), here)
+        return responses.run_response(session, lifecycle.cancel(session, run_id, here.now()), here)
 
 
 @router.post("/runs/{run_id}/move", tags=["runs"])
-def move_run(run_id: int, asked: schemas.MoveAsked, here: Here) -> schemas.RunWhole:
+def move_run(run_id: int, asked: schemas.MoveRequest, here: Here) -> schemas.RunDetails:
     """Put a run that waits before another one, or behind all. Only priorities change."""
     with here.records.write() as session:
-        return responses.whole(session, lifecycle.move(session, run_id, asked.before, here.now()), here)
+        return responses.run_response(session, lifecycle.move(session, run_id, asked.before, here.now()), here)
 
 
 @router.post("/runs/{run_id}/pause", tags=["runs"])
-def pause_run(run_id: int, here: Here) -> schemas.RunWhole:
+def pause_run(run_id: int, here: Here) -> schemas.RunDetails:
     """Free the device and keep the run's place: at once if it waits, at its next step if it trains."""
     with here.records.write() as session:
-        return responses.whole(session, lifecycle.pause(session, run_id, here.now()), here)
+        return responses.run_response(session, lifecycle.pause(session, run_id, here.now()), here)
 
 
 @router.post("/runs/{run_id}/resume", tags=["runs"])
-def resume_run(run_id: int, here: Here) -> schemas.RunWhole:
+def resume_run(run_id: int, here: Here) -> schemas.RunDetails:
     """Let a paused run go on from where it stopped."""
     with here.records.write() as session:
-        return responses.whole(session, lifecycle.resume(session, run_id, here.now()), here)
+        return responses.run_response(session, lifecycle.resume(session, run_id, here.now()), here)
 
 
 @router.post("/runs/{run_id}/retry", tags=["runs"])
-def retry_run(run_id: int, here: Here, asked: schemas.RetryAsked | None = None) -> schemas.RunWhole:
+def retry_run(run_id: int, here: Here, asked: schemas.RetryRequest | None = None) -> schemas.RunDetails:
     """Try a failed or cancelled run again, `from` its newest checkpoint (the default) or from scratch."""
-    source = (asked or schemas.RetryAsked()).source
+    source = (asked or schemas.RetryRequest()).source
     with here.records.write() as session:
-        answer = responses.whole(session, lifecycle.retry(session, run_id, source, here.now()), here)
+        answer = responses.run_response(session, lifecycle.retry(session, run_id, source, here.now()), here)
     if source == "scratch":
         files.remove_artifacts(here.settings.data_dir, run_id)
     return answer
@@ -115,25 +115,25 @@ def retry_run(run_id: int, here: Here, asked: schemas.RetryAsked | None = None) 
 
 @router.post("/runs/{run_id}/clone", status_code=201, tags=["runs"])
 def clone_run(
-    run_id: int, response: Response, here: Here, asked: schemas.CloneAsked | None = None
-) -> schemas.RunsLaunched:
+    run_id: int, response: Response, here: Here, asked: schemas.CloneRequest | None = None
+) -> schemas.LaunchResponse:
     """Launch the same recipe again, changed where the body says so."""
-    asked = asked or schemas.CloneAsked()
+    asked = asked or schemas.CloneRequest()
     with here.records.write() as session:
         run = runs.find(session, run_id)
         root = here.settings.datasets_dir
         made = runs.again(session, run, root, here.now(), asked.recipe, name=asked.name, parent_id=run.id)
-        answer = schemas.RunsLaunched(runs=[schemas.RunShown.model_validate(one) for one in made])
+        answer = schemas.LaunchResponse(runs=[schemas.RunResponse.model_validate(one) for one in made])
     response.headers["Location"] = f"/api/v1/runs/{answer.runs[0].id}"
     return answer
 
 
 @router.get("/runs/{run_id}/epochs", tags=["runs"])
-def list_epochs(run_id: int, here: Here) -> list[EpochShown]:
+def list_epochs(run_id: int, here: Here) -> list[EpochResponse]:
     """The run's curve, one row per epoch, epochs from 1."""
     with here.records.read() as session:
         runs.find(session, run_id)
-        return curve(runs.epochs_of(session, run_id))
+        return with_elapsed(runs.epochs_of(session, run_id))
 
 
 @router.get("/runs/{run_id}/log", tags=["runs"], response_class=PlainTextResponse)

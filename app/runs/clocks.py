@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.records.models import ENDED
-from app.runs.schemas import AttemptShown, ClocksShown, RunShown
+from app.runs.schemas import AttemptResponse, ClocksResponse, RunResponse
 
 Said = Mapping[str, Any]  # of trainer.events.Started, as it is kept; older trainers say less
 
 
-def of(run: RunShown, attempts: Sequence[AttemptShown]) -> ClocksShown:
+def compute_clocks(run: RunResponse, attempts: Sequence[AttemptResponse]) -> ClocksResponse:
     """`attempts`: oldest first."""
     own = [one for one in attempts if one.number >= run.trail_from]
     done = own[-1] if own and own[-1].outcome == "succeeded" else None
@@ -25,7 +25,7 @@ def of(run: RunShown, attempts: Sequence[AttemptShown]) -> ClocksShown:
     no_result = None if done else "there is no result" if run.status in ENDED else "known at the end"
     not_cold = _not_cold(done) if done else no_result
     mfu, mfu_remark = _mfu(run, said, pictures)
-    return ClocksShown(
+    return ClocksResponse(
         train_seconds=run.elapsed_seconds,
         job_seconds=job,
         job_remark=_left_out(run, done) if done else no_result,
@@ -47,19 +47,19 @@ def pictures_per_epoch(recipe: Mapping[str, Any], started: Said) -> int:
     return int(started["train_images"])
 
 
-def _is_one_curve(run: RunShown) -> bool:
+def _is_one_curve(run: RunResponse) -> bool:
     """Whether exactly epochs 1 to the last one make `elapsed_seconds`. While a later attempt goes over epochs of an
     earlier one, more may be shown."""
     return run.attempt == run.trail_from or run.status == "succeeded"
 
 
-def _left_out(run: RunShown, done: AttemptShown) -> str | None:
+def _left_out(run: RunResponse, done: AttemptResponse) -> str | None:
     if after := _resumed(done):
         return f"of attempt {done.number} alone, which went on {after}"
     return f"of attempt {done.number} alone" if done.number > run.trail_from else None
 
 
-def _resumed(attempt: AttemptShown) -> str:
+def _resumed(attempt: AttemptResponse) -> str:
     """From where it went on; empty: from the beginning."""
     epoch, step = attempt.resumed_from_epoch, (attempt.started or {}).get("resumed_at_step")
     if step:
@@ -67,7 +67,7 @@ def _resumed(attempt: AttemptShown) -> str:
     return f"after epoch {epoch}" if epoch else ""
 
 
-def _not_cold(done: AttemptShown) -> str | None:
+def _not_cold(done: AttemptResponse) -> str | None:
     """Why its job was not a cold one; None: it was."""
     said = done.started or {}
     if _resumed(done):
@@ -82,7 +82,7 @@ def _not_cold(done: AttemptShown) -> str | None:
     return "the trainer did not say what its compile cache held"
 
 
-def _mfu(run: RunShown, said: Sequence[Said], pictures: int | None) -> tuple[float | None, str]:
+def _mfu(run: RunResponse, said: Sequence[Said], pictures: int | None) -> tuple[float | None, str]:
     """Model FLOPs utilisation (Chowdhery et al., PaLM, 2022), and of which peak, or why it is not known."""
     if not run.last_epoch or not said:
         return None, "known after the first epoch"

@@ -19,7 +19,7 @@ from app.runs.runs import brief, find, hits, tell
 
 Source = Literal["checkpoint", "scratch"]
 
-FURTHEST = 100  # from 0: a priority that people may give
+MAX_PRIORITY = 100  # from 0: a priority that people may give
 
 # What is forgotten of the old curve when a run begins again.
 NO_CURVE: dict[str, Any] = {
@@ -102,7 +102,7 @@ def _order(queue: list[Run], moved: Run) -> None:
     elif ahead:
         moved.priority = ahead[-1].priority - (moved.id < ahead[-1].id)
     _raise(queue)
-    if queue[0].priority > FURTHEST or moved.priority < -FURTHEST:  # after very many moves
+    if queue[0].priority > MAX_PRIORITY or moved.priority < -MAX_PRIORITY:  # after very many moves
         for run in queue:
             run.priority = 0
         _raise(queue)

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from app.json_shapes import Name, Notes, Priority, RequestModel, ResponseModel, Tags
 
 
-class RunAsked(RequestModel):
+class LaunchRequest(RequestModel):
     """A run to launch: a preset, a (partial) recipe laid over it, or both."""
 
     preset: str | None = Field(None, max_length=64)
@@ -25,14 +25,14 @@ class RunAsked(RequestModel):
     priority: Priority = 0
 
 
-class CloneAsked(RequestModel):
+class CloneRequest(RequestModel):
     """What the clone shall have otherwise."""
 
     recipe: dict[str, Any] = Field(default_factory=dict)
     name: Name = ""
 
 
-class RunEdited(RequestModel):
+class EditRequest(RequestModel):
     """Only the keys that are sent change."""
 
     name: Annotated[Name, Field(min_length=1)] | None = None
@@ -41,11 +41,11 @@ class RunEdited(RequestModel):
     priority: Priority | None = None
 
 
-class MoveAsked(RequestModel):
+class MoveRequest(RequestModel):
     before: int | None = Field(ge=1, lt=2**63, description="The id of a run that waits; null: behind all of them")
 
 
-class AttemptShown(ResponseModel):
+class AttemptResponse(ResponseModel):
     number: int
     worker: str
     device: str
@@ -64,7 +64,7 @@ class AttemptShown(ResponseModel):
     evidence: list[dict[str, Any]] = Field(description="What the first step of some epochs really did, as measured")
 
 
-class RunShown(ResponseModel):
+class RunResponse(ResponseModel):
     id: int
     name: str
     status: Literal["queued", "starting", "running", "paused", "succeeded", "failed", "cancelled"]
@@ -109,7 +109,7 @@ class RunShown(ResponseModel):
     is_resumed: bool = Field(description="Its curve is that of several attempts")
 
 
-class ArtifactShown(ResponseModel):
+class ArtifactResponse(ResponseModel):
     name: str
     bytes: int
     sha256: str
@@ -119,7 +119,7 @@ class ArtifactShown(ResponseModel):
     at: datetime
 
 
-class ClocksShown(BaseModel):
+class ClocksResponse(BaseModel):
     """How long a run took, by three clocks, and how well it used its device."""
 
     train_seconds: float = Field(description="The shown epochs alone: no start, compilation or validation")
@@ -133,22 +133,22 @@ class ClocksShown(BaseModel):
     mfu_remark: str = Field(description="Of which peak, or why it is not known")
 
 
-class RunWhole(RunShown):
+class RunDetails(RunResponse):
     """One run with its attempts and, while it trains, where it stands."""
 
-    attempts: list[AttemptShown]
-    artifacts: list[ArtifactShown]
-    clocks: ClocksShown
+    attempts: list[AttemptResponse]
+    artifacts: list[ArtifactResponse]
+    clocks: ClocksResponse
     resumed_from_epoch: int = 0
     step: dict[str, Any] | None = None
     is_silent: bool = Field(False, description="Its worker has not been heard of for some seconds")
 
 
-class RetryAsked(RequestModel):
+class RetryRequest(RequestModel):
     """Where to begin: at the newest checkpoint, or from scratch."""
 
     source: Literal["checkpoint", "scratch"] = Field("checkpoint", alias="from")
 
 
-class RunsLaunched(BaseModel):
-    runs: list[RunShown]
+class LaunchResponse(BaseModel):
+    runs: list[RunResponse]

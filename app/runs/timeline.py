@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from app.records.models import Event
 from app.web.labels import FAILURES
 
-MOST = 100  # lines; the log and the epochs have the rest
+MAX_ENTRIES = 100  # lines; the log and the epochs have the rest
 UNTOLD = ("epoch", "evidence", "artifact")  # they have parts of their own on the page
 ASKED = {"cancel": "asked to cancel", "pause": "asked to pause"}
 STATUSES = {
@@ -35,11 +35,11 @@ class Moment:
     words: str
 
 
-def of(session: Session, run_id: int) -> list[Moment]:
+def run_timeline(session: Session, run_id: int) -> list[Moment]:
     """Newest first. A status that is said again (somebody edited the notes) is no moment of its own."""
     wanted = (Event.run_id == run_id, Event.kind.not_in(UNTOLD))
-    rows = session.scalars(select(Event).where(*wanted).order_by(Event.id.desc()).limit(2 * MOST)).all()
-    return _without_repeats([_moment(row) for row in rows])[:MOST]
+    rows = session.scalars(select(Event).where(*wanted).order_by(Event.id.desc()).limit(2 * MAX_ENTRIES)).all()
+    return _without_repeats([_moment(row) for row in rows])[:MAX_ENTRIES]
 
 
 def _without_repeats(moments: Sequence[Moment]) -> list[Moment]:

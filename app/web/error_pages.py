@@ -70,7 +70,7 @@ async def of_http(request: Request, error: Exception) -> Response:
 async def of_disk(request: Request, error: Exception) -> Response:
     """A full or failing disk, wherever a file was written; any other OSError is our own mistake."""
     assert isinstance(error, OSError)
-    trouble = disk.trouble_of(error, request.app.state.pitwall.settings.data_dir)
+    trouble = disk.explain_disk_error(error, request.app.state.pitwall.settings.data_dir)
     if trouble is None:
         raise error
     return render(request, trouble)

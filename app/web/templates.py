@@ -37,7 +37,7 @@ def page(request: Request, template: str, context: dict[str, Any], status: int =
     known = {"path": request.url.path, "has_login": bool(state.tokens.login)}
     known["address"] = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     known |= {"theme": _theme(request), "themes": THEMES}
-    known["notice"] = disk.notice(state.settings.data_dir, state.records.trouble)
+    known["notice"] = disk.storage_notice(state.settings.data_dir, state.records.trouble)
     known |= {"words": WORDS, "failures": FAILURES, "outcomes": OUTCOMES}
     return HTMLResponse(environment().get_template(template).render(known | context), status)
 
@@ -72,7 +72,7 @@ def environment() -> Environment:
         "compact_json": lambda value: json.dumps(value, separators=(",", ":")),
         "field_id": field_id,
         "tta": accuracy.describe_tta,
-        "size": disk.size,
+        "size": disk.format_bytes,
         "pretty_json": lambda value: json.dumps(value, indent=2),
     }
     made.globals |= {"static": static, "stylesheet": assets.stylesheet_address}

@@ -17,7 +17,7 @@ from app.runs.runs import brief
 from app.settings import Hook
 
 WAITS_S = (10, 60, 300, 1800, 7200)  # after each try; then it is given up
-KEPT = 500  # of the log
+LOG_ROWS = 500  # of the log
 LOOKED_BACK = timedelta(days=1)  # a run that ended before is no news
 
 
@@ -58,7 +58,7 @@ def note_tried(session: Session, delivery_id: int, refused: str | None, now: dat
     row.tries, row.answer = row.tries + 1, refused
     if refused is None or row.tries > len(WAITS_S):
         row.outcome, row.ended_at = ("delivered" if refused is None else "given_up"), now
-        keep = select(Delivery.id).order_by(Delivery.id.desc()).limit(KEPT)
+        keep = select(Delivery.id).order_by(Delivery.id.desc()).limit(LOG_ROWS)
         session.execute(delete(Delivery).where(Delivery.outcome != "waits", Delivery.id.not_in(keep)))
     else:
         row.next_at = now + timedelta(seconds=WAITS_S[row.tries - 1])

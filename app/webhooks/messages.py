@@ -11,7 +11,7 @@ from app.settings import Kind
 MAX_CHARACTERS = 1900  # Discord takes 2,000
 
 
-def body(kind: Kind, told: Mapping[str, Any], link: str) -> bytes:
+def message_body(kind: Kind, told: Mapping[str, Any], link: str) -> bytes:
     """JSON in the shape that the other side reads. `told`: runs.brief of a run that ended, or nothing for a test."""
     if kind == "json":
         said = {"event": "run_ended" if told else "test", "run": dict(told) or None, "url": link or None}

@@ -14,7 +14,7 @@ from app.live.events import Stream
 from app.settings import Hook, Settings
 from app.web.deps import State
 from app.webhooks import client, deliveries
-from app.webhooks.messages import body
+from app.webhooks.messages import message_body
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ def deliver(state: State) -> None:
 def _send(settings: Settings, hook: Hook, told: dict[str, object]) -> str | None:
     link = f"{settings.public_url}/runs/{told['id']}" if settings.public_url and told else settings.public_url
     try:
-        client.post(hook.url, body(hook.kind, told, link), may_be_private=settings.webhooks_private)
+        client.post(hook.url, message_body(hook.kind, told, link), may_be_private=settings.webhooks_private)
     except client.NotDelivered as refusal:
         return str(refusal)
     return None

@@ -30,7 +30,7 @@ router = APIRouter(prefix="/api/v1/worker", tags=["worker protocol"], responses=
 
 @router.post("/claim", responses={204: {"description": "Nothing to do: ask again"}})
 async def claim_run(
-    asked: worker_schemas.ClaimAsked, request: Request, here: Here
+    asked: worker_schemas.ClaimRequest, request: Request, here: Here
 ) -> worker_schemas.Claimed | task_schemas.TaskClaimed:
     """Wait for a run that this worker can do, and take it: the answer's attempt fences all that follows.
 
@@ -57,12 +57,12 @@ async def claim_run(
 
 @router.post("/runs/{run_id}/attempts/{attempt}/report")
 async def report_events(
-    run_id: int, attempt: int, asked: worker_schemas.ReportAsked, here: Here
+    run_id: int, attempt: int, asked: worker_schemas.ReportRequest, here: Here
 ) -> worker_schemas.Reported:
     """Store what the child said and wrote. Saying it twice is free; after a gap the answer says where to go on."""
 
     def store(session: Session) -> worker_schemas.Reported:
-        next_seq, before = reports.report(session, run_id, attempt, asked.first_seq, asked.events, here.now())
+        next_seq, before = reports.take_report(session, run_id, attempt, asked.first_seq, asked.events, here.now())
         path = files.log_path(here.settings.data_dir, run_id, attempt)
         log_size = files.write_log(path, asked.log_offset, before, asked.log)
         reports.grow_log(session, run_id, attempt, before, log_size)
@@ -75,7 +75,7 @@ async def report_events(
 
 @router.post("/runs/{run_id}/attempts/{attempt}/beat")
 def beat_run(
-    run_id: int, attempt: int, here: Here, asked: worker_schemas.BeatAsked | None = None
+    run_id: int, attempt: int, here: Here, asked: worker_schemas.BeatRequest | None = None
 ) -> worker_schemas.BeatAnswer:
     """Keep the lease, and hear what people want."""
     with here.records.read() as session:  # a beat must not wait for the disk, or for who writes
@@ -92,11 +92,11 @@ def beat_run(
 
 
 @router.post("/runs/{run_id}/attempts/{attempt}/finish")
-def finish_run(run_id: int, attempt: int, asked: worker_schemas.FinishAsked, here: Here) -> schemas.RunShown:
+def finish_run(run_id: int, attempt: int, asked: worker_schemas.FinishRequest, here: Here) -> schemas.RunResponse:
     """The attempt is over."""
     with here.records.write() as session:
         run = queue.finish(session, run_id, attempt, now=here.now(), **asked.model_dump())
-        answer = schemas.RunShown.model_validate(run)
+        answer = schemas.RunResponse.model_validate(run)
     here.leases.end(run_id, attempt)
     return answer
 
@@ -135,7 +135,7 @@ async def _claim(here: State, who: queue.WhoClaims) -> worker_schemas.Claimed | 
             recipe=run.recipe,
             lease_s=LEASE_S,
             trail=run.trail,
-            resume=None if resume is None else worker_schemas.ResumeShown.model_validate(resume),
+            resume=None if resume is None else worker_schemas.ResumeResponse.model_validate(resume),
             next=queue.upcoming(session, who),
         )
 

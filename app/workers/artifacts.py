@@ -29,7 +29,7 @@ from app.web.deps import Here, State
 from app.workers import queue, reports
 from trainer.protocol import CHECKPOINT
 
-MOST_BYTES = 4 * 1024**3  # of one file; a checkpoint of the widest net takes 3.4 GB
+MAX_BYTES = 4 * 1024**3  # of one file; a checkpoint of the widest net takes 3.4 GB
 PIECE = 2**20  # bytes written at once
 STALL_S = 60.0
 NAMELESS_S = 14 * 24 * 3600  # how long a file stays that no row leads to
@@ -56,13 +56,13 @@ async def put_artifact(
     sha256: Annotated[str, Query(pattern="^[0-9a-f]{64}$", description="Of the body")],
     epoch: Count = 0,
     step: Count = 0,
-) -> schemas.ArtifactShown:
+) -> schemas.ArtifactResponse:
     """Hand in a file of the attempt that is held; it takes the place of the run's earlier one of that name."""
     await run_in_threadpool(_check_held, here, run_id, attempt)
     place = files.artifact_path(here.settings.data_dir, run_id, sha256)
     part = place.with_name(f".{secrets.token_hex(8)}.part")
     try:
-        with disk.named(here.settings.data_dir):
+        with disk.disk_errors(here.settings.data_dir):
             size = await receive(request, part, sha256)
         artifact = Artifact(
             run_id=run_id, name=name, attempt=attempt, sha256=sha256, bytes=size, epoch=epoch, step=step, at=here.now()
@@ -80,11 +80,11 @@ def get_checkpoint(run_id: int, attempt: int, here: Here) -> FileResponse:
 
 
 @router.get("")
-def list_artifacts(run_id: int, here: Here) -> list[schemas.ArtifactShown]:
+def list_artifacts(run_id: int, here: Here) -> list[schemas.ArtifactResponse]:
     """Files that the run's workers handed in: its newest checkpoint, the weights of its best epoch."""
     with here.records.read() as session:
         runs.find(session, run_id)
-        return [schemas.ArtifactShown.model_validate(one) for one in runs.artifacts_of(session, run_id)]
+        return [schemas.ArtifactResponse.model_validate(one) for one in runs.artifacts_of(session, run_id)]
 
 
 @router.get("/{name}", response_class=FileResponse)
@@ -141,7 +141,7 @@ async def receive(request: Request, part: Place, sha256: str) -> int:
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
 
     def write() -> None:
-        if disk.disk(part.parent).free - len(waiting) < disk.FULL_BYTES:
+        if disk.free_space(part.parent).free - len(waiting) < disk.FULL_BYTES:
             raise OSError(errno.ENOSPC, "what is left is kept for the records")
         digest.update(waiting)
         file.write(waiting)
@@ -151,8 +151,8 @@ async def receive(request: Request, part: Place, sha256: str) -> int:
         chunks = aiter(request.stream())
         while (chunk := await _next(chunks)) is not None:
             size += len(chunk)
-            if size > MOST_BYTES:
-                raise TooLarge(f"the file is larger than {MOST_BYTES // 1024**3} GiB")
+            if size > MAX_BYTES:
+                raise TooLarge(f"the file is larger than {MAX_BYTES // 1024**3} GiB")
             waiting += chunk
             if len(waiting) >= PIECE:
                 await run_in_threadpool(write)  # a slow disk must not hold up beats and streams
@@ -173,10 +173,10 @@ async def _next(chunks: AsyncIterator[bytes]) -> bytes | None:
         raise Problem(f"nothing of the body has come for {STALL_S:.0f} s: send it again") from None
 
 
-def _take(here: State, artifact: Artifact, part: Place, place: Place) -> schemas.ArtifactShown:
-    shown = schemas.ArtifactShown.model_validate(artifact)
+def _take(here: State, artifact: Artifact, part: Place, place: Place) -> schemas.ArtifactResponse:
+    shown = schemas.ArtifactResponse.model_validate(artifact)
     with here.records.write() as session:
-        replaced = reports.hand_in(session, artifact, here.now())
+        replaced = reports.take_artifact(session, artifact, here.now())
         part.rename(place)  # before the row is on the disk: a row without its file would be worse than the reverse
         files.flush_folder(place.parent)
     here.leases.grant(artifact.run_id, artifact.attempt)

@@ -16,7 +16,7 @@ from app.runs import schemas
 from app.web.deps import Here
 
 
-class WorkerShown(BaseModel):
+class WorkerResponse(BaseModel):
     name: str
     device: str
     backends: list[str]
@@ -27,7 +27,7 @@ class WorkerShown(BaseModel):
     price_per_hour: float | None = Field(description="As you set it; null: not known")
 
 
-def list_known(session: Session, leases: Leases) -> list[WorkerShown]:
+def list_known(session: Session, leases: Leases) -> list[WorkerResponse]:
     """Every worker that ever asked for work; present ones first."""
     holding = (
         select(Run.id, Attempt.worker)
@@ -36,7 +36,7 @@ def list_known(session: Session, leases: Leases) -> list[WorkerShown]:
     )
     busy = {worker: run_id for run_id, worker in session.execute(holding)}
     found = [
-        WorkerShown(
+        WorkerResponse(
             name=worker.name,
             device=worker.device,
             backends=worker.backends,
@@ -51,7 +51,7 @@ def list_known(session: Session, leases: Leases) -> list[WorkerShown]:
     return sorted(found, key=lambda worker: not worker.present)
 
 
-def other_backends(session: Session, leases: Leases, run: schemas.RunWhole) -> list[str]:
+def other_backends(session: Session, leases: Leases, run: schemas.RunDetails) -> list[str]:
     """What the workers that are there can run, where that is not what this run asks for; else nothing."""
     present = [set(worker.backends) for worker in session.scalars(select(Worker)) if leases.present(worker.name)]
     found = set().union(*present)
@@ -62,7 +62,7 @@ router = APIRouter(prefix="/api/v1", responses={"4XX": PROBLEM})
 
 
 @router.get("/workers", tags=["workers"])
-def list_workers(here: Here) -> list[WorkerShown]:
+def list_workers(here: Here) -> list[WorkerResponse]:
     """Every worker that ever asked for work, and what it does now."""
     with here.records.read() as session:
         return list_known(session, here.leases)

@@ -21,7 +21,7 @@ from app.records.models import HELD, Artifact, Attempt, Run, Status, Worker
 from app.runs.runs import brief, epochs_of, find, hits, tell
 from trainer.protocol import CHECKPOINT, LOST, TRIED_AGAIN, Outcome
 
-MOST_STRIKES = 3  # a run that died three times in a row without a new checkpoint is not tried a fourth time
+MAX_STRIKES = 3  # a run that died three times in a row without a new checkpoint is not tried a fourth time
 LOOKED_AT = 100  # waiting runs that a claim looks at; more than are ever kept for other workers
 LOST_HINT = "Look at the log below and at the worker's machine: was it switched off, or out of memory?"
 
@@ -184,7 +184,7 @@ def _give_back(session: Session, run: Run, now: datetime) -> None:
 def _strike(session: Session, run: Run, now: datetime) -> None:
     """A death that may not be the run's own fault."""
     run.strikes += 1
-    if run.strikes < MOST_STRIKES or run.requested == "cancel":
+    if run.strikes < MAX_STRIKES or run.requested == "cancel":
         _give_back(session, run, now)
         return
     run.status, run.ended_at, run.kept_for = Status.FAILED, now, keeper_of(session, run)

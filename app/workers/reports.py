@@ -22,10 +22,10 @@ from app.workers.queue import hold
 from trainer.events import CheckpointFailed, CheckpointSaved, EpochEnded, Event, Evidence, Failed, Started, Step
 
 NEW_EPOCH = insert_or_ignore(Epoch)
-MOST_EVIDENCE = 20  # measured steps kept of an attempt; a trainer says two
+MAX_EVIDENCE = 20  # measured steps kept of an attempt; a trainer says two
 
 
-def report(
+def take_report(
     session: Session, run_id: int, number: int, first_seq: int, events: Sequence[Event], now: datetime
 ) -> tuple[int, int]:
     """Store what the child said, each event once. Answers the sequence number that is expected next, and
@@ -53,7 +53,7 @@ def grow_log(session: Session, run_id: int, number: int, before: int, size: int)
         session.info.setdefault("told", []).append({"id": None, "run": run_id, "event": "log", "data": grown})
 
 
-def hand_in(session: Session, artifact: Artifact, now: datetime) -> str | None:
+def take_artifact(session: Session, artifact: Artifact, now: datetime) -> str | None:
     """A file has arrived, in the place of the one of its name. Answers the hash that no name leads to any more."""
     run, _ = hold(session, artifact.run_id, artifact.attempt, now)
     before = session.get(Artifact, (run.id, artifact.name))
@@ -84,7 +84,7 @@ def _take(session: Session, run: Run, attempt: Attempt, seq: int, event: Event, 
     elif isinstance(event, CheckpointFailed):
         attempt.trouble = event.message
     elif isinstance(event, Evidence):
-        if len(attempt.evidence) < MOST_EVIDENCE:
+        if len(attempt.evidence) < MAX_EVIDENCE:
             attempt.evidence = [*attempt.evidence, data]
     elif isinstance(event, Failed):
         run.failure, run.reason, run.hint = event.kind, event.message, event.hint

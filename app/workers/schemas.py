@@ -21,7 +21,7 @@ class GaugeSaid(RequestModel):
     watts: float | None = Field(None, ge=0, le=1e6, allow_inf_nan=False)
 
 
-class ClaimAsked(RequestModel):
+class ClaimRequest(RequestModel):
     kind: Literal["run", "task"] = Field("run", description="A task is short and needs no GPU: done beside a run")
     worker: Annotated[Name, Field(min_length=1, max_length=120)]
     device: Annotated[Name, Field(min_length=1, max_length=120)]
@@ -31,18 +31,18 @@ class ClaimAsked(RequestModel):
     gauge: GaugeSaid | None = None
 
 
-class CheckpointShown(ResponseModel):
+class HeldCheckpoint(ResponseModel):
     epoch: int
     step: int
     sha256: str
     bytes: int
 
 
-class ResumeShown(ResponseModel):
+class ResumeResponse(ResponseModel):
     """Where an attempt may go on. `checkpoint`: the newest that was handed in; the worker may have a newer one."""
 
     known_epoch: int = Field(description="The rows of epochs 1 to this one are here")
-    checkpoint: CheckpointShown | None
+    checkpoint: HeldCheckpoint | None
 
 
 class Claimed(BaseModel):
@@ -52,13 +52,13 @@ class Claimed(BaseModel):
     recipe: dict[str, Any]
     lease_s: float
     trail: str = Field(description="Names the checkpoints that belong together; renewed by a retry from scratch")
-    resume: ResumeShown | None = Field(description="null: the first attempt of its trail")
+    resume: ResumeResponse | None = Field(description="null: the first attempt of its trail")
     next: dict[str, Any] | None = Field(
         None, description="The recipe that would come after it, to get ready for; promises nothing"
     )
 
 
-class ReportAsked(BaseModel):
+class ReportRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     first_seq: int = Field(0, ge=0, lt=2**62)
@@ -72,7 +72,7 @@ class Reported(BaseModel):
     log_size: int
 
 
-class BeatAsked(RequestModel):
+class BeatRequest(RequestModel):
     gauge: GaugeSaid | None = None
 
 
@@ -81,7 +81,7 @@ class BeatAnswer(BaseModel):
     command: Command
 
 
-class FinishAsked(RequestModel):
+class FinishRequest(RequestModel):
     outcome: Outcome
     exit_code: int | None = None
     failure: Annotated[str, Field(max_length=32, pattern="^[a-z_]+$")] | None = None

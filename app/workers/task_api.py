@@ -119,7 +119,7 @@ async def put_task_file(
     part = files.inside(here.settings.data_dir, "exports", f"{secrets.token_hex(8)}.part")
     is_wanted = False
     try:
-        with disk.named(here.settings.data_dir):
+        with disk.disk_errors(here.settings.data_dir):
             await artifacts.receive(request, part, sha256)
         here.tasks.done(number, part)
         is_wanted = True

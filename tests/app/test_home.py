@@ -9,10 +9,10 @@ from datetime import timedelta
 import pytest
 from fastapi.testclient import TestClient
 
-from app.charts.svg_paths import MOST, points
+from app.charts.svg_paths import MAX_POINTS, points
 from app.errors import Conflict
 from app.home import VISIT_ENDS_S, _visit
-from app.live.device_load import KEPT_S, Gauges
+from app.live.device_load import WINDOW_S, Gauges
 from app.records.models import Run
 from app.runs import lifecycle
 from app.web.deps import State
@@ -116,8 +116,8 @@ def test_gauges_forget_what_is_older_than_ten_minutes():
     gauges = Gauges(clock)
     for _ in range(3):
         gauges.note("ada", {"busy": 0.5})
-        clock.seconds += KEPT_S / 2
-    assert [sample.ago_s for sample in gauges.of("ada")] == [KEPT_S, KEPT_S / 2]
+        clock.seconds += WINDOW_S / 2
+    assert [sample.ago_s for sample in gauges.of("ada")] == [WINDOW_S, WINDOW_S / 2]
     assert gauges.of("nobody") == []
 
 
@@ -141,7 +141,7 @@ def test_a_worker_s_readings_come_with_claims_and_beats(client: TestClient, stat
 def test_a_line_has_no_more_points_than_can_be_told_apart():
     xs = list(range(10_000))
     line = points(xs, [float(x) for x in xs], across=(0, 9999), up=(0, 9999)).split()
-    assert len(line) == MOST
+    assert len(line) == MAX_POINTS
     assert (line[0], line[-1]) == ("0.0,24.0", "100.0,0.0")
     assert points([1, 2], [None, float("nan")], across=(1, 2), up=(0, 1)) == ""
     flat = points([1, 2], [0.5, 0.5], across=(1, 2), up=(0.5, 0.5)).split()

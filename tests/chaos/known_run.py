@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from app.workers.queue import MOST_STRIKES
+from app.workers.queue import MAX_STRIKES
 
 HELD, ENDED = {"starting", "running"}, {"succeeded", "failed", "cancelled"}
 AGAIN = {"killed", "hang", "device_lost"}
@@ -42,7 +42,7 @@ class Known:
     def strike(self) -> None:
         """A death that may not be its own fault."""
         self.strikes += 1
-        if self.strikes >= MOST_STRIKES and self.asked != "cancel":
+        if self.strikes >= MAX_STRIKES and self.asked != "cancel":
             self.status = "failed"
         else:
             self.give_back()

@@ -19,7 +19,7 @@ from trainer.augment.noise import counters, noise_at
 from trainer.augment.normalisation import PerChannel
 from trainer.recipe.augmentation import Blur, Crop, Cutout, Fill, Operation, Pad, PadCrop, Rotate
 
-LEAST_SIGMA = 1e-3  # imgaug does not blur with less
+MIN_SIGMA = 1e-3  # imgaug does not blur with less
 
 
 class Batched:
@@ -112,7 +112,7 @@ class Batched:
         """Gaussian, one axis after the other, mirrored at the edge; as wide as imgaug takes it for each sigma."""
         xp = self._xp
         sigma = xp.reshape(xp.cast(sigma, "float32"), (-1, 1))
-        is_blurred = sigma > LEAST_SIGMA
+        is_blurred = sigma > MIN_SIGMA
         sure = xp.where(is_blurred, sigma, 1.0)
         distance = np.arange(-reach, reach + 1, dtype=np.float32)[None, :]
         half = xp.cast(_half(sure, xp), "float32")

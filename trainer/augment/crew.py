@@ -27,14 +27,14 @@ from trainer.machine.parent import die_with
 from trainer.recipe import Recipe
 
 FEW_CORES = 4  # below, the net itself keeps the cores busy, and processes cost it more than they bring
-MOST = 16  # one card asks for no more; each costs about 150 MB
+MAX_WORKERS = 16  # one card asks for no more; each costs about 150 MB
 UNHEARD = (signal.SIGINT, signal.SIGTERM)  # the trainer hears them and ends the pool in order
 PIECE = 1024  # pictures prepared at once ahead of the loop
 
 
 def fitting(cores: int) -> int:
     """How many processes suit so many cores; 0: a thread. One core is left to the trainer itself."""
-    return 0 if cores < FEW_CORES else min(cores - 1, MOST)
+    return 0 if cores < FEW_CORES else min(cores - 1, MAX_WORKERS)
 
 
 class Crew:

@@ -29,7 +29,7 @@ from trainer.recipe.augmentation import (
 # A rectangle that still does not fit after so many tries is given up and the picture stays whole. The
 # default ranges accept 32 % of all tries, so that happens to one erased picture in 10^10; a range in which
 # nothing ever fits (where the original's loop would never end) erases nothing.
-MOST_TRIES = 64
+MAX_TRIES = 64
 
 # Streams that belong to no operation stand where an operation's position stands; no list is that long.
 _ORDER, _SHARES, _PARTNERS = 2**32 - 1, 2**32 - 2, 2**32 - 3
@@ -157,7 +157,7 @@ def _boxes(operation: Cutout, stream: Stream, n: int, side: int) -> Boxes:
     if operation.p == 0:
         pending = pending[:0]
     boxes = np.zeros((4, n), dtype=np.int64)  # top, left, height, width
-    for attempt in range(1, MOST_TRIES + 1):
+    for attempt in range(1, MAX_TRIES + 1):
         if not pending.size:
             break
         # Rows up to the last picture that needs one: row i is the same whatever comes after it.

@@ -12,7 +12,7 @@ import zlib
 import numpy as np
 from numpy.typing import NDArray
 
-MOST = 2_000_000  # pictures that are unpacked; more would be no validation split
+MAX_IMAGES = 2_000_000  # pictures that are unpacked; more would be no validation split
 
 
 def pack(classes: NDArray[np.integer]) -> str:
@@ -37,7 +37,7 @@ def unpack(text: str) -> NDArray[np.uint16]:
     try:
         raw = base64.b64decode(text, validate=True)
         inflate = zlib.decompressobj()
-        content = inflate.decompress(raw[3:], 2 * MOST)
+        content = inflate.decompress(raw[3:], 2 * MAX_IMAGES)
         if not inflate.eof or raw[:3] not in {b"<u1", b"<u2"}:
             raise ValueError("too long, or cut")
         return np.frombuffer(content, raw[:3].decode()).astype(np.uint16)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
 KINDS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
-MOST_BYTES = 8 * 2**20
-MOST_PIXELS = 50_000_000  # a large camera's; some 200 MB while it is decoded, four times that if it is transparent
+MAX_BYTES = 8 * 2**20
+MAX_PIXELS = 50_000_000  # a large camera's; some 200 MB while it is decoded, four times that if it is transparent
 TOO_MANY = "the picture has too many pixels: at most 50 million are decoded, send a smaller copy"
 
 
@@ -34,13 +34,13 @@ def decoded(content: bytes) -> Pictures:
     """
     from PIL import Image, ImageOps
 
-    if len(content) > MOST_BYTES:
-        raise NoPicture(f"the picture is larger than {MOST_BYTES // 2**20} MiB: send a smaller copy")
+    if len(content) > MAX_BYTES:
+        raise NoPicture(f"the picture is larger than {MAX_BYTES // 2**20} MiB: send a smaller copy")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a bomb: the limit below is ours
             with Image.open(io.BytesIO(content), formats=KINDS) as picture:
-                if picture.width * picture.height > MOST_PIXELS:
+                if picture.width * picture.height > MAX_PIXELS:
                     raise NoPicture(TOO_MANY)
                 picture.draft("RGB", (8 * SIDE, 8 * SIDE))  # a JPEG need not be decoded in full
                 upright = ImageOps.exif_transpose(picture)

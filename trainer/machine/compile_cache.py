@@ -15,7 +15,7 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 
 NOTED = "digests.json"
-MOST = 2**30  # bytes; the oldest entries go first
+MAX_BYTES = 2**30  # bytes; the oldest entries go first
 
 
 class CompileCache:
@@ -53,7 +53,7 @@ class CompileCache:
         for path in entries:
             size += path.stat().st_size
             is_good = digests.get(str(path.relative_to(self.folder))) == _digest(path)
-            if not is_good or size > MOST:
+            if not is_good or size > MAX_BYTES:
                 path.unlink(missing_ok=True)
                 dropped += not is_good
         if dropped:

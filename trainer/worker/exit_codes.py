@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import signal
 
-from trainer.failures import smaller
+from trainer.failures import STOPPED, smaller
 from trainer.protocol import HANG, KILLED, OUT_OF_HOST_MEMORY, Command, Ending
-
-STOPPED = 75  # the child stopped because it was asked to (EX_TEMPFAIL of sysexits.h)
 
 WHY = {
     signal.SIGKILL: "often the kernel, when memory runs out: try a smaller batch",

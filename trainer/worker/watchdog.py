@@ -13,7 +13,7 @@ from statistics import median
 from threading import Lock
 from typing import Any
 
-AT_LEAST_S = 60.0
+MIN_PATIENCE_S = 60.0
 USUAL_STEPS = 10  # times the usual step, on top of that
 COMPILING_S = 15 * 60.0  # also for the first step after it, in which a device tunes its kernels, and for a slow disk
 LOADING_S = 30 * 60.0  # since the last line of the log: a download says how far it is
@@ -71,4 +71,4 @@ class Watchdog:
             return LOADING_S
         if self._phase in {"compiling", "saving"} or not self._has_stepped:
             return COMPILING_S
-        return AT_LEAST_S + USUAL_STEPS * (median(self._seconds) if self._seconds else 0.0)
+        return MIN_PATIENCE_S + USUAL_STEPS * (median(self._seconds) if self._seconds else 0.0)

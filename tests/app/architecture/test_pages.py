@@ -223,7 +223,7 @@ def test_the_widest_net_with_the_most_classes_is_only_arithmetic(
     client: TestClient, state: State, monkeypatch: pytest.MonkeyPatch
 ):
     folder_with_classes(state.settings.datasets_dir, 12)
-    monkeypatch.setattr("app.architecture.pages.MOST_CLASSES", 11)
+    monkeypatch.setattr("app.architecture.pages.MAX_CLASSES", 11)
 
     answer = preview(client, {"model": {"width": 512}, "dataset": {"name": "folder:mine"}})
 

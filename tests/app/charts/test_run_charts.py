@@ -7,12 +7,12 @@ import tracemalloc
 import numpy as np
 
 from app.charts import run_charts
-from app.metrics.epochs import EpochShown
+from app.metrics.epochs import EpochResponse
 from trainer.recipe import Recipe, learning_rates
 
 
-def epoch(number: int) -> EpochShown:
-    return EpochShown(
+def epoch(number: int) -> EpochResponse:
+    return EpochResponse(
         epoch=number,
         train_loss=1 / number,
         train_accuracy=None,

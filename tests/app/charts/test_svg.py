@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.charts import run_charts
-from app.charts.svg import MOST_POINTS, Name, Still, still
+from app.charts.svg import MAX_POINTS, Name, Still, still
 from app.charts.svg_paths import Scale, around
-from app.metrics.epochs import EpochShown
+from app.metrics.epochs import EpochResponse
 from app.web.deps import State
 from tests.app.board.test_ranking import ran
 from trainer.presets import PRESETS
@@ -134,7 +134,7 @@ def test_a_spike_in_a_long_line_is_kept_and_the_picture_stays_small() -> None:
     y[12_345] = 9.0
     found = still({"traces": [line(y)]})
     drawn = points(found, "line train")
-    assert len(drawn) <= MOST_POINTS + 2
+    assert len(drawn) <= MAX_POINTS + 2
     assert min(down for _, down in drawn) < 6  # near the top
     assert [drawn[0][0], drawn[-1][0]] == [0, 100]
     assert drawn == sorted(drawn, key=lambda point: point[0])
@@ -158,8 +158,8 @@ def test_the_planned_rate_has_its_notes_and_a_second_axis() -> None:
 @given(st.lists(st.tuples(NUMBERS, NUMBERS, NUMBERS, st.floats(0, 1)), min_size=1, max_size=20))
 def test_whatever_a_run_measured_is_inside_its_picture(rows: list[tuple[float, float, float, float]]) -> None:
     epochs = [
-        EpochShown.model_validate(
-            dict.fromkeys(EpochShown.model_fields, 0)
+        EpochResponse.model_validate(
+            dict.fromkeys(EpochResponse.model_fields, 0)
             | {"epoch": number, "attempt": 1, "train_loss": loss, "train_accuracy": share, "val_loss": other}
             | {"val_accuracy": share, "learning_rate": rate, "seconds": 1.0, "elapsed_seconds": float(number)}
         )

@@ -29,7 +29,7 @@ def validation(labels: list[int], taken: list[int], surely: list[float] | None, 
 
 
 def test_confusion_counts_each_label_against_what_it_was_taken_for():
-    found = evaluation.of(validation([0, 0, 0, 1, 1], [0, 1, 1, 1, 0], [0.5, 0.9, 0.6, 0.8, 0.99]))
+    found = evaluation.evaluate(validation([0, 0, 0, 1, 1], [0, 1, 1, 1, 0], [0.5, 0.9, 0.6, 0.8, 0.99]))
     assert found.confusion is not None
     assert found.confusion.tolist() == [[1, 2, 0], [1, 1, 0], [0, 0, 0]]
     assert [(one.pictures, round(one.right, 3)) for one in found.classes[:2]] == [(3, 0.333), (2, 0.5)]
@@ -44,18 +44,18 @@ def test_calibration_is_the_weighed_distance_between_sure_and_right():
     surely, right = np.array([0.95, 0.95, 0.95, 0.95, 0.25, 1.0]), np.array([True, True, False, False, False, True])
     bins = evaluation.calibration(surely, right)
     assert [(one.low, one.pictures, round(one.right, 3)) for one in bins] == [(0.2, 1, 0.0), (0.9, 5, 0.6)]
-    found = evaluation.of(validation([0] * 6, [0, 0, 1, 1, 1, 0], surely.tolist()))
+    found = evaluation.evaluate(validation([0] * 6, [0, 0, 1, 1, 1, 0], surely.tolist()))
     assert found.error == pytest.approx((1 * 0.25 + 5 * abs(0.6 - 0.96)) / 6)
 
 
 def test_where_nobody_said_how_surely_the_rest_is_shown():
-    found = evaluation.of(validation([0, 1], [0, 0], None))
+    found = evaluation.evaluate(validation([0, 1], [0, 0], None))
     assert (found.mistakes, found.bins, found.error) == ([], [], None)
     assert found.pairs
 
 
 def test_many_classes_are_told_by_their_pairs_alone():
-    found = evaluation.of(validation([0, 1], [1, 99], [0.5, 0.5], classes=100))
+    found = evaluation.evaluate(validation([0, 1], [1, 99], [0.5, 0.5], classes=100))
     assert found.confusion is None
     assert found.pairs == [("class 0", "class 1", 1), ("class 1", "class 99", 1)]
 

@@ -26,7 +26,7 @@ def ran(client: TestClient, state: State, seconds: float, device: str = "cpu", c
 
 def asked(state: State, **changes: Any) -> list[estimates.Estimate]:
     with state.records.read() as session:
-        return estimates.of(session, Recipe.model_validate(SMALL | {"epochs": 10} | changes))
+        return estimates.estimate_cost(session, Recipe.model_validate(SMALL | {"epochs": 10} | changes))
 
 
 def test_time_is_epochs_times_what_runs_like_it_took(client: TestClient, state: State):

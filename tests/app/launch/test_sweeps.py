@@ -9,7 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.errors import InvalidRecipe
-from app.launch.sweeps import Axis, at
+from app.launch.sweeps import Axis, recipe_at
 from tests.app.support.form_fields import Fields
 
 RATES = ("schedule.max_lr", "0.1, 0.2,0.4")
@@ -107,10 +107,10 @@ def test_one_wrong_value_of_many_launches_none(client: TestClient):
 def test_a_recipe_is_not_changed_by_looking_at_its_points():
     recipe = {"schedule": {"max_lr": 1}, "augment": [{"p": 0.5}]}
     axes = [Axis("augment.0.p", [0.1])]
-    assert at(recipe, {"augment.0.p": 0.1}, axes)["augment"] == [{"p": 0.1}]
+    assert recipe_at(recipe, {"augment.0.p": 0.1}, axes)["augment"] == [{"p": 0.1}]
     assert recipe["augment"] == [{"p": 0.5}]
     with pytest.raises(InvalidRecipe):
-        at(recipe, {"schedule.max_lr.x": 1}, [Axis("schedule.max_lr.x", [1])])
+        recipe_at(recipe, {"schedule.max_lr.x": 1}, [Axis("schedule.max_lr.x", [1])])
 
 
 def test_a_script_s_mistake_is_named_as_it_wrote_it(client: TestClient):

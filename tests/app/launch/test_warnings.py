@@ -11,7 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.web.deps import State
-from app.workers.reports import MOST_EVIDENCE
+from app.workers.reports import MAX_EVIDENCE
 from tests.app.support.cast import SMALL, Hand, claim, launch, started, trained
 from tests.app.support.queue_verbs import attempt_of, finish, held_run, kinds, rescue, say
 from trainer.recipe import Recipe
@@ -123,7 +123,7 @@ def evidence_section(page: str) -> str:
 
 def test_evidence_is_stored_once_each_and_no_more_than_a_page_can_hold(state: State):
     held = held_run(state)
-    many = [evidence(epoch) for epoch in range(1, MOST_EVIDENCE + 6)]
+    many = [evidence(epoch) for epoch in range(1, MAX_EVIDENCE + 6)]
 
     assert say(state, held, started(), *many[:2]) == 3
     assert say(state, held, started(), *many[:2]) == 3  # sent again
@@ -131,7 +131,7 @@ def test_evidence_is_stored_once_each_and_no_more_than_a_page_can_hold(state: St
 
     assert say(state, held, *many[2:], first=3) == len(many) + 1
     assert [one["epoch"] for one in attempt_of(state, held[0]).evidence] == list(range(1, 21))
-    assert MOST_EVIDENCE == 20
+    assert MAX_EVIDENCE == 20
     assert kinds(state, held[0]).count("evidence") == len(many)
 
 

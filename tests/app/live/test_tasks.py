@@ -15,7 +15,7 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from app.live.tasks import MOST_WAITING
+from app.live.tasks import MAX_QUEUED
 from app.web.deps import State
 from tests.app.support.cast import Hand, Site, bearer, epoch, launch, started, until
 from tests.app.workers.test_artifacts import put
@@ -240,12 +240,12 @@ def test_no_more_wait_than_can_be_held(site: Site, http: httpx2.Client, run_id: 
             except httpx2.ReadTimeout:
                 codes.append(0)
 
-    threads = [threading.Thread(target=ask) for _ in range(MOST_WAITING + 3)]
+    threads = [threading.Thread(target=ask) for _ in range(MAX_QUEUED + 3)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(codes) == [0] * MOST_WAITING + [503] * 3
+    assert sorted(codes) == [0] * MAX_QUEUED + [503] * 3
 
 
 def test_tasks_need_the_workers_token(client: TestClient, state: State):

@@ -42,7 +42,7 @@ def looked_up(target: float, shown: list[Epoch]) -> tuple[float, float, float, f
 def test_the_first_epoch_at_a_target_is_that_of_the_whole_curve(said: list[Said], target: float):
     runs = [rows_of(one) for one in said]
 
-    found = milestones.first_at(target, [milestones.of(one) for one in runs])
+    found = milestones.first_at(target, [milestones.pack_milestones(one) for one in runs])
 
     assert found.dtype == milestones.ROW and len(found) == len(runs)
     for one, shown in zip(found.tolist(), runs, strict=True):
@@ -58,12 +58,12 @@ def test_epoch_by_epoch_the_same_is_packed_as_of_a_whole_curve(said: Said):
         elapsed, energy = elapsed + seconds, milestones.added(energy, used)
         packed = milestones.grown(packed, number, elapsed, energy, share)
 
-    assert packed == milestones.of(rows_of(said))
+    assert packed == milestones.pack_milestones(rows_of(said))
 
 
 @given(said=curves)
 def test_only_epochs_that_are_better_than_all_before_are_kept(said: Said):
-    kept = milestones.rows(milestones.of(rows_of(said)))
+    kept = milestones.rows(milestones.pack_milestones(rows_of(said)))
 
     best, better = -1.0, []
     for number, (share, _, _) in enumerate(said, 1):
@@ -74,14 +74,16 @@ def test_only_epochs_that_are_better_than_all_before_are_kept(said: Said):
 
 
 def test_a_target_is_reached_by_equality_and_missed_by_the_smallest_step():
-    packed = milestones.of(rows_of([(0.5, 2.0, None), (0.94, 3.0, None)]))
+    packed = milestones.pack_milestones(rows_of([(0.5, 2.0, None), (0.94, 3.0, None)]))
 
     assert milestones.first_at(0.94, [packed])["elapsed"].tolist() == [5.0]
     assert np.isnan(milestones.first_at(np.nextafter(0.94, 1), [packed])["elapsed"]).all()
 
 
 def test_energy_is_known_as_long_as_every_epoch_was_measured():
-    packed = milestones.of(rows_of([(0.2, 1.0, 0.5), (0.4, 1.0, 0.25), (0.6, 1.0, None), (0.8, 1.0, 0.25)]))
+    packed = milestones.pack_milestones(
+        rows_of([(0.2, 1.0, 0.5), (0.4, 1.0, 0.25), (0.6, 1.0, None), (0.8, 1.0, 0.25)])
+    )
 
     assert milestones.rows(packed)["energy"][:2].tolist() == [0.5, 0.75]
     assert np.isnan(milestones.rows(packed)["energy"][2:]).all()
@@ -90,13 +92,15 @@ def test_energy_is_known_as_long_as_every_epoch_was_measured():
 
 def test_of_no_runs_and_of_runs_without_epochs_nothing_is_found():
     assert len(milestones.first_at(0.5, [])) == 0
-    assert milestones.of([]) == b""
+    assert milestones.pack_milestones([]) == b""
     assert np.isnan(milestones.first_at(0.5, [b"", b""])["epoch"]).tolist() == [True, True]
 
 
 def test_each_run_keeps_its_place_among_others_that_never_got_there():
-    reaches = [milestones.of(rows_of([(0.5, seconds, None), (0.9, seconds, None)])) for seconds in (1.0, 2.0)]
-    misses = milestones.of(rows_of([(0.7, 9.0, 1.0)]))
+    reaches = [
+        milestones.pack_milestones(rows_of([(0.5, seconds, None), (0.9, seconds, None)])) for seconds in (1.0, 2.0)
+    ]
+    misses = milestones.pack_milestones(rows_of([(0.7, 9.0, 1.0)]))
 
     found = milestones.first_at(0.8, [b"", reaches[0], misses, reaches[1], misses])
 

@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 
 from app.errors import Busy, DiskFails, StorageFull, Trouble
 from app.records import disk as storage
-from app.records.disk import Disk, disk, notice, size, trouble_of
+from app.records.disk import Disk, explain_disk_error, format_bytes, free_space, storage_notice
 from app.web.deps import State
 from tests.app.support.cast import SPACE, site_in
 from tests.app.support.other_programs import fill, small_disk
@@ -46,7 +46,7 @@ def test_a_disk_is_low_below_one_gibibyte_or_two_per_cent(free: int, total: int,
 def test_the_disk_is_the_one_that_df_sees(tmp_path: Path):
     asked = ["df", "--block-size=1", "--output=avail,size", str(tmp_path)]
     available, total = map(int, subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split()[-2:])
-    found = disk(tmp_path)
+    found = free_space(tmp_path)
 
     assert found.total == total
     assert abs(found.free - available) < GB
@@ -68,7 +68,7 @@ def test_the_disk_is_the_one_that_df_sees(tmp_path: Path):
     ],
 )
 def test_sizes_are_said_in_three_digits(number: int, words: str):
-    assert size(number) == words.replace(" ", SPACE)
+    assert format_bytes(number) == words.replace(" ", SPACE)
 
 
 @pytest.mark.parametrize(
@@ -87,15 +87,15 @@ def test_sizes_are_said_in_three_digits(number: int, words: str):
     ],
 )
 def test_errors_of_the_disk_have_names(error: Exception, means: type[Trouble], tmp_path: Path):
-    assert type(trouble_of(error, tmp_path)) is means
-    with pytest.raises(means), storage.named(tmp_path):
+    assert type(explain_disk_error(error, tmp_path)) is means
+    with pytest.raises(means), storage.disk_errors(tmp_path):
         raise error
 
 
 @pytest.mark.parametrize("error", [failing(1), failing(19), OSError(errno.ENOENT, "x"), ValueError("x")])
 def test_errors_that_are_none_of_the_disk_s_stay_what_they_are(error: Exception, tmp_path: Path):
-    assert trouble_of(error, tmp_path) is None
-    with pytest.raises(type(error)) as caught, storage.named(tmp_path):
+    assert explain_disk_error(error, tmp_path) is None
+    with pytest.raises(type(error)) as caught, storage.disk_errors(tmp_path):
         raise error
     assert caught.value is error
 
@@ -107,34 +107,34 @@ def test_an_error_means_what_it_came_from(tmp_path: Path):
         except OSError as error:
             raise ValueError("could not write") from error
 
-    with pytest.raises(StorageFull), storage.named(tmp_path):
+    with pytest.raises(StorageFull), storage.disk_errors(tmp_path):
         write()
 
 
 def test_what_sqlite_calls_an_io_error_is_a_full_disk_where_nothing_more_fits(tmp_path: Path):
     with small_disk(tmp_path / "disk", 1) as small:
-        assert type(trouble_of(failing(10), small)) is DiskFails
+        assert type(explain_disk_error(failing(10), small)) is DiskFails
         fill(small)
-        assert type(trouble_of(failing(10), small)) is StorageFull
+        assert type(explain_disk_error(failing(10), small)) is StorageFull
 
 
 def test_pages_say_nothing_where_all_is_well_and_say_what_is_wrong(tmp_path: Path):
     with small_disk(tmp_path / "disk", 100) as small:
-        low = notice(small, None)
+        low = storage_notice(small, None)
         assert low and not low.is_bad
         assert f"of 105{SPACE}MB are free" in low.sentence and str(small) in low.sentence
         fill(small)
-        full = notice(small, None)
+        full = storage_notice(small, None)
         assert full and full.is_bad
 
-    trouble = notice(tmp_path, "the database is locked: ask again")
+    trouble = storage_notice(tmp_path, "the database is locked: ask again")
     assert trouble and trouble.is_bad and trouble.sentence == "The database is locked: ask again."
 
 
 def test_the_disk_is_among_the_figures(client: TestClient, state: State):
     figures = dict(line.split(" ") for line in client.get("/metrics").text.splitlines() if line[0] != "#")
 
-    found = disk(state.settings.data_dir)
+    found = free_space(state.settings.data_dir)
     assert float(figures["pitwall_disk_total_bytes"]) == found.total
     assert abs(float(figures["pitwall_disk_free_bytes"]) - found.free) < GB
     assert figures["pitwall_records_writable"] == "1.0"

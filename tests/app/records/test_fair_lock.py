@@ -10,7 +10,7 @@ from statistics import median
 import pytest
 
 from app.errors import Busy
-from app.records.writer import MOST_WAITING, STUCK_S, Turns
+from app.records.writer import MAX_WAITING_THREADS, STUCK_S, FairLock
 from tests.app.support.cast import until
 
 
@@ -18,7 +18,7 @@ def soon(seconds: float = 5.0) -> float:
     return time.monotonic() + seconds
 
 
-def take(turns: Turns, ends: float) -> float:
+def take(turns: FairLock, ends: float) -> float:
     """Seconds until the turn came, or until it was refused."""
     began = time.monotonic()
     try:
@@ -30,7 +30,7 @@ def take(turns: Turns, ends: float) -> float:
 
 
 def test_turns_are_taken_one_at_a_time_in_the_order_of_coming():
-    turns, order, inside = Turns(), [], []
+    turns, order, inside = FairLock(), [], []
 
     def take_number(number: int) -> None:
         with turns.turn(soon()):
@@ -45,16 +45,16 @@ def test_turns_are_taken_one_at_a_time_in_the_order_of_coming():
             threads.append(threading.Thread(target=take_number, args=(number,)))
             threads[-1].start()
             until(lambda: len(turns._queue) == number + 1)  # noqa: B023  # used here
-            if number + 1 == MOST_WAITING:
+            if number + 1 == MAX_WAITING_THREADS:
                 break
     for thread in threads:
         thread.join()
 
-    assert order == list(range(MOST_WAITING))
+    assert order == list(range(MAX_WAITING_THREADS))
 
 
 def test_who_has_just_had_a_turn_does_not_overtake_those_who_wait():
-    turns, order = Turns(), []
+    turns, order = FairLock(), []
 
     def greedy() -> None:
         for _ in range(5):
@@ -73,23 +73,23 @@ def test_who_has_just_had_a_turn_does_not_overtake_those_who_wait():
 
 
 def test_behind_a_turn_that_is_stuck_a_few_wait_and_the_others_are_refused_at_once():
-    turns = Turns()
+    turns = FairLock()
     with ThreadPoolExecutor(60) as pool:
         with turns.turn(soon()):
             early = [pool.submit(take, turns, soon(1.5)) for _ in range(40)]
-            until(lambda: len(turns._queue) == MOST_WAITING)
+            until(lambda: len(turns._queue) == MAX_WAITING_THREADS)
             late = [pool.submit(take, turns, soon(1.5)) for _ in range(10)]
             assert all(-0.1 < future.result() < 0 for future in late)
             waited = sorted(-future.result() for future in early)
 
-        surplus, others = waited[:-MOST_WAITING], waited[-MOST_WAITING:]
+        surplus, others = waited[:-MAX_WAITING_THREADS], waited[-MAX_WAITING_THREADS:]
         assert median(surplus) < STUCK_S + 0.3  # on a busy machine a thread may wake late
         assert min(others) > 1 and median(others) < 2
     assert take(turns, soon()) >= 0
 
 
 def test_without_anything_stuck_any_number_may_wait():
-    turns = Turns()
+    turns = FairLock()
     with ThreadPoolExecutor(60) as pool:
         with turns.turn(soon()):
             futures = [pool.submit(take, turns, soon()) for _ in range(60)]
@@ -98,7 +98,7 @@ def test_without_anything_stuck_any_number_may_wait():
 
 
 def test_turns_that_come_to_nothing_one_after_the_other_count_as_one_that_is_stuck():
-    turns = Turns()
+    turns = FairLock()
     ends = soon(STUCK_S * 2)
     while time.monotonic() < ends:
         with pytest.raises(Busy), turns.turn(soon()):
@@ -111,7 +111,7 @@ def test_turns_that_come_to_nothing_one_after_the_other_count_as_one_that_is_stu
 
 
 def test_an_error_in_a_turn_passes_it_on():
-    turns = Turns()
+    turns = FairLock()
     with pytest.raises(ValueError), turns.turn(soon()):
         raise ValueError
 

@@ -197,7 +197,7 @@ def test_a_file_that_does_not_fit_is_told_as_a_full_disk_and_takes_its_rows_back
         records.together(write)
     with pytest.raises(StorageFull), records.write() as session:
         write(session)
-    assert storage.disk(disk_of(full)).is_full
+    assert storage.free_space(disk_of(full)).is_full
 
     filler.unlink()
     with records.read() as session:

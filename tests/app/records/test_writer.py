@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session
 from app.errors import Conflict
 from app.records.database import Records
 from app.records.models import Attempt, Run
-from app.records.writer import MOST_TOGETHER
+from app.records.writer import MAX_BATCH
 from app.web.deps import State
 from tests.app.support.cast import NOW, launch
 from tests.app.support.source_tree import ROOT
@@ -116,9 +116,9 @@ def test_each_sees_what_the_one_before_it_wrote(state: State):
         return run.priority
 
     with at_once(state.records) as submit:
-        futures = [submit(add_one) for _ in range(2 * MOST_TOGETHER + 5)]
+        futures = [submit(add_one) for _ in range(2 * MAX_BATCH + 5)]
 
-    assert [future.result() for future in futures] == list(range(1, 2 * MOST_TOGETHER + 6))
+    assert [future.result() for future in futures] == list(range(1, 2 * MAX_BATCH + 6))
 
 
 def test_sixteen_threads_and_those_who_write_alone_lose_nothing(state: State):

@@ -21,25 +21,25 @@ def status(http: TestClient, run_id: int) -> str:
 def test_cancel_pause_and_resume_act_on_each_and_name_those_that_cannot(client: TestClient, state: State):
     ended, first, second = trained(client, state), launch(state), launch(state)
 
-    paused = bulk.do(state, "pause", [first, second, first, ended])
+    paused = bulk.apply_to_runs(state, "pause", [first, second, first, ended])
     assert (paused.done, list(paused.refused)) == ([first, second], [ended])
     assert status(client, first) == status(client, second) == "paused"
-    assert bulk.do(state, "resume", [second]).done == [second]
-    assert bulk.do(state, "cancel", [first, second]).done == [first, second]
+    assert bulk.apply_to_runs(state, "resume", [second]).done == [second]
+    assert bulk.apply_to_runs(state, "cancel", [first, second]).done == [first, second]
     assert status(client, second) == "cancelled"
 
 
 def test_tags_are_added_once_and_taken_away(client: TestClient, state: State):
     one, other = launch(state, tags=["a"]), launch(state, tags=[f"t{number}" for number in range(20)])
 
-    done = bulk.do(state, "tag", [one, other], "b")
+    done = bulk.apply_to_runs(state, "tag", [one, other], "b")
     assert done.done == [one] and "20 tags" in done.refused[other]
-    bulk.do(state, "tag", [one], "a")
+    bulk.apply_to_runs(state, "tag", [one], "a")
     assert client.get(f"/api/v1/runs/{one}").json()["tags"] == ["b", "a"]
-    bulk.do(state, "untag", [one, other], "a")
+    bulk.apply_to_runs(state, "untag", [one, other], "a")
     assert client.get(f"/api/v1/runs/{one}").json()["tags"] == ["b"]
     with pytest.raises(InvalidRequest, match="tag"):
-        bulk.do(state, "tag", [one])
+        bulk.apply_to_runs(state, "tag", [one])
 
 
 def test_deleted_runs_leave_no_files_and_held_ones_stay(client: TestClient, state: State):
@@ -49,7 +49,7 @@ def test_deleted_runs_leave_no_files_and_held_ones_stay(client: TestClient, stat
     log = files.log_path(state.settings.data_dir, ended, 1)
     assert log.exists()
 
-    done = bulk.do(state, "delete", [ended, held, 999])
+    done = bulk.apply_to_runs(state, "delete", [ended, held, 999])
     assert (done.done, set(done.refused)) == ([ended], {held, 999})
     assert not log.exists() and client.get(f"/api/v1/runs/{ended}").status_code == 404
 
@@ -57,7 +57,7 @@ def test_deleted_runs_leave_no_files_and_held_ones_stay(client: TestClient, stat
 def test_clones_have_the_same_recipe_and_remember_where_they_come_from(client: TestClient, state: State):
     runs = [launch(state, {"seed": seed}, name=f"run {seed}", tags=["t"]) for seed in range(2)]
 
-    made = bulk.do(state, "clone", runs).made
+    made = bulk.apply_to_runs(state, "clone", runs).made
     shown = [client.get(f"/api/v1/runs/{run_id}").json() for run_id in made]
     assert [(run["parent_id"], run["seed"], run["tags"], run["status"]) for run in shown] == [
         (runs[0], 0, ["t"], "queued"),
@@ -73,11 +73,11 @@ def test_a_clone_that_cannot_be_made_is_named_and_the_others_are(client: TestCli
     lost, good = launch(state, {"dataset": {"name": "folder:mine"}}), launch(state)
     shutil.rmtree(folder)
 
-    done = bulk.do(state, "clone", [lost, good])
+    done = bulk.apply_to_runs(state, "clone", [lost, good])
     assert done.done == [good] and len(done.made) == 1
     assert "no data set at" in done.refused[lost]
 
 
 def test_more_than_a_thousand_are_too_many(state: State):
     with pytest.raises(InvalidRequest, match="at most 1000"):
-        bulk.do(state, "cancel", range(1, 1002))
+        bulk.apply_to_runs(state, "cancel", range(1, 1002))

@@ -64,7 +64,7 @@ def test_what_happened_is_told_newest_first_and_once(client: TestClient, state: 
     hand.say({"event": "not_saved", "epoch": 2, "step": 0, "message": "the disk is full"})
     client.post(f"/api/v1/runs/{run}/cancel").raise_for_status()
     with state.records.read() as session:
-        words = [moment.words for moment in timeline.of(session, run)]
+        words = [moment.words for moment in timeline.run_timeline(session, run)]
     assert words == [
         "asked to cancel",
         "no checkpoint after epoch 2: the disk is full",
@@ -84,15 +84,15 @@ def test_it_is_long_and_ends(state: State):
             at, data = NOW + timedelta(seconds=number), {"epoch": number, "step": 0}
             session.add(Event(run_id=run, attempt=1, seq=number, kind="checkpoint", data=data, at=at))
     with state.records.read() as session:
-        moments = timeline.of(session, run)
+        moments = timeline.run_timeline(session, run)
     assert [moment.words for moment in moments[:2]] == ["checkpoint after epoch 499", "checkpoint after epoch 498"]
-    assert len(moments) == timeline.MOST
+    assert len(moments) == timeline.MAX_ENTRIES
 
 
 @pytest.mark.parametrize("has_login", [False, True])
 def test_copies_hold_the_recipe_and_never_a_token(has_login: bool):
     recipe = {"epochs": 3, "note": 'it\'s "quoted" $HOME `x`'}
-    found = dict(snippets.of(recipe, "a'b", "http://here:8000", has_login=has_login))
+    found = dict(snippets.launch_snippets(recipe, "a'b", "http://here:8000", has_login=has_login))
     assert json.loads(found["JSON"]) == {"name": "a'b", "recipe": recipe}
     compile(found["Python"], "copied", "exec")
     assert ("PITWALL_TOKEN" in found["curl"] and "PITWALL_TOKEN" in found["Python"]) == has_login

@@ -9,7 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.runs import clocks, responses, runs
-from app.runs.schemas import ClocksShown
+from app.runs.schemas import ClocksResponse
 from app.web.deps import State
 from app.web.templates import percent
 from app.workers import queue, reports
@@ -32,7 +32,7 @@ def claimed(state: State, after: float = 0.0) -> tuple[int, int]:
 
 def said(state: State, held: tuple[int, int], *some: dict[str, Any]) -> None:
     with state.records.write() as session:
-        reports.report(session, *held, 0, events(*some), NOW)
+        reports.take_report(session, *held, 0, events(*some), NOW)
 
 
 def ended(state: State, held: tuple[int, int], after: float, outcome: Any = "succeeded") -> None:
@@ -40,12 +40,12 @@ def ended(state: State, held: tuple[int, int], after: float, outcome: Any = "suc
         queue.finish(session, *held, outcome, NOW + timedelta(seconds=after))
 
 
-def of(state: State, run_id: int) -> ClocksShown:
+def of(state: State, run_id: int) -> ClocksResponse:
     with state.records.read() as session:
-        return responses.whole(session, runs.find(session, run_id), state).clocks
+        return responses.run_response(session, runs.find(session, run_id), state).clocks
 
 
-def whole(state: State, **more: Any) -> ClocksShown:
+def whole(state: State, **more: Any) -> ClocksResponse:
     """Of a run of two epochs of 2 s each, 10 s from claim to result."""
     launch(state)
     held = claimed(state)

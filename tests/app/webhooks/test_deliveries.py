@@ -21,7 +21,7 @@ from app.runs import lifecycle, runs
 from app.web.deps import State
 from app.webhooks import client as hook_client
 from app.webhooks import deliveries
-from app.webhooks.messages import body
+from app.webhooks.messages import message_body
 from app.webhooks.sender import deliver
 from tests.app.support.cast import HERE, NOW, launch, settings_in, state_of
 
@@ -164,7 +164,7 @@ def test_what_is_no_hook_is_refused_at_the_start(tmp_path: Path, told: str):
 
 def test_discord_calls_nobody_and_is_never_too_long():
     told = {"name": "@everyone", "status": "failed", "last_epoch": 1, "epochs": 2, "reason": "x" * 5000}
-    said = json.loads(body("discord", told, ""))
+    said = json.loads(message_body("discord", told, ""))
     assert said["allowed_mentions"] == {"parse": []}
     assert len(said["content"]) <= 2000
 

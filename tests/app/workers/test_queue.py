@@ -103,7 +103,7 @@ def test_after_a_gap_nothing_is_taken_and_the_answer_says_where_to_go_on(state: 
 def test_steps_are_told_but_never_stored(state: State):
     held = held_run(state)
     with state.records.write() as session:
-        answer = reports.report(session, *held, 0, events(started(), step(3), step(4)), NOW)[0]
+        answer = reports.take_report(session, *held, 0, events(started(), step(3), step(4)), NOW)[0]
         told = [one for one in session.info["told"] if one["event"] == "step"]
 
     assert answer == 3

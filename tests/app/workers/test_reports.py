@@ -41,7 +41,7 @@ def played(folder: Path, script: list[tuple[str, Any]]) -> tuple[list[Any], dict
 
 def report(state: State, held: tuple[int, int], first: int, said: Said) -> Any:
     try:
-        return state.records.together(lambda session: reports.report(session, *held, first, events(*said), NOW))
+        return state.records.together(lambda session: reports.take_report(session, *held, first, events(*said), NOW))
     except Conflict as conflict:
         return str(conflict)
 

@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from app.live.leases import KEPT_S
+from app.live.leases import CHECKPOINT_HOLDER_FIRST_S
 from app.runs import runs
 from tests.app.support.cast import Hand, Site, launch, until
 from tests.app.workers.worker_stage import Cast, files_of, log_of, run_of, starts
@@ -49,7 +49,7 @@ def test_another_worker_goes_on_from_what_was_handed_in(site: Site, http: httpx2
 def test_a_run_is_kept_for_the_worker_with_its_newest_checkpoint_but_not_for_ever(
     site: Site, http: httpx2.Client, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("app.live.leases.KEPT_S", 2.0)
+    monkeypatch.setattr("app.live.leases.CHECKPOINT_HOLDER_FIRST_S", 2.0)
     run_id = launch(site.state)
     hand = Hand(http, site.state)
     assert hand.claim()
@@ -65,7 +65,7 @@ def test_a_run_is_kept_for_the_worker_with_its_newest_checkpoint_but_not_for_eve
     assert claim is not None
     assert (claim.run, claim.attempt) == (run_id, 2)
     assert 1.0 < time.monotonic() - asked < 6.0
-    assert KEPT_S == 15.0
+    assert CHECKPOINT_HOLDER_FIRST_S == 15.0
 
 
 def test_checkpoints_are_handed_in_now_and_then_while_a_run_trains(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.trainer.augment.crew_members import know_others, left_of_crews, members
-from trainer.augment.crew import MOST, PIECE, Crew, fitting
+from trainer.augment.crew import MAX_WORKERS, PIECE, Crew, fitting
 from trainer.augment.feed import Feed
 from trainer.augment.pipeline import Pipeline
 from trainer.augment.selections import Selection, selections
@@ -102,4 +102,4 @@ def test_leaving_with_work_under_way_waits_for_no_more_than_what_has_begun(image
 
 
 def test_a_thread_serves_few_cores_and_one_core_is_left_to_the_trainer():
-    assert [fitting(cores) for cores in (1, 2, 3, 4, 8, 17, 64)] == [0, 0, 0, 3, 7, 16, MOST]
+    assert [fitting(cores) for cores in (1, 2, 3, 4, 8, 17, 64)] == [0, 0, 0, 3, 7, 16, MAX_WORKERS]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.data.predictions import MOST, pack, unpack
+from trainer.data.predictions import MAX_IMAGES, pack, unpack
 
 
 def drawn(classes: int, pictures: int) -> np.ndarray:
@@ -65,7 +65,7 @@ def text_of(head: bytes, content: bytes) -> str:
         text_of(b"<u4", zlib.compress(bytes(8))),
         text_of(b"", zlib.compress(bytes(8))),
         text_of(b"<u2", zlib.compress(bytes(7))),
-        text_of(b"<u1", zlib.compress(bytes(2 * MOST + 1))),
+        text_of(b"<u1", zlib.compress(bytes(2 * MAX_IMAGES + 1))),
         text_of(b"<u1", zlib.compress(bytes(100))[:-1]),
     ],
     ids=["empty", "words", "no-ascii", "zeros", "flat", "kind", "headless", "half-a-number", "a-bomb", "cut"],
@@ -76,7 +76,7 @@ def test_a_foreign_text_is_refused(foreign: str):
 
 
 def test_a_whole_validation_split_of_the_largest_size_is_taken():
-    classes = np.zeros(MOST, np.int64)
+    classes = np.zeros(MAX_IMAGES, np.int64)
     classes[-1] = 999
 
     assert unpack(pack(classes)).tolist() == classes.tolist()

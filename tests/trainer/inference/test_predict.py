@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from tests.trainer.inference.net_file import write_net
-from trainer.inference.upload import MOST_BYTES, NoPicture, decoded
+from trainer.inference.upload import MAX_BYTES, NoPicture, decoded
 
 
 def encoded(picture: Image.Image, kind: str = "PNG") -> bytes:
@@ -106,7 +106,7 @@ def test_a_bomb_is_refused_before_it_is_decoded(width: int, height: int):
 
 def test_a_large_file_is_refused():
     with pytest.raises(NoPicture, match="larger than 8 MiB"):
-        decoded(bytes(MOST_BYTES + 1))
+        decoded(bytes(MAX_BYTES + 1))
 
 
 def looked(folder: Path, content: bytes) -> tuple[int, dict[str, object]]:

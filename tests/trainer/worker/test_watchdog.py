@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.app.support.cast import Clock
-from trainer.worker.watchdog import AT_LEAST_S, COMPILING_S, LOADING_S, USUAL_STEPS, Watchdog
+from trainer.worker.watchdog import COMPILING_S, LOADING_S, MIN_PATIENCE_S, USUAL_STEPS, Watchdog
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_the_limit_grows_with_the_usual_step(dog: Watchdog, clock: Clock):
         passes(dog, clock, 20)
     dog.hear(step(12))
 
-    passes(dog, clock, AT_LEAST_S + USUAL_STEPS * 20 - 1)
+    passes(dog, clock, MIN_PATIENCE_S + USUAL_STEPS * 20 - 1)
     assert dog.overdue() is None
     passes(dog, clock, 2)
     assert dog.overdue() is not None
@@ -70,7 +70,7 @@ def test_several_steps_between_two_words_count_each(dog: Watchdog, clock: Clock)
         passes(dog, clock, 1)
         dog.hear(step(number))
 
-    passes(dog, clock, AT_LEAST_S + 2)  # a step takes a tenth of a second here: no minute more than at least
+    passes(dog, clock, MIN_PATIENCE_S + 2)  # a step takes a tenth of a second here: no minute more than at least
     assert dog.overdue() is not None
 
 
@@ -88,7 +88,7 @@ def test_the_first_step_may_take_as_long_as_compiling(dog: Watchdog, clock: Cloc
     passes(dog, clock, COMPILING_S - 1)
     assert dog.overdue() is None
     dog.hear(step(1))
-    passes(dog, clock, AT_LEAST_S + 1)
+    passes(dog, clock, MIN_PATIENCE_S + 1)
     assert dog.overdue() is not None
 
 
@@ -102,7 +102,7 @@ def test_a_download_that_writes_how_far_it_is_goes_on(dog: Watchdog, clock: Cloc
 def test_a_log_that_grows_is_no_progress_of_a_training(dog: Watchdog, clock: Clock):
     for number in (1, 2):
         dog.hear(step(number))
-    passes(dog, clock, AT_LEAST_S + 1)
+    passes(dog, clock, MIN_PATIENCE_S + 1)
     dog.wrote()
     assert dog.overdue() is not None
 
@@ -110,9 +110,9 @@ def test_a_log_that_grows_is_no_progress_of_a_training(dog: Watchdog, clock: Clo
 def test_an_epoch_or_a_checkpoint_is_progress(dog: Watchdog, clock: Clock):
     for number in (1, 2):
         dog.hear(step(number))
-    passes(dog, clock, AT_LEAST_S)
+    passes(dog, clock, MIN_PATIENCE_S)
     dog.hear({"event": "checkpoint", "epoch": 1})
-    passes(dog, clock, AT_LEAST_S)
+    passes(dog, clock, MIN_PATIENCE_S)
     assert dog.overdue() is None
 
 
@@ -123,5 +123,5 @@ def test_a_worker_that_stood_still_itself_blames_nobody(dog: Watchdog, clock: Cl
     clock.seconds += 3600  # it was stopped, or its machine slept
 
     assert dog.overdue() is None
-    passes(dog, clock, AT_LEAST_S + USUAL_STEPS + 2)
+    passes(dog, clock, MIN_PATIENCE_S + USUAL_STEPS + 2)
     assert dog.overdue() is not None
