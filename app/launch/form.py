@@ -94,7 +94,7 @@ def pressed(form: Posted) -> Posted:
 
 
 def shown(form: Posted, here: State, errors: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """For the template `runs/_form.html`."""
+    """For the template `launch/_form.html`."""
     errors = errors or {}
     names = [info.name for info in datasets.describe(here.settings.datasets_dir)]
     return {

@@ -128,7 +128,7 @@ def _page(
         "planned": [point for point, _ in planned],
         "listed": sweep_runs.fingerprint_plan(planned) if planned else "",
     }
-    return page(request, "runs/new.html", context, status)
+    return page(request, "launch/new_run.html", context, status)
 
 
 def _cards(family: str, chosen: str | None) -> dict[str, Any]:

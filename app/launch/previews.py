@@ -69,7 +69,7 @@ async def show_panel(
     form = await posted(request)
     shown = await asyncio.to_thread(panel, form, here, count)
     reshape = "/runs/new" if count == BESIDE_A_FORM else "/previews"
-    return page(request, "previews/_panel.html", {"preview": shown, "reshape": reshape})
+    return page(request, "launch/_preview_panel.html", {"preview": shown, "reshape": reshape})
 
 
 @router.post(
@@ -133,4 +133,4 @@ def _page(request: Request, here: State, form: Posted) -> HTMLResponse:
         "preview": panel(form, here, ON_THEIR_OWN),
         "plotly": PLOTLY,
     }
-    return page(request, "previews/index.html", context)
+    return page(request, "launch/previews.html", context)
