@@ -24,13 +24,13 @@ from app.records import disk
 from app.records.models import Status
 from app.run_list import listing
 from app.run_list.columns import Column, find_column
-from app.run_list.table import table
+from app.run_list.table import build_run_table
 from app.runs import lifecycle, schemas
 from app.web.deps import Here, State
 from app.web.templates import page
 from app.workers.listing import WorkerResponse, list_known
 
-RUNNING, WAITING, ENDED, HEAD = 12, 30, 10, 3  # rows of each part
+MAX_CARDS, MAX_QUEUED, ENDED_ROWS, LEADERBOARD_ROWS = 12, 30, 10, 3  # rows of each part
 VISIT_COOKIE = "pitwall_visit"
 VISIT_ENDS_S = 20 * 60  # without a look at home; then the next one is another visit
 A_MONTH_S = 31 * 24 * 3600
@@ -62,8 +62,8 @@ class Device:
 def show_home(request: Request, here: Here) -> HTMLResponse:
     since, cookie = _visit(request.cookies.get(VISIT_COOKIE, ""), int(here.now().timestamp()))
     with here.records.read() as session:
-        context = _now(session, here, since) | _devices(session, here) | {"head": _head(session)}
-        answer = page(request, "home.html", context | {"after": listing.newest_event(session)})
+        context = _now(session, here, since) | _devices(session, here) | {"head": _leaderboard(session)}
+        answer = page(request, "home.html", context | {"after": listing.last_event_id(session)})
     answer.set_cookie(VISIT_COOKIE, cookie, max_age=A_MONTH_S, httponly=True, samesite="lax")
     return answer
 
@@ -107,20 +107,20 @@ def _visit(said: str, now: int) -> tuple[int, str]:
 
 
 def _now(session: Session, here: State, since: int) -> dict[str, Any]:
-    running = listing.held_runs(session, RUNNING)
-    waiting = listing.waiting_runs(session, WAITING + 2)  # the last that is shown can go behind the next
-    news = listing.ended_runs(session, ENDED, datetime.fromtimestamp(since, UTC)) if since else []
+    running = listing.held_runs(session, MAX_CARDS)
+    waiting = listing.queued_and_paused_runs(session, MAX_QUEUED + 2)  # the last that is shown can go behind the next
+    news = listing.ended_runs(session, ENDED_ROWS, datetime.fromtimestamp(since, UTC)) if since else []
     return {
         "cards": _cards(session, here, running),
-        "waiting": _places(waiting),
-        "is_more_waiting": len(waiting) > WAITING,
+        "waiting": _queue_rows(waiting),
+        "is_more_waiting": len(waiting) > MAX_QUEUED,
         "are_news": bool(news),
-        "ended": table(session, here, news or listing.ended_runs(session, ENDED), _of_ended()),
+        "ended": build_run_table(session, here, news or listing.ended_runs(session, ENDED_ROWS), _ended_columns()),
         "since": since,
     }
 
 
-def _of_ended() -> list[Column]:
+def _ended_columns() -> list[Column]:
     """As in the list, but nothing is left of them, and when they ended is what orders them."""
     return [find_column(key) for key in ("best_val_accuracy", "elapsed_seconds", "ended_at")]
 
@@ -141,12 +141,12 @@ def _curve(run: Any, drawn: dict[int, curves.Curve]) -> str:
     return points(curve.epoch.tolist(), curve.counted_accuracy.tolist(), across=(1, run.epochs), up=ends)
 
 
-def _places(runs: Any) -> list[dict[str, Any]]:
+def _queue_rows(runs: Any) -> list[dict[str, Any]]:
     """Each waiting run with what its buttons say: before which other run."""
     queue = [run.id for run in runs if run.status == Status.QUEUED]
     places = {run_id: at for at, run_id in enumerate(queue)}
     found = []
-    for run in runs[:WAITING]:
+    for run in runs[:MAX_QUEUED]:
         at = places.get(run.id)  # None: paused, which has no place
         found.append(
             {
@@ -179,8 +179,8 @@ def _device(worker: WorkerResponse, here: State) -> Device:
     return Device(worker, samples[-1].reading if samples else {}, line("busy", 1), line("watts", max([1, *drawn])))
 
 
-def _head(session: Session) -> dict[str, Any] | None:
+def _leaderboard(session: Session) -> dict[str, Any] | None:
     """The first rows of the board that opens by itself; None where nothing is ranked."""
-    found = ranking.ranked(session, ranking.BoardQuery(limit=HEAD))
+    found = ranking.ranked(session, ranking.BoardQuery(limit=LEADERBOARD_ROWS))
     rows = [row for row in found.rows if row.rank is not None]
     return {"rows": rows, "question": found.question, "metric": METRICS[found.question.metric]} if rows else None

@@ -17,7 +17,7 @@ from app.metrics import accuracy
 from app.metrics.curves import Band, band
 from app.run_list import listing
 from app.run_list.columns import DEFAULT_COLUMNS
-from app.run_list.table import table
+from app.run_list.table import build_run_table
 from app.runs import runs
 from app.web.assets import PLOTLY_ADDRESS as PLOTLY
 from app.web.deps import Here
@@ -39,8 +39,8 @@ def show_group(
         group = groups.load_group(session, name, hardware, target)
         context = {
             "newest": group.runs[0],
-            "runs": table(session, here, group.runs[:MAX_RUNS], DEFAULT_COLUMNS),
-            "after": listing.newest_event(session),
+            "runs": build_run_table(session, here, group.runs[:MAX_RUNS], DEFAULT_COLUMNS),
+            "after": listing.last_event_id(session),
             "plotly": PLOTLY,
         }
         return page(request, "groups/show.html", context | _numbers(group))
@@ -61,7 +61,7 @@ def press_repeat(name: str, here: Here, more: Annotated[int, Form(ge=1, le=MAX_R
     with here.records.write() as session:
         known = groups.runs_of(session, name)
         seed, root = max(run.seed for run in known) + 1, here.settings.datasets_dir
-        runs.again(session, known[0], root, here.now(), {"seed": seed}, name=known[0].name, repeats=more)
+        runs.relaunch(session, known[0], root, here.now(), {"seed": seed}, name=known[0].name, repeats=more)
     return RedirectResponse(f"/groups/{name}", 303)
 
 

@@ -22,7 +22,7 @@ from app.errors import InvalidRequest
 from app.run_list import listing
 from app.run_list.columns import setting_title
 from app.runs import runs
-from app.runs.recipes import NOT_THERE, differing
+from app.runs.recipes import MISSING, differing_settings
 from app.web.assets import PLOTLY_ADDRESS as PLOTLY
 from app.web.deps import Here
 from app.web.templates import page, word
@@ -94,9 +94,9 @@ def press_price(
 
 def _summaries(recipes: Sequence[dict[str, Any]]) -> list[str]:
     """What is special about each row, in a line."""
-    found = [(setting_title(path).lower(), values) for path, values in differing(recipes)[:MAX_KNOBS]]
+    found = [(setting_title(path).lower(), values) for path, values in differing_settings(recipes)[:MAX_KNOBS]]
     return [
-        ", ".join(f"{title} {word(values[at])}" for title, values in found if values[at] is not NOT_THERE)
+        ", ".join(f"{title} {word(values[at])}" for title, values in found if values[at] is not MISSING)
         for at in range(len(recipes))
     ]
 

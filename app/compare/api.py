@@ -17,7 +17,7 @@ from app.images import predictions as pictures
 from app.json_shapes import PROBLEM
 from app.metrics import accuracy
 from app.runs import runs
-from app.runs.recipes import NOT_THERE
+from app.runs.recipes import MISSING
 from app.web.deps import Here
 
 router = APIRouter(prefix="/api/v1", responses={"4XX": PROBLEM})
@@ -105,7 +105,7 @@ def compare_pictures(
 
 def _side(found: comparison.Comparison, at: int) -> SideResponse:
     side = found.sides[at]
-    knobs = {path: values[at] for path, values in found.differing if values[at] is not NOT_THERE}
+    knobs = {path: values[at] for path, values in found.differing if values[at] is not MISSING}
     return SideResponse(
         name=side.name,
         run=side.run.id,

@@ -16,7 +16,7 @@ from app.charts.curve_charts import laid_over
 from app.charts.run_charts import Figure
 from app.compare.comparison import Comparison
 from app.run_list.columns import setting_title
-from app.runs.recipes import NOT_THERE
+from app.runs.recipes import MISSING
 
 MAX_AXES = 10
 MAX_TICKS = 12  # of one axis; more could not be read
@@ -63,7 +63,7 @@ def parallel(found: Sequence[Axis]) -> list[dict[str, Any]]:
 
 
 def _knob(path: str, values: Sequence[Any]) -> Axis:
-    plain = [None if value is NOT_THERE or value == "–" else value for value in values]
+    plain = [None if value is MISSING or value == "–" else value for value in values]
     is_number = all(
         isinstance(value, int | float) and not isinstance(value, bool) for value in plain if value is not None
     )

@@ -18,7 +18,7 @@ from app.metrics import curves
 from app.metrics.curves import Curve
 from app.records.models import Run
 from app.run_list import listing
-from app.runs.recipes import NOT_THERE, differing
+from app.runs.recipes import MISSING, differing_settings
 from trainer.recipe import Recipe
 from trainer.recipe.learning_rates import steps_per_epoch
 
@@ -62,7 +62,7 @@ class Comparison:
     @property
     def values(self) -> list[list[Any]]:
         """Of each side what differs, in that order; None: it has no such knob."""
-        shown = [[None if value is NOT_THERE else value for value in values] for _, values in self.differing]
+        shown = [[None if value is MISSING else value for value in values] for _, values in self.differing]
         return [[values[at] for values in shown] for at in range(len(self.sides))]
 
 
@@ -73,7 +73,9 @@ def compare(session: Session, run_ids: Sequence[int], names: Sequence[str]) -> C
     run_ids, names = list(dict.fromkeys(run_ids)), list(dict.fromkeys(names))
     sides = _of_runs(session, run_ids)
     sides += [_of_group(groups.load_group(session, name)) for name in names]
-    return Comparison(run_ids, names, sides, differing([_recipe(side) for side in sides], without={"target_accuracy"}))
+    return Comparison(
+        run_ids, names, sides, differing_settings([_recipe(side) for side in sides], without={"target_accuracy"})
+    )
 
 
 def _recipe(side: Side) -> dict[str, Any]:

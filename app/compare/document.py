@@ -21,7 +21,7 @@ from app.compare.comparison import Comparison, Side
 from app.compare.query import numbers, words
 from app.errors import InvalidRequest
 from app.json_shapes import Name
-from app.runs.recipes import flat
+from app.runs.recipes import flatten
 from app.web.assets import plotly_source
 from app.web.deps import Here
 from app.web.templates import environment, markdown
@@ -54,7 +54,7 @@ def html(found: Comparison, words: Heading, now: datetime) -> str:
             found=found,
             run_notes=[markdown(side.run.notes) for side in found.sides],
             values=found.values,
-            recipes=[flat(side.run.recipe) for side in found.sides],
+            recipes=[flatten(side.run.recipe) for side in found.sides],
             epochs=[_epochs(side) for side in found.sides],
             charts=[_chart(found, field, title) for field, title in CHARTS],
             plotly=Markup(plotly_source().replace("</script", "<\\/script")),  # noqa: S704  # a file of our own package

@@ -47,7 +47,7 @@ def launch_sweep(
         def launch() -> list[Run]:
             return sweep_runs.launch(session, found, asked, here.now())
 
-        made = runs.once(session, idempotency_key, body_hash, launch, here.now())
+        made = runs.launch_once(session, idempotency_key, body_hash, launch, here.now())
         return SweepResponse(points=points, runs=[schemas.RunResponse.model_validate(run) for run in made])
 
 

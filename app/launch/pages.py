@@ -103,7 +103,7 @@ def _launch(request: Request, here: State, form: Posted) -> Response:
             made = sweep_runs.launch(session, planned, asked, here.now(), parent_id=form.parent)
         return RedirectResponse(f"/runs?tag={quote(made[0].tags[-1])}", 303)
     with here.records.write() as session:
-        given = runs.Labels(asked.name, asked.tags, asked.notes, asked.priority)
+        given = runs.RunLabels(asked.name, asked.tags, asked.notes, asked.priority)
         made = runs.launch(session, resolved, given, here.now(), repeats=asked.repeats, parent_id=form.parent)
         address = f"/runs/{made[0].id}" if len(made) == 1 else f"/groups/{made[0].recipe_hash[:12]}"
     return RedirectResponse(address, 303)

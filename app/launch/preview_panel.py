@@ -17,7 +17,7 @@ from app.launch import estimates
 from app.launch import warnings as advice
 from app.launch.estimates import Estimate
 from app.launch.form import Posted
-from app.runs.recipes import training_pictures
+from app.runs.recipes import count_training_images
 from app.web.deps import State
 from trainer.recipe import Recipe
 from trainer.recipe.learning_rates import Float64, calendar, rates_at
@@ -59,7 +59,7 @@ def panel(form: Posted, here: State, pictures: int) -> Panel:
     """`pictures`: how many to show; 0 leaves them out, which saves loading what draws them."""
     try:
         resolved = form.resolved(here)
-        train_images = training_pictures(resolved.recipe, here.settings.datasets_dir)
+        train_images = count_training_images(resolved.recipe, here.settings.datasets_dir)
         curve = _curve(resolved.recipe, train_images) if train_images else None
     except InvalidRecipe as problem:
         return Panel(wrong=problem.mistakes)

@@ -31,7 +31,7 @@ from app.launch.schemas import (
     StageResponse,
     WarningResponse,
 )
-from app.runs.recipes import Resolved, resolve, training_pictures
+from app.runs.recipes import Resolved, count_training_images, resolve
 from app.web.assets import PLOTLY_ADDRESS as PLOTLY
 from app.web.deps import Here, State
 from app.web.templates import page
@@ -81,7 +81,7 @@ async def show_panel(
 def preview_schedule(asked: ScheduleRequest, here: Here) -> Response:
     """The learning rate of every step of a run."""
     recipe = _resolved(asked, here).recipe
-    train_images = training_pictures(recipe, here.settings.datasets_dir)
+    train_images = count_training_images(recipe, here.settings.datasets_dir)
     if train_images is None:
         raise InvalidRecipe([("dataset.name", f"{recipe.dataset.name} cannot be read, so its steps are not known")])
     answer = {

@@ -16,8 +16,8 @@ NOTES = "Pitwall queued this by itself, so that you see a run move. Delete it wh
 def queue_first(state: State) -> None:
     """Queue the quickstart, once in the life of a database: not again after it was deleted."""
     with state.records.write() as session:
-        if not listing.never_used(session):
+        if not listing.has_no_launches(session):
             return
         resolved = resolve("quickstart", {}, state.settings.datasets_dir, strict=True)
-        labels = runs.Labels(name="Quickstart", tags=["quickstart"], notes=NOTES)
+        labels = runs.RunLabels(name="Quickstart", tags=["quickstart"], notes=NOTES)
         runs.launch(session, resolved, labels, state.now())

@@ -65,7 +65,7 @@ def launch(
     made: list[Run] = []
     for point, resolved in found:
         name = run_name(asked.name or resolved.preset or "", point)
-        labels = runs.Labels(name, asked.tags, asked.notes, asked.priority)
+        labels = runs.RunLabels(name, asked.tags, asked.notes, asked.priority)
         made += runs.launch(session, resolved, labels, now, repeats=asked.repeats, parent_id=parent_id)
     for run in made:
         run.tags = [*asked.tags, f"sweep {made[0].id}"]

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from app.run_list import listing
 from app.runs import schemas
-from app.runs.recipes import training_pictures
+from app.runs.recipes import count_training_images
 from trainer.events import Evidence
 from trainer.recipe import Recipe
 from trainer.recipe.check import check
@@ -25,7 +25,7 @@ ENOUGH_RUNS = 3  # that have ended: fewer say little about what a preset can rea
 
 def of_recipe(session: Session, recipe: Recipe, preset: str | None, datasets_dir: Path) -> list[RecipeWarning]:
     """Before launch: what the recipe does that it may not seem to do."""
-    return check(recipe, training_pictures(recipe, datasets_dir)) + _target(session, recipe, preset)
+    return check(recipe, count_training_images(recipe, datasets_dir)) + _target(session, recipe, preset)
 
 
 def evidence_of(run: schemas.RunDetails) -> list[Evidence]:

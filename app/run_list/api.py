@@ -22,7 +22,7 @@ from app.run_list.schemas import RunsPage
 from app.runs import schemas
 from app.web.deps import Here, State
 
-HEAD = ("id", "name", "status", "tags")  # of every row, before the chosen columns
+FIXED_COLUMNS = ("id", "name", "status", "tags")  # of every row, before the chosen columns
 
 router = APIRouter(prefix="/api/v1", responses={"4XX": PROBLEM})
 
@@ -68,7 +68,7 @@ def _file(pieces: Iterator[str], kind: str, name: str) -> StreamingResponse:
 
 def _rows(here: State, question: Question, columns: ColumnsFromUrl) -> tuple[Sequence[str], Iterator[Sequence[Any]]]:
     """Page by page: a slow reader holds no transaction. The first is read at once, so that mistakes are answers."""
-    columns = [column for column in with_accuracies_without_tta(columns) if column.key not in {*HEAD, "left"}]
+    columns = [column for column in with_accuracies_without_tta(columns) if column.key not in {*FIXED_COLUMNS, "left"}]
     question = replace(question, limit=listing.MAX_LIMIT, cursor=None)
     pages = _pages(here, question, columns)
     first = next(pages)
@@ -78,7 +78,7 @@ def _rows(here: State, question: Question, columns: ColumnsFromUrl) -> tuple[Seq
         for page in pages:
             yield from page
 
-    return [*HEAD, *(column.key for column in columns)], rows()
+    return [*FIXED_COLUMNS, *(column.key for column in columns)], rows()
 
 
 def _pages(here: State, question: Question, columns: ColumnsFromUrl) -> Iterator[list[tuple[Any, ...]]]:
@@ -102,7 +102,7 @@ def list_runs(here: Here, question: QueryFromUrl) -> RunsPage:
 
 
 # A sheet takes a cell that begins so for a formula: names are other people's text.
-FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r")
 
 
 def as_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
@@ -116,7 +116,7 @@ def as_json(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[s
     """An array of objects, piece by piece."""
     before = "[\n"
     for row in rows:
-        yield before + json.dumps(dict(zip(columns, map(_plain, row), strict=True)))
+        yield before + json.dumps(dict(zip(columns, map(_json_value, row), strict=True)))
         before = ",\n"
     yield "[]\n" if before == "[\n" else "\n]\n"
 
@@ -127,12 +127,14 @@ def _line(cells: Sequence[Any]) -> str:
     return text.getvalue()
 
 
-def _plain(value: Any) -> Any:
+def _json_value(value: Any) -> Any:
     return value.isoformat() if hasattr(value, "isoformat") else value
 
 
 def _cell(value: Any) -> Any:
-    value = _plain(value)
+    value = _json_value(value)
     if isinstance(value, list | dict):
         return json.dumps(value)
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULAS) else "" if value is None else value
+    return (
+        f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_PREFIXES) else "" if value is None else value
+    )

@@ -20,11 +20,11 @@ from app.web.deps import State
 Verb = Literal["cancel", "pause", "resume", "delete", "tag", "untag", "clone"]
 MAX_RUNS = 1000  # runs at once
 MAX_TAGS = 20
-TOGETHER = 50  # of one transaction: others must not wait for all of them
+BATCH_SIZE = 50  # of one transaction: others must not wait for all of them
 
 
 @dataclass
-class Done:
+class BulkResult:
     """What became of them."""
 
     done: list[int] = field(default_factory=list)
@@ -32,17 +32,17 @@ class Done:
     made: list[int] = field(default_factory=list)  # by `clone`
 
 
-def apply_to_runs(here: State, verb: Verb, run_ids: Sequence[int], tag: str = "") -> Done:
+def apply_to_runs(here: State, verb: Verb, run_ids: Sequence[int], tag: str = "") -> BulkResult:
     """Raises InvalidRequest where there are too many, or where `tag` is missing."""
     wanted = list(dict.fromkeys(run_ids))
     if len(wanted) > MAX_RUNS:
         raise InvalidRequest([("runs", f"at most {MAX_RUNS} at once")])
     if verb in {"tag", "untag"} and not tag:
         raise InvalidRequest([("tag", "is missing")])
-    found = Done()
-    one = _one(here, verb, tag, found)
-    for first in range(0, len(wanted), TOGETHER):
-        some = wanted[first : first + TOGETHER]
+    found = BulkResult()
+    one = _action_for(here, verb, tag, found)
+    for first in range(0, len(wanted), BATCH_SIZE):
+        some = wanted[first : first + BATCH_SIZE]
         with here.records.write() as session:
             for run_id in some:
                 try:
@@ -56,7 +56,7 @@ def apply_to_runs(here: State, verb: Verb, run_ids: Sequence[int], tag: str = ""
     return found
 
 
-def _one(here: State, verb: Verb, tag: str, found: Done) -> Callable[[Session, int, datetime], object]:
+def _action_for(here: State, verb: Verb, tag: str, found: BulkResult) -> Callable[[Session, int, datetime], object]:
     def labelled(session: Session, run_id: int, now: datetime) -> None:
         tags = [one for one in runs.find(session, run_id).tags if one != tag]
         if verb == "tag" and len(tags) >= MAX_TAGS:
@@ -65,7 +65,7 @@ def _one(here: State, verb: Verb, tag: str, found: Done) -> Callable[[Session, i
 
     def cloned(session: Session, run_id: int, now: datetime) -> None:
         run = runs.find(session, run_id)
-        made = runs.again(session, run, here.settings.datasets_dir, now, {}, name=run.name, parent_id=run.id)
+        made = runs.relaunch(session, run, here.settings.datasets_dir, now, {}, name=run.name, parent_id=run.id)
         found.made += [one.id for one in made]
 
     match verb:

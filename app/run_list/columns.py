@@ -114,7 +114,7 @@ def find_column(key: str, parameter: str = "column") -> Column:
     name, _, epoch = key.partition("@")
     if name in AT_EPOCH and EPOCH.fullmatch(epoch):
         title, accuracy = AT_EPOCH[name]
-        return Column(key, f"{title} at {epoch}", "share", _at_epoch(accuracy, int(epoch)))
+        return Column(key, f"{title} at {epoch}", "share", _accuracy_at_epoch(accuracy, int(epoch)))
     known = ", ".join([*ALWAYS, *COLUMNS, "recipe.SETTING", *(f"{name}@EPOCH" for name in AT_EPOCH)])
     raise InvalidRequest([(parameter, f"there is no {key[:80]!r}; these work: {known}")])
 
@@ -126,7 +126,7 @@ def sort_key(key: str, parameter: str) -> ColumnElement[Any]:
     return found
 
 
-def condition(text: str, parameter: str = "where") -> ColumnElement[bool]:
+def parse_condition(text: str, parameter: str = "where") -> ColumnElement[bool]:
     """`recipe.schedule.max_lr>=0.2` as SQL. Raises InvalidRequest that names the query `parameter`."""
     parts = CONDITION.fullmatch(text)
     if parts is None:
@@ -221,7 +221,7 @@ def _time(said: str, parameter: str) -> datetime:
         raise InvalidRequest([(parameter, f"{said[:40]!r} is no time: write 2026-01-31T12:00+00:00")]) from None
 
 
-def _at_epoch(accuracy: ColumnElement[Any], epoch: int) -> ColumnElement[Any]:
+def _accuracy_at_epoch(accuracy: ColumnElement[Any], epoch: int) -> ColumnElement[Any]:
     """An accuracy of an epoch: of the latest attempt that has it. All of it lies in one index, run beside run."""
     since = Epoch.attempt >= Run.trail_from  # a retry from scratch begins a new curve
     found = select(accuracy).where(Epoch.run_id == Run.id, Epoch.epoch == epoch, since)

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from app.errors import InvalidRequest
 from app.records.models import ENDED, HELD, Event, Run, Status
 from app.records.sqlite import json_items, last_id
-from app.run_list.columns import condition, find_column, sort_key
+from app.run_list.columns import find_column, parse_condition, sort_key
 
 MAX_LIMIT = 500
 MAX_CONDITIONS = 20
@@ -46,7 +46,7 @@ def load_page(session: Session, question: ListQuery) -> tuple[Sequence[Run], str
     falling, column = question.sort.startswith("-"), sort_key(question.sort.removeprefix("-"), "sort")
     query = _filtered(select(Run.id, column.label("key")), question)
     if question.cursor:
-        query = query.where(_beyond(column, falling, *_decode(question)))
+        query = query.where(_after_cursor(column, falling, *_decode(question)))
     order = column.desc().nulls_last() if falling else column.asc().nulls_last()
     tie = Run.id.desc() if falling else Run.id.asc()
     found = session.execute(query.order_by(order, tie).limit(question.limit + 1)).all()
@@ -79,7 +79,7 @@ def held_runs(session: Session, limit: int) -> Sequence[Run]:
     return session.scalars(select(Run).where(Run.status.in_(HELD)).order_by(Run.id).limit(limit)).all()
 
 
-def waiting_runs(session: Session, limit: int) -> Sequence[Run]:
+def queued_and_paused_runs(session: Session, limit: int) -> Sequence[Run]:
     """What waits for a worker, in the order in which it is given out, and behind that what is paused."""
     order = (Run.status.desc(), Run.priority.desc(), Run.id)  # queued, paused
     stands = Run.status.in_((Status.QUEUED, Status.PAUSED))
@@ -101,19 +101,19 @@ def best_of_preset(session: Session, preset: str, dataset: str) -> tuple[int, fl
     return runs, best
 
 
-def newest_event(session: Session) -> int:
+def last_event_id(session: Session) -> int:
     """The id after which a stream begins that shall miss nothing of what this transaction saw; 0: from the start."""
     return session.scalar(select(func.max(Event.id))) or 0
 
 
-def never_used(session: Session) -> bool:
+def has_no_launches(session: Session) -> bool:
     """Whether no run was ever launched here, deleted ones included (SQLite keeps count for AUTOINCREMENT)."""
     return last_id(session, "runs") is None
 
 
 def _filtered(query: Select[Any], question: ListQuery) -> Select[Any]:
     for one in question.where[:MAX_CONDITIONS]:
-        query = query.where(condition(one))
+        query = query.where(parse_condition(one))
     if question.status:
         wanted = question.status.split(",")
         unknown = [status for status in wanted if status not in set(Status)]
@@ -134,7 +134,7 @@ def _filtered(query: Select[Any], question: ListQuery) -> Select[Any]:
     return query
 
 
-def _beyond(column: ColumnElement[Any], falling: bool, value: Any, last_id: int) -> ColumnElement[bool]:
+def _after_cursor(column: ColumnElement[Any], falling: bool, value: Any, last_id: int) -> ColumnElement[bool]:
     """Rows after the last one shown: keyset paging, so that new runs neither repeat nor hide any."""
     after_id = Run.id < last_id if falling else Run.id > last_id
     if value is None:
@@ -145,7 +145,7 @@ def _beyond(column: ColumnElement[Any], falling: bool, value: Any, last_id: int)
 
 def _encode(question: ListQuery, value: Any, last_id: int) -> str:
     plain = value.isoformat() if isinstance(value, datetime) else value
-    text = json.dumps([_mark(question), plain, last_id], ensure_ascii=False)
+    text = json.dumps([_fingerprint(question), plain, last_id], ensure_ascii=False)
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
@@ -168,12 +168,12 @@ def _decode(question: ListQuery) -> tuple[Any, int]:
             value.encode()  # a lone surrogate is a ValueError
     except (ValueError, binascii.Error, TypeError, OverflowError):
         raise InvalidRequest([("cursor", "is not one that a page of runs gave: start without it")]) from None
-    if mark != _mark(question):
+    if mark != _fingerprint(question):
         raise InvalidRequest([("cursor", "is of another query: start without it")])
     return value, last_id
 
 
-def _mark(question: ListQuery) -> str:
+def _fingerprint(question: ListQuery) -> str:
     """Of all that decides which rows come, and in which order."""
     asked = (question.status, question.dataset, question.tag, question.group, question.q, question.sort, question.where)
     return hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:8]

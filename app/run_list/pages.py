@@ -15,7 +15,7 @@ from app.json_shapes import Tag
 from app.run_list import bulk, listing
 from app.run_list.columns import COLUMNS, find_column
 from app.run_list.query import Addresses, ColumnsFromUrl, QueryFromUrl
-from app.run_list.table import table
+from app.run_list.table import build_run_table
 from app.web.deps import Here
 from app.web.templates import page
 from trainer.recipe.knob_paths import titles
@@ -40,9 +40,9 @@ def show_runs(request: Request, here: Here, question: QueryFromUrl, columns: Col
             "plain": [find_column(key) for key in COLUMNS],
             "knobs": [find_column(f"recipe.{path}") for path in titles()],
             "chosen": {column.key for column in columns},
-            "after": listing.newest_event(session),
+            "after": listing.last_event_id(session),
         }
-        return page(request, "runs/index.html", context | table(session, here, rows, columns, has_boxes=True))
+        return page(request, "runs/index.html", context | build_run_table(session, here, rows, columns, has_boxes=True))
 
 
 @router.get("/fragments/rows")
@@ -57,7 +57,7 @@ def show_rows(
     wanted = [int(one) for one in ids.split(",")][:MAX_ROWS]
     with here.records.read() as session:
         rows = listing.load_runs(session, wanted)
-        return page(request, "runs/_rows.html", table(session, here, rows, columns, has_boxes=boxes))
+        return page(request, "runs/_rows.html", build_run_table(session, here, rows, columns, has_boxes=boxes))
 
 
 @router.post("/runs/bulk")

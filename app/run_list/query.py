@@ -15,7 +15,7 @@ from app.run_list.columns import DEFAULT_COLUMNS, MAX_COLUMNS, Column, find_colu
 from app.run_list.listing import MAX_CONDITIONS, MAX_LIMIT, ListQuery
 
 
-def _question(
+def _parse_query(
     status: Annotated[str | None, Query(max_length=100, description="One or several, separated by commas")] = None,
     dataset: Annotated[str | None, Query(max_length=100)] = None,
     tag: Annotated[str | None, Query(max_length=40)] = None,
@@ -41,7 +41,7 @@ def _question(
     return ListQuery(status or None, dataset or None, tag or None, group, q or None, sort, limit, cursor, conditions)
 
 
-def _columns(
+def _parse_columns(
     column: Annotated[
         list[Annotated[str, Query(max_length=120)]],
         Query(max_length=MAX_COLUMNS, description="What to show of each run; default: the usual ones"),
@@ -52,8 +52,8 @@ def _columns(
     return [find_column(key) for key in wanted] or DEFAULT_COLUMNS
 
 
-QueryFromUrl = Annotated[ListQuery, Depends(_question)]
-ColumnsFromUrl = Annotated[list[Column], Depends(_columns)]
+QueryFromUrl = Annotated[ListQuery, Depends(_parse_query)]
+ColumnsFromUrl = Annotated[list[Column], Depends(_parse_columns)]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from app.runs import schemas
 from app.web.deps import State
 
 
-def table(
+def build_run_table(
     session: Session, here: State, rows: Any, columns: list[Column], *, has_boxes: bool = False
 ) -> dict[str, Any]:
     """What `macros.run_table` and `runs/_rows.html` want."""

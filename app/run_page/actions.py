@@ -70,7 +70,7 @@ def press_edit(
 def press_discard(run_id: int, here: Here) -> RedirectResponse:
     """Delete the files of a run that has ended; its curve and log stay."""
     with here.records.read() as session:
-        names = [one.name for one in runs.artifacts_of(session, run_id)]
+        names = [one.name for one in runs.list_artifacts(session, run_id)]
     artifacts.discard(here, run_id, names)
     return RedirectResponse(f"/runs/{run_id}", 303)
 

@@ -26,7 +26,7 @@ VERSION = "v1.0"
 HOUR = 3600.0
 
 
-def name_of(run: RunDetails) -> str:
+def entry_name(run: RunDetails) -> str:
     """Of both files, without their ends: `[author]_[model]_[hardware]_[framework]`, as the format asks."""
     model, hardware = run.recipe["model"]["name"], (run.hardware or "unknown").removeprefix("cpu: ")
     return "_".join(
@@ -34,7 +34,7 @@ def name_of(run: RunDetails) -> str:
     )
 
 
-def entry(run: RunDetails, price_per_hour: float | None) -> str:
+def entry_json(run: RunDetails, price_per_hour: float | None) -> str:
     """The JSON file. `price_per_hour`: of the worker, left out where it is not known."""
     recipe, started = run.recipe, _started(run)
     place = started.get("environment", {})
@@ -69,7 +69,7 @@ def entry(run: RunDetails, price_per_hour: float | None) -> str:
     return json.dumps(found, indent=2) + "\n"
 
 
-def table(rows: Sequence[EpochResponse]) -> str:
+def epochs_tsv(rows: Sequence[EpochResponse]) -> str:
     """The epochs, tab-separated: number, hours of the training clock, per cent of the pictures, as they count.
 
     Epochs that nobody validated are left out. Numbers are written so that reading them gives the same bits.
@@ -112,11 +112,11 @@ def get_dawnbench_table(run_id: int, here: Here) -> Response:
 def _dawnbench(here: State, run_id: int) -> tuple[str, str, str]:
     with here.records.read() as session:
         run = responses.run_response(session, runs.find(session, run_id), here)
-        rows = with_elapsed(runs.epochs_of(session, run_id))
+        rows = with_elapsed(runs.shown_epochs(session, run_id))
         price = ranking.prices_of(session).get(run.worker or "")
     if not rows:
         raise Conflict(f"run {run_id} has no epoch yet")
-    return name_of(run), entry(run, price), table(rows)
+    return entry_name(run), entry_json(run, price), epochs_tsv(rows)
 
 
 def _file(text: str, kind: str, name: str) -> Response:

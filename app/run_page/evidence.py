@@ -15,7 +15,7 @@ from trainer.events import Evidence
 from trainer.recipe import Recipe
 from trainer.recipe.augmentation import Operation
 
-IN_WORDS = {"l2": "2·value·w", "coupled": "value·w", "decoupled": "value·w, outside the momentum"}
+DECAY_FORMULAS = {"l2": "2·value·w", "coupled": "value·w", "decoupled": "value·w, outside the momentum"}
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Row:
     values: list[str]  # one per measured step
 
 
-def rows(recipe: Recipe, evidence: Sequence[Evidence]) -> list[Row]:
+def evidence_rows(recipe: Recipe, evidence: Sequence[Evidence]) -> list[Row]:
     def row(knob: str, says: str, value: Callable[[Evidence], str]) -> Row:
         return Row(knob, says, [value(one) for one in evidence])
 
@@ -44,7 +44,7 @@ def rows(recipe: Recipe, evidence: Sequence[Evidence]) -> list[Row]:
         row("labels", labels, lambda one: f"entropy {one.label_entropy:.3f}"),
         row("normalize", recipe.normalize, lambda one: f"{one.input_low:.3g} to {one.input_high:.3g}"),
         row("learning rate", recipe.schedule.kind.replace("_", " "), lambda one: figure(one.learning_rate)),
-        row("weight_decay", f"{decay.kind} {decay.value:g} ({IN_WORDS[decay.kind]})", _decay),
+        row("weight_decay", f"{decay.kind} {decay.value:g} ({DECAY_FORMULAS[decay.kind]})", _decay),
     ]
 
 

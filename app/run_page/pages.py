@@ -21,9 +21,9 @@ from app.records import files
 from app.records.models import ENDED, HELD, Run
 from app.run_list import listing
 from app.run_page import evidence as measured
-from app.run_page import snippets, standing
+from app.run_page import progress_vs_best, snippets
 from app.runs import responses, runs, schemas, timeline
-from app.runs.recipes import flat, training_pictures
+from app.runs.recipes import count_training_images, flatten
 from app.web.assets import PLOTLY_ADDRESS as PLOTLY
 from app.web.deps import Here, State
 from app.web.templates import page
@@ -44,11 +44,13 @@ def show_run(run_id: int, request: Request, here: Here) -> HTMLResponse:
     with here.records.read() as session:
         found = runs.find(session, run_id)
         run = responses.run_response(session, found, here)
-        rows = with_elapsed(runs.epochs_of(session, run_id))
-        parts = _evidence(session, run, here) | _standing(session, found, standing.best_of(session, found))
+        rows = with_elapsed(runs.shown_epochs(session, run_id))
+        parts = _evidence(session, run, here) | _progress_vs_best(
+            session, found, progress_vs_best.find_best(session, found)
+        )
         parts |= _recipe(session, run, request, here) | {"moments": timeline.run_timeline(session, run_id)}
         summary = _summary(session, run, here)
-        after = listing.newest_event(session)
+        after = listing.last_event_id(session)
     recipe = Recipe.model_validate(run.recipe)
     images = _train_images(run, recipe, here)
     start, log = files.read_log(files.log_path(here.settings.data_dir, run_id, run.attempt))
@@ -79,7 +81,7 @@ def show_summary(run_id: int, request: Request, here: Here) -> HTMLResponse:
 
 
 @router.get("/runs/{run_id}/standing")
-def show_standing(
+def show_progress_vs_best(
     run_id: int,
     request: Request,
     here: Here,
@@ -88,15 +90,17 @@ def show_standing(
     """Redrawn at every epoch: beside those that were best when the page was opened, so that no board is made anew."""
     with here.records.read() as session:
         run = runs.find(session, run_id)
-        best = standing.best(listing.load_runs(session, [int(one) for one in beside.split(",") if one]))
-        return page(request, "runs/_standing.html", {"run": run} | _standing(session, run, best))
+        best = progress_vs_best.best_from_runs(
+            listing.load_runs(session, [int(one) for one in beside.split(",") if one])
+        )
+        return page(request, "runs/_standing.html", {"run": run} | _progress_vs_best(session, run, best))
 
 
 @router.get("/runs/{run_id}/epochs")
 def show_epochs(run_id: int, request: Request, here: Here) -> HTMLResponse:
     with here.records.read() as session:
         run = runs.find(session, run_id)
-        rows = [row.model_dump() for row in with_elapsed(runs.epochs_of(session, run_id))]
+        rows = [row.model_dump() for row in with_elapsed(runs.shown_epochs(session, run_id))]
         best = run.best_epoch
     return page(request, "runs/_epochs.html", {"rows": rows, "best_epoch": best})
 
@@ -192,10 +196,10 @@ def _seen(run: schemas.RunDetails) -> dict[str, bool]:
     return {"has_best": has_best, "has_learned": run.status in ENDED and run.last_epoch > 0}
 
 
-def _standing(session: Session, run: Run, best: standing.Best | None) -> dict[str, Any]:
+def _progress_vs_best(session: Session, run: Run, best: progress_vs_best.BestRecipe | None) -> dict[str, Any]:
     beside = ",".join(map(str, best.runs)) if best else ""
     return {
-        "standing": standing.progress_vs_best(session, run, best),
+        "standing": progress_vs_best.compare_with_best(session, run, best),
         "target": float(run.recipe["target_accuracy"]),
         "standing_from": f"/runs/{run.id}/standing?beside={beside}",
     }
@@ -208,7 +212,7 @@ def _evidence(session: Session, run: schemas.RunDetails, here: State) -> dict[st
         "run": run,
         "has_ended": run.status in ENDED,
         "evidence": evidence,
-        "measured": measured.rows(recipe, evidence),
+        "measured": measured.evidence_rows(recipe, evidence),
         "contradictions": warnings.of_run(run),
         "remarks": warnings.of_recipe(session, recipe, run.preset, here.settings.datasets_dir),
     }
@@ -218,13 +222,13 @@ def _recipe(session: Session, run: schemas.RunDetails, request: Request, here: S
     """Each knob, with what it was in the preset and in the run that this one was cloned from, where that differs."""
     origins = []
     if run.preset in PRESETS:
-        of_preset = dict(flat(PRESETS[run.preset].recipe.model_dump(mode="json")))
+        of_preset = dict(flatten(PRESETS[run.preset].recipe.model_dump(mode="json")))
         origins.append((f"preset {run.preset}", of_preset | {"seed": run.seed}))
     if run.parent_id and (parents := listing.load_runs(session, [run.parent_id])):
-        origins.append((f"run {run.parent_id}", dict(flat(parents[0].recipe))))
+        origins.append((f"run {run.parent_id}", dict(flatten(parents[0].recipe))))
     knobs = [
         (path, value, [(origin, was.get(path, "–")) for origin, was in origins if was.get(path, "–") != value])
-        for path, value in flat(run.recipe)
+        for path, value in flatten(run.recipe)
     ]
     site, has_login = str(request.base_url).rstrip("/"), bool(here.tokens.login)
     return {
@@ -240,7 +244,7 @@ def _train_images(run: schemas.RunDetails, recipe: Recipe, here: State) -> int |
     started = run.attempts[-1].started if run.attempts else None
     if started:
         return int(started["train_images"])
-    return training_pictures(recipe, here.settings.datasets_dir)
+    return count_training_images(recipe, here.settings.datasets_dir)
 
 
 def _environment(run: schemas.RunDetails) -> list[tuple[str, Any]]:
@@ -249,4 +253,4 @@ def _environment(run: schemas.RunDetails) -> list[tuple[str, Any]]:
     if not started:
         return []
     said = {key: started[key] for key in ("train_images", "val_images", "steps_per_epoch")}
-    return flat(said | {"parameters": started["parameters"]} | started["environment"])
+    return flatten(said | {"parameters": started["parameters"]} | started["environment"])

@@ -39,10 +39,10 @@ def launch_runs(
 
         def launch() -> list[Run]:
             resolved = resolve(asked.preset, asked.recipe, here.settings.datasets_dir, strict=True)
-            labels = runs.Labels(asked.name, asked.tags, asked.notes, asked.priority)
+            labels = runs.RunLabels(asked.name, asked.tags, asked.notes, asked.priority)
             return runs.launch(session, resolved, labels, here.now(), repeats=asked.repeats)
 
-        made = runs.once(session, idempotency_key, body_hash, launch, here.now())
+        made = runs.launch_once(session, idempotency_key, body_hash, launch, here.now())
         answer = schemas.LaunchResponse(runs=[schemas.RunResponse.model_validate(run) for run in made])
     response.headers["Location"] = f"/api/v1/runs/{answer.runs[0].id}"
     return answer
@@ -122,7 +122,7 @@ def clone_run(
     with here.records.write() as session:
         run = runs.find(session, run_id)
         root = here.settings.datasets_dir
-        made = runs.again(session, run, root, here.now(), asked.recipe, name=asked.name, parent_id=run.id)
+        made = runs.relaunch(session, run, root, here.now(), asked.recipe, name=asked.name, parent_id=run.id)
         answer = schemas.LaunchResponse(runs=[schemas.RunResponse.model_validate(one) for one in made])
     response.headers["Location"] = f"/api/v1/runs/{answer.runs[0].id}"
     return answer
@@ -133,7 +133,7 @@ def list_epochs(run_id: int, here: Here) -> list[EpochResponse]:
     """The run's curve, one row per epoch, epochs from 1."""
     with here.records.read() as session:
         runs.find(session, run_id)
-        return with_elapsed(runs.epochs_of(session, run_id))
+        return with_elapsed(runs.shown_epochs(session, run_id))
 
 
 @router.get("/runs/{run_id}/log", tags=["runs"], response_class=PlainTextResponse)

@@ -20,15 +20,15 @@ def compute_clocks(run: RunResponse, attempts: Sequence[AttemptResponse]) -> Clo
     own = [one for one in attempts if one.number >= run.trail_from]
     done = own[-1] if own and own[-1].outcome == "succeeded" else None
     said = [one.started for one in own if one.started]
-    pictures = run.last_epoch * pictures_per_epoch(run.recipe, said[-1]) if said and _is_one_curve(run) else None
+    pictures = run.last_epoch * images_per_epoch(run.recipe, said[-1]) if said and _is_one_curve(run) else None
     job = (done.ended_at - done.claimed_at).total_seconds() if done and done.ended_at else None
     no_result = None if done else "there is no result" if run.status in ENDED else "known at the end"
-    not_cold = _not_cold(done) if done else no_result
+    not_cold = _cold_remark(done) if done else no_result
     mfu, mfu_remark = _mfu(run, said, pictures)
     return ClocksResponse(
         train_seconds=run.elapsed_seconds,
         job_seconds=job,
-        job_remark=_left_out(run, done) if done else no_result,
+        job_remark=_job_remark(run, done) if done else no_result,
         cold_seconds=None if not_cold else job,
         cold_remark=not_cold,
         startup_seconds=said[-1].get("startup_seconds") if said else None,
@@ -38,7 +38,7 @@ def compute_clocks(run: RunResponse, attempts: Sequence[AttemptResponse]) -> Clo
     )
 
 
-def pictures_per_epoch(recipe: Mapping[str, Any], started: Said) -> int:
+def images_per_epoch(recipe: Mapping[str, Any], started: Said) -> int:
     """How many the net is trained on: all, or whole batches where the rest is left out. Two pictures that mixup made
     one are one."""
     mixup = recipe.get("mixup")
@@ -53,13 +53,13 @@ def _is_one_curve(run: RunResponse) -> bool:
     return run.attempt == run.trail_from or run.status == "succeeded"
 
 
-def _left_out(run: RunResponse, done: AttemptResponse) -> str | None:
-    if after := _resumed(done):
+def _job_remark(run: RunResponse, done: AttemptResponse) -> str | None:
+    if after := _resume_point(done):
         return f"of attempt {done.number} alone, which went on {after}"
     return f"of attempt {done.number} alone" if done.number > run.trail_from else None
 
 
-def _resumed(attempt: AttemptResponse) -> str:
+def _resume_point(attempt: AttemptResponse) -> str:
     """From where it went on; empty: from the beginning."""
     epoch, step = attempt.resumed_from_epoch, (attempt.started or {}).get("resumed_at_step")
     if step:
@@ -67,10 +67,10 @@ def _resumed(attempt: AttemptResponse) -> str:
     return f"after epoch {epoch}" if epoch else ""
 
 
-def _not_cold(done: AttemptResponse) -> str | None:
+def _cold_remark(done: AttemptResponse) -> str | None:
     """Why its job was not a cold one; None: it was."""
     said = done.started or {}
-    if _resumed(done):
+    if _resume_point(done):
         return "the run was resumed"
     if said.get("is_warm"):
         return "its process was warm: ready before the claim"

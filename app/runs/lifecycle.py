@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from app.errors import Conflict
 from app.records.models import HELD, Artifact, Prediction, Run, Status
-from app.runs.runs import brief, find, hits, tell
+from app.runs.runs import brief, changed_a_row, find, tell
 
 Source = Literal["checkpoint", "scratch"]
 
@@ -39,10 +39,10 @@ NO_CURVE: dict[str, Any] = {
 
 def cancel(session: Session, run_id: int, now: datetime) -> Run:
     """Stop a run for good: at once where nobody works on it, else by asking its worker. Asked twice: by force."""
-    again = _turned(session, run_id, HELD, {"forced": True}, Run.requested == "cancel")
-    asked = not again and _turned(session, run_id, HELD, {"requested": "cancel"})
+    again = _update_if(session, run_id, HELD, {"forced": True}, Run.requested == "cancel")
+    asked = not again and _update_if(session, run_id, HELD, {"requested": "cancel"})
     ended = {"status": Status.CANCELLED, "requested": None, "ended_at": now}
-    stopped = _turned(session, run_id, (Status.QUEUED, Status.PAUSED), ended)
+    stopped = _update_if(session, run_id, (Status.QUEUED, Status.PAUSED), ended)
     run = find(session, run_id)
     if again or asked or stopped:
         tell(session, run, "status", brief(run), now)
@@ -53,23 +53,23 @@ def cancel(session: Session, run_id: int, now: datetime) -> Run:
 
 def pause(session: Session, run_id: int, now: datetime) -> Run:
     """Free the device and keep the place: at once where the run waits, else at its next step, with a checkpoint."""
-    asked = _turned(session, run_id, HELD, {"requested": "pause"}, Run.requested.is_(None))
-    stopped = _turned(session, run_id, (Status.QUEUED,), {"status": Status.PAUSED})
+    asked = _update_if(session, run_id, HELD, {"requested": "pause"}, Run.requested.is_(None))
+    stopped = _update_if(session, run_id, (Status.QUEUED,), {"status": Status.PAUSED})
     run = find(session, run_id)
     if asked or stopped:
         tell(session, run, "status", brief(run), now)
     elif run.status != Status.PAUSED and run.requested != "pause":
-        raise Conflict(f"run {run_id} {_stands(run)}: only a run that waits or trains can be paused")
+        raise Conflict(f"run {run_id} {_describe_status(run)}: only a run that waits or trains can be paused")
     return run
 
 
 def resume(session: Session, run_id: int, now: datetime) -> Run:
     """Back to the queue, to its old place; a pause that its worker has not answered yet is taken back."""
-    again = _turned(session, run_id, (Status.PAUSED,), {"status": Status.QUEUED})
-    taken_back = _turned(session, run_id, HELD, {"requested": None}, Run.requested == "pause")
+    again = _update_if(session, run_id, (Status.PAUSED,), {"status": Status.QUEUED})
+    taken_back = _update_if(session, run_id, HELD, {"requested": None}, Run.requested == "pause")
     run = find(session, run_id)
     if not again and not taken_back:
-        raise Conflict(f"run {run_id} {_stands(run)}: only a paused run can be resumed")
+        raise Conflict(f"run {run_id} {_describe_status(run)}: only a paused run can be resumed")
     tell(session, run, "status", brief(run), now)
     return run
 
@@ -83,17 +83,19 @@ def move(session: Session, run_id: int, before: int | None, now: datetime) -> Ru
     places = {run.id: run for run in session.scalars(queue)}
     for one in (run_id, before):
         if one is not None and one not in places:
-            raise Conflict(f"run {one} {_stands(find(session, one))}: only runs that wait have a place in the queue")
+            raise Conflict(
+                f"run {one} {_describe_status(find(session, one))}: only runs that wait have a place in the queue"
+            )
     run = places.pop(run_id)
     others = list(places.values())
     at = len(others) if before in (None, run_id) else others.index(places[before])
-    _order([*others[:at], run, *others[at:]], run)
+    _place_in_queue([*others[:at], run, *others[at:]], run)
     session.flush()
     tell(session, run, "status", brief(run), now)
     return run
 
 
-def _order(queue: list[Run], moved: Run) -> None:
+def _place_in_queue(queue: list[Run], moved: Run) -> None:
     """Give `moved` a priority with which it stands where it is, and raise others ahead of it where that takes them."""
     behind = queue[queue.index(moved) + 1 :]
     ahead = queue[: queue.index(moved)]
@@ -101,14 +103,14 @@ def _order(queue: list[Run], moved: Run) -> None:
         moved.priority = behind[0].priority
     elif ahead:
         moved.priority = ahead[-1].priority - (moved.id < ahead[-1].id)
-    _raise(queue)
+    _raise_priorities(queue)
     if queue[0].priority > MAX_PRIORITY or moved.priority < -MAX_PRIORITY:  # after very many moves
         for run in queue:
             run.priority = 0
-        _raise(queue)
+        _raise_priorities(queue)
 
 
-def _raise(queue: list[Run]) -> None:
+def _raise_priorities(queue: list[Run]) -> None:
     """From the end on: nobody stands ahead with less than what that takes."""
     for ahead, behind in zip(queue[-2::-1], queue[:0:-1], strict=True):
         ahead.priority = max(ahead.priority, behind.priority + (ahead.id > behind.id))
@@ -125,10 +127,12 @@ def retry(session: Session, run_id: int, source: Source, now: datetime) -> Run:
     }  # fmt: skip
     if source == "scratch":
         values |= {"trail": secrets.token_hex(8), "trail_from": Run.attempt + 1, "kept_for": None} | NO_CURVE
-    hit = _turned(session, run_id, (Status.FAILED, Status.CANCELLED), values)
+    hit = _update_if(session, run_id, (Status.FAILED, Status.CANCELLED), values)
     run = find(session, run_id)
     if not hit:
-        raise Conflict(f"run {run_id} {_stands(run)}: only a failed or cancelled run can be retried; clone it instead")
+        raise Conflict(
+            f"run {run_id} {_describe_status(run)}: only a failed or cancelled run can be retried; clone it instead"
+        )
     if source == "scratch":
         session.execute(delete(Artifact).where(Artifact.run_id == run_id))
         session.execute(delete(Prediction).where(Prediction.run_id == run_id))
@@ -136,17 +140,17 @@ def retry(session: Session, run_id: int, source: Source, now: datetime) -> Run:
     return run
 
 
-def _turned(
+def _update_if(
     session: Session, run_id: int, stands: tuple[Status, ...], values: dict[str, Any], *conditions: Any
 ) -> bool:
     """Change the run if it stands so. Raises NotFound where there is none."""
     run = find(session, run_id)
     done = session.execute(update(Run).where(Run.id == run_id, Run.status.in_(stands), *conditions).values(**values))
     session.refresh(run)
-    return hits(done)
+    return changed_a_row(done)
 
 
-def _stands(run: Run) -> str:
+def _describe_status(run: Run) -> str:
     if run.status in HELD:
         return f"is being {run.requested}led" if run.requested == "cancel" else f"is {run.status}"
     return f"has {run.status}" if run.status in {Status.SUCCEEDED, Status.FAILED} else f"is {run.status}"

@@ -60,7 +60,7 @@ def resolve_over(
     return Resolved(recipe, preset, version)
 
 
-def training_pictures(recipe: Recipe, datasets_dir: Path) -> int | None:
+def count_training_images(recipe: Recipe, datasets_dir: Path) -> int | None:
     """How many pictures a run would train on, as far as is known without reading any; None: not known."""
     try:
         images = datasets.find(recipe.dataset.name, datasets_dir).train_images
@@ -83,24 +83,28 @@ def _check_data(recipe: Recipe, datasets_dir: Path) -> None:
         )
 
 
-NOT_THERE = object()  # this recipe has no such knob
+MISSING = object()  # this recipe has no such knob
 
 
-LABELS = {"seed", "target_accuracy"}  # change no result of a recipe, or are what repeats differ in
+UNHASHED_KEYS = {"seed", "target_accuracy"}  # change no result of a recipe, or are what repeats differ in
 
 
-def flat(value: Any, path: str = "") -> list[tuple[str, Any]]:
+def flatten(value: Any, path: str = "") -> list[tuple[str, Any]]:
     """A nested recipe as (path, value), in its own order. An empty list is one row, "none"; null a dash."""
     if isinstance(value, dict):
-        return [row for key, inner in value.items() for row in flat(inner, f"{path}.{key}".strip("."))]
+        return [row for key, inner in value.items() for row in flatten(inner, f"{path}.{key}".strip("."))]
     if isinstance(value, list):
-        return [row for index, inner in enumerate(value) for row in flat(inner, f"{path}.{index}")] or [(path, "none")]
+        return [row for index, inner in enumerate(value) for row in flatten(inner, f"{path}.{index}")] or [
+            (path, "none")
+        ]
     return [(path, "–" if value is None else value)]
 
 
-def differing(recipes: Sequence[Mapping[str, Any]], without: Iterable[str] = LABELS) -> list[tuple[str, list[Any]]]:
+def differing_settings(
+    recipes: Sequence[Mapping[str, Any]], without: Iterable[str] = UNHASHED_KEYS
+) -> list[tuple[str, list[Any]]]:
     """(path, value in each recipe) of the knobs that are not the same in all; NOT_THERE where one has no such knob."""
-    rows = [dict(flat(recipe)) for recipe in recipes]
+    rows = [dict(flatten(recipe)) for recipe in recipes]
     paths = {path: None for row in rows for path in row if path not in set(without)}
-    found = [(path, [row.get(path, NOT_THERE) for row in rows]) for path in paths]
+    found = [(path, [row.get(path, MISSING) for row in rows]) for path in paths]
     return [(path, values) for path, values in found if any(value != values[0] for value in values)]

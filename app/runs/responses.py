@@ -11,13 +11,13 @@ from app.web.deps import State
 
 def run_response(session: Session, run: Run, here: State) -> schemas.RunDetails:
     """One run with its attempts and, while somebody works on it, its latest step and whether they are heard of."""
-    attempts = [schemas.AttemptResponse.model_validate(one) for one in runs.attempts_of(session, run.id)]
+    attempts = [schemas.AttemptResponse.model_validate(one) for one in runs.list_attempts(session, run.id)]
     head = schemas.RunResponse.model_validate(run)
     return schemas.RunDetails(
         **head.model_dump(),
         attempts=attempts,
         clocks=clocks.compute_clocks(head, attempts),
-        artifacts=[schemas.ArtifactResponse.model_validate(one) for one in runs.artifacts_of(session, run.id)],
+        artifacts=[schemas.ArtifactResponse.model_validate(one) for one in runs.list_artifacts(session, run.id)],
         resumed_from_epoch=attempts[-1].resumed_from_epoch if attempts else 0,
         step=here.hub.steps.get(run.id),
         is_silent=run.status in HELD and here.leases.is_silent(run.id, run.attempt),

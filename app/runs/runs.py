@@ -25,7 +25,7 @@ NEW_EVENT = insert(Event.__table__).returning(Event.__table__.c.id)  # type: ign
 
 
 @dataclass(frozen=True)
-class Labels:
+class RunLabels:
     """What people write on a run; nothing here changes a result."""
 
     name: str = ""
@@ -37,7 +37,7 @@ class Labels:
 def launch(
     session: Session,
     resolved: Resolved,
-    labels: Labels,
+    labels: RunLabels,
     now: datetime,
     *,
     repeats: int = 1,
@@ -77,7 +77,7 @@ def launch(
     return made
 
 
-def again(
+def relaunch(
     session: Session,
     run: Run,
     root: Path,
@@ -90,7 +90,7 @@ def again(
 ) -> list[Run]:
     """Queue a run's recipe once more, changed as a partial recipe says. Raises InvalidRecipe. `root`: of data sets."""
     resolved = resolve_over(run.recipe, run.preset, run.preset_version, dict(changes), root)
-    labels = Labels(name, list(run.tags), "", run.priority)
+    labels = RunLabels(name, list(run.tags), "", run.priority)
     return launch(session, resolved, labels, now, repeats=repeats, parent_id=parent_id)
 
 
@@ -102,12 +102,12 @@ def find(session: Session, run_id: int) -> Run:
     return run
 
 
-def attempts_of(session: Session, run_id: int) -> Sequence[Attempt]:
+def list_attempts(session: Session, run_id: int) -> Sequence[Attempt]:
     """Oldest first."""
     return session.scalars(select(Attempt).where(Attempt.run_id == run_id).order_by(Attempt.number)).all()
 
 
-def epochs_of(session: Session, run_id: int) -> Sequence[Epoch]:
+def shown_epochs(session: Session, run_id: int) -> Sequence[Epoch]:
     """The run's curve: for each epoch the row of the highest attempt, in order of epoch.
 
     A retry from scratch begins a new curve; the rows of the old one stay in the records.
@@ -136,17 +136,17 @@ def price(session: Session, name: str, per_hour: float | None) -> None:
     session.flush()
 
 
-def artifacts_of(session: Session, run_id: int) -> Sequence[Artifact]:
+def list_artifacts(session: Session, run_id: int) -> Sequence[Artifact]:
     """The newest file of each name, by name."""
     return session.scalars(select(Artifact).where(Artifact.run_id == run_id).order_by(Artifact.name)).all()
 
 
-def files_named(session: Session) -> set[tuple[str, str]]:
+def artifact_hashes(session: Session) -> set[tuple[str, str]]:
     """(run, hash) of all files that any run names."""
     return {(str(run_id), sha256) for run_id, sha256 in session.execute(select(Artifact.run_id, Artifact.sha256))}
 
 
-def artifact(session: Session, run_id: int, name: str) -> Artifact:
+def find_artifact(session: Session, run_id: int, name: str) -> Artifact:
     """One of them, or NotFound."""
     find(session, run_id)
     found = session.get(Artifact, (run_id, name))
@@ -157,7 +157,7 @@ def artifact(session: Session, run_id: int, name: str) -> Artifact:
 
 def remove_artifact(session: Session, run_id: int, name: str) -> None:
     """Forget a file; who calls frees its place."""
-    session.delete(artifact(session, run_id, name))
+    session.delete(find_artifact(session, run_id, name))
     session.flush()
 
 
@@ -180,7 +180,7 @@ def remove(session: Session, run_id: int) -> None:
     session.info.setdefault("told", []).append({"id": None, "run": run_id, "event": "deleted", "data": {"id": run_id}})
 
 
-def once(
+def launch_once(
     session: Session, key: str | None, body_hash: str, launch: Callable[[], list[Run]], now: datetime
 ) -> list[Run]:
     """What `launch` makes, or made earlier under this Idempotency-Key (None: every time anew)."""
@@ -239,7 +239,7 @@ def tell(
     session.info.setdefault("told", []).append({"id": event_id, "run": run.id, "event": kind, "data": data})
 
 
-def hits(result: Any) -> bool:
+def changed_a_row(result: Any) -> bool:
     """Whether a conditional UPDATE found the row in the state that it asked for."""
     return bool(result.rowcount)
 

@@ -84,7 +84,7 @@ def list_artifacts(run_id: int, here: Here) -> list[schemas.ArtifactResponse]:
     """Files that the run's workers handed in: its newest checkpoint, the weights of its best epoch."""
     with here.records.read() as session:
         runs.find(session, run_id)
-        return [schemas.ArtifactResponse.model_validate(one) for one in runs.artifacts_of(session, run_id)]
+        return [schemas.ArtifactResponse.model_validate(one) for one in runs.list_artifacts(session, run_id)]
 
 
 @router.get("/{name}", response_class=FileResponse)
@@ -107,7 +107,7 @@ def discard(here: State, run_id: int, names: list[str]) -> None:
             raise Conflict(f"run {run_id} is {run.status}: it may go on from its files")
         for name in names:
             runs.remove_artifact(session, run_id, name)
-        kept = [one.sha256 for one in runs.artifacts_of(session, run_id)]
+        kept = [one.sha256 for one in runs.list_artifacts(session, run_id)]
     files.remove_artifacts(here.settings.data_dir, run_id, kept)
 
 
@@ -117,7 +117,7 @@ def sweep(here: State) -> None:
     Not at once: after the restore of an older backup, newer files have none, and the restore may be undone.
     """
     with here.records.read() as session:
-        named = runs.files_named(session)
+        named = runs.artifact_hashes(session)
     for path in (here.settings.data_dir / "exports").glob("*"):
         path.unlink(missing_ok=True)
     for path in (here.settings.data_dir / "runs").glob("*/artifacts/*"):
@@ -187,7 +187,7 @@ def _take(here: State, artifact: Artifact, part: Place, place: Place) -> schemas
 
 def _file(here: State, run_id: int, name: str) -> FileResponse:
     with here.records.read() as session:
-        found = runs.artifact(session, run_id, name)
+        found = runs.find_artifact(session, run_id, name)
         path = files.artifact_path(here.settings.data_dir, run_id, found.sha256)
         headers = {"Pitwall-SHA256": found.sha256, "Pitwall-Epoch": str(found.epoch), "Pitwall-Step": str(found.step)}
     if not path.is_file():

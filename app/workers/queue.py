@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from app.errors import Conflict
 from app.live.leases import Held
 from app.records.models import HELD, Artifact, Attempt, Run, Status, Worker
-from app.runs.runs import brief, epochs_of, find, hits, tell
+from app.runs.runs import brief, changed_a_row, find, shown_epochs, tell
 from trainer.protocol import CHECKPOINT, LOST, TRIED_AGAIN, Outcome
 
 MAX_STRIKES = 3  # a run that died three times in a row without a new checkpoint is not tried a fourth time
@@ -156,7 +156,7 @@ def rescue(session: Session, lapsed: Sequence[Held], now: datetime) -> None:
             .values(outcome="lost", ended_at=now, reason="its worker fell silent")
         )
         run = session.get(Run, run_id)
-        if not hits(lost) or run is None or run.attempt != number or run.status not in HELD:
+        if not changed_a_row(lost) or run is None or run.attempt != number or run.status not in HELD:
             continue
         run.failure, run.reason, run.hint = LOST, "Its worker fell silent.", LOST_HINT
         _strike(session, run, now)
@@ -222,7 +222,7 @@ def resume_of(session: Session, run: Run) -> Resume | None:
     if run.attempt <= run.trail_from:
         return None
     known = 0
-    for row in epochs_of(session, run.id):
+    for row in shown_epochs(session, run.id):
         if row.epoch != known + 1:
             break
         known += 1

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from app.metrics import accuracy, progress
 from app.records.models import Artifact, Attempt, Epoch, Prediction, Run, Status
 from app.records.sqlite import insert_or_ignore
-from app.runs.runs import brief, epochs_of, hits, tell
+from app.runs.runs import brief, changed_a_row, shown_epochs, tell
 from app.workers import fast_reports
 from app.workers.queue import hold
 from trainer.events import CheckpointFailed, CheckpointSaved, EpochEnded, Event, Evidence, Failed, Started, Step
@@ -91,14 +91,14 @@ def _take(session: Session, run: Run, attempt: Attempt, seq: int, event: Event, 
     elif isinstance(event, EpochEnded):
         columns = {key: value for key, value in data.items() if key in fast_reports.EPOCH_COLUMNS}
         row = {"run_id": run.id, "attempt": attempt.number, "at": now, **columns}
-        if not hits(session.connection().execute(NEW_EPOCH, row)):
+        if not changed_a_row(session.connection().execute(NEW_EPOCH, row)):
             return  # the first one counts: a second must not make the report fail for ever
         packed, confidences = data.pop("predictions", None), data.pop("confidences", None)
         if packed is not None:
             session.merge(Prediction(run_id=run.id, packed=packed, confidences=confidences))
         progress.after_epoch(run, event)
         if _replaces(session, run, event.epoch):
-            progress.after_rewrite(run, epochs_of(session, run.id))
+            progress.after_rewrite(run, shown_epochs(session, run.id))
         data |= {"attempt": attempt.number, "elapsed_seconds": run.elapsed_seconds}
     data |= {"run": run.id}
     tell(session, run, event.event, data, now, seq=seq)

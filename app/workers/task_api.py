@@ -149,7 +149,7 @@ async def _task(
 def _weights(here: State, run_id: int) -> tuple[Path, str]:
     with here.records.read() as session:
         run = runs.find(session, run_id)
-        found = next((one for one in runs.artifacts_of(session, run.id) if one.name == BEST), None)
+        found = next((one for one in runs.list_artifacts(session, run.id) if one.name == BEST), None)
         if found is None:
             raise Conflict(
                 f"run {run_id} has no weights here: they come when it ends, and go when its files are deleted"

@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 
 import pysqlite3
 
-from app.runs.recipes import flat
+from app.runs.recipes import flatten
 from tests.e2e.support.processes import free_port, until
 
 INSTALLED = "PITWALL_BENCH_MLFLOW"  # a virtual environment that has MLflow already
@@ -170,7 +170,7 @@ def _rows(name: str, run: Any, curve: list[Any]) -> dict[str, list[tuple[Any, ..
     return {
         "runs": [(name, run["name"], "LOCAL", "train.py", "", "lab", "FINISHED", began, ended, "", "active",
                   artifacts, EXPERIMENT)],
-        "params": [(name, path, str(value)) for path, value in flat(json.loads(run["written"]))],
+        "params": [(name, path, str(value)) for path, value in flatten(json.loads(run["written"]))],
         "tags": [(name, key, value) for key, value in tags.items()],
         "metrics": [*_history(name, began, curve), *(row for row in last if row[1] != "val_accuracy")],
         "latest_metrics": last,

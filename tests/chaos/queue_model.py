@@ -258,7 +258,7 @@ class Queue(RuleBasedStateMachine):
                 wanted = (one.status, one.asked, one.forced, one.attempt, one.strikes, one.trail_from)
                 assert seen == wanted, (run_id, seen, wanted)
                 assert (run.ended_at is not None) == one.is_ended()
-                curve = {row.epoch: row.attempt for row in runs.epochs_of(session, run_id)}
+                curve = {row.epoch: row.attempt for row in runs.shown_epochs(session, run_id)}
                 assert curve == one.rows, (run_id, curve, one.rows)
             still_open = session.execute(select(Attempt.run_id, Attempt.number).where(Attempt.outcome.is_(None)))
             held = {(run_id, one.attempt) for run_id, one in self.known.items() if one.status in HELD}

@@ -171,7 +171,7 @@ def test_pictures_trained_are_counted_exactly(recipe: dict[str, Any], pictures: 
     made = Recipe.model_validate(recipe)
     told = {"train_images": 1497, "steps_per_epoch": steps_per_epoch(made, 1497)}
 
-    assert clocks.pictures_per_epoch(made.model_dump(mode="json"), told) == pictures
+    assert clocks.images_per_epoch(made.model_dump(mode="json"), told) == pictures
 
 
 def test_recipes_and_trainers_of_before_are_read(client: TestClient, state: State):
@@ -179,7 +179,7 @@ def test_recipes_and_trainers_of_before_are_read(client: TestClient, state: Stat
     found = client.get(f"/api/v1/runs/{run_id}").json()["clocks"]
 
     assert found["job_seconds"] >= 0 and found["cold_seconds"] is None
-    assert clocks.pictures_per_epoch({"batch_size": 50}, {"train_images": 90, "steps_per_epoch": 2}) == 90
+    assert clocks.images_per_epoch({"batch_size": 50}, {"train_images": 90, "steps_per_epoch": 2}) == 90
 
 
 def test_the_page_of_a_run_shows_them(client: TestClient, state: State):

@@ -130,7 +130,7 @@ def launch(state: State, recipe: dict[str, Any] | None = None, *, repeats: int =
     """Queue a small run; answers its id (of the first, where it is repeated)."""
     with state.records.write() as session:
         resolved = resolve(None, SMALL | (recipe or {}), state.settings.datasets_dir, strict=True)
-        return runs.launch(session, resolved, runs.Labels(**labels), NOW, repeats=repeats)[0].id
+        return runs.launch(session, resolved, runs.RunLabels(**labels), NOW, repeats=repeats)[0].id
 
 
 def claim(state: State, worker: str = "ada", backends: tuple[str, ...] = ("tensorflow",)) -> tuple[int, int] | None:

@@ -119,7 +119,7 @@ def test_an_epoch_whose_numbers_are_none_is_kept_with_nulls(state: State, value:
 
     run = found(state, held[0])
     with state.records.read() as session:
-        rows = [(row.epoch, row.val_accuracy, row.val_loss is None) for row in runs.epochs_of(session, run.id)]
+        rows = [(row.epoch, row.val_accuracy, row.val_loss is None) for row in runs.shown_epochs(session, run.id)]
         stored = [row.data["val_accuracy"] for row in session.scalars(select(Event).where(Event.kind == "epoch"))]
     assert rows == [(1, 0.4, False), (2, None, True), (3, 0.3, False)]
     assert (run.best_val_accuracy, run.best_epoch, run.last_val_accuracy) == (0.4, 1, 0.3)
@@ -133,7 +133,7 @@ def test_an_epoch_that_is_said_twice_is_one_row_and_does_not_block_the_queue(sta
 
     assert next_seq == 4
     with state.records.read() as session:
-        assert [row.epoch for row in runs.epochs_of(session, held[0])] == [1, 2]
+        assert [row.epoch for row in runs.shown_epochs(session, held[0])] == [1, 2]
 
 
 def test_what_the_child_says_of_its_failure_is_the_run_s_reason(state: State):

@@ -141,7 +141,7 @@ def test_the_curve_takes_each_epoch_from_the_highest_attempt(state: State):
     say(state, second, started(resumed_from_epoch=1), epoch(2, 0.4, 5.0))
 
     with state.records.read() as session:
-        shown = [(row.epoch, row.attempt, row.val_accuracy) for row in runs.epochs_of(session, run_id)]
+        shown = [(row.epoch, row.attempt, row.val_accuracy) for row in runs.shown_epochs(session, run_id)]
         stored = session.scalars(select(Epoch).where(Epoch.run_id == run_id)).all()
     run = found(state, run_id)
     assert shown == [(1, 1, 0.3), (2, 2, 0.4), (3, 1, 0.5)]

@@ -137,10 +137,10 @@ def test_a_retry_from_scratch_begins_a_new_curve_on_a_new_trail(state: State):
     assert second == (run_id, 2)
     with state.records.read() as session:
         assert queue.resume_of(session, runs.find(session, run_id)) is None
-        assert runs.epochs_of(session, run_id) == []
+        assert runs.shown_epochs(session, run_id) == []
     say(state, second, started(), epoch(1, 0.3))
     with state.records.read() as session:
-        assert [(row.epoch, row.attempt) for row in runs.epochs_of(session, run_id)] == [(1, 2)]
+        assert [(row.epoch, row.attempt) for row in runs.shown_epochs(session, run_id)] == [(1, 2)]
     assert found(state, run_id).best_val_accuracy == 0.3
 
 

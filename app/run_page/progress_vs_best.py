@@ -21,7 +21,7 @@ MAX_SEEDS = 50  # earlier runs that are looked at
 
 
 @dataclass(frozen=True)
-class Best:
+class BestRecipe:
     """The first row of a run's board: same pictures, same hardware."""
 
     name: str
@@ -30,7 +30,7 @@ class Best:
 
 
 @dataclass(frozen=True)
-class Beside:
+class Comparison:
     """The run's accuracy and the best's, each at the same moment."""
 
     at: float  # epoch, or seconds of the training clock
@@ -40,19 +40,19 @@ class Beside:
 
 
 @dataclass(frozen=True)
-class Standing:
-    best: Best | None
-    epoch: Beside | None
-    second: Beside | None
+class ProgressVsBest:
+    best: BestRecipe | None
+    epoch: Comparison | None
+    second: Comparison | None
     projection: Projection | None  # of a run that is under way
 
 
-def best(runs: Sequence[Run]) -> Best | None:
+def best_from_runs(runs: Sequence[Run]) -> BestRecipe | None:
     """Of runs that were found to be the best's."""
-    return Best(runs[-1].name, runs[-1].recipe_hash, [run.id for run in runs]) if runs else None
+    return BestRecipe(runs[-1].name, runs[-1].recipe_hash, [run.id for run in runs]) if runs else None
 
 
-def best_of(session: Session, run: Run) -> Best | None:
+def find_best(session: Session, run: Run) -> BestRecipe | None:
     """By time to the run's target; where nobody gets there, by accuracy. None: the run has not started, or is alone."""
     if run.hardware is None or run.fingerprint is None:
         return None
@@ -63,20 +63,20 @@ def best_of(session: Session, run: Run) -> Best | None:
         rows = [row for row in ranking.ranked(session, asked).rows if row.rank]
         if rows:
             others = [row.id for row in rows[0].sample.counted if row.id != run.id][-MAX_SEEDS:]
-            return Best(rows[0].run.name, rows[0].run.recipe_hash, others) if others else None
+            return BestRecipe(rows[0].run.name, rows[0].run.recipe_hash, others) if others else None
     return None
 
 
-def progress_vs_best(session: Session, run: Run, best: Best | None) -> Standing:
+def compare_with_best(session: Session, run: Run, best: BestRecipe | None) -> ProgressVsBest:
     """Costs the curves of the best and of the run's own repeats, not a board."""
     own = curves.of_runs(session, [run.id]).get(run.id)
     if own is None:
-        return Standing(best, None, None, None)
+        return ProgressVsBest(best, None, None, None)
     others = [one for one in curves.of_runs(session, best.runs).values() if one.counted_accuracy.size] if best else []
-    return Standing(best, *(_beside(own, others) if others else (None, None)), _projection(session, run, own))
+    return ProgressVsBest(best, *(_compare(own, others) if others else (None, None)), _projection(session, run, own))
 
 
-def _beside(own: Curve, others: list[Curve]) -> tuple[Beside | None, Beside | None]:
+def _compare(own: Curve, others: list[Curve]) -> tuple[Comparison | None, Comparison | None]:
     epoch, seconds, accuracy = float(own.epoch[-1]), float(own.elapsed[-1]), float(own.counted_accuracy[-1])
     if np.isnan(accuracy):
         return None, None
@@ -85,14 +85,14 @@ def _beside(own: Curve, others: list[Curve]) -> tuple[Beside | None, Beside | No
     by_epoch = None
     if len(at):
         spread = float(mean.sd[at[0]])
-        by_epoch = Beside(epoch, accuracy, float(mean.mean[at[0]]), None if np.isnan(spread) else spread)
-    then = [value for one in others if (value := _at(one, seconds)) is not None]
+        by_epoch = Comparison(epoch, accuracy, float(mean.mean[at[0]]), None if np.isnan(spread) else spread)
+    then = [value for one in others if (value := _accuracy_at(one, seconds)) is not None]
     sd = float(np.std(then, ddof=1)) if len(then) > 1 else None
-    by_second = Beside(seconds, accuracy, float(np.mean(then)), sd) if len(then) == len(others) else None
+    by_second = Comparison(seconds, accuracy, float(np.mean(then)), sd) if len(then) == len(others) else None
     return by_epoch, by_second
 
 
-def _at(curve: Curve, seconds: float) -> float | None:
+def _accuracy_at(curve: Curve, seconds: float) -> float | None:
     """The accuracy of the last epoch that had ended by then."""
     ended = curve.counted_accuracy[(curve.elapsed <= seconds) & ~np.isnan(curve.counted_accuracy)]
     return float(ended[-1]) if len(ended) else None
