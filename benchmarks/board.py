@@ -13,6 +13,7 @@ from urllib.parse import quote
 from app.board.metrics import METRICS
 from benchmarks import board_pages, many_runs
 from benchmarks.figures import Figure, median, percentile
+from benchmarks.pace import FULL, Pace
 from benchmarks.peers.mlflow_side import Mlflow, curves, search
 from tests.e2e.support.processes import Site
 
@@ -37,45 +38,51 @@ BESIDE = (
 )
 
 
-def measure(folder: Path) -> list[Figure]:
+def measure(folder: Path, pace: Pace = FULL) -> list[Figure]:
     site = Site(folder)
-    many_runs.make(site.data_dir, RUNS, EPOCHS)
-    figures = [Figure(f"{RUNS:,} runs of {EPOCHS} epochs: the database", _size(site.data_dir / "pitwall.db"), "")]
+    runs = pace.amount(RUNS, 600)
+    hundred = board_pages.hundred(runs)
+    many_runs.make(site.data_dir, runs, pace.amount(EPOCHS, 50))
+    figures = [Figure(f"{runs:,} runs: the database", _size(site.data_dir / "pitwall.db"), "")]
     try:
         server = site.serve()
         _ask(site, "/api/v1/board")  # SciPy is loaded once
-        figures += _lists(site) + _boards(site)
-        figures += board_pages.painted(board_pages.of(site))
-        figures += _beside_mlflow(folder / "mlflow", site)
-        figures += board_pages.open_list(site, server.pid)
+        figures += _lists(site, pace) + _boards(site, hundred, pace)
+        figures += board_pages.painted(board_pages.of(site, hundred), pace)
+        if not pace.is_moment:
+            figures += _beside_mlflow(folder / "mlflow", site, hundred)
+        figures += board_pages.open_list(site, server.pid, pace)
     finally:
         site.close()
     return figures
 
 
-def _lists(site: Site) -> list[Figure]:
+def _lists(site: Site, pace: Pace) -> list[Figure]:
     sorts = [f"/api/v1/runs?sort={quote(sort)}" for sort in SORTS]
     filters = [f"/api/v1/runs?{where}" for where in FILTERS]
-    return _figures("any sort of the list", site, sorts, 100) + _figures("any filter of the list", site, filters, 100)
+    return [
+        *_figures("any sort of the list", site, sorts, 100, pace),
+        *_figures("any filter of the list", site, filters, 100, pace),
+    ]
 
 
-def _boards(site: Site) -> list[Figure]:
+def _boards(site: Site, hundred: str, pace: Pace) -> list[Figure]:
     boards = [
         f"/api/v1/board?dataset=cifar10&metric={metric}&target={target}"
         for metric in METRICS
         for target in (0.92, 0.94)
     ]
     return [
-        *_figures("the board by each metric", site, boards, 200),
-        *_figures("the board's page", site, ["/board", "/board?metric=accuracy"], 200),
-        *_figures("curves of 100 runs", site, [f"/api/v1/compare?runs={board_pages.HUNDRED}"], 200),
+        *_figures("the board by each metric", site, boards, 200, pace),
+        *_figures("the board's page", site, ["/board", "/board?metric=accuracy"], 200, pace),
+        *_figures("curves of 100 runs", site, [f"/api/v1/compare?runs={hundred}"], 200, pace),
     ]
 
 
-def _figures(what: str, site: Site, addresses: list[str], bar_ms: float) -> list[Figure]:
+def _figures(what: str, site: Site, addresses: list[str], bar_ms: float, pace: Pace) -> list[Figure]:
     """Of all together, and of the slowest, which a percentile over all of them may hide."""
     waits: dict[str, list[float]] = {address: [] for address in addresses}
-    for turn in range(TIMES + 1):
+    for turn in range(pace.amount(TIMES, 1) + 1):
         for address in addresses:
             taken = _ask(site, address)
             if turn:
@@ -91,7 +98,7 @@ def _figures(what: str, site: Site, addresses: list[str], bar_ms: float) -> list
     return figures
 
 
-def _beside_mlflow(folder: Path, site: Site) -> list[Figure]:
+def _beside_mlflow(folder: Path, site: Site, hundred: str) -> list[Figure]:
     """The same questions to both, in turn; 50 runs each. MLflow twice: as it keeps its tables, and at its best."""
     try:
         other = Mlflow(folder)
@@ -101,18 +108,18 @@ def _beside_mlflow(folder: Path, site: Site) -> list[Figure]:
         print(f"MLflow {other.version}: {other.fill(site.data_dir / 'pitwall.db')}", flush=True)
         other.serve()
         figures = [Figure(f"beside MLflow {other.version}, the same runs", "theirs / ours, medians", "")]
-        figures += _asked_of_both(site, other)
-        figures += board_pages.painted([board_pages.of(site)[0], board_pages.of_mlflow(other.url)])
+        figures += _asked_of_both(site, other, hundred)
+        figures += board_pages.painted([board_pages.of(site, hundred)[0], board_pages.of_mlflow(other.url)], FULL)
         other.analyze()
         figures.append(Figure("  the same after ANALYZE, which it never does itself", "", ""))
-        return figures + _asked_of_both(site, other)
+        return figures + _asked_of_both(site, other, hundred)
     finally:
         other.close()
 
 
-def _asked_of_both(site: Site, other: Mlflow) -> list[Figure]:
+def _asked_of_both(site: Site, other: Mlflow, runs: str) -> list[Figure]:
     found: dict[str, tuple[list[float], list[float]]] = {}
-    hundred = [other.names[int(run)] for run in board_pages.HUNDRED.split(",")]
+    hundred = [other.names[int(run)] for run in runs.split(",")]
     _ask(other, curves(hundred[:1]))
     for _ in range(MLFLOW_TIMES):
         for what, address, order, where in BESIDE:
@@ -120,7 +127,7 @@ def _asked_of_both(site: Site, other: Mlflow) -> list[Figure]:
             ours.append(_ask(site, f"/api/v1/runs?{address}"))
             theirs.append(_ask(other, "/api/2.0/mlflow/runs/search", search([order] if order else [], where)))
         ours, theirs = found.setdefault("curves of 100 runs", ([], []))
-        ours.append(_ask(site, f"/api/v1/compare?runs={board_pages.HUNDRED}"))
+        ours.append(_ask(site, f"/api/v1/compare?runs={runs}"))
         theirs.append(_ask(other, curves(hundred)))
     return [_ratio(what, median(ours), median(theirs)) for what, (ours, theirs) in found.items()]
 

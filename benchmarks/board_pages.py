@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from benchmarks.epochs import epoch_of
 from benchmarks.figures import Figure, median
 from benchmarks.many_runs import STARTED
+from benchmarks.pace import Pace
 from tests import chromium
 from tests.e2e.conftest import FLAGS
 from tests.e2e.support.processes import Site
@@ -25,13 +26,12 @@ EVERY_S = 10  # seconds between the epochs of each: five epochs a second togethe
 BEAT_S = 2
 WATCHED_S = 15.0
 ROUNDS = 4
-HUNDRED = ",".join(map(str, range(1, 20_000, 200)))
 # (what, address, true when the last thing is there, bars)
 PAGES = (
     ("the list of runs, 50 rows", "/runs", "document.querySelectorAll('tr[data-run]').length === 50",
      "≤ 1 s, ≤ 15 requests, ≤ 1.5 MiB"),
     ("the board with its chart", "/board", "document.querySelectorAll('.still .run').length > 0", ""),
-    ("100 runs compared, all drawn", f"/compare?runs={HUNDRED}",
+    ("100 runs compared, all drawn", "/compare?runs={hundred}",
      "document.querySelectorAll('.still path.line').length === 100", "≤ 2 s"),
 )  # fmt: skip
 
@@ -39,8 +39,13 @@ PAGES = (
 Target = tuple[str, str, str, str]  # what, URL, true when the last thing is there, bars
 
 
-def of(site: Site) -> list[Target]:
-    return [(what, site.url + address, is_there, bars) for what, address, is_there, bars in PAGES]
+def hundred(runs: int) -> str:
+    """A hundred of so many runs, far from each other."""
+    return ",".join(map(str, range(1, runs + 1, runs // 100)))
+
+
+def of(site: Site, runs: str) -> list[Target]:
+    return [(what, site.url + address.format(hundred=runs), is_there, bars) for what, address, is_there, bars in PAGES]
 
 
 def of_mlflow(url: str) -> Target:
@@ -49,12 +54,12 @@ def of_mlflow(url: str) -> Target:
     return "MLflow's list of runs, 100 rows", f"{url}/#/experiments/1/runs", rows, ""
 
 
-def painted(pages: Sequence[Target]) -> list[Figure]:
+def painted(pages: Sequence[Target], pace: Pace) -> list[Figure]:
     """Each page with an empty cache, in turn: milliseconds until the frame after its last thing is there."""
     found: dict[str, list[tuple[float, int, int]]] = {}
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium.find(), args=FLAGS)
-        for turn in range(LOADS + 1):
+        for turn in range(pace.amount(LOADS, 1) + 1):
             for what, url, is_there, _ in pages:
                 measured = _loaded(browser, url, is_there)
                 if turn:
@@ -102,25 +107,25 @@ def counting(page: Page) -> dict[str, int]:
     return counted
 
 
-def open_list(site: Site, pid: int) -> list[Figure]:
+def open_list(site: Site, pid: int, pace: Pace) -> list[Figure]:
     """The web process's time with and without one open list, in turn, while the runs report."""
-    web = psutil.Process(pid)
+    web, reporters = psutil.Process(pid), pace.amount(REPORTING, 3)
     ended = threading.Event()
-    reporting = threading.Thread(target=report, args=(site, ended, REPORTING))
+    reporting = threading.Thread(target=report, args=(site, ended, reporters))
     shares: dict[bool, list[float]] = {True: [], False: []}
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium.find(), args=FLAGS)
         reporting.start()
         try:
-            time.sleep(15)  # all of them are under way
-            for _ in range(ROUNDS):
+            time.sleep(pace.amount(15.0, 2.0))  # all of them are under way
+            for _ in range(pace.amount(ROUNDS, 1)):
                 for is_open in (False, True):
                     context = browser.new_context(viewport={"width": 1280, "height": 900})
                     if is_open:
                         context.new_page().goto(f"{site.url}/runs")
                         time.sleep(2)
                     before, began = sum(web.cpu_times()[:2]), time.monotonic()
-                    time.sleep(WATCHED_S)
+                    time.sleep(pace.amount(WATCHED_S, 1.0))
                     spent, lasted = sum(web.cpu_times()[:2]) - before, time.monotonic() - began
                     shares[is_open].append(spent / lasted)
                     context.close()
@@ -130,7 +135,7 @@ def open_list(site: Site, pid: int) -> list[Figure]:
             browser.close()
     more = median(shares[True]) - median(shares[False])
     said = f"{more * 100:.1f} % of a core ({median(shares[False]) * 100:.1f} % without)"
-    return [Figure(f"an open list while {REPORTING} runs report, {REPORTING / EVERY_S:g} epochs/s", said, "≤ 1 %")]
+    return [Figure(f"an open list while {reporters} runs report, {reporters / EVERY_S:g} epochs/s", said, "≤ 1 %")]
 
 
 def report(site: Site, ended: threading.Event, runs: int, every_s: int = EVERY_S) -> None:

@@ -10,6 +10,7 @@ from playwright.sync_api import sync_playwright
 
 from benchmarks.epochs import epoch_of
 from benchmarks.figures import Figure, median, percentile
+from benchmarks.pace import FULL, Pace
 from tests import chromium
 from tests.e2e.conftest import FLAGS
 from tests.e2e.support.processes import Site, until
@@ -30,9 +31,9 @@ OBSERVE = """() => {
 }"""
 
 
-def measure(folder: Path) -> list[Figure]:
-    drawn = _drawn(folder / "drawn")
-    started = _started(folder / "started")
+def measure(folder: Path, pace: Pace = FULL) -> list[Figure]:
+    drawn = _drawn(folder / "drawn", pace.amount(EPOCHS, 5))
+    started = _started(folder / "started", pace.amount(SUBMITS, 1))
     return [
         Figure(
             f"epoch reported to drawn, {len(drawn)} epochs",
@@ -47,13 +48,13 @@ def measure(folder: Path) -> list[Figure]:
     ]
 
 
-def _drawn(folder: Path) -> list[float]:
+def _drawn(folder: Path, epochs: int) -> list[float]:
     """Seconds from sending an epoch's report (before it is stored) to the frame that shows it."""
     folder.mkdir()
     site = Site(folder)
     try:
         site.serve()
-        run_id = site.launch(preset="quickstart", recipe={"epochs": EPOCHS})
+        run_id = site.launch(preset="quickstart", recipe={"epochs": epochs})
         client = Client(site.url, (site.data_dir / "worker-token").read_text().strip())
         claim = client.claim("bench", "none", ["tensorflow"], 5)
         assert claim
@@ -64,11 +65,11 @@ def _drawn(folder: Path) -> list[float]:
             page.wait_for_timeout(2000)
             page.evaluate(OBSERVE)
             sent = {}
-            for epoch in range(1, EPOCHS + 1):
+            for epoch in range(1, epochs + 1):
                 sent[epoch] = time.time()
                 client.report(claim, Batch(epoch - 1, [epoch_of(epoch)], 0, ""))
                 time.sleep(EVERY_S)
-            until(lambda: page.evaluate("window.seen").get(str(EPOCHS)), 20, "the last epoch is drawn")
+            until(lambda: page.evaluate("window.seen").get(str(epochs)), 20, "the last epoch is drawn")
             seen = page.evaluate("window.seen")
             browser.close()
         client.close()
@@ -79,7 +80,7 @@ def _drawn(folder: Path) -> list[float]:
         site.close()
 
 
-def _started(folder: Path) -> list[float]:
+def _started(folder: Path, submits: int) -> list[float]:
     """Seconds from sending a submit to the child being there (looked for every 10 ms)."""
     folder.mkdir()
     site = Site(folder)
@@ -88,7 +89,7 @@ def _started(folder: Path) -> list[float]:
         worker = psutil.Process(site.work("--no-warm").pid)
         until(lambda: site.get("/api/v1/workers"), 30, "the worker waits")
         waits = []
-        for _ in range(SUBMITS):
+        for _ in range(submits):
             until(lambda: not worker.children() and site.get("/api/v1/workers")[0]["run"] is None, 60, "it is idle")
             time.sleep(0.5)
             began = time.time()

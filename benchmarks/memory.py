@@ -7,14 +7,16 @@ from pathlib import Path
 
 import psutil
 
+from app.web.assets import PLOTLY_ADDRESS
 from benchmarks.figures import Figure
+from benchmarks.pace import FULL, Pace
 from tests.e2e.support.processes import Site, until
 
 PAGES = ("/", "/runs", "/runs/new", "/runs/1", "/api/v1/recipe-schema", "/api/v1/datasets", "/metrics")
 FRAMEWORKS = ("tensorflow", "keras", "jax", "torch")
 
 
-def measure(folder: Path) -> list[Figure]:
+def measure(folder: Path, pace: Pace = FULL) -> list[Figure]:
     site = Site(folder)
     try:
         web = site.serve()
@@ -22,8 +24,7 @@ def measure(folder: Path) -> list[Figure]:
         site.launch(preset="seed-readme-fixed", recipe={"epochs": 100})
         until(lambda: site.get("/api/v1/workers"), 30, "the worker is there")
         site.post("/api/v1/runs/1/cancel")
-        plotly = next(part for part in _text(site, "/runs/1").split('"') if "plotly" in part)
-        for page in [*PAGES, plotly] * 5:
+        for page in [*PAGES, PLOTLY_ADDRESS] * pace.amount(5, 1):
             _text(site, page)
         until(lambda: not psutil.Process(worker.pid).children(), 40, "the worker is idle")
         loaded = sorted({name for name in FRAMEWORKS if _maps(web.pid, name)})

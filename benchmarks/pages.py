@@ -16,6 +16,7 @@ from benchmarks import many_runs
 from benchmarks.board import EPOCHS, RUNS
 from benchmarks.board_pages import counting, report
 from benchmarks.figures import Figure, median
+from benchmarks.pace import FULL, Pace
 from tests import chromium
 from tests.e2e.conftest import FLAGS
 from tests.e2e.support.processes import Site
@@ -40,26 +41,26 @@ void (window.touched = new Promise((done) => document.addEventListener("pointero
 """
 
 
-def measure(folder: Path) -> list[Figure]:
+def measure(folder: Path, pace: Pace = FULL) -> list[Figure]:
     site = Site(folder)
-    many_runs.make(site.data_dir, RUNS, EPOCHS)
+    many_runs.make(site.data_dir, pace.amount(RUNS, 600), pace.amount(EPOCHS, 20))
     try:
         site.serve()
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=chromium.find(), args=FLAGS)
-            figures = _run_page(browser, site) + _ten_live(browser, site)
+            figures = _run_page(browser, site, pace) + _ten_live(browser, site, pace)
             browser.close()
     finally:
         site.close()
     return figures
 
 
-def _run_page(browser: Browser, site: Site) -> list[Figure]:
+def _run_page(browser: Browser, site: Site, pace: Pace) -> list[Figure]:
     """Of runs that have ended. `first`: with an empty cache; `later`: the same visitor's next run."""
     paints, touches, clicks, first, later, longest = [], [], [], [], [], []
-    for number in range(LOADS + 1):
+    for number in range(pace.amount(LOADS, 1) + 1):
         page, counted = _opened(browser)
-        page.goto(f"{site.url}/runs/{1000 + number}")
+        page.goto(f"{site.url}/runs/{100 + number}")
         page.wait_for_timeout(1500)
         if number:
             seen = page.evaluate("seen")
@@ -69,7 +70,7 @@ def _run_page(browser: Browser, site: Site) -> list[Figure]:
             touches.append(_touched(page))
             clicks += _clicked(page)
         counted["bytes"] = 0
-        page.goto(f"{site.url}/runs/{2000 + number}")
+        page.goto(f"{site.url}/runs/{200 + number}")
         page.wait_for_timeout(1500)
         if number:
             later.append(counted["bytes"])
@@ -110,7 +111,7 @@ def _clicked(page: Page) -> list[float]:
     return found
 
 
-def _ten_live(browser: Browser, site: Site) -> list[Figure]:
+def _ten_live(browser: Browser, site: Site, pace: Pace) -> list[Figure]:
     ended = threading.Event()
     reporting = threading.Thread(target=report, args=(site, ended, LIVE, LIVE_EVERY_S))
     reporting.start()
@@ -122,7 +123,7 @@ def _ten_live(browser: Browser, site: Site) -> list[Figure]:
             page.goto(site.url + address)
             page.wait_for_timeout(3000)
             page.evaluate("seen.long.length = 0")
-            page.wait_for_timeout(WATCHED_S * 1e3)
+            page.wait_for_timeout(pace.amount(WATCHED_S, 1.0) * 1e3)
             long = page.evaluate("seen.long")
             said = f"longest {max(long, default=0):.0f} ms, {len(long)} over 50 ms"
             found.append(Figure(f"  {LIVE} live runs, an epoch a second each, on {address}", said, "none > 200 ms"))

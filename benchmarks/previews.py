@@ -11,6 +11,7 @@ from typing import Any
 import psutil
 
 from benchmarks.figures import Figure, median
+from benchmarks.pace import FULL, Pace
 from tests.e2e.support.processes import Site
 
 ROUNDS = 15
@@ -24,14 +25,14 @@ EVERYTHING = [{"op": "rotate"}, {"op": "flip"}, {"op": "pad_crop"}, {"op": "blur
 PICTURES = {"dataset": {"name": "digits"}, "augment": EVERYTHING, "mixup": {"pairing": "permute"}, "count": 16}
 
 
-def measure(folder: Path) -> list[Figure]:
-    site = Site(folder)
+def measure(folder: Path, pace: Pace = FULL) -> list[Figure]:
+    site, rounds = Site(folder), pace.amount(ROUNDS, 1)
     try:
         web = site.serve()
         before = _rss(web.pid)
-        schedule = [_seconds(site, "schedule", SCHEDULE) for _ in range(ROUNDS)]
+        schedule = [_seconds(site, "schedule", SCHEDULE) for _ in range(rounds)]
         first = _seconds(site, "augmentation", PICTURES)
-        pictures = [_seconds(site, "augmentation", PICTURES | {"seed": seed}) for seed in range(ROUNDS)]
+        pictures = [_seconds(site, "augmentation", PICTURES | {"seed": seed}) for seed in range(rounds)]
         after = _rss(web.pid)
         return [
             Figure("schedule preview, 10,000 steps", f"median {median(schedule) * 1000:.0f} ms", "≤ 50 ms"),

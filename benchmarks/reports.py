@@ -22,34 +22,37 @@ import psutil
 
 from benchmarks.epochs import epoch_of
 from benchmarks.figures import Figure, percentile
+from benchmarks.pace import FULL, Pace
 from tests.e2e.support.processes import ROOT, Site, until
 from trainer.worker.client import Client
 
 CLIENTS = 64
 LOAD_S = 8.0
-KILLED_AFTER_S = 3.0
+CONNECTED = "connected\n"  # what the clients say when the load begins
+KILLED_AFTER = 3 / 8  # of the load's time
 
 
-def measure(folder: Path) -> list[Figure]:
-    return _under_load(folder / "load") + _killed(folder / "killed")
+def measure(folder: Path, pace: Pace = FULL) -> list[Figure]:
+    load_s = pace.amount(LOAD_S, 1.0)
+    return _under_load(folder / "load", load_s) + _killed(folder / "killed", load_s)
 
 
-def _under_load(folder: Path) -> list[Figure]:
+def _under_load(folder: Path, load_s: float) -> list[Figure]:
     folder.mkdir()
     site = Site(folder)
     try:
         web = psutil.Process(site.serve().pid)
         held = _claimed(site)
         before = web.cpu_times()
-        said = _Said.by(_start(site, held, LOAD_S))
+        said = _Said.by(_start(site, held, load_s))
         spent = sum(web.cpu_times()[:2]) - sum(before[:2])
         missing = _missing(site.data_dir, said)
     finally:
         site.close()
-    per_second = len(said.waits) / LOAD_S
+    per_second = len(said.waits) / load_s
     p50, p99 = percentile(said.waits, 0.5) * 1e3, percentile(said.waits, 0.99) * 1e3
     return [
-        Figure(f"epoch reports a second, {CLIENTS} clients, {LOAD_S:g} s", f"{per_second:.0f}", "≥ 500"),
+        Figure(f"epoch reports a second, {CLIENTS} clients, {load_s:g} s", f"{per_second:.0f}", "≥ 500"),
         Figure("  from sending to acknowledged", f"p50 {p50:.0f} ms, p99 {p99:.0f} ms", "p99 ≤ 500 ms"),
         Figure("  the web process's own time for each", f"{spent / len(said.waits) * 1e3:.2f} ms", ""),
         Figure("  other answers", json.dumps(said.other) if said.other else "none", "none"),
@@ -57,13 +60,13 @@ def _under_load(folder: Path) -> list[Figure]:
     ]
 
 
-def _killed(folder: Path) -> list[Figure]:
+def _killed(folder: Path, load_s: float) -> list[Figure]:
     folder.mkdir()
     site = Site(folder)
     try:
         web = site.serve()
-        load = _start(site, _claimed(site), LOAD_S)
-        time.sleep(KILLED_AFTER_S)
+        load = _start(site, _claimed(site), load_s)
+        time.sleep(load_s * KILLED_AFTER)
         web.send_signal(signal.SIGKILL)
         web.wait()
         began = time.monotonic()
@@ -96,7 +99,9 @@ def _start(site: Site, held: list[tuple[int, int]], seconds: float) -> subproces
     """The clients, in a process of their own: what they take must not be counted as the server's."""
     asked = json.dumps({"port": site.port, "token": _token(site), "held": held, "seconds": seconds})
     command = [sys.executable, "-m", "benchmarks.reports", asked]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    load = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert load.stdout and load.stdout.readline() == CONNECTED
+    return load
 
 
 def _answers(site: Site) -> bool:
@@ -140,8 +145,8 @@ def _missing(data_dir: Path, said: _Said) -> int:
 class _Worker(asyncio.Protocol):
     """One client: sends an epoch, waits for the answer, sends the next, until the time is up or the line is cut."""
 
-    def __init__(self, said: _Said, token: str, held: tuple[int, int], ends: float) -> None:
-        self._said, self._ends, self._run = said, ends, held[0]
+    def __init__(self, said: _Said, token: str, held: tuple[int, int]) -> None:
+        self._said, self._run, self._ends = said, held[0], 0.0
         self._head = (
             f"POST /api/v1/worker/runs/{held[0]}/attempts/{held[1]}/report HTTP/1.1\r\nHost: localhost\r\n"
             f"Authorization: Bearer {token}\r\nContent-Type: application/json\r\nContent-Length: "
@@ -152,6 +157,10 @@ class _Worker(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._line = transport
+
+    def begin(self, ends: float) -> None:
+        """Send until `ends`, seconds of time.perf_counter."""
+        self._ends = ends
         self._send()
 
     def data_received(self, data: bytes) -> None:
@@ -182,12 +191,16 @@ class _Worker(asyncio.Protocol):
 
 
 async def _send_all(asked: dict[str, Any]) -> None:
-    said, ends = _Said(), time.perf_counter() + asked["seconds"]
+    said = _Said()
     workers = []
     for held in asked["held"]:
-        worker = _Worker(said, asked["token"], tuple(held), ends)
+        worker = _Worker(said, asked["token"], tuple(held))
         await asyncio.get_running_loop().create_connection(lambda worker=worker: worker, "127.0.0.1", asked["port"])  # type: ignore[misc]
         workers.append(worker)
+    print(CONNECTED, end="", flush=True)
+    ends = time.perf_counter() + asked["seconds"]
+    for worker in workers:
+        worker.begin(ends)
     await asyncio.gather(*(worker.over for worker in workers))
     print(json.dumps(vars(said)))
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.figures import Figure, median, percentile
+from benchmarks.pace import FULL, Pace
 from trainer.engine.interface import Made
 from trainer.events import CheckpointSaved, Said
 from trainer.loop.checkpoint_file import Checkpoint, Facts, Place, listing, read
@@ -23,7 +24,7 @@ HICCUP_S = 0.0005  # shorter gaps are the loop itself
 BAR = "≤ 200 ms, 2 % of a 10-second epoch"
 
 
-def measure(folder: Path) -> list[Figure]:
+def measure(folder: Path, pace: Pace = FULL) -> list[Figure]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TensorFlow's own, at import
         from trainer.engine.backend import open_backend
@@ -31,7 +32,7 @@ def measure(folder: Path) -> list[Figure]:
         opened = open_backend("tensorflow")
         from trainer.engine.engine import KerasEngine
 
-    recipe = Recipe()
+    recipe = Recipe.model_validate({"model": {"width": pace.amount(64, 8)}})
     engine = KerasEngine(opened, recipe, 10, np.full(100, 0.01, np.float32))
     engine.step(Made(np.zeros((8, 32, 32, 3), np.float32), np.arange(8)))
     facts = Facts(Place(), recipe.model_dump(mode="json"), "0" * 64, {})
@@ -39,7 +40,7 @@ def measure(folder: Path) -> list[Figure]:
     looks, stands, whole, used = list[float](), list[float](), list[float](), list[float]()
     said: list[Said] = []
     with Keeper(folder, 0, said.append) as keeper:
-        for epoch in range(1, ROUNDS + 1):
+        for epoch in range(1, pace.amount(ROUNDS, 1) + 1):
 
             def everything(epoch: int = epoch) -> Checkpoint:
                 made = Checkpoint(replace(facts, place=Place(epoch=epoch)), engine.state())

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.figures import Figure, interval_of_median, median
+from benchmarks.pace import FULL, Pace
 
 ROUNDS = 9
 PICTURES, BATCH = 4096, 128
@@ -28,24 +29,24 @@ TRAINED, EPOCHS = 6400, 4  # pictures of the paired trainings; the first epoch w
 OPERATIONS: list[dict[str, Any]] = [{"op": "flip"}, {"op": "pad_crop"}, {"op": "cutout"}]
 
 
-def measure(folder: Path) -> list[Figure]:
-    return [*_per_core(), *_end_to_end(folder)]
+def measure(folder: Path, pace: Pace = FULL) -> list[Figure]:
+    return [*_per_core(pace.amount(ROUNDS, 1)), *_end_to_end(folder, pace.amount(PAIRS, 1), pace.amount(EPOCHS, 2))]
 
 
-def _per_core() -> list[Figure]:
+def _per_core(rounds: int) -> list[Figure]:
     """A round of ours, a round of theirs; by the seconds of the process, so that neighbours do not count."""
     images = np.random.default_rng(0).integers(0, 256, (PICTURES, 32, 32, 3), dtype=np.uint8)
     ours, plain = _batched(images), _one_by_one(images[:512])
     ours(), plain()
     rates: dict[str, list[float]] = {"ours": [], "plain": []}
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         rates["ours"].append(PICTURES / _cpu_seconds(ours))
         rates["plain"].append(512 / _cpu_seconds(plain))
     ratio = median([ours / plain for ours, plain in zip(rates["ours"], rates["plain"], strict=True)])
     return [
         Figure("flip, pad-crop, cutout: pictures/s per core, batches of 128", f"{median(rates['ours']):,.0f}", "–"),
         Figure("the same, plain imgaug loop, one picture at a time", f"{median(rates['plain']):,.0f}", "–"),
-        Figure("batches over the plain loop, median of 9 pairs", f"{ratio:.1f} times", "≥ 5"),
+        Figure(f"batches over the plain loop, median of {rounds} pairs", f"{ratio:.1f} times", "≥ 5"),
     ]
 
 
@@ -100,15 +101,15 @@ def _cpu_seconds(run: Callable[[], None]) -> float:
     return time.process_time() - began
 
 
-def _end_to_end(folder: Path) -> list[Figure]:
+def _end_to_end(folder: Path, pairs: int, epochs: int) -> list[Figure]:
     """Pairs of the same training, augmented in each epoch and ahead of the loop, in turn; processes of their own."""
     data = Path(os.environ.get("PITWALL_DATA_DIR", "data")) / "datasets"
     has_cifar = (data / "cifar-10-batches-py").is_dir()
     ratios, speeds = [], []
-    for pair in range(PAIRS):
+    for pair in range(pairs):
         both = {}
         for when in ("each_epoch", "once") if pair % 2 else ("once", "each_epoch"):
-            both[when] = _speed(folder, when, data, has_cifar)
+            both[when] = _speed(folder, when, data, epochs)
         ratios.append(both["each_epoch"] / both["once"])
         speeds.append(both["each_epoch"])
     low, high = interval_of_median(ratios)
@@ -117,14 +118,15 @@ def _end_to_end(folder: Path) -> list[Figure]:
         Figure(f"width 8, {what}: pictures/s end to end, augmented each epoch", f"{median(speeds):,.0f}", "–"),
         Figure(
             "that over the same augmented ahead of the loop",
-            f"median {median(ratios):.3f} of {PAIRS} pairs (90 %: {low:.3f} to {high:.3f})",
+            f"median {median(ratios):.3f} of {pairs} pairs (90 %: {low:.3f} to {high:.3f})",
             "≥ 0.85",
         ),
     ]
 
 
-def _speed(folder: Path, when: str, data: Path, has_cifar: bool) -> float:
+def _speed(folder: Path, when: str, data: Path, epochs: int) -> float:
     """Pictures a second over the epochs after the first."""
+    has_cifar = (data / "cifar-10-batches-py").is_dir()
     pictures = TRAINED if has_cifar else 1400
     recipe = {
         "dataset": {"name": "cifar10" if has_cifar else "digits", "train_limit": pictures, "val_limit": 100},
@@ -133,7 +135,7 @@ def _speed(folder: Path, when: str, data: Path, has_cifar: bool) -> float:
         "augment_when": when,
         "batch_size": BATCH,
         "last_batch": "drop",
-        "epochs": EPOCHS,
+        "epochs": epochs,
     }
     file = folder / f"{when}.json"
     file.write_text(json.dumps(recipe))

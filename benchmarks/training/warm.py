@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.figures import Figure, median
+from benchmarks.pace import FULL, Pace
 from tests.e2e.support.processes import Site, until
 
 PAIRS = 5
@@ -18,13 +19,13 @@ KINDS = ("cold", "warm")
 STILL_S = 1.0  # a child that did nothing for so long is ready
 
 
-def measure(folder: Path) -> list[Figure]:
+def measure(folder: Path, pace: Pace = FULL) -> list[Figure]:
     """A new worker each time, in turn, so that a drift of the machine falls on both; a run, rest, another run."""
-    site = Site(folder)
+    site, pairs = Site(folder), pace.amount(PAIRS, 1)
     waits: dict[tuple[str, int], list[float]] = {(kind, number): [] for kind in KINDS for number in (1, 2)}
     try:
         site.serve()
-        for pair in range(PAIRS):
+        for pair in range(pairs):
             for kind in KINDS if pair % 2 else reversed(KINDS):
                 worker = site.work("--warm" if kind == "warm" else "--no-warm", "--name", f"{kind} {pair}")
                 _rested(worker, children=0)
@@ -39,7 +40,7 @@ def measure(folder: Path) -> list[Figure]:
         site.close()
     return [
         Figure(
-            f"submit to first step, a worker's {name} quickstart run, n = {PAIRS}",
+            f"submit to first step, a worker's {name} quickstart run, n = {pairs}",
             f"median warm {median(waits['warm', number]):.2f} s, cold {median(waits['cold', number]):.2f} s",
             bar,
         )
