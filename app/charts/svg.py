@@ -1,4 +1,4 @@
-"""A Plotly figure as a still picture: the paths of an SVG, and words with their places in per cent of the drawing.
+"""A Plotly figure as static SVG: the paths of an SVG, and words with their places in per cent of the drawing.
 
 What a page shows before somebody handles its charts, and all that it shows without JavaScript. The browser then draws
 the same figure with Plotly in its place. Pure; must not know the page, the database or what the numbers are.
@@ -15,7 +15,7 @@ from app.charts.svg_paths import Path, Scale, around, is_number, kind_of, of_tra
 
 MAX_POINTS = 4000  # of one picture, shared by its lines: more are bytes that nobody sees
 MIN_POINTS = 60  # of a line
-NAMED = 16  # as static/js/curves.js: more names would leave no room for the curves
+NAMED = 16  # as static/js/curve_chart.js: more names would leave no room for the curves
 MAX_NOTES = 6
 THOUSAND = 1000.0  # from ten of them, numbers are said with a letter, as Plotly says them
 NOTHING = "Nothing was measured"
@@ -41,7 +41,7 @@ class Name:
 
 
 @dataclass(frozen=True)
-class Still:
+class StaticChart:
     title: str  # of the horizontal axis
     legend: Sequence[Name] = ()
     paths: Sequence[Path] = ()
@@ -52,20 +52,20 @@ class Still:
     has_names: bool = False
 
 
-def still(figure: Figure) -> Still:
+def static_chart(figure: Figure) -> StaticChart:
     """`figure`: as charts.py, group_charts.py and board_charts.py make them."""
     names, foot = figure.get("names"), figure.get("across", {})
     traces = [_placed(trace, names) for trace in figure["traces"]] if names else figure["traces"]
     first, second = ([one for one in traces if ("yaxis" in one) is is_second] for is_second in (False, True))
     title = foot.get("title", "Epoch")
     if not values(first, "x") or not values(first, "y"):
-        return Still(title, notes=[Word(figure.get("empty", NOTHING), 50.0, 50.0, "alone")])
+        return StaticChart(title, notes=[Word(figure.get("empty", NOTHING), 50.0, 50.0, "alone")])
     x, y = _across(figure, traces), _up(figure, first)
     y2 = around(values(second, "y")) if values(second, "y") else None
     most = max(MIN_POINTS, MAX_POINTS // len(traces))
     drawn = [of_trace(one, x, (y2 or y) if "yaxis" in one else y, most) for one in traces]
     legend = [Name(str(one["name"]), kind_of(one), token_of(one)) for one in traces if _is_named(one)]
-    return Still(
+    return StaticChart(
         title,
         legend if len(legend) <= NAMED else [],
         [*_rules(figure, x, y), *chain.from_iterable(drawn)],

@@ -9,7 +9,7 @@ from itertools import chain, pairwise
 from typing import Any, TypeGuard
 
 SIDE = 1000  # of the viewBox; a page stretches it
-MARKED_POINTS = 60  # as static/js/dress.js: more dots than that are a thicker line
+MARKED_POINTS = 60  # as static/js/chart_theme.js: more dots than that are a thicker line
 TURNS = 8  # colours in turn: tokens.css
 MAX_COORDINATE = 1e300  # beyond it, sums overflow
 

@@ -15,7 +15,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from app.charts.svg import still
+from app.charts.svg import static_chart
 from app.metrics import accuracy
 from app.records import disk
 from app.web import assets
@@ -61,7 +61,7 @@ def environment() -> Environment:
         "percent0": lambda share: f"{share * 100:.0f}\u202f%",
         "percent_end": lambda share: percent(min(max(share, 0.0), 1.0)),  # of an interval: no share lies beyond
         "points": points,
-        "still": still,
+        "static_chart": static_chart,
         "of_unit": of_unit,
         "duration": duration,
         "when": when,
@@ -134,7 +134,7 @@ def word(value: Any) -> str:
 
 
 def when(time: datetime | None) -> Markup | str:
-    """A time element; times.js writes it in the reader's own zone."""
+    """A time element; local_times.js writes it in the reader's own zone."""
     if time is None:
         return "–"
     return Markup('<time datetime="{}">{} UTC</time>').format(time.isoformat(), time.strftime("%Y-%m-%d %H:%M"))

@@ -38,13 +38,13 @@ def test_no_script_builds_code_from_text():
         assert not re.search(r"\beval\(|new Function\(|document\.write\(|insertAdjacentHTML", path.read_text()), path
 
 
-def test_what_a_still_draws_is_dressed_by_its_own_file_alone():
+def test_static_charts_are_styled_by_their_own_file_alone():
     """Roles of figures are classes in it, and all styles come in one file: `.planned` was once a card of the form."""
     styles = ROOT / "static" / "css"
     kinds = set(re.findall(r"--chart-([a-z]+)", (styles / "tokens.css").read_text()))
-    kinds |= set(re.findall(r"^\.still \.([a-z]+) \{[^}]*stroke", (styles / "still.css").read_text(), re.MULTILINE))
+    kinds |= set(re.findall(r"^\.static-chart \.([a-z]+) \{[^}]*stroke", (styles / "static_chart.css").read_text(), re.MULTILINE))
     assert {"planned", "train", "run", "mean", "faint", "grid"} <= kinds
     for path in styles.glob("*.css"):
-        if path.name != "still.css":
+        if path.name != "static_chart.css":
             alone = set(re.findall(r"(?:^|[,}])\s*\.([a-z]+)(?=\s*[{,:])", path.read_text(), re.MULTILINE))
             assert not alone & kinds, (path.name, alone & kinds)

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.charts import run_charts
-from app.charts.svg import MAX_POINTS, Name, Still, still
+from app.charts.svg import MAX_POINTS, Name, StaticChart, static_chart
 from app.charts.svg_paths import Scale, around
 from app.metrics.epochs import EpochResponse
 from app.web.deps import State
@@ -30,7 +30,7 @@ def line(y: list[float | None], role: str = "train", **more: Any) -> dict[str, A
     return {"type": "scatter", "mode": "lines", "name": role, "x": x, "y": y, "meta": {"role": role}} | more
 
 
-def points(found: Still, kind: str) -> list[tuple[float, float]]:
+def points(found: StaticChart, kind: str) -> list[tuple[float, float]]:
     """Of all paths of a kind: per cent from the left and from the top."""
     d = "".join(path.d for path in found.paths if path.kind == kind)
     return [(float(x) / 10, float(y) / 10) for x, y in re.findall(r"[ML]?(-?[\d.]+) (-?[\d.]+)", d)]
@@ -67,7 +67,7 @@ def test_zero_is_an_edge_only_where_nothing_lies_beyond_it() -> None:
 
 
 def test_a_point_stands_where_its_ticks_say() -> None:
-    found = still({"traces": [line([0.2, None, 0.4, 0.6])], "layout": {"yaxis": {"tickformat": ".0%"}}, "target": 0.5})
+    found = static_chart({"traces": [line([0.2, None, 0.4, 0.6])], "layout": {"yaxis": {"tickformat": ".0%"}}, "target": 0.5})
     drawn = points(found, "line train")
     assert [round(across) for across, _ in drawn] == [0, 67, 100]
     for text, (_, down) in zip(["20%", "40%", "60%"], drawn, strict=True):
@@ -84,17 +84,17 @@ def test_a_point_stands_where_its_ticks_say() -> None:
 
 
 def test_what_is_no_number_is_a_gap() -> None:
-    found = still({"traces": [line([0.2, math.nan, 0.4, math.inf])]})
+    found = static_chart({"traces": [line([0.2, math.nan, 0.4, math.inf])]})
     assert len(points(found, "line train")) == 2
 
 
 def test_a_target_is_in_sight_however_far_it_is() -> None:
-    (_, down), _ = points(still({"traces": [line([0.1, 0.2])], "target": 0.94}), "rule")
+    (_, down), _ = points(static_chart({"traces": [line([0.1, 0.2])], "target": 0.94}), "rule")
     assert 0 < down < 10
 
 
 def test_lines_whose_colour_was_there_before_are_dotted() -> None:
-    found = still({"traces": [line([0.1, 0.2], role=str(number)) for number in range(9)]})
+    found = static_chart({"traces": [line([0.1, 0.2], role=str(number)) for number in range(9)]})
     first, last = found.legend[0], found.legend[8]
     assert (first.token, last.token) == ("--turn-0", "--turn-0")
     assert (first.kind, last.kind) == ("line 0", "line again")
@@ -105,24 +105,24 @@ def test_lines_whose_colour_was_there_before_are_dotted() -> None:
     [(0.05, "0.04"), (4, "4"), (9000, "8000"), (41_000, "40k"), (1.2e6, "500k"), (-30_000, "−30k"), (4e12, "4T")],
 )
 def test_large_numbers_are_said_with_a_letter(most: float, words: str) -> None:
-    assert words in [word.text for word in still({"traces": [line([0.0, most])]}).up]
+    assert words in [word.text for word in static_chart({"traces": [line([0.0, most])]}).up]
 
 
 def test_what_no_run_measured_promises_nothing() -> None:
-    assert still({"traces": [line([None, None])]}).notes[0].text == "Nothing was measured"
-    assert still({"traces": []}).notes[0].text == "Nothing was measured"
+    assert static_chart({"traces": [line([None, None])]}).notes[0].text == "Nothing was measured"
+    assert static_chart({"traces": []}).notes[0].text == "Nothing was measured"
 
 
 def test_strange_figures_are_drawn_as_far_as_they_go() -> None:
     band = line([0.1, None, 0.3], meta={"role": "0", "is_band": True})
     marks = [{"x": None, "text": "nowhere"}, {"x": 2, "text": "here"}]
-    found = still({"traces": [band, line([1e308, -1e308, 0.2])], "marks": marks})
+    found = static_chart({"traces": [band, line([1e308, -1e308, 0.2])], "marks": marks})
     assert [note.text for note in found.notes] == ["here"]
     assert all(WHOLE.fullmatch(path.d) for path in found.paths)
 
 
 def test_bars_stand_on_zero_around_their_epoch() -> None:
-    found = still({"traces": [line([3.0, 6.0], type="bar", mode="")]})
+    found = static_chart({"traces": [line([3.0, 6.0], type="bar", mode="")]})
     (left, foot), (_, top), (right, _), (_, again) = points(found, "fill")[4:]
     assert (left + right) / 2 == pytest.approx(place_of(found.across, "2").across, abs=0.1)
     assert foot == again == pytest.approx(place_of(found.up, "0").down, abs=0.1)
@@ -132,7 +132,7 @@ def test_bars_stand_on_zero_around_their_epoch() -> None:
 def test_a_spike_in_a_long_line_is_kept_and_the_picture_stays_small() -> None:
     y: list[float | None] = [0.5 + 0.001 * (number % 7) for number in range(20_000)]
     y[12_345] = 9.0
-    found = still({"traces": [line(y)]})
+    found = static_chart({"traces": [line(y)]})
     drawn = points(found, "line train")
     assert len(drawn) <= MAX_POINTS + 2
     assert min(down for _, down in drawn) < 6  # near the top
@@ -141,13 +141,13 @@ def test_a_spike_in_a_long_line_is_kept_and_the_picture_stays_small() -> None:
 
 
 def test_before_the_first_epoch_it_says_when_there_will_be_something() -> None:
-    found = [still(figure) for figure in run_charts.of_run([], RECIPE, None)]
+    found = [static_chart(figure) for figure in run_charts.of_run([], RECIPE, None)]
     assert {one.notes[0].text for one in found} == {"The first point appears when epoch 1 ends"}
     assert not any(one.paths for one in found)
 
 
 def test_the_planned_rate_has_its_notes_and_a_second_axis() -> None:
-    found = still(run_charts.of_schedule(RECIPE, 1497))
+    found = static_chart(run_charts.of_schedule(RECIPE, 1497))
     assert [note.text.split()[0] for note in found.notes] == ["peak", "end"]
     peak = min(points(found, "line rate"), key=lambda point: point[1])
     assert (found.notes[0].across, found.notes[0].down) == pytest.approx(peak, abs=0.2)
@@ -166,7 +166,7 @@ def test_whatever_a_run_measured_is_inside_its_picture(rows: list[tuple[float, f
         for number, (loss, other, rate, share) in enumerate(rows, 1)
     ]
     for figure in run_charts.of_run(epochs, RECIPE, 1497):
-        found = still(figure)
+        found = static_chart(figure)
         for path in found.paths:
             assert WHOLE.fullmatch(path.d), path.d
             for x, y in re.findall(r"(-?[\d.]+) (-?[\d.]+)", path.d):

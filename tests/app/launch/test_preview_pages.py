@@ -199,7 +199,7 @@ def test_the_panel_of_a_wrong_recipe_answers_and_names_what_is_wrong(
 
     assert answer.status_code == 200
     assert sentence in wrong(answer.text)[field if field != "schedule.kind" else "schedule"]
-    assert "data-wrong" in answer.text
+    assert "data-invalid" in answer.text
     assert 'data-part="rate"' not in answer.text and 'data-part="pictures"' not in answer.text
 
 

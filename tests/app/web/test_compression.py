@@ -21,7 +21,7 @@ def test_a_page_is_packed_for_whoever_can_unpack_it(client: TestClient, state: S
     assert "Accept-Encoding" in plain.headers["vary"] and "Accept-Encoding" in answer.headers["vary"]
     assert len(raw) < len(plain.content) / 2
     assert len(gzip.decompress(raw)) == len(plain.content)
-    assert client.get("/static/js/charts.js").headers["content-encoding"] == "gzip"
+    assert client.get("/static/js/run_charts.js").headers["content-encoding"] == "gzip"
 
 
 def test_what_is_small_goes_as_it_is(client: TestClient):

@@ -93,7 +93,7 @@ def test_a_wrong_value_leaves_the_old_curve_greyed_and_names_the_field(here: Sit
     curve, grid = drawn(page), grid_of(page)
 
     page.get_by_label("Peak rate").fill("-3")
-    expect(panel.locator("[data-wrong]")).to_contain_text("schedule.max_lr must be at least 0")
+    expect(panel.locator("[data-invalid]")).to_contain_text("schedule.max_lr must be at least 0")
     expect(panel).to_have_attribute("data-stale", "")
     assert (drawn(page), grid_of(page)) == (curve, grid)
     greyed = page.locator("[data-part=rate]").evaluate(
@@ -104,7 +104,7 @@ def test_a_wrong_value_leaves_the_old_curve_greyed_and_names_the_field(here: Sit
     expect(page.get_by_label("Peak rate")).to_be_in_viewport()
 
     page.get_by_label("Peak rate").fill("0.2")
-    expect(panel.locator("[data-wrong]")).to_have_count(0)
+    expect(panel.locator("[data-invalid]")).to_have_count(0)
     assert panel.get_attribute("data-stale") is None
     changed(curve, lambda: drawn(page), "the new curve is there")
     assert peak(page) == pytest.approx(0.2, rel=1e-2)
@@ -150,13 +150,13 @@ def test_another_kind_of_schedule_brings_its_knobs_and_its_curve(here: Site, pag
     seen.append(changed(seen[-1], lambda: drawn(page), "the knots are others"))
     assert peak(page) == pytest.approx(0.7, rel=1e-2)
     page.get_by_label("Knots").fill("0:0.01, 2:0.7, 1:0")
-    expect(page.locator("[data-wrong]")).to_contain_text("must come after the knot at epoch 2")
+    expect(page.locator("[data-invalid]")).to_contain_text("must come after the knot at epoch 2")
     page.get_by_label("Schedule").select_option("constant")
     expect(page.get_by_role("textbox", name="Learning rate")).to_have_value("0.1")
     seen.append(changed(seen[-1], lambda: drawn(page), "the curve is a line"))
 
     assert peak(page) == pytest.approx(0.1)
-    expect(page.locator("[data-wrong]")).to_have_count(0)
+    expect(page.locator("[data-invalid]")).to_have_count(0)
     assert len(set(seen)) == len(seen)
 
 

@@ -87,7 +87,7 @@ def test_without_scripts_a_page_still_tells_the_numbers(stage: Stage, browser: B
     page.goto(stage.site.url + stage.pages[name])
     assert f"{100 * told[name]:.2f}\u202f%" in page.locator("main").inner_text()
     if name in WITH_PLOTLY:
-        expect(page.locator(".still path:not(.grid)").first).to_be_attached()
+        expect(page.locator(".static-chart path:not(.grid)").first).to_be_attached()
     context.close()
 
 

@@ -111,10 +111,10 @@ def test_a_watched_run_is_told_of_once_even_on_another_page(site: Site, browser:
     context.add_init_script(SPY)
     page = context.new_page()
     page.goto(f"{site.url}/runs/{run}")
-    page.get_by_role("button", name="Tell me when it ends").click()
-    expect(page.get_by_role("button", name="You will be told")).to_have_attribute("aria-pressed", "true")
+    page.get_by_role("button", name="Notify me when it ends").click()
+    expect(page.get_by_role("button", name="You will be notified")).to_have_attribute("aria-pressed", "true")
     page.reload()
-    expect(page.get_by_role("button", name="You will be told")).to_be_visible()
+    expect(page.get_by_role("button", name="You will be notified")).to_be_visible()
 
     page.goto(f"{site.url}/runs")
     expect(page.locator(f"tr[data-run='{run}']")).to_be_visible()

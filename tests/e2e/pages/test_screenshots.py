@@ -27,7 +27,7 @@ def test_a_page_as_it_stands_in_the_documents(
     page.goto(stage.site.url + stage.pages[name])
     page.wait_for_load_state()
     if name != "home":
-        expect(page.locator(".still .drawing").first).to_be_visible()
+        expect(page.locator(".static-chart .drawing").first).to_be_visible()
     page.wait_for_timeout(1500)  # fonts, the last chart, the first beat
     file = pictures / f"{SHOWN[name]}-{scheme}.png"
     page.screenshot(path=file)

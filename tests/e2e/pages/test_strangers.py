@@ -114,9 +114,9 @@ def test_a_hundred_hostile_strings_are_text_everywhere(site: Site, browser: Brow
         page.wait_for_load_state()
         is_harmless(page)
         if address.startswith("/board"):
-            drawn(page, "[data-figure] .plot", ".still .up span", ".ytick text", 15, crowd)
+            drawn(page, "[data-figure] .plot", ".static-chart .up span", ".ytick text", 15, crowd)
         if address.startswith("/compare"):
-            drawn(page, "[data-plot]", ".still .legend span", ".legendtext", len(some), crowd)
+            drawn(page, "[data-plot]", ".static-chart .legend span", ".legendtext", len(some), crowd)
 
     for text in STRINGS[::4]:  # what is asked for comes back
         page.goto(f"{site.url}/runs?{urlencode({'q': text})}")

@@ -35,13 +35,13 @@ def test_a_recipe_is_repeated_ranked_compared_and_reported(
     group = page.url.rpartition("/")[2]
     page.evaluate("window.sameDocument = true")
     curves = "[...document.querySelectorAll('[data-plot]')].flatMap((plot) => plot.data ?? [])"
-    expect(page.locator(".still .band")).to_have_count(1, timeout=120_000)  # nobody touched it: it grows all the same
+    expect(page.locator(".static-chart .band")).to_have_count(1, timeout=120_000)  # nobody touched it: it grows all the same
     handled(page, "[data-plot]")
     assert page.evaluate(f"{curves}.some((trace) => trace.meta.is_band)")
-    expect(page.locator("[data-numbers]")).to_contain_text(f"{SEEDS} runs count", timeout=240_000)
+    expect(page.locator("[data-group-results]")).to_contain_text(f"{SEEDS} runs count", timeout=240_000)
     assert page.evaluate("window.sameDocument"), "the page was loaded again"
     until(lambda: page.evaluate(f"{curves}.length") == SEEDS + 2, 10, "a curve of each run, their mean and band")
-    expect(page.locator("[data-numbers] tbody tr").first).to_contain_text(f"{SEEDS}")
+    expect(page.locator("[data-group-results] tbody tr").first).to_contain_text(f"{SEEDS}")
 
     other = {"epochs": EPOCHS, "schedule": {"max_lr": 0.2}}
     launched = site.post("/api/v1/runs", {"preset": "quickstart", "name": "Four times the rate", "recipe": other,
@@ -58,7 +58,7 @@ def test_a_recipe_is_repeated_ranked_compared_and_reported(
     expect(rows).to_have_count(2)
     expect(rows.filter(has=page.get_by_role("link", name="Quickstart"))).to_contain_text(f"of {SEEDS}")
     expect(rows.filter(has=page.get_by_role("link", name="Four times"))).to_contain_text(f"of {OTHERS}")
-    expect(page.locator(".still path.run")).to_have_count(1)
+    expect(page.locator(".static-chart path.run")).to_have_count(1)
     handled(page, "[data-figure] .plot")
     expect(page.locator(".js-plotly-plot .point").first).to_be_visible()
 
@@ -69,7 +69,7 @@ def test_a_recipe_is_repeated_ranked_compared_and_reported(
     expect(page.locator("table.sides tbody tr")).to_have_count(2)
     expect(page.locator("table.sides thead")).to_contain_text("schedule.max_lr")
     expect(page.locator("table.sides thead")).not_to_contain_text("seed")
-    expect(page.locator(".still .band")).to_have_count(2)
+    expect(page.locator(".static-chart .band")).to_have_count(2)
     handled(page, "[data-plot]")
     assert page.evaluate(f"{curves}.length") == 4, "two means with their bands"
     page.get_by_role("button", name="Step").click()

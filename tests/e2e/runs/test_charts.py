@@ -16,7 +16,7 @@ IS_LOADED = "'Plotly' in window"
 
 
 def peak(page: Page) -> str:
-    return page.locator(".still .word").first.inner_text()
+    return page.locator(".static-chart .word").first.inner_text()
 
 
 def test_a_still_follows_what_is_typed_and_nobody_loads_plotly(site: Site, page: Page) -> None:
@@ -48,7 +48,7 @@ def test_while_plotly_does_not_come_the_still_stands_and_then_it_is_drawn(site: 
     page.mouse.move(10, 10)
     page.locator("[data-curve]").hover()
     page.wait_for_timeout(1000)
-    expect(page.locator("[data-curve] > .still .drawing")).to_be_visible()
+    expect(page.locator("[data-curve] > .static-chart .drawing")).to_be_visible()
     page.unroute(f"**{assets.PLOTLY_ADDRESS}")
     expect(page.locator("[data-curve].js-plotly-plot .plot-container")).to_be_visible()
     assert not wrong, wrong
@@ -58,7 +58,7 @@ def test_on_paper_a_comparison_has_no_empty_frame(site: Site, page: Page) -> Non
     site.serve()
     runs = [site.launch(preset="quickstart", recipe={"schedule": {"max_lr": rate}}) for rate in (0.1, 0.2)]
     page.goto(f"{site.url}/compare?runs={runs[0]},{runs[1]}&field=val_loss")
-    expect(page.locator("[data-plot] .still")).to_contain_text("Nothing was measured")
+    expect(page.locator("[data-plot] .static-chart")).to_contain_text("Nothing was measured")
     page.emulate_media(media="print")
     # at one moment: Plotly may be on its way for the knobs
     seen = "[...document.querySelectorAll('.plot')].filter((plot) => plot.checkVisibility())"
@@ -71,7 +71,7 @@ def test_without_scripts_nothing_waits_for_ever(site: Site, browser: Browser) ->
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(site.url + FORM)
-    expect(page.locator("[data-curve] .still .drawing")).to_be_visible()
+    expect(page.locator("[data-curve] .static-chart .drawing")).to_be_visible()
     expect(page.locator(".skeleton")).to_be_hidden()
     expect(page.get_by_role("button", name="Show the pictures")).to_be_visible()
     context.close()
@@ -84,4 +84,4 @@ def test_a_handled_chart_goes_on_while_somebody_types(site: Site, page: Page) ->
     page.get_by_label("Peak rate").fill("0.3")
     highest = "Math.max(...document.querySelector('[data-curve]').data[0].y)"
     until(lambda: page.evaluate(highest) > 0.29, 20, "the curve is another")
-    expect(page.locator(".still")).to_have_count(0)
+    expect(page.locator(".static-chart")).to_have_count(0)

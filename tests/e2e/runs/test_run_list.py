@@ -63,7 +63,7 @@ def test_what_is_ticked_is_cancelled_tagged_and_compared_together(site: Site, pa
 
     page.get_by_label("Choose run 0").check()
     page.get_by_label("Choose run 2").check()
-    expect(bar).to_contain_text("2 chosen")
+    expect(bar).to_contain_text("2 selected")
     site.post(f"/api/v1/runs/{runs[0]}/pause")
     expect(page.locator(f"tr[data-run='{runs[0]}']")).to_contain_text("Paused")
     expect(page.get_by_label("Choose run 0")).to_be_checked()  # a redrawn row keeps its tick

@@ -144,8 +144,8 @@ def test_an_answer_that_is_cut_in_the_middle_is_no_answer(browser: Browser) -> N
                 self.end_headers()
                 self.wfile.write(b"the first half")
                 return
-            is_script = self.path == "/ask.js"
-            content = (ROOT / "static/js/ask.js").read_bytes() if is_script else b"<!doctype html>"
+            is_script = self.path == "/fetch_text.js"
+            content = (ROOT / "static/js/fetch_text.js").read_bytes() if is_script else b"<!doctype html>"
             self.send_header("Content-Type", "text/javascript" if is_script else "text/html")
             self.end_headers()
             self.wfile.write(content)
@@ -157,7 +157,9 @@ def test_an_answer_that_is_cut_in_the_middle_is_no_answer(browser: Browser) -> N
     threading.Thread(target=server.serve_forever, daemon=True).start()
     page = browser.new_page()
     page.goto(f"http://127.0.0.1:{server.server_port}/")
-    answered = page.evaluate("import('/ask.js').then(({ ask }) => Promise.all([ask('/cut'), ask('/ask.js')]))")
+    answered = page.evaluate(
+        "import('/fetch_text.js').then(({ fetchText }) => Promise.all(['/cut', '/fetch_text.js'].map((a) => fetchText(a))))"
+    )
     page.close()
     server.shutdown()
     server.server_close()

@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 def handled(page: Page, plot: str) -> None:
     """Point at it: Plotly draws it where the still was. `plot`: a selector of one element."""
-    expect(page.locator(f"{plot} > .still .drawing")).to_be_visible()
+    expect(page.locator(f"{plot} > .static-chart .drawing")).to_be_visible()
     page.locator(plot).hover()
     expect(page.locator(f"{plot}.js-plotly-plot .plot-container")).to_be_visible()
-    expect(page.locator(f"{plot} > .still")).to_have_count(0)
+    expect(page.locator(f"{plot} > .static-chart")).to_have_count(0)

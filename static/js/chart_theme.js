@@ -1,7 +1,7 @@
-// What every chart of ours has: the page's colours and type, and Plotly's buttons as we want them.
+// The look of every chart: the page's colours and font, and Plotly's toolbar.
 
-const MARKED_POINTS = 60; // more dots than that are a thicker line, and slow to draw
-export const CONFIG = {
+const MARKED_POINTS = 60; // more markers merge into a thicker line and draw slowly
+export const PLOTLY_CONFIG = {
   displaylogo: false,
   responsive: true,
   showSendToCloud: false, // plotly.js 4 would offer to upload the chart to its maker
@@ -9,18 +9,17 @@ export const CONFIG = {
   modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "sendDataToCloud", "sendChartToCloud", "shareChart"],
 };
 
-// Plotly takes some text for markup (<b>, <br>, <a href>, &entities;): names are people's own, and drawn as they are.
-export const plain = (text) => String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+// Plotly reads text as markup (<b>, <br>, <a href>, &entities;). Names come from people and must show as typed.
+export const escapeHtml = (text) => String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 
-export function painted(trace, color) {
+export function styleTrace(trace, color) {
   const mode = trace.mode && trace.x.length > MARKED_POINTS ? "lines" : trace.mode;
-  const own = color(`--chart-${trace.meta.role}`);
-  const line = { color: own, width: trace.meta.role === "planned" ? 1.5 : 2 };
-  return { ...trace, mode, line, marker: { color: own, size: 5 } };
+  const stroke = color(`--chart-${trace.meta.role}`);
+  const line = { color: stroke, width: trace.meta.role === "planned" ? 1.5 : 2 };
+  return { ...trace, mode, line, marker: { color: stroke, size: 5 } };
 }
 
-// What every chart of ours has, in the page's colours.
-export function dressed(color) {
+export function baseTheme(color) {
   return {
     axis: { gridcolor: color("--line"), linecolor: color("--line"), zerolinecolor: color("--line"), automargin: true },
     layout: {
@@ -35,7 +34,7 @@ export function dressed(color) {
   };
 }
 
-export function target(value, color) {
+export function targetLine(value, color) {
   return {
     type: "line", xref: "paper", x0: 0, x1: 1, y0: value, y1: value,
     line: { color: color("--chart-target"), width: 1, dash: "dash" },
@@ -43,13 +42,13 @@ export function target(value, color) {
   };
 }
 
-export function tokens() {
-  // Plotly reads neither light-dark() nor oklch(): let the browser turn a token into sRGB on one pixel
+export function createColorReader() {
+  // Plotly reads neither light-dark() nor oklch(): draw one pixel and read it back as sRGB
   const pixel = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
   const probe = document.body.appendChild(document.createElement("i"));
-  const known = new Map();
-  const read = (name) => {
-    if (!known.has(name)) {
+  const cache = new Map();
+  const readColor = (name) => {
+    if (!cache.has(name)) {
       document.body.append(probe);
       probe.style.color = `var(${name})`;
       pixel.clearRect(0, 0, 1, 1);
@@ -57,10 +56,10 @@ export function tokens() {
       pixel.fillRect(0, 0, 1, 1);
       const [r, g, b] = pixel.getImageData(0, 0, 1, 1).data;
       probe.remove();
-      known.set(name, `rgb(${r}, ${g}, ${b})`);
+      cache.set(name, `rgb(${r}, ${g}, ${b})`);
     }
-    return known.get(name);
+    return cache.get(name);
   };
   probe.remove();
-  return read;
+  return readColor;
 }

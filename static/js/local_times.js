@@ -1,10 +1,10 @@
-// <time datetime> in the reader's own zone and words; the server writes UTC.
+// Shows <time datetime> in the browser's time zone and language (the server writes UTC), and formats durations.
 
 const today = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
 const thisYear = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "numeric", minute: "2-digit" });
 const other = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 
-export function localTimes(root = document) {
+export function localizeTimes(root = document) {
   const now = new Date();
   for (const element of root.querySelectorAll("time[datetime]")) {
     const when = new Date(element.dateTime);
@@ -15,8 +15,8 @@ export function localTimes(root = document) {
   }
 }
 
-export function duration(seconds) {
-  // as app/web/templates.py: duration
+// Same as `duration` in app/web/templates.py.
+export function formatDuration(seconds) {
   if (seconds == null) return "–";
   if (seconds < 59.95) return `${seconds.toFixed(1)}\u202fs`;
   const whole = Math.round(seconds);

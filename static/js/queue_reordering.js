@@ -1,20 +1,20 @@
-// The queue by hand: a waiting run is dragged to its place. The buttons beside it do the same without a mouse.
+// Queued runs are reordered by drag and drop. Buttons beside them do the same without a mouse.
 
-import { ask } from "./ask.js";
+import { fetchText } from "./fetch_text.js";
 
-export function keepQueue() {
+export function enableQueueReordering() {
   let dragged = null;
-  const item = (target) => target.closest?.("[data-queue] > li[data-status=queued]");
+  const queuedItem = (target) => target.closest?.("[data-queue] > li[data-status=queued]");
   document.addEventListener("pointerdown", ({ target }) => {
-    const row = item(target);
-    if (row) row.draggable = !target.closest("button, a"); // these are pressed, not dragged
+    const row = queuedItem(target);
+    if (row) row.draggable = !target.closest("button, a"); // these are clicked, not dragged
   });
   document.addEventListener("dragstart", (event) => {
-    dragged = item(event.target);
+    dragged = queuedItem(event.target);
     if (dragged) event.dataTransfer.effectAllowed = "move";
   });
   document.addEventListener("dragover", (event) => {
-    const over = item(event.target);
+    const over = queuedItem(event.target);
     if (!dragged || !over || over === dragged) return;
     event.preventDefault();
     const { top, height } = over.getBoundingClientRect();
@@ -25,7 +25,7 @@ export function keepQueue() {
     if (!dragged) return;
     const next = dragged.nextElementSibling;
     const before = next?.dataset.status === "queued" ? next.dataset.run : "";
-    await ask(`/runs/${dragged.dataset.run}/move`, { method: "POST", redirect: "manual", body: new URLSearchParams({ before }) });
+    await fetchText(`/runs/${dragged.dataset.run}/move`, { method: "POST", redirect: "manual", body: new URLSearchParams({ before }) });
     dragged = null;
   });
 }
