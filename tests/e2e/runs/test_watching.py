@@ -165,4 +165,4 @@ def test_an_answer_that_is_cut_in_the_middle_is_no_answer(browser: Browser) -> N
     server.server_close()
 
     assert answered[0] is None
-    assert answered[1]["ok"] and "export async function ask" in answered[1]["text"]
+    assert answered[1]["ok"] and "export async function fetchText" in answered[1]["text"]
