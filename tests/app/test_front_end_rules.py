@@ -42,7 +42,9 @@ def test_static_charts_are_styled_by_their_own_file_alone():
     """Roles of figures are classes in it, and all styles come in one file: `.planned` was once a card of the form."""
     styles = ROOT / "static" / "css"
     kinds = set(re.findall(r"--chart-([a-z]+)", (styles / "tokens.css").read_text()))
-    kinds |= set(re.findall(r"^\.static-chart \.([a-z]+) \{[^}]*stroke", (styles / "static_chart.css").read_text(), re.MULTILINE))
+    kinds |= set(
+        re.findall(r"^\.static-chart \.([a-z]+) \{[^}]*stroke", (styles / "static_chart.css").read_text(), re.MULTILINE)
+    )
     assert {"planned", "train", "run", "mean", "faint", "grid"} <= kinds
     for path in styles.glob("*.css"):
         if path.name != "static_chart.css":

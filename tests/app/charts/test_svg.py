@@ -67,7 +67,9 @@ def test_zero_is_an_edge_only_where_nothing_lies_beyond_it() -> None:
 
 
 def test_a_point_stands_where_its_ticks_say() -> None:
-    found = static_chart({"traces": [line([0.2, None, 0.4, 0.6])], "layout": {"yaxis": {"tickformat": ".0%"}}, "target": 0.5})
+    found = static_chart(
+        {"traces": [line([0.2, None, 0.4, 0.6])], "layout": {"yaxis": {"tickformat": ".0%"}}, "target": 0.5}
+    )
     drawn = points(found, "line train")
     assert [round(across) for across, _ in drawn] == [0, 67, 100]
     for text, (_, down) in zip(["20%", "40%", "60%"], drawn, strict=True):

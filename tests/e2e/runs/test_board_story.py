@@ -35,7 +35,9 @@ def test_a_recipe_is_repeated_ranked_compared_and_reported(
     group = page.url.rpartition("/")[2]
     page.evaluate("window.sameDocument = true")
     curves = "[...document.querySelectorAll('[data-plot]')].flatMap((plot) => plot.data ?? [])"
-    expect(page.locator(".static-chart .band")).to_have_count(1, timeout=120_000)  # nobody touched it: it grows all the same
+    expect(page.locator(".static-chart .band")).to_have_count(
+        1, timeout=120_000
+    )  # nobody touched it: it grows all the same
     handled(page, "[data-plot]")
     assert page.evaluate(f"{curves}.some((trace) => trace.meta.is_band)")
     expect(page.locator("[data-group-results]")).to_contain_text(f"{SEEDS} runs count", timeout=240_000)
