@@ -97,7 +97,7 @@ def planned(recipe: Recipe, train_images: int) -> tuple[Floats, Floats]:
 
 
 def _of_device(epochs: Sequence[EpochResponse], train_images: int | None) -> list[Figure]:
-    """Speed, load, memory and power. The browser works them out by the same rules as epochs come: run_chart_layout.js."""
+    """Speed, load, memory and power. `run_chart_layout.js` computes the same as epochs arrive."""
     images = [None if not train_images or not row.seconds else train_images / row.seconds for row in epochs]
     memory = [None if row.memory_bytes is None else row.memory_bytes / 2**30 for row in epochs]
     watts = [None if row.energy_wh is None or not row.seconds else row.energy_wh * 3600 / row.seconds for row in epochs]

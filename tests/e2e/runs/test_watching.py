@@ -158,7 +158,8 @@ def test_an_answer_that_is_cut_in_the_middle_is_no_answer(browser: Browser) -> N
     page = browser.new_page()
     page.goto(f"http://127.0.0.1:{server.server_port}/")
     answered = page.evaluate(
-        "import('/fetch_text.js').then(({ fetchText }) => Promise.all(['/cut', '/fetch_text.js'].map((a) => fetchText(a))))"
+        "import('/fetch_text.js').then((script) => "
+        "Promise.all([script.fetchText('/cut'), script.fetchText('/fetch_text.js')]))"
     )
     page.close()
     server.shutdown()
