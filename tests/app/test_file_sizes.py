@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import statistics
+from collections import Counter
 
 import pytest
 
@@ -17,16 +18,30 @@ def test_no_module_has_a_name_that_says_nothing():
         assert path.stem.lstrip("_") not in forbidden, path
 
 
-def test_modules_stay_small_and_say_what_they_are():
+def test_a_file_is_as_long_as_one_idea():
     lengths = {path: len(path.read_text().splitlines()) for path in sources("app", "trainer", "tests", "benchmarks")}
-    modules = sources("app", "trainer")
+    modules = [path for path in sources("app", "trainer") if path.name != "__init__.py"]
+
+    assert {named(path): length for path, length in lengths.items() if length > 400} == {}
+    assert statistics.median(lengths[path] for path in modules) <= 150
     for path in modules:
         assert ast.get_docstring(tree_of(path)), named(path)
-        if path.name == "__init__.py":
-            assert lengths[path] == 1, named(path)
 
-    assert {named(path): length for path, length in lengths.items() if length > 300} == {}
-    assert statistics.median(lengths[path] for path in modules if path.name != "__init__.py") <= 120  # about 100
+
+def test_a_folder_is_looked_over_at_a_glance():
+    counts = Counter(path.parent for path in sources("app", "trainer", "tests", "benchmarks"))
+
+    assert {named(folder): count for folder, count in counts.items() if count > 16} == {}
+
+
+def test_what_opens_a_folder_says_what_it_holds_and_does_nothing():
+    """One line of prose, or names that it hands on."""
+    for path in sources("app", "trainer"):
+        if path.name == "__init__.py":
+            assert ast.get_docstring(tree_of(path)), named(path)
+            for node in tree_of(path).body[1:]:
+                is_name = isinstance(node, ast.ImportFrom | ast.Assign)
+                assert is_name, (named(path), ast.unparse(node))
 
 
 @pytest.mark.parametrize(

@@ -29,9 +29,9 @@ def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text())
 
 
-def imports(path: Path, *, at_import_only: bool = False) -> Iterator[str]:
-    """Every module that a file names in an import, with the names that it takes from it."""
-    for node in tree_of(path).body if at_import_only else ast.walk(tree_of(path)):
+def imported(tree: ast.Module) -> Iterator[str]:
+    """Every module that a tree names in an import, with the names that it takes from it."""
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
