@@ -1,4 +1,4 @@
-"""Fixtures of the app's tests beside a plain app: one that asks for a login, one on a real port, a quick worker."""
+"""Fixtures of the app's tests beside a plain app: one that asks for a login, one on a real port."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import httpx2
 import pytest
 from fastapi.testclient import TestClient
 
-import trainer.worker.attempt
 from app.application import create_app
 from tests.app.support.cast import HERE, Site, settings_in, site_in, state_of
 from tests.app.support.login import TOKEN
@@ -34,12 +33,3 @@ def site(tmp_path: Path) -> Iterator[Site]:
 def http(site: Site) -> Iterator[httpx2.Client]:
     with httpx2.Client(base_url=site.url, timeout=20) as made:
         yield made
-
-
-@pytest.fixture
-def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker behaves the same, sooner."""
-    monkeypatch.setattr(trainer.worker.attempt, "BEAT_S", 0.1)
-    monkeypatch.setattr(trainer.worker.attempt, "PATIENCE_S", 0.4)
-    monkeypatch.setattr(trainer.worker.attempt, "SAVING_PATIENCE_S", 0.4)
-    monkeypatch.setattr(trainer.worker.attempt, "STACKS_S", 0.2)

@@ -12,6 +12,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -67,9 +68,16 @@ class Shelf:
 class Gallery:
     """Opens data sets. Safe to use from several threads; two never lay the same one out at once."""
 
-    def __init__(self, root: Path, cache: Path) -> None:
-        """`root`: of the data sets. `cache`: a folder of our own for what is laid out."""
-        self.root, self.cache = root, cache
+    def __init__(
+        self,
+        root: Path,
+        cache: Path,
+        patience_s: float = PATIENCE_S,
+        run: Callable[..., subprocess.CompletedProcess[str]] = subprocess.run,
+    ) -> None:
+        """`root`: of the data sets. `cache`: a folder of our own for what is laid out, by a process that `run` starts
+        and gives `patience_s`."""
+        self.root, self.cache, self._patience_s, self._run = root, cache, patience_s, run
         self._lock = Lock()
         self._refused: dict[str, str] = {}  # what could not be laid out, and why: not tried at every keystroke
 
@@ -118,11 +126,11 @@ class Gallery:
         command = [sys.executable, "-m", "trainer.data.gallery", name, "--datasets", str(self.root), "--to", str(path)]
         try:
             home = Path(__file__).parents[2]
-            done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False, cwd=home)
+            done = self._run(command, capture_output=True, text=True, timeout=self._patience_s, check=False, cwd=home)
             said = done.stderr.strip().rpartition("\n")[2] or f"whoever read {name} ended with {done.returncode}"
             why = said if done.returncode else ""
         except subprocess.TimeoutExpired:
-            why = f"{name} takes more than {PATIENCE_S:.0f} s to read, too long for a preview"
+            why = f"{name} takes more than {self._patience_s:.0f} s to read, too long for a preview"
         if why:
             self._clear(name)
             self._refused[key] = why

@@ -51,13 +51,13 @@ class PooledBatchNorm(FusedBatchNorm):
     what came in is linear in it, so that it can be written over it. A net of small ones would be a tenth slower.
     """
 
-    def __init__(self, activation: Callable[[Any], Any], size: int, **knobs: Any) -> None:
-        """`size`: rows and columns that are pooled to one. `knobs`: of the batch norm."""
+    def __init__(self, activation: Callable[[Any], Any], size: int, large: int = LARGE, **knobs: Any) -> None:
+        """`size`: rows and columns that are pooled to one. `large`: see LARGE. `knobs`: of the batch norm."""
         super().__init__(**knobs)
-        self._activation, self._size = activation, size
+        self._activation, self._size, self._large = activation, size, large
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        if not training or not _is_large(inputs):
+        if not training or not _is_large(inputs, self._large):
             return self._activation(self._highest(super().call(inputs, training=training, mask=mask)))
 
         @tf.custom_gradient  # type: ignore[untyped-decorator]
@@ -116,10 +116,10 @@ class RemadeBatchNorm(FusedBatchNorm):
     For the first convolution of a net: three channels become many, in little time.
     """
 
-    def __init__(self, make: Callable[[Any], Any], **knobs: Any) -> None:
-        """`knobs`: of the batch norm."""
+    def __init__(self, make: Callable[[Any], Any], large: int = LARGE, **knobs: Any) -> None:
+        """`large`: see LARGE. `knobs`: of the batch norm."""
         super().__init__(**knobs)
-        self._make = make
+        self._make, self._large = make, large
 
     def build(self, input_shape: list[Any]) -> None:
         super().build(input_shape[0])
@@ -128,7 +128,7 @@ class RemadeBatchNorm(FusedBatchNorm):
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """`inputs`: what was made, and what of."""
         made, source = inputs
-        if not training or not _is_large(made):
+        if not training or not _is_large(made, self._large):
             return super().call(made, training=training)
 
         @tf.custom_gradient  # type: ignore[untyped-decorator]
@@ -149,8 +149,8 @@ class RemadeBatchNorm(FusedBatchNorm):
         return input_shape[0]
 
 
-def _is_large(inputs: Any) -> bool:
-    return bool(math.prod(inputs.shape[1:]) >= LARGE)
+def _is_large(inputs: Any, large: int) -> bool:
+    return bool(math.prod(inputs.shape[1:]) >= large)
 
 
 def _share(inputs: Any) -> Any:

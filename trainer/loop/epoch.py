@@ -48,6 +48,7 @@ class Experiment:
     stop: Callable[[], bool]
     meter: Wh | None = None  # of the device
     watch: Watch | None = None  # of its load
+    look_s: float = LOOK_S
     place: Place = field(default_factory=Place)
     is_changed_once: bool = False  # all pictures, where the recipe has that done ahead of the loop
 
@@ -161,7 +162,7 @@ class _Watch:
             "learning_rate": float(run.rates[run.place.epoch * run.steps + step - 1]),
             "images_per_second": self._images / (now - self._began),
         }
-        if now - self._looked >= LOOK_S:
+        if now - self._looked >= run.look_s:
             sums = run.engine.progress()
             what = f"the loss of epoch {run.place.epoch + 1}, after {step} of {run.steps} steps,"
             refuse_no_number(run.recipe, sums.loss + sums.penalty, what)

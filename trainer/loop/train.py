@@ -31,7 +31,7 @@ from trainer.loop.checkpoint_file import Checkpoint, Facts, Place
 from trainer.loop.checkpoints import EVERY_S, Keeper
 from trainer.loop.device_fit import precision_of, refuse_too_large, room_of
 from trainer.loop.divergence import refuse, refuse_broken, refuse_no_number
-from trainer.loop.epoch import Experiment, evaluate, evaluation_batches, train_steps
+from trainer.loop.epoch import LOOK_S, Experiment, evaluate, evaluation_batches, train_steps
 from trainer.loop.progress import Progress
 from trainer.loop.ready import Ready
 from trainer.loop.resume import refuse_another_recipe, refuse_other_pictures
@@ -61,14 +61,15 @@ def train(
     meter: Wh | None = None,
     watch: Watch | None = None,
     ready: Ready | None = None,
+    look_s: float = LOOK_S,
 ) -> None:
     """Run the recipe to its last step, on the data sets under `root`, going on from what is in `folder`.
 
     `processes` prepare pictures (0: a thread; None: as many as suit the cores); the result does not depend on it.
-    `every_s`: between two checkpoints. `known`: whoever listens has the rows of so many epochs; the later ones that
-    the checkpoint remembers are said again. `meter`: of the device's energy. `watch`: of its load. `ready`: what this
-    process has made ready before. Raises Stopped once `stop()` is true (asked between two steps, when a checkpoint has
-    been made), and CannotTrain's kinds.
+    `every_s`: between two checkpoints. `look_s`: between two looks at the loss within an epoch. `known`: whoever
+    listens has the rows of so many epochs; the later ones that the checkpoint remembers are said again. `meter`: of
+    the device's energy. `watch`: of its load. `ready`: what this process has made ready before. Raises Stopped once
+    `stop()` is true (asked between two steps, when a checkpoint has been made), and CannotTrain's kinds.
     """
     ready = ready or Ready()
     with _failures_named(recipe), Progress(say) as progress, Keeper(folder, every_s, say) as keeper:
@@ -94,7 +95,7 @@ def train(
             raise Stopped
         with supply(recipe, data, normal, engine.device(), processes) as source:
             source.hand_over(engine)
-            run = Experiment(recipe, data, rates, steps, engine, source, progress, say, stop, meter, watch)
+            run = Experiment(recipe, data, rates, steps, engine, source, progress, say, stop, meter, watch, look_s)
             compile_seconds = 0.0 if saved and saved.facts.place.epoch == recipe.epochs else _compiled(run)
             facts = _started(run, saved, known, ready, normal)
             del saved  # as large as the net

@@ -15,20 +15,20 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 
 NOTED = "digests.json"
-MAX_BYTES = 2**30  # bytes; the oldest entries go first
+MAX_BYTES = 2**30  # the oldest entries go first
 
 
 class CompileCache:
     """Of one process. What is damaged, foreign or too much is gone once it is made."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, max_bytes: int = MAX_BYTES) -> None:
         """Raises OSError where there can be no such folder."""
         if folder.is_symlink() or (folder.exists() and folder.stat().st_uid != os.getuid()):
             raise PermissionError(f"{folder} is not this user's own")
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)
         self.folder = folder
-        self._clear()
+        self._clear(max_bytes)
         self._was_there = bool(self._entries())
 
     @property
@@ -43,7 +43,7 @@ class CompileCache:
         part.write_text(json.dumps(digests))
         part.rename(self.folder / NOTED)
 
-    def _clear(self) -> None:
+    def _clear(self, max_bytes: int) -> None:
         try:
             digests = dict(json.loads((self.folder / NOTED).read_text()))
         except (OSError, ValueError, TypeError):
@@ -53,7 +53,7 @@ class CompileCache:
         for path in entries:
             size += path.stat().st_size
             is_good = digests.get(str(path.relative_to(self.folder))) == _digest(path)
-            if not is_good or size > MAX_BYTES:
+            if not is_good or size > max_bytes:
                 path.unlink(missing_ok=True)
                 dropped += not is_good
         if dropped:

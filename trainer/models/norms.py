@@ -6,9 +6,9 @@ Must not know any ML framework.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from trainer.models.layers import Layer
 
@@ -16,11 +16,11 @@ RISING = {"relu", "celu"}  # activations that never fall
 
 
 class Norms(NamedTuple):
-    """Classes of Keras layers, for pictures in float32."""
+    """Classes of Keras layers, or what makes one of them, for pictures in float32."""
 
     plain: type
-    pooled: type | None = None  # with the activation and the pooling behind it, as one layer
-    remade: type | None = None  # behind the first convolution, whose output it does not keep
+    pooled: Callable[..., Any] | None = None  # with the activation and the pooling behind it, as one layer
+    remade: Callable[..., Any] | None = None  # behind the first convolution, whose output it does not keep
 
 
 def poolable(layers: Sequence[Layer]) -> dict[str, tuple[Layer, Layer]]:

@@ -25,17 +25,14 @@ from trainer.worker.children import Children
 from trainer.worker.client import Claim, Client, Gone, NotYours, Unreachable, Unreadable
 from trainer.worker.exit_codes import ending
 from trainer.worker.spool import BATCH_EVENTS
+from trainer.worker.timing import DEFAULT_TIMING, Timing
 from trainer.worker.uploads import Uploads
 from trainer.worker.watchdog import Watchdog
 from trainer.worker.workspace import Workplace
 
 logger = logging.getLogger("pitwall.worker")
 
-BEAT_S = 2.0
 POLL_S = 0.2  # how often the child is looked at
-PATIENCE_S = 10.0  # from asking the child to stop to killing it
-STACKS_S = 1.0  # for a hung child to write where it hangs
-SAVING_PATIENCE_S = 16.0  # the same where it shall make a checkpoint for later
 CANCEL_FILES_S = 3.0  # for handing files in after a cancel
 PAUSE_FILES_S = 60.0  # and after a pause
 DRAIN_S = 25.0  # from being told to stop to leaving the rest to the lease
@@ -52,11 +49,13 @@ class AtWork:
         data_dir: Path,
         stopping: threading.Event,
         children: Children,
+        timing: Timing = DEFAULT_TIMING,
     ) -> None:
         """`stopping`: set when the worker shall end; the run is then handed back. `children`: of the worker."""
         self._client, self._claim, self._stopping, self._children = client, claim, stopping, children
+        self._timing = timing
         self._workplace = Workplace(data_dir / "work", claim.run, claim.trail, claim.attempt)
-        self._uploads = Uploads(client, claim, self._workplace)
+        self._uploads = Uploads(client, claim, self._workplace, timing.upload_every_s)
         self._lost, self._over = threading.Event(), threading.Event()
         self._asked: Command = "none"
         self._at_once = self._has_begun = False
@@ -122,7 +121,7 @@ class AtWork:
 
     def _train(self) -> tuple[Ending, bool]:
         """The child from its start to its end: how it ended, and whether all that it said was delivered."""
-        dog, kills = Watchdog(), oom_kills()
+        dog, kills = Watchdog(self._timing.min_patience_s), oom_kills()
 
         def hear(event: dict[str, object] | None) -> None:
             if event is None:
@@ -163,9 +162,10 @@ class AtWork:
                 child.kill()
             elif self._asked != "none" or self._stopping.is_set():
                 self._left()  # the time begins
-                child.stop(PATIENCE_S if self._asked == "cancel" else SAVING_PATIENCE_S)
+                is_cancel = self._asked == "cancel"
+                child.stop(self._timing.patience_s if is_cancel else self._timing.saving_patience_s)
             elif hang is not None:
-                if time.monotonic() - dumped_at > STACKS_S:
+                if time.monotonic() - dumped_at > self._timing.stacks_s:
                     child.kill()
             elif (hang := dog.overdue()) is not None:
                 logger.error("run %d, attempt %d: %s", self._claim.run, self._claim.attempt, hang)
@@ -207,7 +207,7 @@ class AtWork:
         return max(min(self._files_end_at - time.monotonic(), limit if (left := self._left()) is None else left), 0.0)
 
     def _beat(self) -> None:
-        while not self._over.wait(BEAT_S):
+        while not self._over.wait(self._timing.beat_s):
             try:
                 asked = self._client.beat(self._claim)
                 if self._asked != "cancel_now" and asked != "none":

@@ -38,12 +38,13 @@ class Children:
         device: str = "cpu",
         keeps_warm: bool = False,
         program: Path = Path(__file__).parents[1],
+        cores: Callable[[], int] = lambda: len(os.sched_getaffinity(0)),
     ) -> None:
-        """`program`: the folder of what a child reads at its start."""
+        """`program`: the folder of what a child reads at its start. `cores`: how many this process may use."""
         self._base = ("--datasets", str(datasets), "--parent", str(os.getpid()))
         self._environment, self._command = environment, command
         self._wait = "all" if device == "cpu" else "host"  # a card is its run's alone
-        self._keeps_warm, self._program = keeps_warm, program
+        self._keeps_warm, self._program, self._cores = keeps_warm, program, cores
         self._warm: Child | None = None
         self._fits: Key = ()
         self.counts = Counter(used=0, discarded=0, died=0)  # warm children
@@ -77,7 +78,7 @@ class Children:
 
     def prepare_beside(self, recipe: Mapping[str, Any]) -> None:
         """The same while a run is under way, where there are cores for both."""
-        if len(os.sched_getaffinity(0)) >= ROOMY:
+        if self._cores() >= ROOMY:
             self.prepare(recipe)
 
     def close(self) -> None:

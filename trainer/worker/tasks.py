@@ -33,9 +33,16 @@ class Tasks:
     """`start` once. The thread ends with its process."""
 
     def __init__(
-        self, client: Client, worker: str, device: str, backends: Sequence[str], environment: Mapping[str, str]
+        self,
+        client: Client,
+        worker: str,
+        device: str,
+        backends: Sequence[str],
+        environment: Mapping[str, str],
+        python: str = sys.executable,
     ) -> None:
-        """`client`: its own, since a claim waits. `environment`: of the children, which shows them no GPU."""
+        """`client`: its own, since a claim waits. `environment`, `python`: of the children; it shows them no GPU."""
+        self._python = python
         self._client, self._who = client, (worker, device, list(backends))
         self._environment = {**environment, "OPENBLAS_NUM_THREADS": "1"}  # a core, and no memory for further ones
 
@@ -86,7 +93,7 @@ class Tasks:
 
     def _child(self, module: str, *arguments: str) -> dict[str, Any]:
         """What it said, {} for nothing. Raises CalledProcessError where it broke; its words are in the log."""
-        command = [sys.executable, "-m", module, *arguments, "--parent", str(os.getpid())]
+        command = [self._python, "-m", module, *arguments, "--parent", str(os.getpid())]
         done = subprocess.run(
             command, env=self._environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False
         )

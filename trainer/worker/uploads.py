@@ -16,11 +16,11 @@ from trainer.failures import CheckpointDamaged
 from trainer.loop.checkpoint_file import place_of, position
 from trainer.protocol import BEST, CHECKPOINT
 from trainer.worker.client import Claim, Client, NotYours, Unreachable, Unreadable
+from trainer.worker.timing import DEFAULT_TIMING
 from trainer.worker.workspace import Workplace
 
 logger = logging.getLogger("pitwall.worker")
 
-EVERY_S = 300.0  # at most so often while a run trains
 AGAIN_S = 0.5  # between two tries at its end
 INSIST_S = 15 * 60.0  # then it ends without: the app is there, but has no room
 
@@ -28,12 +28,14 @@ INSIST_S = 15 * 60.0  # then it ends without: the app is there, but has no room
 class Uploads:
     """Of one attempt. `perhaps` often, `finish` once."""
 
-    def __init__(self, client: Client, claim: Claim, workplace: Workplace) -> None:
-        self._client, self._claim, self._workplace = client, claim, workplace
+    def __init__(
+        self, client: Client, claim: Claim, workplace: Workplace, every_s: float = DEFAULT_TIMING.upload_every_s
+    ) -> None:
+        self._client, self._claim, self._workplace, self._every_s = client, claim, workplace, every_s
         handed_in = claim.handed_in or {"epoch": 0, "step": 0}
         self._done = (int(handed_in["epoch"]), int(handed_in["step"]))
         self._best_epoch = 0  # of the weights that were handed in
-        self._next_at = time.monotonic() + EVERY_S
+        self._next_at = time.monotonic() + self._every_s
         self._is_told = False  # that it does not work just now
         self._thread: Thread | None = None
         self._lock = Lock()
@@ -42,7 +44,7 @@ class Uploads:
         """Begin an upload if one is due and none is under way."""
         if time.monotonic() < self._next_at or (self._thread and self._thread.is_alive()):
             return
-        self._next_at = time.monotonic() + EVERY_S
+        self._next_at = time.monotonic() + self._every_s
         self._thread = Thread(target=self._hand_in, name="upload", daemon=True)
         self._thread.start()
 

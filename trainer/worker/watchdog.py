@@ -13,8 +13,9 @@ from statistics import median
 from threading import Lock
 from typing import Any
 
-MIN_PATIENCE_S = 60.0
-USUAL_STEPS = 10  # times the usual step, on top of that
+from trainer.worker.timing import DEFAULT_TIMING
+
+USUAL_STEPS = 10  # times the usual step, on top of the least patience
 COMPILING_S = 15 * 60.0  # also for the first step after it, in which a device tunes its kernels, and for a slow disk
 LOADING_S = 30 * 60.0  # since the last line of the log: a download says how far it is
 STOOD_STILL_S = 5.0  # between two questions: it is asked several times a second
@@ -24,8 +25,10 @@ REMEMBERED = 50  # steps whose seconds make the usual one
 class Watchdog:
     """`hear` each event, `wrote` when the log grew; `overdue` answers what is wrong, in words. Safe from any thread."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(
+        self, min_patience_s: float = DEFAULT_TIMING.min_patience_s, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._min_patience_s, self._clock = min_patience_s, clock
         self._lock = Lock()
         self._phase, self._stand, self._has_stepped = "loading", (0, 0), False
         self._moved_at = self._asked_at = clock()
@@ -71,4 +74,4 @@ class Watchdog:
             return LOADING_S
         if self._phase in {"compiling", "saving"} or not self._has_stepped:
             return COMPILING_S
-        return MIN_PATIENCE_S + USUAL_STEPS * (median(self._seconds) if self._seconds else 0.0)
+        return self._min_patience_s + USUAL_STEPS * (median(self._seconds) if self._seconds else 0.0)

@@ -24,11 +24,11 @@ from trainer.worker.attempt import RETRY_S, AtWork
 from trainer.worker.child import TRAINER
 from trainer.worker.children import Children
 from trainer.worker.client import WAIT_S, Claim, Client, Denied, Unreachable, Unreadable
+from trainer.worker.timing import DEFAULT_TIMING, Timing
 from trainer.worker.workspace import can_write, drop_old
 
 logger = logging.getLogger("pitwall.worker")
 
-TROUBLE_S = 5.0  # how often a device or a disk that does not work is looked at
 QUIET_TRIES = 4  # some four seconds: the app may just be starting beside us
 
 
@@ -48,8 +48,11 @@ class Worker:
         trainer: tuple[str, ...] = TRAINER,
         *,
         keeps_warm: bool = False,
+        timing: Timing = DEFAULT_TIMING,
+        answers: Callable[[str], bool] = answers,
     ) -> None:
-        """`keeps_warm`: a child for the next run."""
+        """`keeps_warm`: a child for the next run. `answers`: whether a device still does."""
+        self._timing, self._answers = timing, answers
         self.name = name or f"{platform.node() or 'worker'}/{device}"
         self.device = device
         self._client = client
@@ -116,13 +119,13 @@ class Worker:
 
     def _work(self, claim: Claim) -> None:
         logger.info("run %d, attempt %d: claimed", claim.run, claim.attempt)
-        self._at_work = AtWork(self._client, claim, self._data_dir, self._stopping, self._children)
+        self._at_work = AtWork(self._client, claim, self._data_dir, self._stopping, self._children, self._timing)
         try:
             self._at_work.do()
             self._latest = None if self._at_work.has_failed else claim.recipe  # what failed would fail again
             if self._at_work.failure == DEVICE_LOST:
                 trouble = f"{self.device} does not answer any more: reset it, or restart the machine"
-                self._wait_until(lambda: answers(self.device), trouble)
+                self._wait_until(lambda: self._answers(self.device), trouble)
             if self._at_work.trouble:
                 self._wait_until(lambda: can_write(self._data_dir / "work"), self._at_work.trouble)
         finally:
@@ -137,7 +140,7 @@ class Worker:
                 logger.error("%s; taking no runs until then", trouble)
             with contextlib.suppress(Unreachable, Unreadable):
                 self._client.complain(self.name, self.device, self.backends, trouble)
-            self._stopping.wait(TROUBLE_S)
+            self._stopping.wait(self._timing.trouble_s)
 
 
 def child_environment(device: str) -> dict[str, str]:

@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,11 +52,11 @@ def run_id(site: Site, http: httpx2.Client, tmp_path: Path) -> int:
     return trained(http, site.state, tmp_path)
 
 
-@pytest.fixture
-def attended(site: Site, run_id: int) -> Iterator[Tasks]:
-    """A worker that does tasks until the test ends."""
+@contextmanager
+def at_work(site: Site, python: str = sys.executable) -> Iterator[Tasks]:
+    """A worker that does tasks until the end of the block."""
     client = Client(site.url, site.state.tokens.worker)
-    made = Tasks(client, "ada", "cpu", ["tensorflow"], {**os.environ, "CUDA_VISIBLE_DEVICES": "-1"})
+    made = Tasks(client, "ada", "cpu", ["tensorflow"], {**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}, python)
     over = threading.Event()
 
     def work() -> None:
@@ -72,6 +73,12 @@ def attended(site: Site, run_id: int) -> Iterator[Tasks]:
     over.set()
     thread.join()
     client.close()
+
+
+@pytest.fixture
+def attended(site: Site, run_id: int) -> Iterator[Tasks]:
+    with at_work(site) as made:
+        yield made
 
 
 def nothing_stays(site: Site) -> bool:
@@ -183,14 +190,16 @@ def test_a_format_that_nobody_writes_is_refused(http: httpx2.Client, run_id: int
     assert answer.status_code in {404, 422}
 
 
-def test_a_child_that_breaks_is_the_task_s_alone(
-    attended: Tasks, http: httpx2.Client, run_id: int, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr("trainer.worker.tasks.sys", type("Broken", (), {"executable": "/bin/false"}))
-    answer = http.post(f"/api/v1/runs/{run_id}/predict", content=png(), headers=PICTURE)
-    assert (answer.status_code, answer.json()["detail"]) == (409, "the worker could not do it: its log says why")
-    monkeypatch.setattr("trainer.worker.tasks.sys", sys)
-    assert http.post(f"/api/v1/runs/{run_id}/predict", content=png(), headers=PICTURE).status_code == 200
+def test_a_child_that_breaks_is_the_task_s_alone(site: Site, http: httpx2.Client, run_id: int, tmp_path: Path):
+    python, is_broken = tmp_path / "python", tmp_path / "is-broken"
+    python.write_text(f'#!/bin/sh\n[ -e "{is_broken}" ] && exit 1\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o700)
+    is_broken.touch()
+    with at_work(site, str(python)):
+        answer = http.post(f"/api/v1/runs/{run_id}/predict", content=png(), headers=PICTURE)
+        assert (answer.status_code, answer.json()["detail"]) == (409, "the worker could not do it: its log says why")
+        is_broken.unlink()
+        assert http.post(f"/api/v1/runs/{run_id}/predict", content=png(), headers=PICTURE).status_code == 200
 
 
 def test_without_a_worker_it_says_so_at_once(client: TestClient, state: State, tmp_path: Path):

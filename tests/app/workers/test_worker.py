@@ -14,8 +14,6 @@ from app.workers import queue
 from tests.app.support.cast import NOW, Hand, Site, launch, until
 from tests.app.workers.worker_stage import Cast, epochs_of, is_alive, pid_of, played, run_of
 
-pytestmark = pytest.mark.usefixtures("short_waits")
-
 
 def test_a_run_is_claimed_reported_and_finished(site: Site, http: httpx2.Client, tmp_path: Path):
     run_id = played(site, tmp_path, "good", epochs=30)
@@ -69,9 +67,7 @@ def test_a_trainer_that_cannot_be_started_at_all_fails_the_run(site: Site, http:
     assert run["status"] == "succeeded"  # the actor knows no such part and ends well
 
     other = launch(site.state)
-    cast = Cast(site, tmp_path)
-    cast.worker._children._command = (sys.executable, "-c", "raise SystemExit(2)")
-    cast.start().join()
+    Cast(site, tmp_path, command=(sys.executable, "-c", "raise SystemExit(2)")).start().join()
     assert (run_of(http, other)["status"], run_of(http, other)["attempts"][0]["exit_code"]) == ("failed", 2)
 
 

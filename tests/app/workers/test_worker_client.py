@@ -17,7 +17,6 @@ from trainer.worker.client import Client, Denied, NotYours, Unreachable, Unreada
 from trainer.worker.spool import Batch
 from trainer.worker.worker import Worker
 
-pytestmark = pytest.mark.usefixtures("short_waits")
 ROOT = Path(__file__).parents[3]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,10 @@ import pytest
 from app.live.leases import CHECKPOINT_HOLDER_FIRST_S
 from app.runs import runs
 from tests.app.support.cast import Hand, Site, launch, until
-from tests.app.workers.worker_stage import Cast, files_of, log_of, run_of, starts
+from tests.app.workers.worker_stage import QUICK, Cast, files_of, log_of, run_of, starts
 from trainer.worker.client import Claim, Client, Unreachable
 from trainer.worker.uploads import Uploads
 from trainer.worker.workspace import Workplace
-
-pytestmark = pytest.mark.usefixtures("short_waits")
 
 MANY = 400  # epochs: more than any test waits for
 
@@ -68,12 +67,9 @@ def test_a_run_is_kept_for_the_worker_with_its_newest_checkpoint_but_not_for_eve
     assert CHECKPOINT_HOLDER_FIRST_S == 15.0
 
 
-def test_checkpoints_are_handed_in_now_and_then_while_a_run_trains(
-    site: Site, http: httpx2.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr("trainer.worker.uploads.EVERY_S", 0.3)
+def test_checkpoints_are_handed_in_now_and_then_while_a_run_trains(site: Site, http: httpx2.Client, tmp_path: Path):
     run_id = launch(site.state, {"epochs": MANY})
-    cast = Cast(site, tmp_path, "careful").start()
+    cast = Cast(site, tmp_path, "careful", timing=replace(QUICK, upload_every_s=0.3)).start()
     first = until(lambda: files_of(http, run_id).get("checkpoint.safetensors"))
     until(lambda: files_of(http, run_id)["checkpoint.safetensors"] > first)
     assert run_of(http, run_id)["status"] == "running"
@@ -82,7 +78,7 @@ def test_checkpoints_are_handed_in_now_and_then_while_a_run_trains(
 
 
 def test_an_app_that_is_away_while_a_checkpoint_is_fetched_does_not_send_the_run_back_to_its_beginning(
-    site: Site, http: httpx2.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    site: Site, http: httpx2.Client, tmp_path: Path
 ):
     run_id = launch(site.state, {"epochs": MANY})
     cast = Cast(site, tmp_path / "ada", "careful").start()
@@ -92,16 +88,17 @@ def test_an_app_that_is_away_while_a_checkpoint_is_fetched_does_not_send_the_run
     stood = run_of(http, run_id)["last_epoch"]
 
     tries: list[int] = []
-    fetch = Client.fetch_checkpoint
 
-    def flaky(client: Client, *arguments: Any) -> None:
-        tries.append(1)
-        if len(tries) < 3:
-            raise Unreachable("the app restarts")
-        fetch(client, *arguments)
+    class Flaky(Client):
+        """Its first two requests for a checkpoint meet an app that restarts."""
 
-    monkeypatch.setattr(Client, "fetch_checkpoint", flaky)
-    other = Cast(site, tmp_path / "bob", "careful").start()
+        def fetch_checkpoint(self, *arguments: Any) -> None:
+            tries.append(1)
+            if len(tries) < 3:
+                raise Unreachable("the app restarts")
+            super().fetch_checkpoint(*arguments)
+
+    other = Cast(site, tmp_path / "bob", "careful", client=Flaky).start()
     until(lambda: run_of(http, run_id)["last_epoch"] > stood)
     other.worker.stop()
     other.join()

@@ -5,18 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import httpx2
-import pytest
 
-import trainer.worker.attempt
-import trainer.worker.watchdog
-import trainer.worker.worker
 from tests.app.support.cast import Hand, Site, launch, until
-from tests.app.workers.worker_stage import Cast, epochs_of, files_of, is_alive, log_of, pid_of, run_of, starts
-
-pytestmark = pytest.mark.usefixtures("short_waits")
+from tests.app.workers.worker_stage import QUICK, Cast, epochs_of, files_of, is_alive, log_of, pid_of, run_of, starts
 
 MANY = 400  # epochs: more than any test waits for
 
@@ -61,11 +56,10 @@ def test_a_killed_child_s_run_goes_on_from_its_checkpoint_by_itself(site: Site, 
 
 
 def test_a_hung_child_says_where_it_hangs_is_killed_and_its_run_goes_on(
-    site: Site, http: httpx2.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    site: Site, http: httpx2.Client, tmp_path: Path
 ):
-    monkeypatch.setattr(trainer.worker.watchdog, "AT_LEAST_S", 0.5)
     run_id = launch(site.state)
-    Cast(site, tmp_path, "hang").start().join()
+    Cast(site, tmp_path, "hang", timing=replace(QUICK, min_patience_s=0.5)).start().join()
 
     run = run_of(http, run_id)
     first = run["attempts"][0]
@@ -74,13 +68,12 @@ def test_a_hung_child_says_where_it_hangs_is_killed_and_its_run_goes_on(
 
 
 def test_a_worker_whose_device_is_gone_says_so_and_takes_no_run_until_it_is_back(
-    site: Site, http: httpx2.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    site: Site, http: httpx2.Client, tmp_path: Path
 ):
     gone = [True]
-    monkeypatch.setattr(trainer.worker.worker, "TROUBLE_S", 0.1)
-    monkeypatch.setattr(trainer.worker.worker, "answers", lambda device: not gone)
     run_id = launch(site.state)
-    cast = Cast(site, tmp_path, "no device").start()
+    timing = replace(QUICK, trouble_s=0.1)
+    cast = Cast(site, tmp_path, "no device", timing=timing, answers=lambda device: not gone).start()
 
     until(lambda: any(one["trouble"] for one in http.get("/api/v1/workers").json()))
     assert run_of(http, run_id)["status"] == "queued"
@@ -92,12 +85,11 @@ def test_a_worker_whose_device_is_gone_says_so_and_takes_no_run_until_it_is_back
 
 
 def test_a_worker_that_cannot_write_hands_its_run_back_and_takes_none_until_it_can(
-    site: Site, http: httpx2.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    site: Site, http: httpx2.Client, tmp_path: Path
 ):
-    monkeypatch.setattr(trainer.worker.worker, "TROUBLE_S", 0.1)
     (tmp_path / "work").write_text("a file where its folder should be")
     run_id = launch(site.state)
-    cast = Cast(site, tmp_path, "good").start()
+    cast = Cast(site, tmp_path, "good", timing=replace(QUICK, trouble_s=0.1)).start()
 
     until(lambda: any(one["trouble"] for one in http.get("/api/v1/workers").json()))
     run = run_of(http, run_id)
@@ -109,12 +101,9 @@ def test_a_worker_that_cannot_write_hands_its_run_back_and_takes_none_until_it_c
     assert run_of(http, run_id)["status"] == "succeeded"
 
 
-def test_cancelling_twice_kills_at_once(
-    site: Site, http: httpx2.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(trainer.worker.attempt, "PATIENCE_S", 60)
+def test_cancelling_twice_kills_at_once(site: Site, http: httpx2.Client, tmp_path: Path):
     run_id = launch(site.state)
-    cast = Cast(site, tmp_path, "deaf").start()
+    cast = Cast(site, tmp_path, "deaf", timing=replace(QUICK, patience_s=60)).start()
     pid = pid_of(http, run_id)
     http.post(f"/api/v1/runs/{run_id}/cancel")
     time.sleep(0.5)
@@ -125,12 +114,9 @@ def test_cancelling_twice_kills_at_once(
     assert (run_of(http, run_id)["status"], run_of(http, run_id)["forced"]) == ("cancelled", False)
 
 
-def test_a_worker_that_is_told_twice_to_stop_does_not_wait(
-    site: Site, http: httpx2.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(trainer.worker.attempt, "SAVING_PATIENCE_S", 60)
+def test_a_worker_that_is_told_twice_to_stop_does_not_wait(site: Site, http: httpx2.Client, tmp_path: Path):
     run_id = launch(site.state)
-    cast = Cast(site, tmp_path, "deaf").start()
+    cast = Cast(site, tmp_path, "deaf", timing=replace(QUICK, saving_patience_s=60)).start()
     pid_of(http, run_id)
     cast.worker.stop()
     cast.worker.stop()

@@ -11,18 +11,29 @@ import httpx2
 
 from tests.app.support.cast import Site, launch, until
 from trainer.worker.client import Client
+from trainer.worker.timing import Timing
 from trainer.worker.worker import Worker
 
 ACTOR = Path(__file__).parents[1] / "support" / "actor.py"
+QUICK = Timing(beat_s=0.1, patience_s=0.4, saving_patience_s=0.4, stacks_s=0.2)  # the same behaviour, sooner
 
 
 class Cast:
     """A worker in a thread whose children play the given part."""
 
-    def __init__(self, site: Site, folder: Path, *part: str) -> None:
-        command = (sys.executable, "-S", str(ACTOR), *part)
-        self.client = Client(site.url, site.state.tokens.worker)
-        self.worker = Worker(self.client, "cpu", folder, "ada", command)
+    def __init__(
+        self,
+        site: Site,
+        folder: Path,
+        *part: str,
+        timing: Timing = QUICK,
+        client: type[Client] = Client,
+        command: tuple[str, ...] = (sys.executable, "-S", str(ACTOR)),
+        **parts: Any,
+    ) -> None:
+        """`parts`: further ones of the Worker."""
+        self.client = client(site.url, site.state.tokens.worker)
+        self.worker = Worker(self.client, "cpu", folder, "ada", (*command, *part), timing=timing, **parts)
         self.thread = threading.Thread(target=self.worker.once)
 
     def start(self) -> Cast:

@@ -161,22 +161,18 @@ def test_more_pictures_held_out_than_there_are_is_a_mistake_of_the_recipe(galler
         gallery.training(Dataset(name=made("cifar10", root), val_from_train=100))
 
 
-def test_damaged_files_give_a_sentence_and_are_tried_once_in_each_state(
-    gallery: Gallery, root: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_damaged_files_give_a_sentence_and_are_tried_once_in_each_state(root: Path, tmp_path: Path):
     dataset = Dataset(name=made("cifar10", root))
     batch = root / CIFAR / "data_batch_2"
     whole = batch.read_bytes()
     batch.write_bytes(whole[:100])
     started: list[Any] = []
-    real = subprocess.run
 
     def counted(*command: Any, **more: Any) -> Any:
         started.append(command)
-        return real(*command, **more)
+        return subprocess.run(*command, **more)  # noqa: PLW1510  # the gallery passes it
 
-    monkeypatch.setattr(subprocess, "run", counted)
-
+    gallery = Gallery(root, tmp_path / "previews", run=counted)
     for _ in range(3):
         with pytest.raises(DatasetDamaged, match="data_batch_2 is damaged: it cannot be read") as damaged:
             gallery.training(dataset)
@@ -190,20 +186,22 @@ def test_damaged_files_give_a_sentence_and_are_tried_once_in_each_state(
     assert len(started) == 2
 
 
-def test_a_reader_that_is_killed_is_a_sentence_too(gallery: Gallery, root: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_reader_that_is_killed_is_a_sentence_too(root: Path, tmp_path: Path):
     """As the kernel does where memory is short: it says nothing on its way out."""
     dataset = Dataset(name=made("cifar10", root))
     killed = ["bash", "-c", "kill -KILL $$"]
-    real = subprocess.run
-    with monkeypatch.context() as patched:
-        patched.setattr(subprocess, "run", lambda command, **more: real(killed, **more))
-        with pytest.raises(DatasetDamaged, match="whoever read cifar10 ended with -9"):
-            gallery.training(dataset)
+
+    def run(_: list[str], **more: Any) -> Any:
+        return subprocess.run(killed, **more)  # noqa: PLW1510  # the gallery passes it
+
+    gallery = Gallery(root, tmp_path / "previews", run=run)
+    with pytest.raises(DatasetDamaged, match="whoever read cifar10 ended with -9"):
+        gallery.training(dataset)
 
 
-def test_a_data_set_that_takes_too_long_is_refused(gallery: Gallery, root: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_data_set_that_takes_too_long_is_refused(root: Path, tmp_path: Path):
     dataset = Dataset(name=made("cifar10", root))
-    monkeypatch.setattr("trainer.data.gallery.PATIENCE_S", 0.01)
+    gallery = Gallery(root, tmp_path / "hurried", patience_s=0.01)
 
     with pytest.raises(DatasetDamaged, match="too long for a preview"):
         gallery.training(dataset)
@@ -219,7 +217,7 @@ def test_nothing_half_written_is_read_after_a_kill_and_the_next_one_clears_up(ga
     slow = f"""
 import numpy, os, sys, time
 sys.argv = ["gallery", "cifar10", "--datasets", {str(root)!r}, "--to", {str(path)!r}]
-from trainer import gallery
+from trainer.data import gallery
 whole = numpy.concatenate
 class Slow(numpy.ndarray):
     def tofile(self, file):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -33,16 +34,14 @@ def tf() -> Any:
 @pytest.mark.parametrize("side", [8, 9])  # of 9, the last row and column are in no window
 @large_and_small
 def test_a_pooled_norm_is_the_three_layers_that_it_stands_for(
-    tf: Any, monkeypatch: pytest.MonkeyPatch, large: int, side: int, activation: str, scale: bool
+    tf: Any, large: int, side: int, activation: str, scale: bool
 ):
     import keras
 
-    from trainer.engine import fused
     from trainer.engine.fused import FusedBatchNorm, PooledBatchNorm
 
-    monkeypatch.setattr(fused, "LARGE", large)
     bend = keras.activations.get(activation)
-    apart, together = FusedBatchNorm(scale=scale, **KNOBS), PooledBatchNorm(bend, 2, scale=scale, **KNOBS)
+    apart, together = FusedBatchNorm(scale=scale, **KNOBS), PooledBatchNorm(bend, 2, large, scale=scale, **KNOBS)
     pool = keras.layers.MaxPool2D(2)
     given = np.random.default_rng(0).normal(size=(6, side, side, 3)).astype(np.float32)
     found = []
@@ -69,14 +68,12 @@ def test_a_pooled_norm_is_the_three_layers_that_it_stands_for(
 
 
 @large_and_small
-def test_a_pooled_norm_moves_its_running_statistics_once_a_step(tf: Any, monkeypatch: pytest.MonkeyPatch, large: int):
+def test_a_pooled_norm_moves_its_running_statistics_once_a_step(tf: Any, large: int):
     import keras
 
-    from trainer.engine import fused
     from trainer.engine.fused import PooledBatchNorm
 
-    monkeypatch.setattr(fused, "LARGE", large)
-    norm = PooledBatchNorm(keras.activations.relu, 2, **KNOBS)
+    norm = PooledBatchNorm(keras.activations.relu, 2, large, **KNOBS)
     norm.build(PICTURES.shape)
 
     @tf.function(autograph=False)  # type: ignore[untyped-decorator]
@@ -110,19 +107,13 @@ def test_the_update_is_keras_own(tf: Any, momentum: float, nesterov: bool):
 
 
 @large_and_small
-def test_a_net_of_such_norms_has_the_weights_answers_and_gradients_of_the_plain_one(
-    tf: Any, monkeypatch: pytest.MonkeyPatch, large: int
-):
-    from trainer.engine import fused
+def test_a_net_of_such_norms_has_the_weights_answers_and_gradients_of_the_plain_one(tf: Any, large: int):
     from trainer.engine.fused import FusedBatchNorm, PooledBatchNorm, RemadeBatchNorm
 
-    monkeypatch.setattr(fused, "LARGE", large)
     knobs = ResNet9(width=2, dropout=0)
     made = layers(knobs, 10)
-    nets = (
-        build(made, knobs.init),
-        build(made, knobs.init, norms=Norms(FusedBatchNorm, PooledBatchNorm, RemadeBatchNorm)),
-    )
+    norms = Norms(FusedBatchNorm, partial(PooledBatchNorm, large=large), partial(RemadeBatchNorm, large=large))
+    nets = (build(made, knobs.init), build(made, knobs.init, norms=norms))
     names = [[f"{layer.name}/{one.name}" for layer in net.layers for one in layer.variables] for net in nets]
     assert names[0] == names[1]
     kinds = [type(layer).__name__ for layer in nets[1].layers]

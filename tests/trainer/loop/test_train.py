@@ -85,20 +85,18 @@ def test_a_run_whose_loss_is_no_number_says_that_it_diverged(tmp_path: Path, lim
         assert all(np.isfinite(array).all() for array in kept.tensors.values())
 
 
-def test_a_loss_that_is_no_number_is_noticed_within_the_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("trainer.loop.epoch.LOOK_S", 0.0)
+def test_a_loss_that_is_no_number_is_noticed_within_the_epoch(tmp_path: Path):
     recipe = Recipe.model_validate({**HOT, "batch_size": 2, "dataset": {"train_limit": 600, "val_limit": 30}})
     with pytest.raises(Diverged, match=r"the loss of epoch 1, after \d+ of 300 steps, is not a number"):
-        train(recipe, lambda _: None, tmp_path, lambda: False)
+        train(recipe, lambda _: None, tmp_path, lambda: False, look_s=0.0)
 
 
-def test_broken_weights_are_not_kept_when_it_is_asked_to_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_broken_weights_are_not_kept_when_it_is_asked_to_stop(tmp_path: Path):
     """Found by looking at them: nobody has looked at the loss yet."""
-    monkeypatch.setattr("trainer.loop.epoch.LOOK_S", math.inf)
     recipe = Recipe.model_validate({**HOT, "batch_size": 2, "dataset": {"train_limit": 600, "val_limit": 30}})
     asked = itertools.count()
     with pytest.raises(Diverged):
-        train(recipe, lambda _: None, tmp_path, lambda: next(asked) > 200, folder=tmp_path)
+        train(recipe, lambda _: None, tmp_path, lambda: next(asked) > 200, folder=tmp_path, look_s=math.inf)
     assert newest(tmp_path) is None
 
 

@@ -63,11 +63,10 @@ def test_what_nobody_noted_is_thrown_away(tmp_path: Path):
     assert "planted" not in names(tmp_path)
 
 
-def test_the_oldest_go_when_there_are_too_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_oldest_go_when_there_are_too_many(tmp_path: Path):
     filled(tmp_path)
     os.utime(tmp_path / "program", (1, 1))
-    monkeypatch.setattr("trainer.machine.compile_cache.MAX_BYTES", 12)
-    CompileCache(tmp_path)
+    CompileCache(tmp_path, max_bytes=12)
     assert names(tmp_path) == {"deeper/another", NOTED}
 
 

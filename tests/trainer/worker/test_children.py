@@ -102,13 +102,12 @@ def test_there_is_one_at_most_and_none_where_it_is_not_wanted(kept: Children, tm
     assert family() == []
 
 
-def test_beside_a_run_one_gets_ready_only_where_there_are_cores_for_both(
-    kept: Children, monkeypatch: pytest.MonkeyPatch
-):
-    for cores, expected in ((3, 0), (4, 1)):
-        monkeypatch.setattr(os, "sched_getaffinity", lambda _, cores=cores: set(range(cores)))
-        kept.prepare_beside(COMPLETE)
-        assert len(family()) == expected
+@pytest.mark.parametrize(("cores", "expected"), [(3, 0), (4, 1)])
+def test_beside_a_run_one_gets_ready_only_where_there_are_cores_for_both(tmp_path: Path, cores: int, expected: int):
+    children = Children(tmp_path, os.environ, LIGHT, keeps_warm=True, cores=lambda: cores)
+    children.prepare_beside(COMPLETE)
+    assert len(family()) == expected
+    children.close()
 
 
 def test_a_child_that_is_deaf_to_its_order_can_still_be_ended(kept: Children):

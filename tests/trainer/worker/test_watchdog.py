@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 
 from tests.app.support.cast import Clock
-from trainer.worker.watchdog import COMPILING_S, LOADING_S, MIN_PATIENCE_S, USUAL_STEPS, Watchdog
+from trainer.worker.timing import Timing
+from trainer.worker.watchdog import COMPILING_S, LOADING_S, USUAL_STEPS, Watchdog
+
+MIN_PATIENCE_S = Timing().min_patience_s
 
 
 @pytest.fixture
@@ -17,7 +20,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def dog(clock: Clock) -> Watchdog:
-    return Watchdog(clock)
+    return Watchdog(clock=clock)
 
 
 def passes(dog: Watchdog, clock: Clock, seconds: float) -> None:

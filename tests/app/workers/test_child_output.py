@@ -5,12 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import httpx2
-import pytest
 
 from tests.app.support.cast import Site
 from tests.app.workers.worker_stage import epochs_of, played, run_of
-
-pytestmark = pytest.mark.usefixtures("short_waits")
 
 
 def test_a_log_that_is_no_utf_8_and_has_endless_lines_is_kept_readable(site: Site, http: httpx2.Client, tmp_path: Path):
