@@ -56,11 +56,11 @@ def show_architecture(
             raise InvalidRecipe(mistakes(error)) from None
         started = found.attempts[-1].started if found.attempts else None
         counted = len(started["classes"]) if started else 0  # by the child; its folder may be gone
-        return _page(request, recipe, _classes(recipe, here.settings.datasets_dir, counted), run=found)
+        return _page(request, recipe, count_classes(recipe, here.settings.datasets_dir, counted), run=found)
     if preset not in PRESETS:
         raise NotFound(f"there is no preset {preset!r}; there are {', '.join(PRESETS)}")
     recipe = PRESETS[preset].recipe
-    return _page(request, recipe, _classes(recipe, here.settings.datasets_dir), preset=preset)
+    return _page(request, recipe, count_classes(recipe, here.settings.datasets_dir), preset=preset)
 
 
 @router.post("/architecture", include_in_schema=False)
@@ -77,7 +77,7 @@ def preview_architecture(asked: RecipeRequest, here: Here) -> ArchitectureRespon
     """The layers of a recipe's net: shapes, parameters, and FLOPs for one picture (2 per multiply-add)."""
     root = here.settings.datasets_dir
     recipe = resolve(asked.preset, asked.partial(), root, strict=True).recipe
-    layers = layers_of(recipe.model, _classes(recipe, root))
+    layers = layers_of(recipe.model, count_classes(recipe, root))
     return ArchitectureResponse(
         layers=[LayerResponse.model_validate(layer) for layer in layers],
         totals=ArchitectureTotals.model_validate(totals(layers)),
@@ -86,7 +86,7 @@ def preview_architecture(asked: RecipeRequest, here: Here) -> ArchitectureRespon
 
 def _page_of_form(request: Request, here: State, form: Posted) -> HTMLResponse:
     recipe = form.resolved(here).recipe
-    return _page(request, recipe, _classes(recipe, here.settings.datasets_dir))
+    return _page(request, recipe, count_classes(recipe, here.settings.datasets_dir))
 
 
 def _page(
@@ -109,10 +109,10 @@ def _page(
     return page(request, "architecture.html", context)
 
 
-def _classes(recipe: Recipe, root: Path, counted: int = 0) -> int:
-    """How many classes the recipe's data set has, from 1 to MOST_CLASSES; `counted` is believed where it is not 0."""
+def count_classes(recipe: Recipe, root: Path, counted: int = 0, limit: int = MAX_CLASSES) -> int:
+    """How many classes the recipe's data set has, from 1 to `limit`; `counted` is believed where it is not 0."""
     name = recipe.dataset.name
     if not counted:
         with contextlib.suppress(datasets.DatasetMissing):
             counted = len(datasets.find(name, root).classes)
-    return min(counted or KNOWN_CLASSES.get(name, CLASSES), MAX_CLASSES)
+    return min(counted or KNOWN_CLASSES.get(name, CLASSES), limit)

@@ -19,10 +19,11 @@ import pysqlite3
 
 from app.cli.artifact_index import File, in_bytes
 from app.errors import Refusal
-from app.records.database import BUSY_MS, VERSION_TABLE
+from app.records.database import VERSION_TABLE
 from app.records.files import flush_folder
 from app.records.startup_checks import local_file
 from app.settings import Settings
+from app.timing import DEFAULT_TIMING
 
 STEP_PAGES = 256  # 1 MiB of the usual pages
 STEP_PAUSE_S = 0.002  # between two steps, so that the disk and the processor are not ours alone
@@ -114,7 +115,7 @@ def look(path: Path, known_as: Path) -> Contents:
 def reader(path: Path) -> Any:
     """A connection that changes nothing. Raises pysqlite3.Error where there is no such file."""
     name = f"{path.resolve().as_uri()}?mode=ro"
-    return pysqlite3.connect(name, uri=True, isolation_level=None, timeout=BUSY_MS / 1000)
+    return pysqlite3.connect(name, uri=True, isolation_level=None, timeout=DEFAULT_TIMING.write_patience_s)
 
 
 def flush(path: Path) -> None:

@@ -40,17 +40,23 @@ from app.records.files import flush_folder
 from app.records.models import Run, Status
 from app.records.sqlite import last_id, set_last_id
 from app.settings import Settings
+from app.timing import DEFAULT_TIMING, Timing
 from app.workers import queue
 
 # How far the numbers jump. More than a time after the backup can have used, where that cannot be looked up any more.
 MORE_ATTEMPTS = 100
 MORE_IDS = {"runs": 1000, "events": 1_000_000}  # a run of a hundred epochs says some two hundred events
-WAITS_S = 3.0  # for another program that has the old database open
 TAKEN_BACK = "the records were restored from a backup"
 
 
 def restore(
-    settings: Settings, file: Path, opened: Callable[[str], Records], now: datetime, *, verify: bool = False
+    settings: Settings,
+    file: Path,
+    opened: Callable[[str], Records],
+    now: datetime,
+    *,
+    verify: bool = False,
+    timing: Timing = DEFAULT_TIMING,
 ) -> list[str]:
     """Put `file` in the place of the database; answers what to tell. `opened` makes Records of a URL.
 
@@ -76,9 +82,9 @@ def restore(
                 _fence(records, *_used(database), now)
             finally:
                 records.close()
-            _make_plain(new)
+            _make_plain(new, timing.restore_wait_s)
             flush(new)
-            kept = _keep(database, now)
+            kept = _keep(database, now, timing.restore_wait_s)
             for path in (new, Path(lock.name)):
                 _give(path, database if database.exists() else database.parent)
             artifact_index.keep_unnamed(look(new, database).files, settings.data_dir)
@@ -143,7 +149,7 @@ def _used(database: Path) -> tuple[dict[int, int], dict[str, int]]:
         return {}, {}
 
 
-def _keep(database: Path, now: datetime) -> Path | None:
+def _keep(database: Path, now: datetime, wait_s: float) -> Path | None:
     """A copy of the database as it is, under the name that is answered; None where there is none."""
     kept = database.with_name(f"{database.name}.before-restore-{now:%Y%m%dT%H%M%SZ}")
     if kept.exists():
@@ -151,7 +157,7 @@ def _keep(database: Path, now: datetime) -> Path | None:
     for old in database.parent.glob(f".{database.name}.before-restore-*.part"):  # of a restore that was killed
         old.unlink()
     if database.exists():
-        _fold(database)
+        _fold(database, wait_s)
     for source in (*beside(database), database):
         if source.exists():
             target = kept.with_name(kept.name + source.name.removeprefix(database.name))
@@ -167,10 +173,10 @@ def _keep(database: Path, now: datetime) -> Path | None:
     return kept if kept.exists() else None
 
 
-def _fold(database: Path) -> None:
+def _fold(database: Path, wait_s: float) -> None:
     """Make the old database one file. One that is too damaged for that stays as it is."""
     try:
-        _make_plain(database)
+        _make_plain(database, wait_s)
     except pysqlite3.OperationalError as error:
         raise Refusal(
             f"{database} is in use, perhaps by a backup: wait until it is done, "
@@ -180,9 +186,10 @@ def _fold(database: Path) -> None:
         return
 
 
-def _make_plain(database: Path) -> None:
-    """Take the WAL in and leave WAL mode: nothing lies beside the file then. Fails where others have it open."""
-    with closing(pysqlite3.connect(database, isolation_level=None, timeout=WAITS_S)) as connection:
+def _make_plain(database: Path, wait_s: float) -> None:
+    """Take the WAL in and leave WAL mode: nothing lies beside the file then. Fails where others have it open for
+    longer than `wait_s`."""
+    with closing(pysqlite3.connect(database, isolation_level=None, timeout=wait_s)) as connection:
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # rolls back what a killed writer began
         mode = connection.execute("PRAGMA journal_mode=DELETE").fetchone()[0]
     if mode != "delete":

@@ -11,10 +11,11 @@ import time
 from collections.abc import Callable, Iterable
 from threading import Lock
 
+from app.timing import DEFAULT_TIMING, Timing
+
 LEASE_S = 10.0
 RESTART_GRACE_S = 15.0
 PRESENT_S = 6.0  # a worker that has not been heard of for three beats is not there
-CHECKPOINT_HOLDER_FIRST_S = 15.0  # how long a run waits for the worker that has its newest checkpoint
 JUST_S = 3.0  # who waits for a run asks again every second or so
 
 Held = tuple[int, int]  # run, attempt
@@ -23,8 +24,9 @@ Held = tuple[int, int]  # run, attempt
 class Leases:
     """Deadlines of the attempts that are held, and the last sign of life of each worker. Safe from any thread."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, timing: Timing = DEFAULT_TIMING) -> None:
         self._clock = clock
+        self._holder_first_s = timing.checkpoint_holder_first_s
         self._deadlines: dict[Held, float] = {}
         self._seen: dict[str, float] = {}
         self._waiting: dict[str, int] = {}
@@ -93,7 +95,7 @@ class Leases:
         The time begins when somebody else asks first: where nobody does, nothing is lost by waiting.
         """
         with self._lock:
-            return self._clock() < self._kept.setdefault((run, attempt), self._clock() + CHECKPOINT_HOLDER_FIRST_S)
+            return self._clock() < self._kept.setdefault((run, attempt), self._clock() + self._holder_first_s)
 
     @property
     def keeps_any(self) -> bool:

@@ -21,13 +21,12 @@ from app.errors import Refusal, Trouble
 from app.records import disk, startup_checks
 from app.records.sqlite import PRAGMAS
 from app.records.writer import FairLock, GroupCommit
+from app.timing import DEFAULT_TIMING, Timing
 
 logger = logging.getLogger(__name__)
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 VERSION_TABLE = "pitwall_version"  # not Alembic's default name: other tools share it and fail on ours
-PATIENCE_S = 5.0  # how long a write waits for its turn and for other programs; reads wait for nobody
-BUSY_MS = int(PATIENCE_S * 1000)
 T = TypeVar("T")
 Told = dict[str, Any]  # one event for the streams: id, run, event, data
 
@@ -35,7 +34,9 @@ Told = dict[str, Any]  # one event for the streams: id, run, event, data
 class Records:
     """The records on disk. Made once by `__main__` (or by a test) and passed to whoever reads or writes."""
 
-    def __init__(self, url: str, tell: Callable[[list[Told]], None] = lambda told: None) -> None:
+    def __init__(
+        self, url: str, tell: Callable[[list[Told]], None] = lambda told: None, timing: Timing = DEFAULT_TIMING
+    ) -> None:
         """Open (and if needed create) the file, refuse what is unsafe, bring the tables up to date.
 
         `tell` gets what each committed write recorded in `session.info["told"]`, in the order of commits.
@@ -44,10 +45,11 @@ class Records:
         self.tell = tell
         self.trouble: str | None = None  # a sentence: what the latest write ran into; None once one has gone well
         self._turns = FairLock()  # SQLite has one writer; waiting here is fair, waiting in its busy loop is not
-        self._ends = time.monotonic() + PATIENCE_S  # until when whoever's turn it is waits for other programs
+        self._patience_s = timing.write_patience_s
+        self._ends = time.monotonic() + self._patience_s  # until when whoever's turn it is waits for other programs
         self._lock_file = startup_checks.lock(self.path)
         self._engine = create_engine(url, module=pysqlite3, pool_size=20, max_overflow=40)
-        event.listen(self._engine, "connect", _prepare)
+        event.listen(self._engine, "connect", self._prepare)
         event.listen(self._engine, "begin", self._begin)
         self._writer = self._engine.execution_options(pitwall_writes=True)
         try:
@@ -71,12 +73,12 @@ class Records:
     def write(self) -> Iterator[Session]:
         """A transaction that may write: committed on leaving, rolled back on an exception, told once it is on disk.
 
-        Raises Busy after waiting for `PATIENCE_S`, StorageFull or DiskFails where the disk does not take it.
+        Raises Busy after `timing.write_patience_s`, StorageFull or DiskFails where the disk does not take it.
         """
         told: list[Told] = []
         try:
             with (
-                self._alone(time.monotonic() + PATIENCE_S, told) as connection,
+                self._alone(time.monotonic() + self._patience_s, told) as connection,
                 Session(connection, expire_on_commit=False, join_transaction_mode="rollback_only") as session,
             ):
                 with session.begin():
@@ -103,7 +105,7 @@ class Records:
             with disk.disk_errors(self.path.parent):
                 return work(session)
 
-        future: Future[T] = self._together.submit(named, PATIENCE_S)
+        future: Future[T] = self._together.submit(named, self._patience_s)
         future.add_done_callback(self._notice)
         return future
 
@@ -141,11 +143,16 @@ class Records:
         except Exception:
             logger.exception("could not try whether writing works again")
 
+    def _prepare(self, connection: Any, record: Any) -> None:
+        connection.isolation_level = None  # the driver's own transactions begin too late; see _begin
+        for pragma in (f"PRAGMA busy_timeout={int(self._patience_s * 1000)}", *PRAGMAS):
+            connection.execute(pragma).close()
+
     def _begin(self, connection: Connection) -> None:
         """BEGIN IMMEDIATE for writers: a reader that turns writer gets SQLITE_BUSY at once, whatever the timeout."""
         writes = connection.get_execution_options().get("pitwall_writes", False)
         driver: Any = connection.connection.driver_connection
-        patience = max(self._ends - time.monotonic(), 0.001) if writes else PATIENCE_S
+        patience = max(self._ends - time.monotonic(), 0.001) if writes else self._patience_s
         driver.execute(f"PRAGMA busy_timeout={int(patience * 1000)}").close()
         driver.execute("BEGIN IMMEDIATE" if writes else "BEGIN").close()
 
@@ -184,9 +191,3 @@ def _version(connection: Connection) -> str | None:
         return None
     found: str | None = connection.scalar(select(column("version_num")).select_from(table(VERSION_TABLE)))
     return found
-
-
-def _prepare(connection: Any, record: Any) -> None:
-    connection.isolation_level = None  # the driver's own transactions begin too late; see _begin
-    for pragma in (f"PRAGMA busy_timeout={int(PATIENCE_S * 1000)}", *PRAGMAS):
-        connection.execute(pragma).close()

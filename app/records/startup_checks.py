@@ -15,6 +15,8 @@ from sqlalchemy import make_url
 
 from app.errors import Refusal
 
+MOUNTS = Path("/proc/self/mounts")  # of this process, as the kernel sees them
+
 # File systems, as the kernel names them, whose locks do not hold between hosts or containers.
 NETWORK_FILE_SYSTEMS = {
     "nfs",
@@ -46,19 +48,19 @@ def safe_sqlite(version: tuple[int, ...]) -> bool:
     return version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45)
 
 
-def local_file(url: str) -> Path:
-    """The file that the URL names, its folder made; refused where SQLite would not keep it safe."""
+def local_file(url: str, version: tuple[int, ...] = pysqlite3.sqlite_version_info, mounts: Path = MOUNTS) -> Path:
+    """The file that the URL names, its folder made; refused where SQLite (of `version`) would not keep it safe."""
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
         raise Refusal("PITWALL_DATABASE_URL must name an SQLite file, such as sqlite:////srv/pitwall/pitwall.db")
-    if not safe_sqlite(pysqlite3.sqlite_version_info):
+    if not safe_sqlite(version):
         raise Refusal(
-            f"SQLite {pysqlite3.sqlite_version} can corrupt a WAL database (fixed in 3.51.3): "
+            f"SQLite {'.'.join(map(str, version))} can corrupt a WAL database (fixed in 3.51.3): "
             "reinstall requirements-web.txt, whose pysqlite3 brings its own"
         )
     path = Path(parsed.database).resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
-    kind = file_system(path.parent)
+    kind = file_system(path.parent, mounts)
     if kind in NETWORK_FILE_SYSTEMS:
         raise Refusal(
             f"{path.parent} is on {kind}, where SQLite's locks do not hold: set PITWALL_DATA_DIR to a local disk"
@@ -66,7 +68,7 @@ def local_file(url: str) -> Path:
     return path
 
 
-def file_system(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> str:
+def file_system(folder: Path, mounts: Path = MOUNTS) -> str:
     """The kernel's name for the file system that holds `folder` (`ext4`, `nfs4` …); empty where it is not known."""
     best = ("", "")
     try:

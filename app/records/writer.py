@@ -142,7 +142,8 @@ MAX_WAITING_THREADS = 16  # threads behind something stuck; the web server has 4
 class FairLock:
     """Safe from any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, stuck_s: float = STUCK_S) -> None:
+        self._stuck_s = stuck_s
         self._mutex = Lock()
         self._queue: deque[Lock] = deque()  # each held by us, released when its owner's turn has come
         self._since: float | None = None  # when the present turn began; none: nobody has it
@@ -173,7 +174,7 @@ class FairLock:
                 raise Busy()
             mine.acquire()
             self._queue.append(mine)
-        while not mine.acquire(timeout=min(STUCK_S, max(ends - time.monotonic(), 0))):
+        while not mine.acquire(timeout=min(self._stuck_s, max(ends - time.monotonic(), 0))):
             with self._mutex:
                 if mine not in self._queue:
                     return  # passed on to us just now
@@ -191,4 +192,4 @@ class FairLock:
 
     def _is_stuck(self) -> bool:
         since = self._failing_since or self._since
-        return since is not None and time.monotonic() - since > STUCK_S
+        return since is not None and time.monotonic() - since > self._stuck_s

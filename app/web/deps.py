@@ -16,6 +16,7 @@ from app.live.leases import Leases
 from app.live.tasks import Tasks
 from app.records.database import Records
 from app.settings import Settings
+from app.timing import DEFAULT_TIMING, Timing
 from app.web.tokens import Tokens
 
 
@@ -31,6 +32,7 @@ class State:
     previews: Previews
     gauges: Gauges = field(default_factory=Gauges)
     tasks: Tasks = field(default_factory=Tasks)
+    timing: Timing = DEFAULT_TIMING
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 

@@ -13,8 +13,6 @@ from app.web.security import local_path
 from app.web.templates import page
 from app.web.tokens import COOKIE, SESSION_S
 
-WRONG_TOKEN_S = 0.5  # a wrong token waits: guessing is slow
-
 router = APIRouter(include_in_schema=False)
 
 
@@ -28,7 +26,7 @@ async def log_in(request: Request, here: Here) -> Response:
     form = await request.form(max_fields=10)
     token, target = (str(form.get(name) or default) for name, default in (("token", ""), ("next", "/")))
     if not here.tokens.is_login(token.strip()):
-        await asyncio.sleep(WRONG_TOKEN_S)
+        await asyncio.sleep(here.timing.wrong_token_s)
         context = {"next": local_path(target), "error": "That is not the token."}
         return page(request, "login.html", context, status=403)
     answer = RedirectResponse(local_path(target), 303)

@@ -9,18 +9,14 @@ import httpx2
 import pytest
 from fastapi.testclient import TestClient
 
-from app.application import create_app
-from tests.app.support.cast import HERE, Site, settings_in, site_in, state_of
-from tests.app.support.login import TOKEN
+from tests.app.support.cast import Site, site_in
+from tests.app.support.login import guarded_in
 
 
 @pytest.fixture
 def guarded(tmp_path: Path) -> Iterator[TestClient]:
-    """An app that listens beyond loopback, so that a login is needed."""
-    state = state_of(settings_in(tmp_path, host="0.0.0.0", token=TOKEN))
-    with TestClient(create_app(state), base_url=HERE, follow_redirects=False) as made:
+    with guarded_in(tmp_path) as made:
         yield made
-    state.records.close()
 
 
 @pytest.fixture

@@ -40,12 +40,13 @@ WINGS = {
     "app.errors": Wing(""),
     "app.json_shapes": Wing(""),
     "app.settings": Wing(""),
-    "app.records": Wing("errors", sql="*"),
+    "app.timing": Wing(""),
+    "app.records": Wing("errors timing", sql="*"),
     "app.metrics": Wing("json_shapes records", sql="accuracy curves"),
     "app.images": Wing("errors records", sql="predictions"),
-    "app.live": Wing("errors records", sql="events", http="events"),
+    "app.live": Wing("errors timing records", sql="events", http="events"),
     "app.charts": Wing("metrics"),
-    "app.web": Wing("errors settings records metrics images live charts", http="*"),
+    "app.web": Wing("errors settings timing records metrics images live charts", http="*"),
     "app.runs": Wing(
         "errors json_shapes records metrics live web",
         sql="runs lifecycle timeline responses", http="api streams", writes="runs lifecycle",
@@ -80,7 +81,7 @@ WINGS = {
     "app.application": Wing(
         "errors web runs workers run_list board launch compare webhooks architecture run_page health home", http="*"
     ),
-    "app.cli": Wing("errors settings records web workers", sql="backup restore", writes="restore"),
+    "app.cli": Wing("errors settings timing records web workers", sql="backup restore", writes="restore"),
     "app.__main__": Wing("errors settings records metrics images live web launch application cli"),
     "trainer.failures": Wing(""),
     "trainer.protocol": Wing(""),

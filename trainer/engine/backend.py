@@ -72,13 +72,15 @@ class Backend(Protocol):
         """How often each program was traced: once per shape, or something recompiles that should not."""
 
 
-def import_framework(name: str, compiled: Path | None = None) -> Any:
+def import_framework(name: str, compiled: Path | None = None, available: Sequence[str] | None = None) -> Any:
     """Import the backend (seconds) without touching a device; answers its class. Raises RecipeMistake.
 
     `compiled`: a folder for programs that the next process may want (compile_cache.py); the first call decides.
+    `available`: backends; None: those that are installed here.
     """
-    if name not in installed():
-        others = ", ".join(installed())
+    available = installed() if available is None else available
+    if name not in available:
+        others = ", ".join(available)
         hint = f"Install it, or take {others}." if others else "Install it."
         raise RecipeMistake(f"backend: {name} is not installed here", hint)
     os.environ["KERAS_BACKEND"] = name

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.util import find_spec
 
 CLASSES = {"tensorflow": "TensorFlow", "jax": "Jax"}  # by name, the class in trainer/engine/NAME.py
 
 
-def installed() -> list[str]:
-    """Names of the backends whose packages are installed here."""
-    return [name for name in CLASSES if find_spec(name) is not None]
+def installed(find: Callable[[str], object] = find_spec) -> list[str]:
+    """Names of the backends whose packages are installed here: those that `find` finds."""
+    return [name for name in CLASSES if find(name) is not None]

@@ -17,7 +17,9 @@ JOULES = 3600.0  # of a Wh
 Wh = Callable[[], float]  # since the meter was made
 
 
-def meter(device: str) -> Wh | None:
+def meter(
+    device: str, clock: Callable[[], float] = time.perf_counter, sleep: Callable[[float], None] = time.sleep
+) -> Wh | None:
     """Of `gpu:N`, counted as nvidia-smi does. None: a CPU, no library, no such card, or one that says nothing."""
     kind, _, index = device.partition(":")
     if kind != "gpu":
@@ -27,7 +29,7 @@ def meter(device: str) -> Wh | None:
 
         pynvml.nvmlInit()
         handle = pynvml.nvmlDeviceGetHandleByIndex(int(index))
-        return _counter(pynvml, handle) or _sampled(pynvml, handle)
+        return _counter(pynvml, handle) or _sampled(pynvml, handle, clock, sleep)
     except Exception:  # whatever NVML says: nothing to measure with
         return None
 
@@ -47,32 +49,38 @@ def _counter(pynvml: Any, handle: Any) -> Wh | None:
     return wh
 
 
-def _sampled(pynvml: Any, handle: Any) -> Wh:
+def _sampled(pynvml: Any, handle: Any, clock: Callable[[], float], sleep: Callable[[float], None]) -> Wh:
     pynvml.nvmlDeviceGetPowerUsage(handle)  # raises where there is nothing to read
-    return Sampler(lambda: pynvml.nvmlDeviceGetPowerUsage(handle) / 1000).wh
+    return Sampler(lambda: pynvml.nvmlDeviceGetPowerUsage(handle) / 1000, clock=clock, sleep=sleep).wh
 
 
 class Sampler:
     """Sums up a power that is read again and again, in a thread that ends with the process."""
 
-    def __init__(self, watts: Callable[[], float], every_s: float = EVERY_S) -> None:
-        self._watts, self._every_s = watts, every_s
-        self._joules, self._latest, self._at = 0.0, watts(), time.perf_counter()
+    def __init__(
+        self,
+        watts: Callable[[], float],
+        every_s: float = EVERY_S,
+        clock: Callable[[], float] = time.perf_counter,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._watts, self._every_s, self._clock, self._sleep = watts, every_s, clock, sleep
+        self._joules, self._latest, self._at = 0.0, watts(), clock()
         self._lock = threading.Lock()
         threading.Thread(target=self._run, name="power", daemon=True).start()
 
     def wh(self) -> float:
         with self._lock:
-            return (self._joules + self._latest * (time.perf_counter() - self._at)) / JOULES
+            return (self._joules + self._latest * (self._clock() - self._at)) / JOULES
 
     def _run(self) -> None:
         while True:
-            time.sleep(self._every_s)
+            self._sleep(self._every_s)
             try:
                 watts = self._watts()
             except Exception:  # a reading that fails is as the one before
                 watts = self._latest
             with self._lock:
-                now = time.perf_counter()
+                now = self._clock()
                 self._joules += (watts + self._latest) / 2 * (now - self._at)
                 self._latest, self._at = watts, now

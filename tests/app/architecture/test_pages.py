@@ -13,12 +13,14 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.architecture import drawing as architecture
+from app.architecture.pages import MAX_CLASSES, count_classes
 from app.web.deps import State
 from tests.app.support.cast import Hand, launch, started
 from tests.app.support.form_fields import form
 from trainer.models.layers import Layer
 from trainer.models.resnet9 import resnet9
 from trainer.presets import PRESETS
+from trainer.recipe import Recipe
 from trainer.recipe.network import ResNet9
 
 ADDRESS = "/api/v1/previews/architecture"
@@ -219,16 +221,21 @@ def test_a_folder_that_is_damaged_or_gone_has_ten_classes_until_somebody_knows(c
     assert "10 classes (folder:mine)" in client.get(f"/architecture?run={run_id}").text
 
 
-def test_the_widest_net_with_the_most_classes_is_only_arithmetic(
-    client: TestClient, state: State, monkeypatch: pytest.MonkeyPatch
-):
+def test_the_widest_net_is_only_arithmetic(client: TestClient, state: State):
     folder_with_classes(state.settings.datasets_dir, 12)
-    monkeypatch.setattr("app.architecture.pages.MAX_CLASSES", 11)
 
     answer = preview(client, {"model": {"width": 512}, "dataset": {"name": "folder:mine"}})
 
-    assert answer["layers"][-1]["shape"] == [11]
+    assert answer["layers"][-1]["shape"] == [12]
     assert answer["totals"]["parameters"] > 400_000_000
+
+
+def test_no_more_classes_are_counted_than_a_folder_can_mean(state: State):
+    folder_with_classes(state.settings.datasets_dir, 12)
+    recipe = Recipe.model_validate({"dataset": {"name": "folder:mine"}})
+
+    assert count_classes(recipe, state.settings.datasets_dir, limit=11) == 11
+    assert count_classes(recipe, state.settings.datasets_dir, counted=2**40) == MAX_CLASSES
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pysqlite3
 import pytest
@@ -20,6 +21,7 @@ from app.records.database import Records
 from app.records.files import artifact_path
 from app.records.models import Artifact
 from app.settings import Settings
+from app.timing import Timing
 from app.web.deps import State
 from tests.app.cli.test_backup import made_by_schema, rows
 from tests.app.support.cast import NOW, claim, launch, settings_in, state_of
@@ -29,8 +31,8 @@ from trainer.protocol import CHECKPOINT
 KEPT = "pitwall.db.before-restore-20260301T120000Z"
 
 
-def taken_back(settings: Settings, file: Path, *, hours: int = 0, verify: bool = False) -> list[str]:
-    return restore(settings, file, Records, NOW + timedelta(hours=hours), verify=verify)
+def taken_back(settings: Settings, file: Path, *, hours: int = 0, **more: Any) -> list[str]:
+    return restore(settings, file, Records, NOW + timedelta(hours=hours), **more)
 
 
 def names(database: Path) -> list[str]:
@@ -196,9 +198,7 @@ def test_what_is_no_backup_is_refused_and_nothing_changes(
     assert {path.name: path.read_bytes() for path in tmp_path.glob("*.db*")} == before
 
 
-def test_while_a_server_or_another_program_has_the_database_nothing_is_restored(
-    state: State, copy: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_while_a_server_or_another_program_has_the_database_nothing_is_restored(state: State, copy: Path):
     launch(state, name="mine")
     back_up(state.settings, copy)
     with pytest.raises(Refusal, match=r"a Pitwall serves .*pitwall.db: stop it, then restore"):
@@ -206,12 +206,11 @@ def test_while_a_server_or_another_program_has_the_database_nothing_is_restored(
     with state.records.read() as session:
         assert session.scalar(text("SELECT name FROM runs")) == "mine"
 
-    monkeypatch.setattr("app.cli.restore.WAITS_S", 0.1)
     with closing(pysqlite3.connect(state.records.path)) as other:
         assert other.execute("SELECT name FROM runs").fetchone() == ("mine",)  # and stays connected, as a shell would
         state.records.close()
         with pytest.raises(Refusal, match=r"pitwall.db is in use, perhaps by a backup"):
-            taken_back(state.settings, copy)
+            taken_back(state.settings, copy, timing=Timing(restore_wait_s=0.1))
 
     taken_back(state.settings, copy)
     assert names(state.records.path) == ["mine"]

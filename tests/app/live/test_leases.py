@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.live.leases import CHECKPOINT_HOLDER_FIRST_S, LEASE_S, PRESENT_S, RESTART_GRACE_S, Leases
+from app.live.leases import LEASE_S, PRESENT_S, RESTART_GRACE_S, Leases
+from app.timing import Timing
 from tests.app.support.cast import Clock
 
 
@@ -145,7 +146,7 @@ def test_a_rescue_in_vain_does_not_shorten_a_lease_that_was_renewed_meanwhile(le
 def test_a_run_is_kept_from_when_somebody_else_asks_and_once_only(leases: Leases, clock: Clock):
     assert leases.is_kept(1, 1)
     assert leases.keeps_any
-    clock.seconds += CHECKPOINT_HOLDER_FIRST_S - 0.1
+    clock.seconds += Timing().checkpoint_holder_first_s - 0.1
     assert leases.is_kept(1, 1)
     clock.seconds += 0.2
     assert not leases.is_kept(1, 1)

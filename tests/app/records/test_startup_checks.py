@@ -9,7 +9,7 @@ import pytest
 
 from app.errors import Refusal
 from app.records.database import Records
-from app.records.startup_checks import file_system, safe_sqlite
+from app.records.startup_checks import file_system, local_file, safe_sqlite
 
 
 @pytest.mark.parametrize(
@@ -38,12 +38,9 @@ def test_the_sqlite_that_we_bring_is_safe():
     assert safe_sqlite(pysqlite3.sqlite_version_info)
 
 
-def test_an_unsafe_sqlite_is_refused_with_what_to_do(settings, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(pysqlite3, "sqlite_version_info", (3, 40, 1))
-    monkeypatch.setattr(pysqlite3, "sqlite_version", "3.40.1")
-
+def test_an_unsafe_sqlite_is_refused_with_what_to_do(settings):
     with pytest.raises(Refusal, match=r"SQLite 3\.40\.1 .*requirements-web\.txt"):
-        Records(settings.url)
+        local_file(settings.url, version=(3, 40, 1))
 
 
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "postgresql://localhost/pitwall"])
@@ -76,13 +73,12 @@ def test_the_file_system_is_the_one_mounted_deepest(tmp_path: Path):
     assert file_system(Path("/"), tmp_path / "missing") == ""
 
 
-def test_a_network_file_system_is_refused(settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_network_file_system_is_refused(settings, tmp_path: Path):
     mounts = tmp_path / "mounts"
     mounts.write_text("server:/x / nfs4 rw 0 0\n")
-    monkeypatch.setattr(file_system, "__defaults__", (mounts,))
 
     with pytest.raises(Refusal, match=r"nfs4.*PITWALL_DATA_DIR"):
-        Records(settings.url)
+        local_file(settings.url, mounts=mounts)
 
 
 def test_a_second_server_on_the_same_records_is_refused_until_the_first_has_gone(settings):

@@ -26,6 +26,7 @@ from app.records.database import Records
 from app.runs import runs
 from app.runs.recipes import resolve
 from app.settings import Settings
+from app.timing import DEFAULT_TIMING, Timing
 from app.web.deps import State
 from app.web.tokens import Tokens
 from app.workers import queue
@@ -70,14 +71,15 @@ def _tables() -> bytes:
         return path.read_bytes()
 
 
-def state_of(settings: Settings) -> State:
+def state_of(settings: Settings, timing: Timing = DEFAULT_TIMING) -> State:
     hub = Hub()
     path = settings.data_dir / "pitwall.db"
     if not settings.database_url and not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(_tables())
     previews = Previews(Gallery(settings.datasets_dir, settings.data_dir / "previews"))
-    return State(settings, Records(settings.url, hub.tell), hub, Leases(), Tokens.of(settings), previews)
+    records, leases = Records(settings.url, hub.tell, timing), Leases(timing=timing)
+    return State(settings, records, hub, leases, Tokens.of(settings), previews, timing=timing)
 
 
 def bearer(token: str) -> dict[str, str]:
@@ -195,13 +197,13 @@ def trained(http: httpx2.Client, state: State, accuracies: tuple[float | None, .
 class Site:
     """The app on a real port, in a thread; can be stopped and started again on the same port and records."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, timing: Timing = DEFAULT_TIMING) -> None:
+        self._settings, self._timing = settings, timing
         self._port = 0
         self.start()
 
     def start(self) -> None:
-        self.state = state_of(self._settings)
+        self.state = state_of(self._settings, self._timing)
         config = uvicorn.Config(
             create_app(self.state), "127.0.0.1", self._port, log_level="error", timeout_graceful_shutdown=3
         )
@@ -220,8 +222,8 @@ class Site:
 
 
 @contextmanager
-def site_in(folder: Path) -> Iterator[Site]:
-    site = Site(settings_in(folder))
+def site_in(folder: Path, timing: Timing = DEFAULT_TIMING) -> Iterator[Site]:
+    site = Site(settings_in(folder), timing)
     try:
         yield site
     finally:

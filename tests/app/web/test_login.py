@@ -10,11 +10,12 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.application import create_app
+from app.timing import Timing
 from app.web.security import local_path
 from app.web.tokens import COOKIE, SESSION_S, Tokens
 from tests.app.support.cast import bearer, launch, settings_in, state_of
 from tests.app.support.every_route import everything
-from tests.app.support.login import TOKEN, WITHOUT_LOGIN, state_behind
+from tests.app.support.login import TOKEN, WITHOUT_LOGIN, guarded_in, state_behind
 
 
 def test_with_login_on_every_route_asks_for_it(guarded: TestClient):
@@ -97,14 +98,14 @@ def test_the_cookie_is_sent_over_https_only_where_there_is_https(tmp_path: Path)
 
 
 @pytest.mark.parametrize("token", ["", "wrong", TOKEN[:-1], TOKEN + "x", TOKEN.upper(), "\ud83d\ude00"])
-def test_a_wrong_token_does_not_log_in(guarded: TestClient, monkeypatch: pytest.MonkeyPatch, token: str):
-    monkeypatch.setattr("app.web.login.WRONG_TOKEN_S", 0.0)
-    answer = guarded.post("/login", data={"token": token.encode("utf-16", "surrogatepass").decode("utf-16")})
+def test_a_wrong_token_does_not_log_in(tmp_path: Path, token: str):
+    with guarded_in(tmp_path, Timing(wrong_token_s=0.0)) as guarded:
+        answer = guarded.post("/login", data={"token": token.encode("utf-16", "surrogatepass").decode("utf-16")})
 
-    assert answer.status_code == 403
-    assert "set-cookie" not in answer.headers
-    assert "That is not the token" in answer.text
-    assert guarded.get("/runs").status_code == 303
+        assert answer.status_code == 403
+        assert "set-cookie" not in answer.headers
+        assert "That is not the token" in answer.text
+        assert guarded.get("/runs").status_code == 303
 
 
 def test_a_wrong_token_waits(guarded: TestClient):

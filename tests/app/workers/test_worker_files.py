@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from app.live.leases import CHECKPOINT_HOLDER_FIRST_S
 from app.runs import runs
-from tests.app.support.cast import Hand, Site, launch, until
+from app.timing import Timing
+from tests.app.support.cast import Hand, Site, launch, site_in, until
 from tests.app.workers.worker_stage import QUICK, Cast, files_of, log_of, run_of, starts
 from trainer.worker.client import Claim, Client, Unreachable
 from trainer.worker.uploads import Uploads
@@ -45,10 +46,17 @@ def test_another_worker_goes_on_from_what_was_handed_in(site: Site, http: httpx2
     assert [one["worker"] for one in run_of(http, run_id)["attempts"]] == ["ada", "bob"]
 
 
-def test_a_run_is_kept_for_the_worker_with_its_newest_checkpoint_but_not_for_ever(
-    site: Site, http: httpx2.Client, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr("app.live.leases.CHECKPOINT_HOLDER_FIRST_S", 2.0)
+@pytest.fixture
+def holder_first_site(tmp_path: Path) -> Iterator[Site]:
+    """An app that keeps a run for the holder of its newest checkpoint for a short time."""
+    assert Timing().checkpoint_holder_first_s == 15.0
+    with site_in(tmp_path / "app", Timing(checkpoint_holder_first_s=2.0)) as site:
+        yield site
+
+
+def test_a_run_is_kept_for_the_worker_with_its_newest_checkpoint_but_not_for_ever(holder_first_site: Site):
+    site = holder_first_site
+    http = httpx2.Client(base_url=site.url, timeout=20)
     run_id = launch(site.state)
     hand = Hand(http, site.state)
     assert hand.claim()
@@ -61,10 +69,10 @@ def test_a_run_is_kept_for_the_worker_with_its_newest_checkpoint_but_not_for_eve
     client = Client(site.url, site.state.tokens.worker)
     claim = client.claim("bob", "cpu", ["tensorflow"], wait_s=10)
     client.close()
+    http.close()
     assert claim is not None
     assert (claim.run, claim.attempt) == (run_id, 2)
     assert 1.0 < time.monotonic() - asked < 6.0
-    assert CHECKPOINT_HOLDER_FIRST_S == 15.0
 
 
 def test_checkpoints_are_handed_in_now_and_then_while_a_run_trains(site: Site, http: httpx2.Client, tmp_path: Path):

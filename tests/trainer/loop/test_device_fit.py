@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from trainer.engine.backend import import_framework
 from trainer.failures import OutOfHostMemory, OutOfMemory, RecipeMistake
 from trainer.loop.device_fit import needed, precision_of, refuse_too_large, room_of
+from trainer.machine.backends import installed
 from trainer.models.architectures import layers
 from trainer.recipe import Recipe
 
@@ -62,13 +62,10 @@ def test_this_machine_has_memory():
     assert room > GIB
 
 
-def test_a_backend_that_is_not_installed_is_refused_by_name(monkeypatch: pytest.MonkeyPatch):
-    def find(name: str) -> Any:
-        return None if name == "jax" else object()
-
-    monkeypatch.setattr("trainer.machine.backends.find_spec", find)
+def test_a_backend_that_is_not_installed_is_refused_by_name():
+    available = installed(find=lambda name: None if name == "jax" else object())
     with pytest.raises(RecipeMistake, match="backend: jax is not installed here") as refused:
-        import_framework("jax")
+        import_framework("jax", available=available)
     assert refused.value.hint == "Install it, or take tensorflow."
 
 

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trainer.augment import crew, host, selections
+from tests.trainer.loop.planted_faults import plant
+from trainer.augment import host, selections
 from trainer.augment.draws import Draws
 from trainer.augment.pipeline import Pipeline
 from trainer.engine.backend import import_framework
@@ -85,7 +86,7 @@ def test_an_operation_that_does_nothing_is_found(tmp_path: Path, monkeypatch: py
     def changed(pictures: np.ndarray, operation: Operation, drawn: Draws) -> np.ndarray:
         return pictures if operation.op == cut else really(pictures, operation, drawn)
 
-    monkeypatch.setattr(host, "changed", changed)
+    plant(monkeypatch, "trainer.augment.host.changed", changed)
     assert ("no_effect", f"augment.{position}") in codes(tmp_path)
 
 
@@ -95,13 +96,13 @@ def test_mixup_that_is_never_called_is_found(tmp_path: Path, monkeypatch: pytest
     def unmixed(recipe: Recipe, images: int, epoch: int) -> list[selections.Selection]:
         return [selections.Selection(one.pictures) for one in really(recipe, images, epoch)]
 
-    monkeypatch.setattr("trainer.loop.epoch.selections", unmixed)
+    plant(monkeypatch, "trainer.loop.epoch.selections", unmixed)
     found = codes(tmp_path)
     assert {("no_effect", "mixup"), ("labels_not_mixed", "mixup")} <= found
 
 
 def test_labels_that_stay_hard_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("trainer.loop.batches.labels_of", lambda one, labels, classes: labels[one.pictures])
+    plant(monkeypatch, "trainer.loop.batches.labels_of", lambda one, labels, classes: labels[one.pictures])
     assert ("labels_not_mixed", "mixup") in codes(tmp_path)
 
 
@@ -111,28 +112,28 @@ def test_operations_that_the_batches_of_the_run_do_not_get_are_found(tmp_path: P
     def plain(pipeline: Pipeline, epoch: int, selection: selections.Selection) -> np.ndarray:
         return pipeline.evaluation(pipeline.images[selection.pictures])
 
-    monkeypatch.setattr(Pipeline, "batch", plain)
+    plant(monkeypatch, "trainer.augment.pipeline.Pipeline.batch", plain)
     assert ("another_batch", "augment") in codes(tmp_path)
 
 
 def test_draws_that_are_made_once_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """As a function that is traced once draws once."""
     really = Pipeline.draws
-    monkeypatch.setattr(Pipeline, "draws", lambda pipeline, _epoch: really(pipeline, 1))
+    plant(monkeypatch, "trainer.augment.pipeline.Pipeline.draws", lambda pipeline, _epoch: really(pipeline, 1))
     assert ("drawn_once", "augment_when") in codes(tmp_path, mixup=None)
 
 
 def test_pictures_that_should_change_once_and_change_each_epoch_are_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(crew.Crew, "change_once", lambda *_: None)
+    plant(monkeypatch, "trainer.augment.crew.Crew.change_once", lambda *_: None)
     really = Pipeline.draws
 
     def forgetful(pipeline: Pipeline, epoch: int) -> Any:
         pipeline.recipe = pipeline.recipe.model_copy(update={"augment_when": "each_epoch"})
         return really(pipeline, epoch)
 
-    monkeypatch.setattr(Pipeline, "draws", forgetful)
+    plant(monkeypatch, "trainer.augment.pipeline.Pipeline.draws", forgetful)
     found = codes(tmp_path, mixup=None, augment_when="once")
     assert ("drawn_again", "augment_when") in found
 
@@ -140,9 +141,7 @@ def test_pictures_that_should_change_once_and_change_each_epoch_are_found(
 @pytest.mark.parametrize("kind", [pytest.param("l2", marks=thorough), "coupled"])
 def test_a_decay_that_is_added_to_a_local_name_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str):
     """`for g, v in zip(grads, weights): g += v * wd`, as the notebook of the original experiment had it."""
-    from trainer.engine import learning
-
-    monkeypatch.setattr(learning, "PULL", {"l2": 0.0, "coupled": 0.0})
+    plant(monkeypatch, "trainer.engine.learning.PULL", {"l2": 0.0, "coupled": 0.0})
     found = codes(tmp_path, optimizer={"weight_decay": {"kind": kind, "value": 0.01}})
     assert ("no_decay", "optimizer.weight_decay") in found
 
@@ -157,7 +156,7 @@ def test_a_decoupled_decay_that_touches_no_weight_is_found(tmp_path: Path, monke
         really(engine, *sizes)
         engine.learning.decayed = decayed
 
-    monkeypatch.setattr(KerasEngine, "compile", forgetful)
+    plant(monkeypatch, "trainer.engine.engine.KerasEngine.compile", forgetful)
     found = codes(tmp_path, optimizer={"weight_decay": {"kind": "decoupled", "value": 0.01}})
     assert ("no_decay", "optimizer.weight_decay") in found
 
@@ -171,19 +170,15 @@ def test_label_smoothing_that_the_loss_does_not_see_is_found(tmp_path: Path, mon
         engine.learning.loss = engine.learning.loss.model_copy(update={"label_smoothing": 0.0})
         really(engine, *sizes)
 
-    monkeypatch.setattr(KerasEngine, "compile", forgetful)
+    plant(monkeypatch, "trainer.engine.engine.KerasEngine.compile", forgetful)
     assert ("labels_not_smoothed", "loss.label_smoothing") in codes(tmp_path, mixup=None)
 
 
 def test_a_schedule_that_the_optimiser_does_not_follow_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    from trainer.engine.rate_table import RateTable
-
-    monkeypatch.setattr(RateTable, "__call__", lambda table, step: table._table[0])
+    plant(monkeypatch, "trainer.engine.rate_table.RateTable.__call__", lambda table, step: table._table[0])
     assert ("another_rate", "schedule") in codes(tmp_path)
 
 
 def test_an_input_range_that_is_not_kept_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(
-        "trainer.loop.train.normalisation", lambda *_: (np.ones(3, np.float32), np.zeros(3, np.float32))
-    )
+    plant(monkeypatch, "trainer.loop.train.normalisation", lambda *_: (np.ones(3, np.float32), np.zeros(3, np.float32)))
     assert ("another_range", "normalize") in codes(tmp_path)

@@ -5,13 +5,11 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import pytest
 
-import trainer.machine.power
 from trainer.machine.power import Sampler, meter
 
 
@@ -52,24 +50,30 @@ def card(monkeypatch: pytest.MonkeyPatch) -> Card:
     return made
 
 
+class Clock:
+    """Seconds pass when a test says so: `passes(1.0)` lets one pass and waits for the reading at its end."""
+
+    def __init__(self) -> None:
+        self._now, self._goes_on, self._waits = 50.0, threading.Semaphore(0), threading.Semaphore(0)
+
+    def __call__(self) -> float:
+        return self._now
+
+    def sleep(self, seconds: float) -> None:
+        self._waits.release()
+        self._goes_on.acquire()  # for ever once the test is over
+
+    def passes(self, seconds: float) -> None:
+        assert self._waits.acquire(timeout=20)
+        self._now += seconds
+        self._goes_on.release()
+        assert self._waits.acquire(timeout=20)
+        self._waits.release()
+
+
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Seconds pass when a test says so: `clock(1.0)` lets one pass and waits for the reading at its end."""
-    now, goes_on, waits = [50.0], threading.Semaphore(0), threading.Semaphore(0)
-
-    def sleep(seconds: float) -> None:
-        waits.release()
-        goes_on.acquire()  # for ever once the test is over
-
-    def passes(seconds: float) -> None:
-        assert waits.acquire(timeout=20)
-        now[0] += seconds
-        goes_on.release()
-        assert waits.acquire(timeout=20)
-        waits.release()
-
-    monkeypatch.setattr(trainer.machine.power, "time", SimpleNamespace(sleep=sleep, perf_counter=lambda: now[0]))
-    return passes
+def clock() -> Clock:
+    return Clock()
 
 
 @pytest.mark.parametrize("device", ["cpu", "cpu:0", "", "gpu", "gpu:", "gpu:x", "gpu:0", "tpu:1"])
@@ -115,26 +119,26 @@ def test_two_meters_of_one_card_begin_each_at_its_own_time(card: Card):
     assert second() == pytest.approx(1.0)
 
 
-def test_the_power_of_an_older_card_is_summed_up(card: Card, clock: Callable[[float], None]):
+def test_the_power_of_an_older_card_is_summed_up(card: Card, clock: Clock):
     card.millijoules, card.milliwatts = None, 100_000
-    used = meter("gpu:1")
+    used = meter("gpu:1", clock, clock.sleep)
     assert used is not None
     assert used() == 0.0
 
-    clock(36.0)
+    clock.passes(36.0)
     assert used() == pytest.approx(1.0), "100 W for 36 s"
     card.milliwatts = 300_000
-    clock(36.0)
+    clock.passes(36.0)
     assert used() == pytest.approx(1.0 + 2.0), "rising from 100 to 300 W"
 
 
-def test_a_reading_that_fails_is_as_the_one_before(card: Card, clock: Callable[[float], None]):
+def test_a_reading_that_fails_is_as_the_one_before(card: Card, clock: Clock):
     card.millijoules, card.milliwatts = None, 200_000
-    used = meter("gpu:1")
+    used = meter("gpu:1", clock, clock.sleep)
     assert used is not None
     card.milliwatts = None
-    clock(18.0)
-    clock(18.0)
+    clock.passes(18.0)
+    clock.passes(18.0)
 
     assert used() == pytest.approx(2.0)
 
