@@ -35,7 +35,7 @@ from trainer.machine.parent import die_with
 from trainer.machine.power import meter
 from trainer.presets import PRESETS
 from trainer.recipe import Recipe
-from trainer.recipe.knobs import merge, mistakes
+from trainer.recipe.knobs import list_errors, merge
 
 FINISHED, FAILED, BAD_RECIPE = 0, 1, 2
 
@@ -229,7 +229,7 @@ def _merged(base: Recipe, read: Callable[[], Any]) -> Recipe:
             raise ValueError("a recipe is a JSON object")
         return Recipe.model_validate(merge(base.model_dump(mode="json"), partial))
     except ValidationError as error:
-        lines = [f"{path}: {sentence}" for path, sentence in mistakes(error)]
+        lines = [f"{path}: {sentence}" for path, sentence in list_errors(error)]
         raise RecipeMistake("\n".join(lines)) from error
     except (OSError, ValueError, RecursionError) as error:
         raise RecipeMistake(f"recipe: {error}") from error

@@ -30,7 +30,7 @@ from trainer.models.architectures import layers as layers_of
 from trainer.models.layers import totals
 from trainer.presets import FAMILIES, PRESETS
 from trainer.recipe import Recipe
-from trainer.recipe.knobs import mistakes
+from trainer.recipe.knobs import list_errors
 
 CLASSES = 10  # where only the files know, and they are not there
 KNOWN_CLASSES = {"cifar100": 100}  # its names are in its files, its number is in its name
@@ -53,7 +53,7 @@ def show_architecture(
         try:
             recipe = Recipe.model_validate(found.recipe)
         except ValidationError as error:  # a run of a version that knew other knobs
-            raise InvalidRecipe(mistakes(error)) from None
+            raise InvalidRecipe(list_errors(error)) from None
         started = found.attempts[-1].started if found.attempts else None
         counted = len(started["classes"]) if started else 0  # by the child; its folder may be gone
         return _page(request, recipe, count_classes(recipe, here.settings.datasets_dir, counted), run=found)

@@ -16,8 +16,8 @@ from app.runs import schemas
 from app.runs.recipes import count_training_images
 from trainer.events import Evidence
 from trainer.recipe import Recipe
-from trainer.recipe.check import check
-from trainer.recipe.evidence import judge
+from trainer.recipe.check import check_recipe
+from trainer.recipe.evidence import check_evidence
 from trainer.recipe.warning import RecipeWarning
 
 ENOUGH_RUNS = 3  # that have ended: fewer say little about what a preset can reach
@@ -25,7 +25,7 @@ ENOUGH_RUNS = 3  # that have ended: fewer say little about what a preset can rea
 
 def of_recipe(session: Session, recipe: Recipe, preset: str | None, datasets_dir: Path) -> list[RecipeWarning]:
     """Before launch: what the recipe does that it may not seem to do."""
-    return check(recipe, count_training_images(recipe, datasets_dir)) + _target(session, recipe, preset)
+    return check_recipe(recipe, count_training_images(recipe, datasets_dir)) + _target(session, recipe, preset)
 
 
 def evidence_of(run: schemas.RunDetails) -> list[Evidence]:
@@ -40,7 +40,7 @@ def of_run(run: schemas.RunDetails) -> list[RecipeWarning]:
     if not started:
         return []
     recipe = Recipe.model_validate(run.recipe)
-    return judge(recipe, evidence_of(run), int(started["train_images"]), len(started["classes"]))
+    return check_evidence(recipe, evidence_of(run), int(started["train_images"]), len(started["classes"]))
 
 
 def _target(session: Session, recipe: Recipe, preset: str | None) -> list[RecipeWarning]:

@@ -20,7 +20,7 @@ from app.runs import lifecycle, runs
 from app.runs.schemas import EditRequest
 from app.web.deps import Here, State
 from app.workers import artifacts
-from trainer.recipe.knobs import mistakes
+from trainer.recipe.knobs import list_errors
 
 router = APIRouter(include_in_schema=False)
 
@@ -60,7 +60,7 @@ def press_edit(
     try:
         asked = EditRequest(name=name, tags=form.tags_of(tags), notes=form.lines_of(notes))
     except ValidationError as error:
-        raise InvalidRequest(mistakes(error)) from None
+        raise InvalidRequest(list_errors(error)) from None
     with here.records.write() as session:
         runs.edit(session, run_id, asked.model_dump(exclude_unset=True), here.now())
     return RedirectResponse(f"/runs/{run_id}", 303)

@@ -17,7 +17,7 @@ from trainer.data import datasets
 from trainer.failures import CannotTrain
 from trainer.presets import PRESETS
 from trainer.recipe import Recipe
-from trainer.recipe.knobs import merge, mistakes
+from trainer.recipe.knobs import list_errors, merge
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def resolve_over(
     try:
         recipe = Recipe.model_validate(merge(base, partial), strict=strict)
     except ValidationError as error:
-        raise InvalidRecipe(mistakes(error)) from None
+        raise InvalidRecipe(list_errors(error)) from None
     _check_data(recipe, datasets_dir)
     return Resolved(recipe, preset, version)
 

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from benchmarks.figures import median
 from trainer.recipe import Recipe
-from trainer.recipe.knobs import mistakes
+from trainer.recipe.knobs import list_errors
 from trainer.recipe.learning_rates import steps_per_epoch
 
 ROOT = Path(__file__).parents[2]
@@ -91,7 +91,7 @@ def recipe_for(contender: Contender, recipe: Recipe) -> Recipe:
     try:
         return Recipe.model_validate({**recipe.model_dump(mode="json"), **contender.knobs})
     except ValidationError as error:
-        raise NotMeasured("; ".join(f"{path}: {sentence}" for path, sentence in mistakes(error))) from error
+        raise NotMeasured("; ".join(f"{path}: {sentence}" for path, sentence in list_errors(error))) from error
 
 
 def measured(contender: Contender, recipe: Recipe, datasets: Path) -> Measured:

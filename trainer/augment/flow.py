@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from trainer.augment.draws import Draws
 from trainer.recipe import Recipe
-from trainer.recipe.augmentation import ERASERS, Operation, order_done
+from trainer.recipe.augmentation import ERASERS, Operation, execution_order
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Flow:
 
     def __init__(self, recipe: Recipe) -> None:
         self.operations = list(recipe.augment)
-        self.order = order_done(self.operations)
+        self.order = execution_order(self.operations)
         self.mixed = recipe.mixup.when if recipe.mixup else None
 
     def stages(self, hand: Hand, own: Taken, other: Taken | None = None, share: Any = None) -> Iterator[Stage]:

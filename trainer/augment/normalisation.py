@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.recipe.augmentation import TOPS
+from trainer.recipe.augmentation import INPUT_MAX
 
 Pictures = NDArray[np.uint8]  # (n, side, side, 3), RGB
 Batch = NDArray[np.float32]  # (n, side, side, 3), in the recipe's range
@@ -22,7 +22,7 @@ def normalisation(kind: str, train_images: Pictures) -> tuple[PerChannel, PerCha
     "standardised" takes mean and standard deviation of each channel over the training pictures.
     """
     if kind != "standardised":
-        return np.full(3, 255.0 / TOPS[kind], dtype=np.float32), np.zeros(3, dtype=np.float32)
+        return np.full(3, 255.0 / INPUT_MAX[kind], dtype=np.float32), np.zeros(3, dtype=np.float32)
     counts = np.zeros((3, 256), dtype=np.int64)
     for first in range(0, len(train_images), AT_ONCE):
         flat = train_images[first : first + AT_ONCE].reshape(-1, 3)

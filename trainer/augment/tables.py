@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from trainer.augment.draws import Angles, Boxes, Crops, Draws, Flips, Nothing, Sigmas, draw
 from trainer.recipe import Recipe
-from trainer.recipe.augmentation import Operation, sides
+from trainer.recipe.augmentation import Operation, input_sides
 
 KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (Nothing, Angles, Flips, Crops, Sigmas, Boxes)}
 NARROW = {np.dtype(np.int64): np.int32, np.dtype(np.float64): np.float32}  # what a device computes with
@@ -24,7 +24,7 @@ Tables = dict[str, NDArray[Any]]
 def epoch_draws(recipe: Recipe, epoch: int, n: int, side: int) -> dict[int, Draws]:
     """The draws of epoch `epoch` (from 1) for each operation by its position; `n` pictures of `side` pixels."""
     epoch = 1 if recipe.augment_when == "once" else epoch
-    met = sides(recipe.augment, side)
+    met = input_sides(recipe.augment, side)
     return {
         position: draw(operation, recipe.seed, epoch, position, n=n, side=met[position])
         for position, operation in enumerate(recipe.augment)

@@ -42,7 +42,7 @@ from trainer.machine.power import Wh
 from trainer.models.architectures import layers
 from trainer.models.layers import totals
 from trainer.recipe import Recipe
-from trainer.recipe.check import check
+from trainer.recipe.check import check_recipe
 from trainer.recipe.learning_rates import learning_rates, steps_per_epoch
 
 log = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ def train(
         if saved:
             refuse_other_pictures(data.fingerprint, saved.facts)
         steps = _steps(recipe, len(data.train_images))
-        for warning in check(recipe, len(data.train_images)):
+        for warning in check_recipe(recipe, len(data.train_images)):
             log.info("note: %s", warning.text)
         rates = learning_rates(recipe, len(data.train_images))
         if stop():

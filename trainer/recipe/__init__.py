@@ -1,4 +1,4 @@
-"""The recipe: everything that decides a training result."""
+"""The recipe: every setting that determines a training result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which knobs a recipe can have, as paths: `schedule.max_lr`, `augment.2.p`. Must not know what they do."""
+"""The paths of a recipe's settings: `schedule.max_lr`, `augment.2.p`."""
 
 from __future__ import annotations
 
@@ -15,51 +15,52 @@ INDEX = re.compile(r"0|[1-9]\d?", re.ASCII)  # in a list
 
 @lru_cache(1000)
 def is_knob(path: str) -> bool:
-    """Whether some recipe has a number, a word or a switch there."""
-    places: list[Any] = [Recipe]
+    """Whether any recipe can have a number, a text or a flag at this path."""
+    annotations: list[Any] = [Recipe]
     for step in path.split("."):
-        places = [inner for place in places for inner in _below(place, step)]
-    return any(not _is_whole(place) for place in places)
+        annotations = [child for annotation in annotations for child in _children(annotation, step)]
+    return any(not _is_container(annotation) for annotation in annotations)
 
 
 @cache
 def titles() -> dict[str, str]:
-    """Title of each knob that is in no list, by path, in the order of the form."""
-    return dict(_titled(Recipe, ""))
+    """Title of each setting outside lists, by path, in the order of the form."""
+    return dict(_list_titles(Recipe, ""))
 
 
-def _titled(part: type[Part], before: str) -> list[tuple[str, str]]:
+def _list_titles(part: type[Part], prefix: str) -> list[tuple[str, str]]:
     found = []
     for name, info in part.model_fields.items():
-        inner = [one for one in _kinds(info.annotation) if _is_part(one)]
-        if not inner and not any(get_origin(one) is list for one in _kinds(info.annotation)):
-            found.append((before + name, info.title or name))
-        found += [pair for one in inner for pair in _titled(one, f"{before}{name}.")]
+        members = _union_members(info.annotation)
+        parts = [member for member in members if _is_part(member)]
+        if not parts and not any(get_origin(member) is list for member in members):
+            found.append((prefix + name, info.title or name))
+        found += [pair for inner in parts for pair in _list_titles(inner, f"{prefix}{name}.")]
     return found
 
 
-def _below(place: Any, step: str) -> list[Any]:
-    if get_origin(place) is list:
-        return _kinds(get_args(place)[0]) if INDEX.fullmatch(step) else []
-    info = place.model_fields.get(step) if _is_part(place) else None
-    return _kinds(info.annotation) if info else []
+def _children(annotation: Any, step: str) -> list[Any]:
+    if get_origin(annotation) is list:
+        return _union_members(get_args(annotation)[0]) if INDEX.fullmatch(step) else []
+    info = annotation.model_fields.get(step) if _is_part(annotation) else None
+    return _union_members(info.annotation) if info else []
 
 
-def _kinds(annotation: Any) -> list[Any]:
-    """What a field may hold, unions taken apart."""
+def _union_members(annotation: Any) -> list[Any]:
+    """The types that a field accepts, without None."""
     if get_origin(annotation) is list or isinstance(annotation, type):
         return [] if annotation is NoneType else [annotation]
     inner = get_args(annotation)
     if hasattr(annotation, "__metadata__"):
-        return _kinds(inner[0])
+        return _union_members(inner[0])
     if not inner or not any(isinstance(one, type) or get_args(one) for one in inner):
         return [annotation]  # Literal
-    return [kind for one in inner for kind in _kinds(one)]
+    return [member for one in inner for member in _union_members(one)]
 
 
-def _is_part(place: Any) -> bool:
-    return isinstance(place, type) and issubclass(place, Part)
+def _is_part(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, Part)
 
 
-def _is_whole(place: Any) -> bool:
-    return _is_part(place) or get_origin(place) is list
+def _is_container(annotation: Any) -> bool:
+    return _is_part(annotation) or get_origin(annotation) is list

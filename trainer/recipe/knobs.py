@@ -1,7 +1,4 @@
-"""What a knob is: pydantic's field with a title, a help sentence and a unit; merging and checking of knobs.
-
-Must not know what the knobs do (recipe.py), any ML framework, or the app.
-"""
+"""Settings of a recipe: pydantic fields with a title, a help text and a unit; merging and error messages."""
 
 from __future__ import annotations
 
@@ -12,13 +9,13 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 
 def knob(default: Any, title: str, help: str, *, unit: str = "", **limits: Any) -> Any:  # noqa: A002
-    """A recipe field: `title` labels it in the form, `help` says what it does, `limits` are pydantic's."""
+    """A setting: `title` labels it in the form, `help` says what it does, `limits` are pydantic's."""
     return Field(default, title=title, description=help, json_schema_extra={"unit": unit}, **limits)
 
 
-# pydantic's findings in the words of the form: what works, not what failed
-SENTENCES = {
-    "extra_forbidden": "there is no such knob",
+# by pydantic's error type; each says what is allowed, not what failed
+MESSAGES = {
+    "extra_forbidden": "there is no such setting",
     "missing": "is missing",
     "int_parsing": "must be a whole number",
     "int_type": "must be a whole number",
@@ -30,7 +27,7 @@ SENTENCES = {
     "bool_type": "must be true or false",
     "string_type": "must be text",
     "list_type": "must be a list",
-    "model_type": "must be an object with knobs",
+    "model_type": "must be an object with settings",
     "greater_than_equal": "must be at least {ge}",
     "less_than_equal": "must be at most {le}",
     "greater_than": "must be above {gt}",
@@ -45,58 +42,59 @@ SENTENCES = {
 
 
 class Part(BaseModel):
-    """Base of the recipe and of its parts: unknown keys are errors, nothing changes after it is made."""
+    """Base of the recipe and its parts: immutable, and unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)
 
 
-# The key whose change makes a part another thing, so that the base's knobs no longer apply to it.
-REPLACED_WHOLE = {"schedule": "kind", "model": "name", "dataset": "name"}
+# Parts whose other settings no longer apply when this key changes.
+REPLACED_BY_KEY = {"schedule": "kind", "model": "name", "dataset": "name"}
 
 
 def merge(base: dict[str, Any], partial: dict[str, Any]) -> dict[str, Any]:
-    """Lay a partial recipe over a complete one, key by key. Neither argument is changed.
+    """Merge a partial recipe into a complete one, key by key. Neither argument is changed.
 
-    Lists replace; `null` is a value; a schedule of another `kind`, a model or data set of another `name`
-    replaces the whole part (its other knobs fall back to their defaults, not to the base's).
+    Lists are replaced; `null` is a value; a schedule of another `kind`, or a model or data set of another `name`,
+    replaces the whole part (its missing settings get their defaults, not the base's values).
     """
     kept = {
         key: value
         for key, value in base.items()
-        if key not in REPLACED_WHOLE or not _is_another(value, partial.get(key), by=REPLACED_WHOLE[key])
+        if key not in REPLACED_BY_KEY or not _is_different(value, partial.get(key), by=REPLACED_BY_KEY[key])
     }
-    return _laid_over(kept, partial)
+    return _merge_dicts(kept, partial)
 
 
-def mistakes(error: ValidationError) -> list[tuple[str, str]]:
-    """(path, sentence) for each mistake, the path as a user writes it: `schedule.max_lr`, `augment.2.s_h`."""
-    return [(_path(problem["loc"]), _sentence(dict(problem))) for problem in error.errors(include_url=False)]
+def list_errors(error: ValidationError) -> list[tuple[str, str]]:
+    """(path, message) of each error, the path as a user writes it: `schedule.max_lr`, `augment.2.s_h`."""
+    return [(_path(problem["loc"]), _message(dict(problem))) for problem in error.errors(include_url=False)]
 
 
-def mistake_at(loc: tuple[int | str, ...], sentence: str) -> ValidationError:
-    """What a validator raises to name a place below its own field: `(2,)` in a list, `(2, "crop", "size")`."""
-    found = InitErrorDetails(
-        type=PydanticCustomError("mistake", "{sentence}", {"sentence": sentence}), loc=loc, input=None
+def error_at(loc: tuple[int | str, ...], message: str) -> ValidationError:
+    """For validators to raise about a place inside their field: `(2,)` in a list, `(2, "crop", "size")`."""
+    details = InitErrorDetails(
+        type=PydanticCustomError("recipe_error", "{message}", {"message": message}), loc=loc, input=None
     )
-    return ValidationError.from_exception_data("recipe", [found])
+    return ValidationError.from_exception_data("recipe", [details])
 
 
-def _laid_over(base: dict[str, Any], partial: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in partial.items():
-        old = merged.get(key)
-        merged[key] = _laid_over(old, value) if isinstance(value, dict) and isinstance(old, dict) else value
-    return merged
-
-
-def _is_another(old: Any, new: Any, *, by: str) -> bool:
-    return isinstance(old, dict) and isinstance(new, dict) and by in new and new[by] != old.get(by)
-
-
-def not_below(value: float, other: str, info: ValidationInfo) -> float:
+def check_not_below(value: float, other: str, info: ValidationInfo) -> float:
+    """Return `value`. Raises ValueError if it is below the field named `other`."""
     if other in info.data and value < info.data[other]:
         raise ValueError(f"must not be below {other} ({info.data[other]:g})")
     return value
+
+
+def _merge_dicts(base: dict[str, Any], partial: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in partial.items():
+        old = merged.get(key)
+        merged[key] = _merge_dicts(old, value) if isinstance(value, dict) and isinstance(old, dict) else value
+    return merged
+
+
+def _is_different(old: Any, new: Any, *, by: str) -> bool:
+    return isinstance(old, dict) and isinstance(new, dict) and by in new and new[by] != old.get(by)
 
 
 def _path(loc: tuple[int | str, ...]) -> str:
@@ -110,18 +108,17 @@ def _path(loc: tuple[int | str, ...]) -> str:
     return ".".join(steps)
 
 
-def _sentence(problem: dict[str, Any]) -> str:
+def _message(problem: dict[str, Any]) -> str:
     kind, context = problem["type"], problem.get("ctx", {})
-    if kind in SENTENCES:
-        return SENTENCES[kind].format(**{key: _plain(value) for key, value in context.items()})
+    if kind in MESSAGES:
+        return MESSAGES[kind].format(**{key: _drop_zero_decimals(value) for key, value in context.items()})
     if kind == "value_error":
         return str(context["error"])
-    if kind == "mistake":
-        return str(context["sentence"])
+    if kind == "recipe_error":
+        return str(context["message"])
     message = str(problem["msg"])
     return message[:1].lower() + message[1:]
 
 
-def _plain(value: Any) -> Any:
-    """0.0 is 0 to a reader."""
+def _drop_zero_decimals(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value

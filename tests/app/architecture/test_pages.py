@@ -156,7 +156,7 @@ def test_what_is_not_there_is_a_page_that_says_so(client: TestClient):
         ({"model__width": "513"}, "model.width: must be at most 512"),
         ({"model__width": "1e9"}, "model.width: must be a whole number"),
         ({"dataset__name": "folder:nowhere"}, "dataset.name: there is no data set"),
-        ({"model__colour": "red"}, "model.colour: there is no such knob"),
+        ({"model__colour": "red"}, "model.colour: there is no such setting"),
     ],
 )
 def test_a_wrong_form_is_refused_with_the_field_s_name(client: TestClient, changes: dict[str, str], sentence: str):

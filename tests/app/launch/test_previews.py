@@ -18,7 +18,7 @@ from tests.app.support.api_calls import JSON, count
 from tests.app.support.cast import HERE, settings_in, state_of
 from trainer.presets import PRESETS
 from trainer.recipe import Recipe
-from trainer.recipe.check import check
+from trainer.recipe.check import check_recipe
 from trainer.recipe.knobs import merge
 from trainer.recipe.learning_rates import learning_rates, steps_per_epoch
 
@@ -93,7 +93,7 @@ WRONG: list[tuple[str, dict[str, Any], str, str]] = [
     (SCHEDULE, {"schedule": KNOTS}, "schedule.knots.2", "must come after the knot at epoch 5"),
     (SCHEDULE, {"schedule": {"kind": "piecewise", "knots": []}}, "schedule.knots", "at least 1"),
     (SCHEDULE, {"schedule": {"kind": "saw"}}, "schedule", "must be one of"),
-    (SCHEDULE, {"schedule": {"kind": "constant", "max_lr": 1}}, "schedule.max_lr", "there is no such knob"),
+    (SCHEDULE, {"schedule": {"kind": "constant", "max_lr": 1}}, "schedule.max_lr", "there is no such setting"),
     (SCHEDULE, {"schedule": {"kind": "triangular", "max_lr": "0.4"}}, "schedule.max_lr", "must be a number"),
     (SCHEDULE, {"schedule": None}, "schedule", ""),
     (SCHEDULE, {"epochs": 7000}, "epochs", "210,000 steps; a preview shows at most 200,000"),
@@ -103,7 +103,7 @@ WRONG: list[tuple[str, dict[str, Any], str, str]] = [
     (SCHEDULE, {"dataset": "imagenet"}, "dataset.name", "must be digits, cifar10, cifar100 or folder:NAME"),
     (SCHEDULE, {"preset": "nothing"}, "preset", "there is no preset 'nothing'"),
     (SCHEDULE, {"unknown": 1}, "unknown", "there is no such field"),
-    (SCHEDULE, {"recipe": {"unknown": 1}}, "unknown", "there is no such knob"),
+    (SCHEDULE, {"recipe": {"unknown": 1}}, "unknown", "there is no such setting"),
     (SCHEDULE, {"augment": []}, "augment", "there is no such field"),
     (PICTURES, {"augment": [{"op": "flip"}, {"op": "flip"}, {"op": "cutout", "s_h": 2}]}, "augment.2.s_h", "at most 1"),
     (PICTURES, {"augment": [{"op": "flip"}, {"op": "crop", "size": 40}]}, "augment.1.size", "cannot cut 40 pixels"),
@@ -147,7 +147,7 @@ def test_as_many_steps_as_can_be_shown_are_shown(client: TestClient):
 @pytest.mark.parametrize("preset", ["quickstart", "seed-readme", "seed-crop-pad", "page-2018"])
 def test_the_check_says_what_the_trainer_s_check_says(client: TestClient, preset: str):
     recipe = PRESETS[preset].recipe
-    found = check(recipe, DIGITS if preset == "quickstart" else CIFAR10)
+    found = check_recipe(recipe, DIGITS if preset == "quickstart" else CIFAR10)
 
     shown = client.post(CHECK, json={"preset": preset}).json()["warnings"]
 

@@ -183,14 +183,14 @@ def test_before_anything_is_measured_the_page_says_what_will_be(client: TestClie
 
 CONTRADICTIONS: list[tuple[dict[str, Any], str, str]] = [
     ({"changes": [change | {"pixels": 0.0, "pictures": 0.0} for change in evidence(1)["changes"]]},
-     "augment.0", "pad_crop changed no pixel of the 100 pictures"),
+     "augment.0", "pad_crop changed no pixel of the 100 images"),
     ({"changes": []}, "augment.2", "cutout changed no pixel"),
-    ({"is_what_the_step_saw": False}, "augment", "is not what the operations make of its pictures"),
-    ({"new_pixels": 0.0}, "augment_when", "saw the very pictures of epoch 1"),
-    ({"label_entropy": 0.4}, "loss", "were softer (entropy 0.400)"),
-    ({"input_high": 255.0}, "normalize", "values of 0..255 where the recipe says 0..1"),
+    ({"is_what_the_step_saw": False}, "augment", "is not what the recipe's operations produce from its images"),
+    ({"new_pixels": 0.0}, "augment_when", "saw the same images as epoch 1"),
+    ({"label_entropy": 0.4}, "loss", "used softer labels (entropy 0.400)"),
+    ({"input_high": 255.0}, "normalize", "input was in 0..255, but the recipe says 0..1"),
     ({"decay_norm": 0.0}, "optimizer.weight_decay", "weight decay added 0 to the gradient"),
-    ({"learning_rate": 0.05}, "schedule", "began at a rate of 0.05"),
+    ({"learning_rate": 0.05}, "schedule", "started with a learning rate of 0.05"),
 ]  # fmt: skip
 
 

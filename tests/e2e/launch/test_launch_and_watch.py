@@ -90,22 +90,22 @@ def test_a_wrong_knob_is_shown_beside_its_field_and_nothing_is_lost(site: Site, 
     site.serve()
     page.goto(f"{site.url}/runs/new?preset=quickstart")
     page.get_by_label("Name").fill("Half done")
-    page.get_by_label("Peak rate").fill("-3")
+    page.get_by_label("Peak learning rate").fill("-3")
     page.get_by_label("Batch size").fill("many")
     page.get_by_label("Schedule").select_option("constant")
-    expect(page.get_by_label("Peak rate")).to_have_count(0)
+    expect(page.get_by_label("Peak learning rate")).to_have_count(0)
     page.get_by_label("Schedule").select_option("triangular")
-    page.get_by_label("Peak rate").fill("-3")
+    page.get_by_label("Peak learning rate").fill("-3")
     page.get_by_role("button", name="flip").click()
     expect(page.get_by_text("3. flip", exact=False)).to_be_visible()
     page.watched.forgive = True  # type: ignore[attr-defined]  # the browser logs the 422 that is wanted here
     page.get_by_role("button", name="Launch run").click()
 
     expect(page.get_by_role("alert")).to_contain_text("Nothing was launched")
-    expect(page.get_by_label("Peak rate")).to_have_value("-3")
+    expect(page.get_by_label("Peak learning rate")).to_have_value("-3")
     expect(page.get_by_label("Batch size")).to_have_value("many")
     expect(page.get_by_label("Name")).to_have_value("Half done")
-    expect(page.locator("#schedule-max_lr-error")).to_have_text("Peak rate must be at least 0")
+    expect(page.locator("#schedule-max_lr-error")).to_have_text("Peak learning rate must be at least 0")
     expect(page.locator("#batch_size-error")).to_have_text("Batch size must be a whole number")
     assert site.get("/api/v1/runs")["runs"] == []
 

@@ -27,7 +27,7 @@ def test_the_curve_and_the_grid_change_while_a_field_is_edited(here: Site, page:
     curve, grid = drawn(page), grid_of(page)
     assert peak(page) == pytest.approx(0.05, rel=1e-2)
 
-    page.get_by_label("Peak rate").fill("0.3")
+    page.get_by_label("Peak learning rate").fill("0.3")
     curve = changed(curve, lambda: drawn(page), "the curve is another")
     assert peak(page) == pytest.approx(0.3, rel=1e-2)
     expect(page.locator("[data-rate-words]")).to_contain_text("Peak 0.299")
@@ -55,7 +55,7 @@ def test_the_curve_and_the_grid_change_while_a_field_is_edited(here: Site, page:
 def test_what_is_shown_is_what_the_api_says(here: Site, page: Page) -> None:
     opened(here, page, "/previews?preset=quickstart")
     before = drawn(page)
-    page.get_by_label("Peak rate").fill("0.123")
+    page.get_by_label("Peak learning rate").fill("0.123")
     changed(before, lambda: drawn(page), "the curve is drawn anew")
 
     asked = {"preset": "quickstart", "schedule": {"max_lr": 0.123}}
@@ -92,7 +92,7 @@ def test_a_wrong_value_leaves_the_old_curve_greyed_and_names_the_field(here: Sit
     panel = page.locator("[data-preview]")
     curve, grid = drawn(page), grid_of(page)
 
-    page.get_by_label("Peak rate").fill("-3")
+    page.get_by_label("Peak learning rate").fill("-3")
     expect(panel.locator("[data-invalid]")).to_contain_text("schedule.max_lr must be at least 0")
     expect(panel).to_have_attribute("data-stale", "")
     assert (drawn(page), grid_of(page)) == (curve, grid)
@@ -101,9 +101,9 @@ def test_a_wrong_value_leaves_the_old_curve_greyed_and_names_the_field(here: Sit
     )
     assert greyed
     panel.get_by_role("link", name="schedule.max_lr").click()
-    expect(page.get_by_label("Peak rate")).to_be_in_viewport()
+    expect(page.get_by_label("Peak learning rate")).to_be_in_viewport()
 
-    page.get_by_label("Peak rate").fill("0.2")
+    page.get_by_label("Peak learning rate").fill("0.2")
     expect(panel.locator("[data-invalid]")).to_have_count(0)
     assert panel.get_attribute("data-stale") is None
     changed(curve, lambda: drawn(page), "the new curve is there")
@@ -171,7 +171,7 @@ def test_a_data_set_that_is_not_here_is_shown_on_digits(here: Site, page: Page) 
 
 def test_fast_typing_ends_with_what_was_typed_last(here: Site, page: Page) -> None:
     opened(here, page, "/runs/new?preset=quickstart")
-    field = page.get_by_label("Peak rate")
+    field = page.get_by_label("Peak learning rate")
 
     for number in range(1, 30):
         field.fill(f"0.{100 + number}")
@@ -197,7 +197,7 @@ def test_the_zoom_stays_while_a_field_is_edited(here: Site, page: Page) -> None:
     assert zoomed == [pytest.approx(4, abs=0.3), pytest.approx(8, abs=0.3)]
     before = drawn(page)
 
-    page.get_by_label("Peak rate").fill("0.2")
+    page.get_by_label("Peak learning rate").fill("0.2")
 
     changed(before, lambda: drawn(page), "the curve is another")
     assert chart.evaluate("place => place.layout.xaxis.range") == zoomed

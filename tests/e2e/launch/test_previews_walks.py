@@ -30,7 +30,7 @@ def test_no_page_is_wider_than_its_window(here: Site, page: Page, address: str, 
 def test_launching_from_the_previews_launches_what_is_seen(here: Site, page: Page) -> None:
     opened(here, page, "/previews?preset=quickstart")
     before = drawn(page)
-    page.get_by_label("Peak rate").fill("0.2")
+    page.get_by_label("Peak learning rate").fill("0.2")
     changed(before, lambda: drawn(page), "the curve is another")
     page.get_by_role("button", name="Remove cutout").click()
     expect(page.get_by_role("button", name="Remove cutout")).to_have_count(0)
@@ -47,17 +47,17 @@ def test_launching_from_the_previews_launches_what_is_seen(here: Site, page: Pag
 def test_from_the_form_to_the_larger_page_and_back(here: Site, page: Page) -> None:
     opened(here, page, "/runs/new?preset=quickstart")
     page.get_by_label("Name").fill("typed")
-    page.get_by_label("Peak rate").fill("0.25")
+    page.get_by_label("Peak learning rate").fill("0.25")
 
     page.get_by_role("button", name="Larger, on a page of their own").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Previews")
-    expect(page.get_by_label("Peak rate")).to_have_value("0.25")
+    expect(page.get_by_label("Peak learning rate")).to_have_value("0.25")
     expect(page.locator("table.stages tbody tr")).to_have_count(16)
     page.get_by_role("button", name="Whole form").click()
 
     expect(page.get_by_role("heading", level=1)).to_have_text("New run")
     expect(page.get_by_label("Name")).to_have_value("typed")
-    expect(page.get_by_label("Peak rate")).to_have_value("0.25")
+    expect(page.get_by_label("Peak learning rate")).to_have_value("0.25")
 
 
 def test_without_javascript_both_pages_show_numbers_and_buttons(here: Site, browser: Browser) -> None:

@@ -23,7 +23,7 @@ def test_a_still_follows_what_is_typed_and_nobody_loads_plotly(site: Site, page:
     site.serve()
     page.goto(site.url + FORM)
     assert peak(page).startswith("peak 0.0498")
-    page.get_by_label("Peak rate").fill("0.3")
+    page.get_by_label("Peak learning rate").fill("0.3")
     until(lambda: peak(page).startswith("peak 0.299"), 20, "the still is another")
     assert not page.evaluate(IS_LOADED)
 
@@ -81,7 +81,7 @@ def test_a_handled_chart_goes_on_while_somebody_types(site: Site, page: Page) ->
     site.serve()
     page.goto(site.url + FORM)
     handled(page, "[data-curve]")
-    page.get_by_label("Peak rate").fill("0.3")
+    page.get_by_label("Peak learning rate").fill("0.3")
     highest = "Math.max(...document.querySelector('[data-curve]').data[0].y)"
     until(lambda: page.evaluate(highest) > 0.29, 20, "the curve is another")
     expect(page.locator(".static-chart")).to_have_count(0)

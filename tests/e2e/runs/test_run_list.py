@@ -15,9 +15,9 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
 def rates(page: Page, rows: int) -> list[str]:
     """Of a page that shows so many `rows`."""
-    expect(page.locator("table.runs thead")).to_contain_text("Peak rate ↓")
+    expect(page.locator("table.runs thead")).to_contain_text("Peak learning rate ↓")
     expect(page.locator("table.runs tbody tr")).to_have_count(rows)
-    at = page.locator("table.runs thead th").all_inner_texts().index("Peak rate ↓")
+    at = page.locator("table.runs thead th").all_inner_texts().index("Peak learning rate ↓")
     return [row.locator("td, th").nth(at).inner_text() for row in page.locator("table.runs tbody tr").all()]
 
 
@@ -28,10 +28,10 @@ def test_columns_order_and_conditions_live_in_the_address(site: Site, page: Page
     page.goto(f"{site.url}/runs")
 
     page.get_by_text("Columns", exact=True).click()
-    page.get_by_label("Peak rate").check()
+    page.get_by_label("Peak learning rate").check()
     page.get_by_label("Training time").uncheck()
     page.get_by_role("button", name="Show these").click()
-    page.get_by_role("link", name="Peak rate").click()
+    page.get_by_role("link", name="Peak learning rate").click()
     expect(page).to_have_url(re.compile(r"sort=-recipe\.schedule\.max_lr"))
     assert rates(page, 3) == ["0.4", "0.2", "0.1"]
     expect(page.locator("table.runs thead")).not_to_contain_text("Training time")

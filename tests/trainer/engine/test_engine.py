@@ -53,14 +53,14 @@ EVERY_KIND: list[dict[str, Any]] = [
 @pytest.mark.parametrize("schedule", EVERY_KIND, ids=lambda schedule: schedule["kind"])
 def test_every_step_of_a_run_uses_the_pure_function_s_rate_exactly(schedule: dict[str, Any]):
     """By the weights: a bias without decay and momentum moves by the rate times its gradient, here made to be 1."""
-    from trainer.recipe.learning_rates import calendar, scheduled, time_decay
+    from trainer.recipe.learning_rates import calendar, schedule_rates, time_decay
 
     recipe = tiny(epochs=9, batch_size=5).model_copy(
         update={"schedule": Recipe.model_validate({"schedule": schedule}).schedule}
     )
     run = calendar(recipe, 12)
     steps = np.arange(run.total, dtype=np.float64)
-    pure = (scheduled(recipe.schedule, steps, run) * time_decay(steps, recipe.optimizer.decay)).astype(np.float32)
+    pure = (schedule_rates(recipe.schedule, steps, run) * time_decay(steps, recipe.optimizer.decay)).astype(np.float32)
     assert len(pure) == 27
     assert len(np.unique(pure)) > 1
 

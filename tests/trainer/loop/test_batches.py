@@ -19,7 +19,7 @@ from trainer.loop.checkpoint_file import listing, read
 from trainer.loop.measure import is_same
 from trainer.loop.train import train
 from trainer.recipe import Recipe
-from trainer.recipe.evidence import judge
+from trainer.recipe.evidence import check_evidence
 from trainer.recipe.learning_rates import learning_rates
 
 pytestmark = [pytest.mark.keras, pytest.mark.timeout(600)]
@@ -93,7 +93,7 @@ def test_a_run_on_the_device_does_what_its_recipe_says(tmp_path: Path):
     recipe = Recipe.model_validate({**KNOBS, "mixup": {"alpha": 1}, "loss": {"label_smoothing": 0.1}})
     evidence = [event for event in said if isinstance(event, Evidence)]
     assert [one.epoch for one in evidence] == [1, 2]
-    assert judge(recipe, evidence, 130, 10) == []
+    assert check_evidence(recipe, evidence, 130, 10) == []
     [started] = [event for event in said if isinstance(event, Started)]
     assert started.environment["augment_engine"] == "device"
     assert started.environment["augment_processes"] == 0

@@ -10,7 +10,7 @@ import pytest
 
 from trainer.presets.presets import FAMILIES, PRESETS
 from trainer.recipe import Recipe, recipe_hash
-from trainer.recipe.check import check
+from trainer.recipe.check import check_recipe
 from trainer.recipe.learning_rates import learning_rates
 
 CIFAR10 = 50_000  # training pictures
@@ -33,7 +33,7 @@ def images_of(name: str) -> int:
 
 
 def warned(name: str) -> set[str]:
-    return {warning.code for warning in check(PRESETS[name].recipe, images_of(name))}
+    return {warning.code for warning in check_recipe(PRESETS[name].recipe, images_of(name))}
 
 
 def recipe_of(name: str) -> Recipe:
@@ -97,7 +97,7 @@ def test_the_document_s_recipe_is_warned_of_all_that_it_hides():
 
 
 def test_the_mended_one_is_what_the_check_proposes_and_ends_at_the_foot():
-    proposed = next(one for one in check(recipe_of("seed-readme"), CIFAR10) if one.code == "ends_at_peak")
+    proposed = next(one for one in check_recipe(recipe_of("seed-readme"), CIFAR10) if one.code == "ends_at_peak")
     mended, given = (flat(recipe_of(name).model_dump()) for name in ("seed-readme-fixed", "seed-readme"))
     assert {path: mended[path] for path in mended if mended[path] != given[path]} == flat(proposed.fix)
     assert warned("seed-readme-fixed") == {"mixup_halves_steps", "l2_is_twice_coupled"}

@@ -13,7 +13,7 @@ from trainer.events import EpochEnded, Evidence, Finished, Said
 from trainer.loop.train import train
 from trainer.presets import PRESETS
 from trainer.recipe import Recipe
-from trainer.recipe.evidence import judge
+from trainer.recipe.evidence import check_evidence
 from trainer.recipe.knobs import merge
 
 pytestmark = pytest.mark.keras
@@ -54,4 +54,4 @@ def test_a_preset_trains_and_does_what_its_recipe_says(name: str, tmp_path: Path
 
     evidence = [event for event in said if isinstance(event, Evidence)]
     assert [one.epoch for one in evidence] == [1, 2]
-    assert judge(recipe, evidence, IMAGES, CLASSES) == []
+    assert check_evidence(recipe, evidence, IMAGES, CLASSES) == []

@@ -9,7 +9,7 @@ import pytest
 
 from trainer.events import Evidence
 from trainer.recipe import Recipe
-from trainer.recipe.evidence import judge
+from trainer.recipe.evidence import check_evidence
 from trainer.recipe.learning_rates import learning_rates, steps_per_epoch
 
 PICTURES, CLASSES = 4000, 10
@@ -54,7 +54,7 @@ def evidence(of: Recipe, epoch: int = 1, **changes: Any) -> Evidence:
 
 
 def found(of: Recipe, *measured: Evidence) -> list[tuple[str, str]]:
-    return [(one.code, one.path) for one in judge(of, measured, PICTURES, CLASSES)]
+    return [(one.code, one.path) for one in check_evidence(of, measured, PICTURES, CLASSES)]
 
 
 HONEST: list[dict[str, Any]] = [
@@ -78,7 +78,7 @@ def test_a_run_that_does_what_its_recipe_says_gets_no_word(changes: dict[str, An
 
 
 def test_nothing_is_said_of_what_was_not_measured():
-    assert judge(recipe(), [], PICTURES, CLASSES) == []
+    assert check_evidence(recipe(), [], PICTURES, CLASSES) == []
 
 
 UNCHANGED = [{"name": "flip", "position": 0, "pixels": 0.0, "pictures": 0.0}]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from trainer.recipe import Recipe
 from trainer.recipe.augmentation import Mixup
-from trainer.recipe.learning_rates import Calendar, learning_rates, rates_at, scheduled, steps_per_epoch
+from trainer.recipe.learning_rates import Calendar, learning_rates, rates_at, schedule_rates, steps_per_epoch
 from trainer.recipe.optimizer import SGD
 from trainer.recipe.schedule import Constant, ExpRange, Schedule, Sine, Triangular, Triangular2
 
@@ -65,7 +65,9 @@ KINDS: dict[str, tuple[type, dict[str, Any], dict[str, Any]]] = {
 
 
 def whole_run(schedule: Schedule, epoch_steps: float, total: int) -> np.ndarray:
-    return scheduled(schedule, np.arange(total, dtype=np.float64), Calendar(epoch_steps, math.ceil(epoch_steps), total))
+    return schedule_rates(
+        schedule, np.arange(total, dtype=np.float64), Calendar(epoch_steps, math.ceil(epoch_steps), total)
+    )
 
 
 @pytest.mark.parametrize(("step_epochs", "epoch_steps"), STEP_SIZES)

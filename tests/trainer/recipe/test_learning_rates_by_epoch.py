@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainer.recipe import Recipe
-from trainer.recipe.learning_rates import Calendar, learning_rates, scheduled
+from trainer.recipe.learning_rates import Calendar, learning_rates, schedule_rates
 from trainer.recipe.optimizer import SGD
 from trainer.recipe.schedule import Constant, OneCycle, Piecewise, Schedule, Slopes, StepDecay
 
@@ -21,7 +21,7 @@ Shape = Literal["linear", "cosine"]
 def whole_run(schedule: Schedule, per_epoch: int, epochs: int) -> np.ndarray:
     total = per_epoch * epochs
     # an epoch of 0.4 steps less than there are: nothing here may look at it
-    return scheduled(schedule, np.arange(total, dtype=np.float64), Calendar(per_epoch - 0.4, per_epoch, total))
+    return schedule_rates(schedule, np.arange(total, dtype=np.float64), Calendar(per_epoch - 0.4, per_epoch, total))
 
 
 def test_a_constant_schedule_is_constant():

@@ -12,14 +12,14 @@ from pydantic import ValidationError
 from trainer.models.layers import totals
 from trainer.models.resnet9 import resnet9
 from trainer.recipe import Recipe, recipe_hash
-from trainer.recipe.knobs import mistakes
+from trainer.recipe.knobs import list_errors
 from trainer.recipe.network import ResNet9
 
 
 def refusals(recipe: dict[str, Any]) -> list[tuple[str, str]]:
     with pytest.raises(ValidationError) as caught:
         Recipe.model_validate(recipe)
-    return mistakes(caught.value)
+    return list_errors(caught.value)
 
 
 def piecewise(*knots: Any) -> dict[str, Any]:
@@ -43,18 +43,18 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     (augmented({"op": "cutout_square", "size": 33}), "augment.0.size", "must be at most 32"),
     (augmented(FLIP, {"op": "sharpen"}), "augment.1", "must be one of 'rotate', 'flip'"),
     (augmented({"p": 0.5}), "augment.0", "must say which kind it is"),
-    (augmented(FLIP | {"angle": 3}), "augment.0.angle", "there is no such knob"),
+    (augmented(FLIP | {"angle": 3}), "augment.0.angle", "there is no such setting"),
     (augmented(*[FLIP] * 17), "augment", "must have at most 16 entries"),
     # operations: sizes that do not fit each other
-    (augmented(FLIP, {"op": "crop", "size": 33}), "augment.1.size", "cannot cut 33 pixels out of a picture that is 32"),
+    (augmented(FLIP, {"op": "crop", "size": 33}), "augment.1.size", "cannot cut 33 pixels out of an image that is 32"),
     (
         augmented({"op": "pad", "pad": 4}, {"op": "crop", "size": 41}),
         "augment.1.size",
-        "a picture that is 40 wide here",
+        "an image that is 40 wide here",
     ),
-    (augmented({"op": "crop", "size": 28}, FLIP), "augment.0.size", "leaves pictures of 28 x 28 pixels"),
+    (augmented({"op": "crop", "size": 28}, FLIP), "augment.0.size", "leaves images of 28 x 28 pixels"),
     (augmented({"op": "pad", "pad": 2}, {"op": "crop", "size": 30}), "augment.1.size", "pad after it, or crop less"),
-    (augmented(FLIP, {"op": "pad", "pad": 4}), "augment.1.pad", "leaves pictures of 40 x 40 pixels"),
+    (augmented(FLIP, {"op": "pad", "pad": 4}), "augment.1.pad", "leaves images of 40 x 40 pixels"),
     (augmented({"op": "pad", "pad": 4}, CUTOUT), "augment.0.pad", "crop to 32 after it"),
     (
         augmented({"op": "crop", "size": 8}, {"op": "pad", "pad": 8}, {"op": "pad", "pad": 4}),

@@ -165,7 +165,7 @@ def test_a_slow_step_is_seen_moving_and_sigterm_ends_the_run_at_its_end():
 def test_a_bad_recipe_exits_2_with_the_path_of_each_mistake():
     done = child(recipe={"dataset": {"nme": "digits"}, "schedule": {"kind": "triangular", "max_lr": -1}})
     assert done.returncode == 2
-    assert "dataset.nme: there is no such knob" in done.stderr
+    assert "dataset.nme: there is no such setting" in done.stderr
     assert "schedule.max_lr:" in done.stderr
     assert events(done)[-1]["kind"] == "recipe"
 
