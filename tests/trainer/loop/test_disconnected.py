@@ -22,7 +22,7 @@ from trainer.engine.backend import import_framework
 from trainer.events import Evidence, Said
 from trainer.recipe import Recipe
 from trainer.recipe.augmentation import Operation
-from trainer.recipe.evidence import judge
+from trainer.recipe.evidence import check_evidence
 
 pytestmark = [pytest.mark.keras, pytest.mark.timeout(600)]
 thorough = pytest.mark.thorough
@@ -66,7 +66,7 @@ def codes(folder: Path, **changes: Any) -> set[tuple[str, str]]:
     train(recipe, said.append, folder, lambda: False, processes=0)
     evidence = [event for event in said if isinstance(event, Evidence)]
     assert [one.epoch for one in evidence] == [1, 2]
-    return {(one.code, one.path) for one in judge(recipe, evidence, 130, 10)}
+    return {(one.code, one.path) for one in check_evidence(recipe, evidence, 130, 10)}
 
 
 def test_nothing_is_found_where_everything_is_connected(tmp_path: Path):
