@@ -24,11 +24,11 @@ from typing import IO, Any
 
 from pydantic import ValidationError
 
-from trainer.events import EpochEnded, Failed, Finished, Said, Started, line
+from trainer.events import BaseEvent, EpochEnded, Failed, Finished, Started, line
 from trainer.failures import STOPPED, CannotTrain, RecipeMistake, Stopped
 from trainer.loop.checkpoints import EVERY_S
-from trainer.loop.ready import Ready
-from trainer.loop.warm import Order, next_line, wait
+from trainer.loop.preloaded import Preloaded
+from trainer.loop.warm import Order, read_stdin_line, wait_for_order
 from trainer.machine.compile_cache import opened
 from trainer.machine.gauge import Watch, gauge
 from trainer.machine.parent import die_with
@@ -43,36 +43,36 @@ log = logging.getLogger("trainer")
 
 
 def main() -> int:
-    events = _private_stdout()
+    events = _take_over_stdout()
     faulthandler.register(signal.SIGUSR1, file=sys.stderr, all_threads=True)
-    arguments = _arguments(sys.argv[1:])
+    arguments = _parse_arguments(sys.argv[1:])
     if arguments.parent is not None:
         die_with(arguments.parent)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"  # errors only: its notes about CPU features are no news
-    say, cache = _speaker(events), opened(arguments.compiled)
-    ready = Ready(began=_began(), cache=cache)
+    say, cache = _event_writer(events), opened(arguments.compiled)
+    ready = Preloaded(began=_process_start(), cache=cache)
     try:
-        recipe = _recipe(arguments)
+        recipe = _read_recipe(arguments)
         if arguments.wait:
-            order = wait(recipe, arguments.datasets, programs=arguments.wait == "all", cache=cache)
+            order = wait_for_order(recipe, arguments.datasets, programs=arguments.wait == "all", cache=cache)
             if order is None:
                 return FINISHED
-            arguments, ready = _arguments([*sys.argv[1:], *order.arguments]), order.ready
-            recipe = _ordered(order, recipe)
+            arguments, ready = _parse_arguments([*sys.argv[1:], *order.arguments]), order.preloaded
+            recipe = _ordered_recipe(order, recipe)
     except RecipeMistake as mistake:
         log.error("%s", mistake)
         say(Failed(kind=mistake.kind, message=str(mistake)))
         return BAD_RECIPE
-    return _run(recipe, say, arguments, _stop_flag(), ready)
+    return _run(recipe, say, arguments, _install_stop_flag(), ready)
 
 
 def _run(
     recipe: Recipe,
-    say: Callable[[Said], None],
+    say: Callable[[BaseEvent], None],
     arguments: argparse.Namespace,
     stop: Callable[[], bool],
-    ready: Ready,
+    ready: Preloaded,
 ) -> int:
     from trainer.loop.train import train
 
@@ -107,34 +107,34 @@ def _run(
     return FINISHED
 
 
-def _began() -> float:
+def _process_start() -> float:
     """When this process was started, on time.monotonic(): before Python itself was ready."""
     ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])  # since boot; field 22 of the line
     age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
     return time.monotonic() - age
 
 
-def _private_stdout() -> IO[str]:
+def _take_over_stdout() -> IO[str]:
     """The real stdout as a stream of our own; from now on fd 1 is stderr, for us and for every C library."""
     events = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
     os.dup2(2, 1)
     return events
 
 
-def _speaker(events: IO[str]) -> Callable[[Said], None]:
+def _event_writer(events: IO[str]) -> Callable[[BaseEvent], None]:
     lock = Lock()  # the progress thread speaks too
 
-    def say(event: Said) -> None:
+    def say(event: BaseEvent) -> None:
         with lock:
             events.write(line(event) + "\n")
             events.flush()
-        if told := _for_people(event):
+        if told := _describe(event):
             log.info(told)
 
     return say
 
 
-def _for_people(event: Said) -> str:
+def _describe(event: BaseEvent) -> str:
     match event:
         case Started():
             device = event.environment.get("device")
@@ -166,7 +166,7 @@ def _percent(share: float | None) -> str:
     return "   -   " if share is None else f"{100 * share:6.2f} %"
 
 
-def _arguments(words: list[str]) -> argparse.Namespace:
+def _parse_arguments(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m trainer", description="Train one recipe.")
     parser.add_argument("recipe", nargs="?", help="a JSON file, perhaps partial; - or nothing: stdin")
     parser.add_argument("--preset", choices=list(PRESETS), help="lay the recipe over this one")
@@ -208,21 +208,21 @@ def _epochs(text: str) -> int:
     return epochs
 
 
-def _recipe(arguments: argparse.Namespace) -> Recipe:
+def _read_recipe(arguments: argparse.Namespace) -> Recipe:
     """The complete recipe. Raises RecipeMistake with a line for each mistake, its path first."""
     base = PRESETS[arguments.preset].recipe if arguments.preset else Recipe()
-    return _merged(base, lambda: _partial(arguments))
+    return _merge_recipe(base, lambda: _read_partial(arguments))
 
 
-def _ordered(order: Order, expected: Recipe) -> Recipe:
+def _ordered_recipe(order: Order, expected: Recipe) -> Recipe:
     """The complete recipe of an order. Raises RecipeMistake, also where another framework was made ready for it."""
-    recipe = _merged(Recipe(), lambda: order.recipe)
+    recipe = _merge_recipe(Recipe(), lambda: order.recipe)
     if recipe.backend != expected.backend:
         raise RecipeMistake(f"backend: this process was made ready for {expected.backend}, not {recipe.backend}")
     return recipe
 
 
-def _merged(base: Recipe, read: Callable[[], Any]) -> Recipe:
+def _merge_recipe(base: Recipe, read: Callable[[], Any]) -> Recipe:
     try:
         partial = read()
         if not isinstance(partial, dict):
@@ -235,17 +235,17 @@ def _merged(base: Recipe, read: Callable[[], Any]) -> Recipe:
         raise RecipeMistake(f"recipe: {error}") from error
 
 
-def _partial(arguments: argparse.Namespace) -> Any:
+def _read_partial(arguments: argparse.Namespace) -> Any:
     if arguments.recipe is None and arguments.preset:
         return {}
     if arguments.recipe in {None, "-"}:
         if arguments.wait:
-            return json.loads(next_line())
+            return json.loads(read_stdin_line())
         return json.load(sys.stdin)
     return json.loads(Path(arguments.recipe).read_text(encoding="utf-8"))
 
 
-def _stop_flag() -> Callable[[], bool]:
+def _install_stop_flag() -> Callable[[], bool]:
     asked = False
 
     def ask(_signal: int, _frame: Any) -> None:

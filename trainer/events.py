@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 Phase = Literal["loading", "compiling", "training", "evaluating", "saving"]
 
 
-class Said(BaseModel):
+class BaseEvent(BaseModel):
     """Base of all events. Keys that this version does not know are kept: a newer trainer may say more."""
 
     model_config = ConfigDict(extra="allow", ser_json_inf_nan="null")
@@ -26,7 +26,7 @@ class Said(BaseModel):
         return _plain(said)
 
 
-class Started(Said):
+class Started(BaseEvent):
     """The child knows its device, its data and its net, and is about to train."""
 
     event: Literal["started"] = "started"
@@ -47,7 +47,7 @@ class Started(Said):
     startup_seconds: float | None = None  # process's start, or the order to a warm one, to the end of compilation
 
 
-class Step(Said):
+class Step(BaseEvent):
     """Where the run stands, said at least once a second. Shown, never stored."""
 
     event: Literal["step"] = "step"
@@ -62,7 +62,7 @@ class Step(Said):
     seconds: float = 0.0  # since this epoch (or phase) began
 
 
-class EpochEnded(Said):
+class EpochEnded(BaseEvent):
     """One row: what an epoch learned and what it took."""
 
     event: Literal["epoch"] = "epoch"
@@ -95,7 +95,7 @@ class Change(BaseModel):
     pictures: float = 0.0
 
 
-class Evidence(Said):
+class Evidence(BaseEvent):
     """What the first step of an epoch really did, measured on the batch that it saw (trainer.recipe.evidence)."""
 
     event: Literal["evidence"] = "evidence"
@@ -113,7 +113,7 @@ class Evidence(Said):
     weight_norm: float
 
 
-class CheckpointSaved(Said):
+class CheckpointSaved(BaseEvent):
     """Everything that the run needs to go on from here is on the disk."""
 
     event: Literal["checkpoint"] = "checkpoint"
@@ -124,7 +124,7 @@ class CheckpointSaved(Said):
     waited_seconds: float = 0.0  # of which the training stood still
 
 
-class CheckpointFailed(Said):
+class CheckpointFailed(BaseEvent):
     """This checkpoint could not be written (a full disk). The run goes on, and the older checkpoint is kept."""
 
     event: Literal["not_saved"] = "not_saved"
@@ -133,14 +133,14 @@ class CheckpointFailed(Said):
     message: str
 
 
-class Finished(Said):
+class Finished(BaseEvent):
     """All epochs are done."""
 
     event: Literal["finished"] = "finished"
     epochs: int
 
 
-class Failed(Said):
+class Failed(BaseEvent):
     """The child knows why it cannot go on."""
 
     event: Literal["failed"] = "failed"
@@ -156,7 +156,7 @@ Event = Annotated[
 event_of: TypeAdapter[Event] = TypeAdapter(Event)
 
 
-def line(event: Said) -> str:
+def line(event: BaseEvent) -> str:
     """The event as one line of JSON, without its newline. Not-finite numbers become null."""
     return event.model_dump_json()
 

@@ -19,7 +19,7 @@ from trainer.augment.imgaug_shim import imgaug
 from trainer.augment.normalisation import Batch, PerChannel, normalisation, normalised
 from trainer.data import datasets
 from trainer.data.datasets import Data
-from trainer.engine.net import Precision, build
+from trainer.engine.model import Precision, build_model
 from trainer.engine.rate_table import RateTable
 from trainer.models.architectures import layers
 from trainer.recipe import Recipe
@@ -93,7 +93,7 @@ def main() -> None:
     data = datasets.load(recipe.dataset, arguments.datasets, lambda note: None)
     keras.utils.set_random_seed(recipe.seed)
     normal = normalisation(recipe.normalize, data.train_images)
-    net = build(
+    net = build_model(
         layers(recipe.model, len(data.classes)), recipe.model.init, seed=recipe.seed, precision=_precision(recipe)
     )
     for weight in net.trainable_weights:

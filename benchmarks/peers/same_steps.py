@@ -44,7 +44,7 @@ def _ours(recipe: Recipe, root: Path, steps: int, file: Path) -> list[float]:
 
     opened = open_backend(recipe.backend)
     from trainer.engine.engine import KerasEngine  # the backend first: Keras reads its name once
-    from trainer.engine.interface import Made
+    from trainer.engine.interface import HostBatch
 
     data = datasets.load(recipe.dataset, root, lambda note: None)
     normal, rates = normalisation(recipe.normalize, data.train_images), learning_rates(recipe, len(data.train_images))
@@ -58,8 +58,8 @@ def _ours(recipe: Recipe, root: Path, steps: int, file: Path) -> list[float]:
     np.savez(file, **given, **_weights(engine))
     losses = []
     for batch, own in zip(images, classes, strict=True):
-        engine.step(Made(batch, own))
-        losses.append(engine.epoch_end().loss)
+        engine.step(HostBatch(batch, own))
+        losses.append(engine.end_epoch().loss)
     return losses
 
 

@@ -12,11 +12,11 @@ import numpy as np
 
 from benchmarks.figures import Figure, median, percentile
 from benchmarks.pace import FULL, Pace
-from trainer.engine.interface import Made
-from trainer.events import CheckpointSaved, Said
-from trainer.loop.checkpoint_file import Checkpoint, Facts, Place, listing, read
-from trainer.loop.checkpoints import Keeper
-from trainer.loop.divergence import refuse_broken
+from trainer.engine.interface import HostBatch
+from trainer.events import BaseEvent, CheckpointSaved
+from trainer.loop.checkpoint_file import Checkpoint, Metadata, RunPosition, list_checkpoints, read_checkpoint
+from trainer.loop.checkpoints import Checkpoints
+from trainer.loop.divergence import refuse_broken_state
 from trainer.recipe import Recipe
 
 ROUNDS = 25
@@ -34,23 +34,23 @@ def measure(folder: Path, pace: Pace = FULL) -> list[Figure]:
 
     recipe = Recipe.model_validate({"model": {"width": pace.amount(64, 8)}})
     engine = KerasEngine(opened, recipe, 10, np.full(100, 0.01, np.float32))
-    engine.step(Made(np.zeros((8, 32, 32, 3), np.float32), np.arange(8)))
-    facts = Facts(Place(), recipe.model_dump(mode="json"), "0" * 64, {})
+    engine.step(HostBatch(np.zeros((8, 32, 32, 3), np.float32), np.arange(8)))
+    metadata = Metadata(RunPosition(), recipe.model_dump(mode="json"), "0" * 64, {})
 
     looks, stands, whole, used = list[float](), list[float](), list[float](), list[float]()
-    said: list[Said] = []
-    with Keeper(folder, 0, said.append) as keeper:
+    said: list[BaseEvent] = []
+    with Checkpoints(folder, 0, said.append) as checkpoints:
         for epoch in range(1, pace.amount(ROUNDS, 1) + 1):
 
             def everything(epoch: int = epoch) -> Checkpoint:
-                made = Checkpoint(replace(facts, place=Place(epoch=epoch)), engine.state())
-                refuse_broken(recipe, made.tensors)
+                made = Checkpoint(replace(metadata, place=RunPosition(epoch=epoch)), engine.state())
+                refuse_broken_state(recipe, made.tensors)
                 return made
 
             said.clear()
             began, cpu = time.perf_counter(), time.process_time()
-            keeper.improved(lambda: Checkpoint(facts, engine.weights()))
-            keeper.epoch_ended(everything, is_last=False)
+            checkpoints.hold_best(lambda: Checkpoint(metadata, engine.weights()))
+            checkpoints.save_if_due(everything, is_last=False)
             looks.append(time.perf_counter() - began)
             missed, own, took = _missed_until(lambda: bool(said))
             used.append(time.process_time() - cpu - own)
@@ -60,9 +60,9 @@ def measure(folder: Path, pace: Pace = FULL) -> list[Figure]:
             [event] = said
             assert isinstance(event, CheckpointSaved)
             whole.append(event.seconds)
-    size = listing(folder)[0].stat().st_size / 1e6
+    size = list_checkpoints(folder)[0].stat().st_size / 1e6
     began = time.perf_counter()
-    read(listing(folder)[0])
+    read_checkpoint(list_checkpoints(folder)[0])
     reading = time.perf_counter() - began
     return [
         Figure(f"checkpoint of {size:.0f} MB and best weights: look at the device", _milliseconds(looks), "–"),

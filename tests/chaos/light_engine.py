@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from trainer.augment.normalisation import Batch, normalised
 from trainer.augment.selections import Labels, Selection
 from trainer.augment.tables import Tables
-from trainer.engine.interface import Given, Made, Places, Split, Sums, Witnessed
+from trainer.engine.interface import HostBatch, ImageIndices, MeanMetrics, Split, StepMeasurement, TrainingBatch
 from trainer.failures import CannotTrain
 from trainer.loop.batches import Normal
 from trainer.recipe import Recipe
@@ -67,24 +67,24 @@ class LightEngine:
     def precision(self) -> str:
         return "float32"
 
-    def hold(self, training: Split | None, validation: Split) -> None:
+    def load_splits(self, training: Split | None, validation: Split) -> None:
         assert training is None, "pictures are changed on the host here"
         self._validation = validation
 
-    def compile(self, batches: list[Given], evaluations: list[Places]) -> None:
+    def compile(self, batches: list[TrainingBatch], evaluations: list[ImageIndices]) -> None:
         pass
 
     def begin_epoch(self, tables: Tables) -> None:
         raise NotImplementedError
 
-    def images(self, selection: Selection) -> Batch:
+    def augmented_images(self, selection: Selection) -> Batch:
         raise NotImplementedError
 
-    def look_again(self) -> Sums:
+    def evaluate_with_tta(self) -> MeanMetrics:
         raise NotImplementedError
 
-    def step(self, batch: Given) -> None:
-        assert isinstance(batch, Made)
+    def step(self, batch: TrainingBatch) -> None:
+        assert isinstance(batch, HostBatch)
         time.sleep(self._step_s)
         if self._state["net/dropout"][0] == HUNGRY:
             self._meals.append(np.ones(MEAL, np.uint8))
@@ -92,8 +92,8 @@ class LightEngine:
         self._move(batch.images, batch.labels, rate)
         self._state["optimizer/steps"] = self._state["optimizer/steps"] + 1
 
-    def witness(self, batch: Given, step: int, moving_step: int) -> Witnessed:
-        assert isinstance(batch, Made)
+    def measure_step(self, batch: TrainingBatch, step: int, moving_step: int) -> StepMeasurement:
+        assert isinstance(batch, HostBatch)
         kept = self.state()
         weights = kept["net/kernel"].astype(np.float64)
         rate = float(self._rates[moving_step])
@@ -102,7 +102,7 @@ class LightEngine:
         moved = self._state["net/kernel"].astype(np.float64) - weights
         self._state = kept
         strength = self._recipe.optimizer.weight_decay.value
-        return Witnessed(
+        return StepMeasurement(
             learning_rate=float(self._rates[step]),
             label_entropy=0.0,
             input_low=float(batch.images.min()),
@@ -112,21 +112,21 @@ class LightEngine:
             weight_norm=float(np.linalg.norm(weights)),
         )
 
-    def progress(self) -> Sums:
+    def training_metrics(self) -> MeanMetrics:
         return _means(self._state["sums/training"])
 
-    def epoch_end(self) -> Sums:
-        sums = self.progress()
+    def end_epoch(self) -> MeanMetrics:
+        sums = self.training_metrics()
         self._state["sums/training"] = np.zeros(4)
         return sums
 
-    def evaluate(self, places: Places) -> None:
+    def evaluate(self, places: ImageIndices) -> None:
         images = normalised(self._validation.images[places], *self._normal)
         shares = _soft(_inputs(images) @ self._state["net/kernel"])
         self._count("sums/evaluation", shares, self._targets(self._validation.labels[places]), 0.0)
         self._predicted.append(shares)
 
-    def evaluation_end(self) -> Sums:
+    def end_evaluation(self) -> MeanMetrics:
         sums = _means(self._state["sums/evaluation"])
         self._state["sums/evaluation"] = np.zeros(4)
         self._latest, self._predicted = self._predicted, []
@@ -188,7 +188,7 @@ def _soft(logits: NDArray[Any]) -> NDArray[np.float64]:
     return shares
 
 
-def _means(sums: NDArray[Any]) -> Sums:
+def _means(sums: NDArray[Any]) -> MeanMetrics:
     count, loss, right, penalty = (float(one) for one in sums)
     mean = 1 / count if count else float("nan")
-    return Sums(int(count), loss * mean, right * mean, penalty * mean)
+    return MeanMetrics(int(count), loss * mean, right * mean, penalty * mean)

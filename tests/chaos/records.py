@@ -45,7 +45,7 @@ def reference(recipe: Mapping[str, Any], folder: Path, module: tuple[str, ...] =
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     said = [json.loads(line) for line in done.stdout.splitlines()]
-    last = checkpoint_file.newest(folder)
+    last = checkpoint_file.read_newest(folder)
     assert last is not None
     rows = [(one["epoch"], *(one.get(name) for name in NUMBERS)) for one in said if one["event"] == "epoch"]
     return Reference(rows, digest(last.tensors))
@@ -112,9 +112,9 @@ class Records:
         found = self.rows(f"SELECT * FROM artifacts WHERE run_id = {run['id']} AND name = '{CHECKPOINT}'")
         if not found:
             return f"run {run['id']}: its checkpoint was never handed in"
-        last = checkpoint_file.read(artifact_path(self.data_dir, run["id"], found[0]["sha256"]))
-        if last.facts.place.epoch != run["epochs"]:
-            return f"run {run['id']}: the checkpoint that was handed in is of epoch {last.facts.place.epoch}"
+        last = checkpoint_file.read_checkpoint(artifact_path(self.data_dir, run["id"], found[0]["sha256"]))
+        if last.metadata.place.epoch != run["epochs"]:
+            return f"run {run['id']}: the checkpoint that was handed in is of epoch {last.metadata.place.epoch}"
         return None if digest(last.tensors) == wanted.tensors else f"run {run['id']}: its weights differ"
 
     def resumed(self) -> int:

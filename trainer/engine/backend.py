@@ -22,7 +22,7 @@ from trainer.models.norms import Norms
 
 # What a framework imports where it is installed, for plots, tables and conversions that a run has none of: a third of
 # the seconds that the import takes.
-LEFT_OUT = {"tensorflow": ("jax", "matplotlib", "pandas"), "jax": ("matplotlib", "pandas", "tensorflow")}
+HIDDEN_PACKAGES = {"tensorflow": ("jax", "matplotlib", "pandas"), "jax": ("matplotlib", "pandas", "tensorflow")}
 
 Body = Callable[..., Any]  # of nested dicts and tuples of arrays, to the same
 Variable = Any  # a Keras variable
@@ -35,7 +35,7 @@ class Backend(Protocol):
     # Classes of layers and of the optimiser that do best here: Keras' own, or of the same numbers.
     norms: Norms
     sgd: type
-    is_open: bool  # whether a program takes batches of any size: otherwise one is made for each
+    accepts_any_size: bool  # whether a program takes batches of any size: otherwise one is made for each
 
     def device(self) -> str:
         """`cpu`, or the accelerator's name."""
@@ -43,25 +43,27 @@ class Backend(Protocol):
     def has_bfloat16(self) -> bool:
         """Whether the device multiplies matrices of bfloat16 faster than those of float32."""
 
-    def own(self, variables: Sequence[Variable]) -> None:
+    def own_variables(self, variables: Sequence[Variable]) -> None:
         """From now on these are the variables that programs use; after the net is built, before the first program."""
 
-    def hold(self, array: NDArray[Any]) -> Any:
+    def to_device(self, array: NDArray[Any]) -> Any:
         """The array on the device, for programs to be given."""
 
-    def program(self, body: Body, name: str) -> Callable[..., Any]:
+    def make_program(self, body: Body, name: str) -> Callable[..., Any]:
         """`body`, compiled at its first call with arrays of a shape. It is traced once for each; see `traces`."""
 
-    def gradients(self, loss: Callable[[], tuple[Any, Any]], variables: Sequence[Variable]) -> tuple[Any, list[Any]]:
+    def compute_gradients(
+        self, loss: Callable[[], tuple[Any, Any]], variables: Sequence[Variable]
+    ) -> tuple[Any, list[Any]]:
         """Inside a body: the second thing that `loss()` answers, and the first one's gradient by each variable."""
 
-    def settled(self, values: Any) -> Any:
+    def materialize(self, values: Any) -> Any:
         """Inside a body: the same, computed whole before anything uses it."""
 
-    def read(self, variable: Variable) -> NDArray[Any]:
+    def read_variable(self, variable: Variable) -> NDArray[Any]:
         """A copy of its value; waits for the device."""
 
-    def write(self, variable: Variable, value: NDArray[Any]) -> None:
+    def write_variable(self, variable: Variable, value: NDArray[Any]) -> None:
         """Another value."""
 
     def fetch(self, value: Any) -> NDArray[Any]:
@@ -89,10 +91,10 @@ def import_framework(name: str, compiled: Path | None = None, available: Sequenc
         os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
         if compiled is not None:
             os.environ["TF_XLA_FLAGS"] = f"--tf_xla_persistent_cache_directory={compiled}"
-    with _absent(*LEFT_OUT[name]):
+    with _hide_packages(*HIDDEN_PACKAGES[name]):
         made = getattr(import_module(f"trainer.engine.{name}"), CLASSES[name])
     if compiled is not None and name == "jax":
-        made.keep_programs_in(compiled)
+        made.cache_programs_in(compiled)
     return made
 
 
@@ -103,7 +105,7 @@ def open_backend(name: str, compiled: Path | None = None) -> Backend:
 
 
 @contextmanager
-def _absent(*packages: str) -> Iterator[None]:
+def _hide_packages(*packages: str) -> Iterator[None]:
     """As if these were not installed, unless somebody has imported them already."""
     hidden = [name for name in packages if name not in sys.modules]
     sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None: an import says that there is no such module

@@ -18,21 +18,23 @@ from numpy.typing import NDArray
 from trainer.augment.normalisation import Batch, PerChannel
 from trainer.augment.selections import Labels, Selection
 from trainer.augment.tables import Tables
-from trainer.engine.averages import Averages
 from trainer.engine.backend import Backend
-from trainer.engine.interface import Given, Made, Places, Split, Sums, Witnessed
-from trainer.engine.learning import Learning
-from trainer.engine.net import Precision, build
-from trainer.engine.pictures import Pictures
-from trainer.engine.state import put_back, taken, variables, weights
-from trainer.engine.sums import EMPTY, count, cross_entropy, means, new_sums
-from trainer.engine.views import averaged
+from trainer.engine.images import DeviceImages
+from trainer.engine.interface import HostBatch, ImageIndices, MeanMetrics, Split, StepMeasurement, TrainingBatch
+from trainer.engine.model import Precision, build_model
+from trainer.engine.state import collect_variables, evaluation_weights, load_state, save_state
+from trainer.engine.sums import ZEROS, add_batch, compute_means, cross_entropy, new_sums
+from trainer.engine.train_step import TrainStep
+from trainer.engine.tta import average_views
+from trainer.engine.weight_averages import WeightAverages
 from trainer.models.architectures import layers
 from trainer.recipe import Recipe
 
-FEW = 8  # pictures to make a program with that takes any number: TensorFlow never gives back what more would take
-AHEAD = 2  # steps that the device may be behind: enough to keep it busy, few enough to stop soon
-PLAIN = (np.ones(3, np.float32), np.zeros(3, np.float32))
+SMALL_BATCH = (
+    8  # pictures to make a program with that takes any number: TensorFlow never gives back what more would take
+)
+MAX_STEPS_AHEAD = 2  # steps that the device may be behind: enough to keep it busy, few enough to stop soon
+IDENTITY = (np.ones(3, np.float32), np.zeros(3, np.float32))
 
 
 class KerasEngine:
@@ -45,7 +47,7 @@ class KerasEngine:
         classes: int,
         rates: NDArray[np.float32],
         whitening: NDArray[np.float32] | None = None,
-        normal: tuple[PerChannel, PerChannel] = PLAIN,
+        normal: tuple[PerChannel, PerChannel] = IDENTITY,
         precision: Precision = "float32",
     ) -> None:
         """`rates`: float32, one per step of the whole run. `whitening`: the kernel, if the net has one. `normal`: scale
@@ -54,31 +56,33 @@ class KerasEngine:
         self.backend, self.classes, self._precision = backend, classes, precision
         keras.utils.set_random_seed(recipe.seed)
         made = layers(recipe.model, classes)
-        self.model = build(
+        self.model = build_model(
             made, recipe.model.init, whitening, seed=recipe.seed, precision=precision, norms=backend.norms
         )
-        self.learning = Learning(backend, self.model, recipe, classes, rates)
-        self.averages = Averages(self.model.weights, recipe.ema, len(rates)) if recipe.ema else None
+        self.train_step = TrainStep(backend, self.model, recipe, classes, rates)
+        self.averages = WeightAverages(self.model.weights, recipe.ema, len(rates)) if recipe.ema else None
         self._evaluated = new_sums("evaluation")
         others = {
-            "decay": self.learning.strength,
-            "sums/training": self.learning.sums,
+            "decay": self.train_step.strength,
+            "sums/training": self.train_step.sums,
             "sums/evaluation": self._evaluated,
         }
-        self._named = variables(self.model, self.learning.optimizer, self.averages, others)
-        backend.own(list(self._named.values()))
-        self._pictures, self._tta = Pictures(recipe, classes, *normal), recipe.tta
+        self._named = collect_variables(self.model, self.train_step.optimizer, self.averages, others)
+        backend.own_variables(list(self._named.values()))
+        self._pictures, self._tta = DeviceImages(recipe, classes, *normal), recipe.tta
         self._smallest = getattr(recipe.model, "ghost_batch", None) or 1
-        self._step = backend.program(self._train_made, "step")
-        self._step_of = backend.program(self._train_selected, "step on the device")
-        self._images = backend.program(self._made, "images")
-        self._evaluate = backend.program(self._validate, "evaluate")
-        self._view = backend.program(self._views, "further views")
-        self._rate = backend.program(lambda: self.learning.optimizer.learning_rate, "rate")
+        self._step = backend.make_program(self._train_made, "step")
+        self._step_of = backend.make_program(self._train_selected, "step on the device")
+        self._images = backend.make_program(self._made, "images")
+        self._evaluate = backend.make_program(self._validate, "evaluate")
+        self._view = backend.make_program(self._views, "further views")
+        self._rate = backend.make_program(lambda: self.train_step.optimizer.learning_rate, "rate")
         self._training: Any = None
         self._validation: Any = None
         self._tables: Any = {}
-        self._latest: list[tuple[Places, Any, Any]] = []  # of the evaluation under way or the latest one, a batch each
+        self._latest: list[
+            tuple[ImageIndices, Any, Any]
+        ] = []  # of the evaluation under way or the latest one, a batch each
         self._evaluating = False
         self._seen: Any = None  # of the latest step: label entropy, smallest and largest input
         self._behind: list[Any] = []
@@ -99,70 +103,72 @@ class KerasEngine:
         """How often each program was made: see the backend."""
         return self.backend.traces
 
-    def hold(self, training: Split | None, validation: Split) -> None:
+    def load_splits(self, training: Split | None, validation: Split) -> None:
         self._training = self._held(training) if training else None
         self._validation = self._held(validation)
 
-    def compile(self, batches: list[Given], evaluations: list[Places]) -> None:
+    def compile(self, batches: list[TrainingBatch], evaluations: list[ImageIndices]) -> None:
         """Every program once for each size of batch, then every variable as it was.
 
         Where a program takes any size, one small batch stands for all.
         """
         with self._undone():
-            for kind in (Made, Selection):
+            for kind in (HostBatch, Selection):
                 for batch in self._sizes([one for one in batches if isinstance(one, kind)]):
                     self.step(batch)
                     if isinstance(batch, Selection):
-                        self.images(batch)
+                        self.augmented_images(batch)
             sizes = {len(one): one for one in evaluations}
-            for places in [evaluations[0][:FEW]] if self.backend.is_open and evaluations else sizes.values():
+            for places in (
+                [evaluations[0][:SMALL_BATCH]] if self.backend.accepts_any_size and evaluations else sizes.values()
+            ):
                 self.evaluate(places)
             if self._tta != "none":
-                self.look_again()
-            self.evaluation_end()
+                self.evaluate_with_tta()
+            self.end_evaluation()
             self._rate()
         self.synchronize()
 
     def begin_epoch(self, tables: Tables) -> None:
-        self._tables = {name: self.backend.hold(column) for name, column in tables.items()}
+        self._tables = {name: self.backend.to_device(column) for name, column in tables.items()}
 
-    def step(self, batch: Given) -> None:
-        if isinstance(batch, Made):
-            self._seen = self._step(batch.images, _shares(batch.labels, self.classes))
+    def step(self, batch: TrainingBatch) -> None:
+        if isinstance(batch, HostBatch):
+            self._seen = self._step(batch.images, _label_shares(batch.labels, self.classes))
         else:
-            self._seen = self._step_of(self._training, self._tables, _places(batch))
+            self._seen = self._step_of(self._training, self._tables, _selection_arrays(batch))
         self._behind.append(self._seen)
-        if len(self._behind) > AHEAD:
+        if len(self._behind) > MAX_STEPS_AHEAD:
             self.backend.fetch(self._behind.pop(0))
 
-    def images(self, selection: Selection) -> Batch:
-        return self.backend.fetch(self._images(self._training, self._tables, _places(selection))[0])
+    def augmented_images(self, selection: Selection) -> Batch:
+        return self.backend.fetch(self._images(self._training, self._tables, _selection_arrays(selection))[0])
 
-    def witness(self, batch: Given, step: int, moving_step: int) -> Witnessed:
+    def measure_step(self, batch: TrainingBatch, step: int, moving_step: int) -> StepMeasurement:
         """See the interface. With no momentum stored, a step moves a weight by the rate times its gradient (times
         1 + momentum with Nesterov): a movement is read as the gradient that made it, decay as the difference.
         """
-        learning, backend = self.learning, self.backend
-        iterations = learning.optimizer.iterations
+        train_step, backend = self.train_step, self.backend
+        iterations = train_step.optimizer.iterations
         with self._undone():
-            backend.write(iterations, np.asarray(step, iterations.dtype))
+            backend.write_variable(iterations, np.asarray(step, iterations.dtype))
             rate = float(backend.fetch(self._rate()))
-        watched = learning.decayed if learning.decay.value else learning.trained
+        watched = train_step.decayed if train_step.decay.value else train_step.trained
         moved = []  # float32, as the weights are: their differences are small, and twice a net is enough to hold
-        for strength in (0.0, learning.decay.value):
+        for strength in (0.0, train_step.decay.value):
             with self._undone():
-                for momentum in learning.optimizer.momentums:
-                    backend.write(momentum, np.zeros(momentum.shape, np.float32))
-                backend.write(iterations, np.asarray(moving_step, iterations.dtype))
+                for momentum in train_step.optimizer.momentums:
+                    backend.write_variable(momentum, np.zeros(momentum.shape, np.float32))
+                backend.write_variable(iterations, np.asarray(moving_step, iterations.dtype))
                 fastest = float(backend.fetch(self._rate()))
-                unit = fastest * (1 + learning.knobs.momentum * learning.knobs.nesterov)
-                backend.write(learning.strength, np.asarray(strength, np.float32))
-                before = [backend.read(weight) for weight in watched]
+                unit = fastest * (1 + train_step.knobs.momentum * train_step.knobs.nesterov)
+                backend.write_variable(train_step.strength, np.asarray(strength, np.float32))
+                before = [backend.read_variable(weight) for weight in watched]
                 self.step(batch)
-                moved.append([backend.read(weight) - old for weight, old in zip(watched, before, strict=True)])
+                moved.append([backend.read_variable(weight) - old for weight, old in zip(watched, before, strict=True)])
         scale = 1 / unit if unit else 0.0
         entropy, low, high = (float(value) for value in backend.fetch(self._seen))
-        return Witnessed(
+        return StepMeasurement(
             learning_rate=rate,
             label_entropy=entropy,
             input_low=low,
@@ -172,28 +178,28 @@ class KerasEngine:
             weight_norm=_norm(before),
         )
 
-    def progress(self) -> Sums:
-        return means(self.backend.read(self.learning.sums))
+    def training_metrics(self) -> MeanMetrics:
+        return compute_means(self.backend.read_variable(self.train_step.sums))
 
-    def epoch_end(self) -> Sums:
-        return self._emptied(self.learning.sums)
+    def end_epoch(self) -> MeanMetrics:
+        return self._emptied(self.train_step.sums)
 
-    def evaluate(self, places: Places) -> None:
+    def evaluate(self, places: ImageIndices) -> None:
         if not self._evaluating:
             self._latest, self._evaluating = [], True
         self._latest.append((places, *self._evaluate(self._validation, places)))
 
-    def evaluation_end(self) -> Sums:
+    def end_evaluation(self) -> MeanMetrics:
         self._evaluating = False
         return self._emptied(self._evaluated)
 
-    def look_again(self) -> Sums:
-        kept = self.backend.read(self._evaluated)
-        self.backend.write(self._evaluated, EMPTY)
+    def evaluate_with_tta(self) -> MeanMetrics:
+        kept = self.backend.read_variable(self._evaluated)
+        self.backend.write_variable(self._evaluated, ZEROS)
         for places, logits, _ in self._latest:
             self._view(self._validation, places, logits)
         found = self._emptied(self._evaluated)
-        self.backend.write(self._evaluated, kept)
+        self.backend.write_variable(self._evaluated, kept)
         return found
 
     def predictions(self) -> tuple[NDArray[np.uint16], NDArray[np.float32]]:
@@ -203,65 +209,67 @@ class KerasEngine:
         return classes, (1 / above).astype(np.float32)
 
     def state(self) -> dict[str, NDArray[Any]]:
-        return taken(self.backend, self._named)
+        return save_state(self.backend, self._named)
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
-        put_back(self.backend, self._named, state)
+        load_state(self.backend, self._named, state)
 
     def weights(self) -> dict[str, NDArray[Any]]:
-        return weights(self.backend, self._named, self.averages)
+        return evaluation_weights(self.backend, self._named, self.averages)
 
     def synchronize(self) -> None:
         # Reading a variable that every step writes waits for all of them.
         self._behind.clear()
-        self.backend.read(self.learning.sums)
-        self.backend.read(self._evaluated)
+        self.backend.read_variable(self.train_step.sums)
+        self.backend.read_variable(self._evaluated)
 
     def _train_made(self, images: Any, shares: Any) -> Any:
-        seen = self.learning.step(images, shares)
+        seen = self.train_step.step(images, shares)
         if self.averages:
-            self.averages.toward()
+            self.averages.update()
         return seen
 
     def _train_selected(self, split: Any, tables: Any, places: Any) -> Any:
-        return self._train_made(*self.backend.settled(self._pictures.trained_on(split, tables, places)))
+        return self._train_made(*self.backend.materialize(self._pictures.training_batch(split, tables, places)))
 
     def _made(self, split: Any, tables: Any, places: Any) -> Any:
-        return self._pictures.trained_on(split, tables, places)
+        return self._pictures.training_batch(split, tables, places)
 
     def _validate(self, split: Any, places: Any) -> Any:
-        images, shares = self._pictures.validated_on(split, places)
+        images, shares = self._pictures.validation_batch(split, places)
         logits = self._net(images)
-        count(self._evaluated, cross_entropy(logits, shares), 0.0, logits, shares)
+        add_batch(self._evaluated, cross_entropy(logits, shares), 0.0, logits, shares)
         return logits, ops.cast(ops.argmax(logits, axis=-1), "int32")
 
     def _views(self, split: Any, places: Any, plain: Any) -> Any:
-        images, shares = self._pictures.validated_on(split, places)
-        logits = averaged(self._tta, self._net, images, plain)
-        count(self._evaluated, cross_entropy(logits, shares), 0.0, logits, shares)
+        images, shares = self._pictures.validation_batch(split, places)
+        logits = average_views(self._tta, self._net, images, plain)
+        add_batch(self._evaluated, cross_entropy(logits, shares), 0.0, logits, shares)
         return ops.cast(ops.argmax(logits, axis=-1), "int32")
 
     def _net(self, images: Any) -> Any:
         if self.averages is None:
             return self.model(images, training=False)
-        with self.averages.in_place():
+        with self.averages.swapped_in():
             return self.model(images, training=False)
 
     def _held(self, split: Split) -> tuple[Any, Any]:
-        return self.backend.hold(split.images), self.backend.hold(split.labels.astype(np.int32))
+        return self.backend.to_device(split.images), self.backend.to_device(split.labels.astype(np.int32))
 
-    def _sizes(self, batches: Sequence[Given]) -> list[Any]:
+    def _sizes(self, batches: Sequence[TrainingBatch]) -> list[Any]:
         """One batch of each size, or of any size a small one."""
-        if not batches or not self.backend.is_open:
+        if not batches or not self.backend.accepts_any_size:
             return list({len(batch): batch for batch in batches}.values())
-        size = min(len(batches[0]), FEW) if self._smallest == 1 else self._smallest
+        size = min(len(batches[0]), SMALL_BATCH) if self._smallest == 1 else self._smallest
         first = batches[0]
-        small = first.part(0, size) if isinstance(first, Selection) else Made(first.images[:size], first.labels[:size])
+        small = (
+            first.part(0, size) if isinstance(first, Selection) else HostBatch(first.images[:size], first.labels[:size])
+        )
         return [small]
 
-    def _emptied(self, sums: Any) -> Sums:
-        found = means(self.backend.read(sums))
-        self.backend.write(sums, EMPTY)
+    def _emptied(self, sums: Any) -> MeanMetrics:
+        found = compute_means(self.backend.read_variable(sums))
+        self.backend.write_variable(sums, ZEROS)
         return found
 
     @contextmanager
@@ -272,17 +280,17 @@ class KerasEngine:
             yield
         finally:
             for name, variable in self._named.items():
-                self.backend.write(variable, kept[name])
+                self.backend.write_variable(variable, kept[name])
 
 
-def _shares(labels: Labels, classes: int) -> NDArray[np.float32]:
+def _label_shares(labels: Labels, classes: int) -> NDArray[np.float32]:
     """(b, classes)."""
     if labels.ndim == 2:
         return labels.astype(np.float32)
     return np.eye(classes, dtype=np.float32)[labels]
 
 
-def _places(selection: Selection) -> dict[str, NDArray[Any]]:
+def _selection_arrays(selection: Selection) -> dict[str, NDArray[Any]]:
     own = selection.pictures.astype(np.int32)
     if selection.partners is None or selection.shares is None:
         return {"own": own}

@@ -8,7 +8,7 @@ from __future__ import annotations
 from trainer.failures import CannotTrain, DeviceLost, OutOfHostMemory, OutOfMemory, smaller
 
 # As CUDA, cuBLAS, cuDNN, XLA and TensorFlow's allocators say it.
-NO_ROOM = (
+OUT_OF_MEMORY_ERRORS = (
     "CUDA_ERROR_OUT_OF_MEMORY",
     "OOM when allocating",
     "Out of memory while trying to allocate",
@@ -16,9 +16,9 @@ NO_ROOM = (
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_ALLOC_FAILED",
 )
-ON_THE_HOST = ("by allocator cpu", "device:CPU:")
+HOST_ALLOCATORS = ("by allocator cpu", "device:CPU:")
 # After each of these the process can do nothing more with the card; a new process may.
-LOST = (
+DEVICE_LOST_ERRORS = (
     "CUDA_ERROR_ILLEGAL_ADDRESS",
     "CUDA_ERROR_ECC_UNCORRECTABLE",
     "CUDA_ERROR_NVLINK_UNCORRECTABLE",
@@ -39,19 +39,19 @@ LOST = (
 )
 
 
-def named(type_name: str, text: str, batch_size: int) -> CannotTrain | None:
+def classify_error(type_name: str, text: str, batch_size: int) -> CannotTrain | None:
     """The failure with a name that an error of this type and text is; None: it has none."""
     low = text.lower()
     if type_name == "MemoryError":
         return OutOfHostMemory("this machine has no memory left", smaller(batch_size))
-    if any(words.lower() in low for words in LOST):
-        reason = next(words for words in LOST if words.lower() in low)
+    if any(words.lower() in low for words in DEVICE_LOST_ERRORS):
+        reason = next(words for words in DEVICE_LOST_ERRORS if words.lower() in low)
         hint = (
             "The run can go on from its last checkpoint. If it happens again, look at the machine's log and its card."
         )
         return DeviceLost(f"the device does not answer any more ({reason})", hint)
-    if type_name == "ResourceExhaustedError" or any(words.lower() in low for words in NO_ROOM):
-        if any(words.lower() in low for words in ON_THE_HOST):
+    if type_name == "ResourceExhaustedError" or any(words.lower() in low for words in OUT_OF_MEMORY_ERRORS):
+        if any(words.lower() in low for words in HOST_ALLOCATORS):
             return OutOfHostMemory("this machine has no memory left for a batch of this size", smaller(batch_size))
         return OutOfMemory("the device has no memory left for a batch of this size", smaller(batch_size))
     return None

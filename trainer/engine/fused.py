@@ -12,7 +12,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-LARGE = 2**15  # values that a layer has of a picture: none has at width 8, those that decide the peak all have at 64
+LARGE_VALUES = (
+    2**15
+)  # values that a layer has of a picture: none has at width 8, those that decide the peak all have at 64
 
 
 class FusedBatchNorm(keras.layers.BatchNormalization):  # type: ignore[misc]
@@ -37,7 +39,7 @@ class FusedBatchNorm(keras.layers.BatchNormalization):  # type: ignore[misc]
 
     def _noted(self, inputs: Any, given: Any, mean: Any, variance: Any) -> Any:
         """`given`, once the running statistics have taken their part of the batch's."""
-        for moving, now in ((self.moving_mean, mean), (self.moving_variance, variance * _share(inputs))):
+        for moving, now in ((self.moving_mean, mean), (self.moving_variance, variance * _bessel(inputs))):
             moving.assign(moving * self.momentum + now * (1.0 - self.momentum))
         return given
 
@@ -51,7 +53,7 @@ class PooledBatchNorm(FusedBatchNorm):
     what came in is linear in it, so that it can be written over it. A net of small ones would be a tenth slower.
     """
 
-    def __init__(self, activation: Callable[[Any], Any], size: int, large: int = LARGE, **knobs: Any) -> None:
+    def __init__(self, activation: Callable[[Any], Any], size: int, large: int = LARGE_VALUES, **knobs: Any) -> None:
         """`size`: rows and columns that are pooled to one. `large`: see LARGE. `knobs`: of the batch norm."""
         super().__init__(**knobs)
         self._activation, self._size, self._large = activation, size, large
@@ -87,7 +89,7 @@ class PooledBatchNorm(FusedBatchNorm):
         Ioffe and Szegedy, "Batch normalization", arXiv 1502.03167, section 3.
         """
         count = _count(inputs)
-        inverse = tf.math.rsqrt(variance * _share(inputs) + self.epsilon)
+        inverse = tf.math.rsqrt(variance * _bessel(inputs) + self.epsilon)
         highest = self._highest(inputs)
         of_scale = tf.reduce_sum(above * (highest - mean) * inverse, [0, 1, 2])  # times the sign, as it is given
         of_shift = tf.reduce_sum(above, [0, 1, 2])
@@ -109,14 +111,14 @@ class PooledBatchNorm(FusedBatchNorm):
         return tf.nn.max_pool2d(values, self._size, self._size, "VALID")
 
 
-class RemadeBatchNorm(FusedBatchNorm):
+class RecomputedBatchNorm(FusedBatchNorm):
     """Batch norm of what `make` makes of a smaller array: if large, it is not kept for the backward pass but made again
     (Chen et al., "Training deep nets with sublinear memory cost", arXiv 1604.06174).
 
     For the first convolution of a net: three channels become many, in little time.
     """
 
-    def __init__(self, make: Callable[[Any], Any], large: int = LARGE, **knobs: Any) -> None:
+    def __init__(self, make: Callable[[Any], Any], large: int = LARGE_VALUES, **knobs: Any) -> None:
         """`large`: see LARGE. `knobs`: of the batch norm."""
         super().__init__(**knobs)
         self._make, self._large = make, large
@@ -153,7 +155,7 @@ def _is_large(inputs: Any, large: int) -> bool:
     return bool(math.prod(inputs.shape[1:]) >= large)
 
 
-def _share(inputs: Any) -> Any:
+def _bessel(inputs: Any) -> Any:
     """What a variance is of that which is estimated from a sample, (n - 1) / n."""
     return 1 - 1 / _count(inputs)
 

@@ -18,7 +18,7 @@ from trainer.augment.tables import Tables
 
 
 @dataclass(frozen=True)
-class Made:
+class HostBatch:
     """A batch that the host has prepared."""
 
     images: Batch  # float32 (b, side, side, 3), in the recipe's range
@@ -28,8 +28,10 @@ class Made:
         return len(self.images)
 
 
-Given = Made | Selection  # a Selection: of the pictures on the device, which its program changes as the tables say
-Places = NDArray[np.int32]  # (b,): numbers of validation pictures
+TrainingBatch = (
+    HostBatch | Selection
+)  # a Selection: of the pictures on the device, which its program changes as the tables say
+ImageIndices = NDArray[np.int32]  # (b,): numbers of validation pictures
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Split:
 
 
 @dataclass(frozen=True)
-class Sums:
+class MeanMetrics:
     """Means over the pictures seen since the sums were last emptied; not-a-number when there were none."""
 
     count: int
@@ -51,7 +53,7 @@ class Sums:
 
 
 @dataclass(frozen=True)
-class Witnessed:
+class StepMeasurement:
     """What one step really did, in the units of a gradient; nothing of it is taken from the recipe."""
 
     learning_rate: float  # as the optimiser reads it at that step
@@ -78,40 +80,40 @@ class Engine(Protocol):
     def precision(self) -> str:
         """`float32` or `bfloat16`: what convolutions really compute in."""
 
-    def hold(self, training: Split | None, validation: Split) -> None:
+    def load_splits(self, training: Split | None, validation: Split) -> None:
         """Bring pictures to the device: to validate on, and to train on where the device changes them."""
 
-    def compile(self, batches: list[Given], evaluations: list[Places]) -> None:
+    def compile(self, batches: list[TrainingBatch], evaluations: list[ImageIndices]) -> None:
         """Build the programs for batches of these sizes; nothing learned, nothing counted."""
 
     def begin_epoch(self, tables: Tables) -> None:
         """What is drawn for each picture on the device, from now on."""
 
-    def step(self, batch: Given) -> None:
+    def step(self, batch: TrainingBatch) -> None:
         """One optimiser step on one batch, perhaps still under way on return."""
 
-    def images(self, selection: Selection) -> Batch:
+    def augmented_images(self, selection: Selection) -> Batch:
         """What the device's program makes of these pictures."""
 
-    def witness(self, batch: Given, step: int, moving_step: int) -> Witnessed:
+    def measure_step(self, batch: TrainingBatch, step: int, moving_step: int) -> StepMeasurement:
         """Do step number `step` (from 0) on this batch with and without weight decay, look, and undo it.
 
         `moving_step` lends its learning rate to the measurement of norms: at a rate of 0 nothing moves.
         """
 
-    def progress(self) -> Sums:
+    def training_metrics(self) -> MeanMetrics:
         """Training sums so far; costs a wait for the device."""
 
-    def epoch_end(self) -> Sums:
+    def end_epoch(self) -> MeanMetrics:
         """The same, then empties them."""
 
-    def evaluate(self, places: Places) -> None:
+    def evaluate(self, places: ImageIndices) -> None:
         """Add validation pictures to the evaluation sums, each counting the same."""
 
-    def evaluation_end(self) -> Sums:
+    def end_evaluation(self) -> MeanMetrics:
         """The evaluation sums, then empties them."""
 
-    def look_again(self) -> Sums:
+    def evaluate_with_tta(self) -> MeanMetrics:
         """The latest evaluation's pictures once more, with the recipe's further views averaged in."""
 
     def predictions(self) -> tuple[NDArray[np.uint16], NDArray[np.float32]]:

@@ -26,7 +26,7 @@ TENSOR_CORES = 8.0  # compute capability from which bfloat16 is fast (Ampere)
 class Jax:
     """See `trainer.engine.backend.Backend`."""
 
-    is_open = False
+    accepts_any_size = False
 
     def __init__(self) -> None:
         self._device = jax.devices()[0]
@@ -39,7 +39,7 @@ class Jax:
         self._traces: Counter[str] = Counter()
 
     @staticmethod
-    def keep_programs_in(folder: Path) -> None:
+    def cache_programs_in(folder: Path) -> None:
         """From now on compiled programs are written there, and looked for first."""
         jax.config.update("jax_compilation_cache_dir", str(folder))  # type: ignore[no-untyped-call]
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)  # type: ignore[no-untyped-call]
@@ -51,16 +51,16 @@ class Jax:
     def has_bfloat16(self) -> bool:
         return self.on_gpu and float(getattr(self._device, "compute_capability", 0)) >= TENSOR_CORES
 
-    def own(self, variables: Sequence[Variable]) -> None:
+    def own_variables(self, variables: Sequence[Variable]) -> None:
         self._variables = list(variables)
         # copies: a step gives its values up, and Keras keeps the first ones
         self._values = [jax.device_put(np.array(variable.value), self._device) for variable in variables]
         self._at = {id(variable): at for at, variable in enumerate(self._variables)}
 
-    def hold(self, array: NDArray[Any]) -> Any:
+    def to_device(self, array: NDArray[Any]) -> Any:
         return jax.device_put(array, self._device)
 
-    def program(self, body: Body, name: str) -> Callable[..., Any]:
+    def make_program(self, body: Body, name: str) -> Callable[..., Any]:
         def pure(values: list[Any], arrays: tuple[Any, ...]) -> tuple[Any, list[Any]]:
             self._traces[name] += 1
             with keras.StatelessScope(zip(self._variables, values, strict=True)) as scope:
@@ -75,7 +75,9 @@ class Jax:
 
         return run
 
-    def gradients(self, loss: Callable[[], tuple[Any, Any]], variables: Sequence[Variable]) -> tuple[Any, list[Any]]:
+    def compute_gradients(
+        self, loss: Callable[[], tuple[Any, Any]], variables: Sequence[Variable]
+    ) -> tuple[Any, list[Any]]:
         now = [variable.value for variable in self._variables]
 
         def pure(wanted: list[Any]) -> tuple[Any, Any]:
@@ -93,13 +95,13 @@ class Jax:
                 variable.assign(new)
         return others, gradients
 
-    def settled(self, values: Any) -> Any:
+    def materialize(self, values: Any) -> Any:
         return jax.lax.optimization_barrier(values)  # type: ignore[no-untyped-call]
 
-    def read(self, variable: Variable) -> NDArray[Any]:
+    def read_variable(self, variable: Variable) -> NDArray[Any]:
         return np.array(self._values[self._at[id(variable)]])
 
-    def write(self, variable: Variable, value: NDArray[Any]) -> None:
+    def write_variable(self, variable: Variable, value: NDArray[Any]) -> None:
         self._values[self._at[id(variable)]] = jax.device_put(value, self._device)
 
     def fetch(self, value: Any) -> NDArray[Any]:

@@ -11,14 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.engine.averages import Averages
 from trainer.engine.backend import Backend
+from trainer.engine.weight_averages import WeightAverages
 from trainer.failures import CannotTrain
 
-SEEDS = "seed_generator_state"  # dropout's counter: a part of the state, but no weight
+SEED_STATE = "seed_generator_state"  # dropout's counter: a part of the state, but no weight
 
 
-def variables(model: Any, optimizer: Any, averages: Averages | None, others: Mapping[str, Any]) -> dict[str, Any]:
+def collect_variables(
+    model: Any, optimizer: Any, averages: WeightAverages | None, others: Mapping[str, Any]
+) -> dict[str, Any]:
     """Weights, running statistics, dropout's counters, momenta, the step counter, averages, and `others`.
 
     The names are of layers, not of Keras' own counting, which goes on from one net of a process to the next.
@@ -39,12 +41,12 @@ def variables(model: Any, optimizer: Any, averages: Averages | None, others: Map
     return named
 
 
-def taken(backend: Backend, named: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+def save_state(backend: Backend, named: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
     """Copies; returns when the device has finished what it was given."""
-    return {name: backend.read(one) for name, one in named.items()}
+    return {name: backend.read_variable(one) for name, one in named.items()}
 
 
-def put_back(backend: Backend, named: Mapping[str, Any], state: Mapping[str, NDArray[Any]]) -> None:
+def load_state(backend: Backend, named: Mapping[str, Any], state: Mapping[str, NDArray[Any]]) -> None:
     """Raises CannotTrain, and changes nothing, where names, shapes or types are not exactly those of the variables."""
     wanted = {name: (tuple(one.shape), np.dtype(one.dtype)) for name, one in named.items()}
     given = {name: (array.shape, array.dtype) for name, array in state.items()}
@@ -53,14 +55,18 @@ def put_back(backend: Backend, named: Mapping[str, Any], state: Mapping[str, NDA
         text = f"the checkpoint is of another net: {len(other)} of its arrays do not fit, such as {other[0]}"
         raise CannotTrain(text, "Retry from scratch, or go on with the version of Pitwall that made it.")
     for name, one in named.items():
-        backend.write(one, state[name])
+        backend.write_variable(one, state[name])
 
 
-def weights(backend: Backend, named: Mapping[str, Any], averages: Averages | None) -> dict[str, NDArray[Any]]:
+def evaluation_weights(
+    backend: Backend, named: Mapping[str, Any], averages: WeightAverages | None
+) -> dict[str, NDArray[Any]]:
     """The net's weights and running statistics as an evaluation uses them, by layer: `Conv1/kernel`."""
     part = "average/net/" if averages is not None else "net/"
     return {
         name.removeprefix(part): array
-        for name, array in taken(backend, {name: one for name, one in named.items() if name.startswith(part)}).items()
-        if not name.endswith(SEEDS)
+        for name, array in save_state(
+            backend, {name: one for name, one in named.items() if name.startswith(part)}
+        ).items()
+        if not name.endswith(SEED_STATE)
     }

@@ -10,14 +10,14 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from trainer.engine.interface import Sums
+from trainer.engine.interface import MeanMetrics
 
-EMPTY = np.zeros(4)
+ZEROS = np.zeros(4)
 
 
 def new_sums(name: str) -> Any:
     """[loss, penalty, correct, count], in float64: a float32 sum of 50,000 losses loses its last digits."""
-    return keras.Variable(EMPTY, dtype="float64", trainable=False, name=name)
+    return keras.Variable(ZEROS, dtype="float64", trainable=False, name=name)
 
 
 def cross_entropy(logits: Any, targets: Any) -> Any:
@@ -26,7 +26,7 @@ def cross_entropy(logits: Any, targets: Any) -> Any:
     return ops.logsumexp(logits, axis=-1) * ops.sum(targets, axis=-1) - ops.sum(targets * logits, axis=-1)
 
 
-def count(sums: Any, losses: Any, penalty: Any, logits: Any, shares: Any) -> None:
+def add_batch(sums: Any, losses: Any, penalty: Any, logits: Any, shares: Any) -> None:
     """Add a batch. `losses` (b,), `logits` and label `shares` (b, classes), `penalty` of the whole net."""
     hits = ops.equal(ops.argmax(logits, axis=-1), ops.argmax(shares, axis=-1))
     pictures = ops.sum(ops.ones_like(losses, dtype="float64"))
@@ -39,7 +39,7 @@ def count(sums: Any, losses: Any, penalty: Any, logits: Any, shares: Any) -> Non
     sums.assign(sums.value + ops.stack(values))
 
 
-def means(values: NDArray[np.float64]) -> Sums:
+def compute_means(values: NDArray[np.float64]) -> MeanMetrics:
     loss, penalty, correct, pictures = (float(value) for value in values)
     share = 1 / pictures if pictures else math.nan
-    return Sums(count=int(pictures), loss=loss * share, accuracy=correct * share, penalty=penalty * share)
+    return MeanMetrics(count=int(pictures), loss=loss * share, accuracy=correct * share, penalty=penalty * share)

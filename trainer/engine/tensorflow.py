@@ -15,7 +15,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from trainer.engine.backend import Body, Variable
-from trainer.engine.fused import FusedBatchNorm, FusedSGD, PooledBatchNorm, RemadeBatchNorm
+from trainer.engine.fused import FusedBatchNorm, FusedSGD, PooledBatchNorm, RecomputedBatchNorm
 from trainer.models.norms import Norms
 
 TENSOR_CORES = (8, 0)  # compute capability from which bfloat16 is fast (Ampere)
@@ -31,8 +31,8 @@ class TensorFlow:
             tf.config.experimental.set_memory_growth(gpu, True)
         self.on_gpu = bool(self._gpus)
         # TensorFlow's own graphs take any batch, XLA compiles for each size. On a CPU its convolutions are slower.
-        self.is_open = not self.on_gpu
-        fused = Norms(FusedBatchNorm, PooledBatchNorm, RemadeBatchNorm)
+        self.accepts_any_size = not self.on_gpu
+        fused = Norms(FusedBatchNorm, PooledBatchNorm, RecomputedBatchNorm)
         self.norms = Norms(keras.layers.BatchNormalization) if self.on_gpu else fused
         self.sgd = keras.optimizers.SGD if self.on_gpu else FusedSGD
         self._traces: Counter[str] = Counter()
@@ -43,13 +43,13 @@ class TensorFlow:
     def has_bfloat16(self) -> bool:
         return self.on_gpu and tuple(self._details().get("compute_capability", (0, 0))) >= TENSOR_CORES
 
-    def own(self, variables: Sequence[Variable]) -> None:
+    def own_variables(self, variables: Sequence[Variable]) -> None:
         pass  # they hold their values themselves
 
-    def hold(self, array: NDArray[Any]) -> Any:
+    def to_device(self, array: NDArray[Any]) -> Any:
         return tf.convert_to_tensor(array)
 
-    def program(self, body: Body, name: str) -> Callable[..., Any]:
+    def make_program(self, body: Body, name: str) -> Callable[..., Any]:
         def traced(*arrays: Any) -> Any:
             self._traces[name] += 1
             return body(*arrays)
@@ -66,18 +66,20 @@ class TensorFlow:
 
         return run
 
-    def gradients(self, loss: Callable[[], tuple[Any, Any]], variables: Sequence[Variable]) -> tuple[Any, list[Any]]:
+    def compute_gradients(
+        self, loss: Callable[[], tuple[Any, Any]], variables: Sequence[Variable]
+    ) -> tuple[Any, list[Any]]:
         with tf.GradientTape() as tape:
             value, others = loss()
         return others, tape.gradient(value, list(variables))
 
-    def settled(self, values: Any) -> Any:
+    def materialize(self, values: Any) -> Any:
         return values  # each operation of a graph is
 
-    def read(self, variable: Variable) -> NDArray[Any]:
+    def read_variable(self, variable: Variable) -> NDArray[Any]:
         return np.asarray(variable.numpy())
 
-    def write(self, variable: Variable, value: NDArray[Any]) -> None:
+    def write_variable(self, variable: Variable, value: NDArray[Any]) -> None:
         variable.assign(value)
 
     def fetch(self, value: Any) -> NDArray[Any]:

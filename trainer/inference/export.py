@@ -15,7 +15,7 @@ from pathlib import Path
 from trainer.failures import CheckpointDamaged
 from trainer.inference import trained
 from trainer.inference.predict import NICENESS, REFUSED
-from trainer.inference.trained import Trained
+from trainer.inference.trained import TrainedModel
 from trainer.machine.parent import die_with
 
 FORMATS = ("keras", "onnx")
@@ -34,27 +34,27 @@ def main() -> None:
         die_with(arguments.parent)
     os.nice(NICENESS)
     try:
-        write(trained.read(arguments.weights), arguments.format, arguments.file)
+        export_model(trained.load_trained(arguments.weights), arguments.format, arguments.file)
     except CheckpointDamaged as problem:
         sys.stdout.write(json.dumps({"problem": str(problem)}) + "\n")
         sys.exit(REFUSED)
 
 
-def write(net: Trained, kind: str, file: Path) -> None:
+def export_model(net: TrainedModel, kind: str, file: Path) -> None:
     """One of FORMATS. Imports what it needs only: ONNX without Keras."""
     if kind == "onnx":
-        from trainer.inference.onnx_model import graph
+        from trainer.inference.onnx_model import build_onnx
 
-        file.write_bytes(graph(net).SerializeToString())
+        file.write_bytes(build_onnx(net).SerializeToString())
         return
     from trainer.engine.backend import open_backend
     from trainer.machine.backends import installed
 
     open_backend(installed()[0], None)
-    from trainer.inference.keras_model import plain
+    from trainer.inference.keras_model import build_keras
 
     whole = file.with_name(f"{file.name}.keras")  # Keras wants this ending
-    plain(net).save(whole)
+    build_keras(net).save(whole)
     whole.rename(file)
 
 

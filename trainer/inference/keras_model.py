@@ -10,12 +10,12 @@ from typing import Any
 import keras
 from keras import layers as kl
 
-from trainer.engine.net import made, norm_settings
-from trainer.inference.trained import Trained
+from trainer.engine.model import build_layer, norm_arguments
+from trainer.inference.trained import TrainedModel
 from trainer.models.layers import Layer
 
 
-def plain(net: Trained) -> keras.Model:
+def build_keras(net: TrainedModel) -> keras.Model:
     """Float32 RGB pictures (b, 32, 32, 3) with values 0 to 255, to probabilities (b, classes)."""
     first = net.layers[0]
     pictures = keras.Input(first.shape, name="pictures")
@@ -23,7 +23,7 @@ def plain(net: Trained) -> keras.Model:
     given: dict[str, Any] = {first.name: kl.Rescaling(scales, offsets, name="normalise")(pictures)}
     for layer in net.layers[1:]:
         taken: Any = [given[name] for name in layer.inputs]
-        for part in _parts(layer):
+        for part in _build_parts(layer):
             taken = part(taken if isinstance(taken, list) and len(taken) > 1 else _only(taken))
         given[layer.name] = taken
     shares = kl.Softmax(name="probabilities")(given[net.layers[-1].name])
@@ -34,7 +34,7 @@ def plain(net: Trained) -> keras.Model:
     return model
 
 
-def _parts(layer: Layer) -> list[Any]:
+def _build_parts(layer: Layer) -> list[Any]:
     knobs, name = layer.knobs, layer.name
     if layer.kind == "activation" and knobs["function"] == "celu":  # Keras' own has no alpha by name
         alpha = knobs["alpha"]
@@ -46,8 +46,8 @@ def _parts(layer: Layer) -> list[Any]:
     if layer.kind == "activation":
         return [kl.Activation(knobs["function"], name=name)]
     if layer.kind == "batch_norm":
-        return [kl.BatchNormalization(**norm_settings(knobs), name=name)]
-    return [made(layer, {"name": name}, 0, kl.BatchNormalization)]
+        return [kl.BatchNormalization(**norm_arguments(knobs), name=name)]
+    return [build_layer(layer, {"name": name}, 0, kl.BatchNormalization)]
 
 
 def _only(taken: Any) -> Any:

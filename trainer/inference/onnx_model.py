@@ -13,19 +13,19 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from trainer.inference.trained import Trained
+from trainer.inference.trained import TrainedModel
 from trainer.models.layers import Layer
 
 OPSET = 20  # the first with Gelu (ONNX 1.15, 2023)
 IR = 9  # of the same release: older runtimes read it, too
 
 
-def graph(net: Trained) -> onnx.ModelProto:
+def build_onnx(net: TrainedModel) -> onnx.ModelProto:
     """`pictures`, float32 RGB (b, 32, 32, 3) with values 0 to 255, to `probabilities` (b, classes).
 
     The classes' names are in the model's metadata. Raises onnx.checker.ValidationError.
     """
-    walk = _Walk(net)
+    walk = _GraphBuilder(net)
     made = helper.make_graph(
         walk.nodes,
         "pitwall",
@@ -40,10 +40,10 @@ def graph(net: Trained) -> onnx.ModelProto:
     return model
 
 
-class _Walk:
+class _GraphBuilder:
     """Collects nodes. Inside, pictures are (b, channels, rows, columns), as ONNX wants them."""
 
-    def __init__(self, net: Trained) -> None:
+    def __init__(self, net: TrainedModel) -> None:
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
         self._weights = net.weights

@@ -18,11 +18,11 @@ from typing import Any
 
 from trainer.failures import CheckpointDamaged
 from trainer.inference import trained
-from trainer.inference.upload import NoPicture, decoded
+from trainer.inference.upload import UnreadableImage, decode_image
 from trainer.machine.parent import die_with
 
-MEMORY = 3 * 2**30  # bytes of address space
-SECONDS = 30  # of a processor
+MAX_MEMORY_BYTES = 3 * 2**30  # bytes of address space
+MAX_CPU_SECONDS = 30  # of a processor
 NICENESS = 10
 REFUSED = 2
 
@@ -37,21 +37,21 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.parent is not None:
         die_with(arguments.parent)
-    _be_modest()
+    _limit_resources()
     try:
-        said = look(arguments.weights, arguments.picture.read_bytes())
-    except (NoPicture, CheckpointDamaged) as problem:
-        field = "picture" if isinstance(problem, NoPicture) else None
+        said = predict(arguments.weights, arguments.picture.read_bytes())
+    except (UnreadableImage, CheckpointDamaged) as problem:
+        field = "picture" if isinstance(problem, UnreadableImage) else None
         sys.stdout.write(json.dumps({"problem": str(problem), "field": field}) + "\n")
         sys.exit(REFUSED)
     sys.stdout.write(json.dumps(said) + "\n")
 
 
-def look(weights: Path, content: bytes) -> dict[str, Any]:
+def predict(weights: Path, content: bytes) -> dict[str, Any]:
     """What main() prints. Raises NoPicture, CheckpointDamaged."""
     from PIL import Image
 
-    net, picture = trained.read(weights), decoded(content)
+    net, picture = trained.load_trained(weights), decode_image(content)
     png = io.BytesIO()
     Image.fromarray(picture[0]).save(png, "PNG")
     return {
@@ -62,10 +62,10 @@ def look(weights: Path, content: bytes) -> dict[str, Any]:
     }
 
 
-def _be_modest() -> None:
+def _limit_resources() -> None:
     os.nice(NICENESS)
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CPU, (MAX_CPU_SECONDS, MAX_CPU_SECONDS))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 

@@ -24,7 +24,7 @@ from trainer.recipe import Recipe
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedModel:
     layers: list[Layer]
     weights: Mapping[str, NDArray[Any]]  # by "<layer>/<weight>"
     scale: PerChannel  # a pixel p becomes p / scale - shift
@@ -37,16 +37,16 @@ class Trained:
         return softmax(forward(self.layers, self.weights, normalised(pictures, self.scale, self.shift)))
 
 
-def read(path: Path) -> Trained:
+def load_trained(path: Path) -> TrainedModel:
     """Raises CheckpointDamaged where the file is none, or says too little."""
-    found = checkpoint_file.read(path)
-    facts = found.facts
-    if not facts.classes or not facts.normal:
+    found = checkpoint_file.read_checkpoint(path)
+    metadata = found.metadata
+    if not metadata.classes or not metadata.normal:
         raise CheckpointDamaged("these weights are of an earlier version, which did not keep how pictures are fed in")
     try:
-        recipe = Recipe.model_validate(facts.recipe)
+        recipe = Recipe.model_validate(metadata.recipe)
     except ValidationError as error:
         raise CheckpointDamaged("these weights are of a recipe that this version cannot read") from error
-    scale, shift = (np.array(part, np.float32) for part in facts.normal)
-    made = layers(recipe.model, len(facts.classes))
-    return Trained(made, found.tensors, scale, shift, facts.classes, facts.place.best_epoch)
+    scale, shift = (np.array(part, np.float32) for part in metadata.normal)
+    made = layers(recipe.model, len(metadata.classes))
+    return TrainedModel(made, found.tensors, scale, shift, metadata.classes, metadata.place.best_epoch)

@@ -17,17 +17,17 @@ from trainer.data.folders import SIDE
 if TYPE_CHECKING:
     from PIL import Image
 
-KINDS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
 MAX_BYTES = 8 * 2**20
 MAX_PIXELS = 50_000_000  # a large camera's; some 200 MB while it is decoded, four times that if it is transparent
-TOO_MANY = "the picture has too many pixels: at most 50 million are decoded, send a smaller copy"
+TOO_MANY_PIXELS = "the picture has too many pixels: at most 50 million are decoded, send a smaller copy"
 
 
-class NoPicture(Exception):
+class UnreadableImage(Exception):
     """A sentence: what is wrong with it, and what works."""
 
 
-def decoded(content: bytes) -> Pictures:
+def decode_image(content: bytes) -> Pictures:
     """uint8 (1, 32, 32, 3) RGB: turned as its camera was held, what is transparent on white, squeezed to a square.
 
     Raises NoPicture.
@@ -35,27 +35,29 @@ def decoded(content: bytes) -> Pictures:
     from PIL import Image, ImageOps
 
     if len(content) > MAX_BYTES:
-        raise NoPicture(f"the picture is larger than {MAX_BYTES // 2**20} MiB: send a smaller copy")
+        raise UnreadableImage(f"the picture is larger than {MAX_BYTES // 2**20} MiB: send a smaller copy")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a bomb: the limit below is ours
-            with Image.open(io.BytesIO(content), formats=KINDS) as picture:
+            with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
                 if picture.width * picture.height > MAX_PIXELS:
-                    raise NoPicture(TOO_MANY)
+                    raise UnreadableImage(TOO_MANY_PIXELS)
                 picture.draft("RGB", (8 * SIDE, 8 * SIDE))  # a JPEG need not be decoded in full
                 upright = ImageOps.exif_transpose(picture)
-                small = _flat(upright).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+                small = _to_rgb(upright).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
     except Image.DecompressionBombError as error:  # Pillow's own limit, which comes first where it is far above ours
-        raise NoPicture(TOO_MANY) from error
-    except NoPicture:
+        raise UnreadableImage(TOO_MANY_PIXELS) from error
+    except UnreadableImage:
         raise
     except Exception as error:  # Pillow's readers raise whatever a garbled file makes them; this is all we do
-        kinds = ", ".join(KINDS[:-1])
-        raise NoPicture(f"this is not a picture that can be read: send a whole {kinds} or {KINDS[-1]}") from error
+        kinds = ", ".join(FORMATS[:-1])
+        raise UnreadableImage(
+            f"this is not a picture that can be read: send a whole {kinds} or {FORMATS[-1]}"
+        ) from error
     return np.asarray(small, dtype=np.uint8)[None]
 
 
-def _flat(picture: Image.Image) -> Image.Image:
+def _to_rgb(picture: Image.Image) -> Image.Image:
     """RGB, what is transparent on white."""
     from PIL import Image
 

@@ -1,7 +1,7 @@
 """The file of a checkpoint: everything that a run needs to go on, or only the weights of its best epoch.
 
-safetensors: arrays by name and text, nothing that could be run. The text holds the facts (JSON) and a SHA-256 over
-facts and arrays, so a file that is whole is known to be. It appears under its name only when it is on the disk.
+safetensors: arrays by name and text, nothing that could be run. The text holds the metadata (JSON) and a SHA-256 over
+metadata and arrays, so a file that is whole is known to be. It appears under its name only when it is on the disk.
 Must not know any ML framework, recipes, or when a checkpoint is made; light until a file is read or written.
 """
 
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FORMAT = "pitwall-checkpoint-1"
-NAME = re.compile(r"checkpoint-(\d{5,})-(\d{6,})\.safetensors")
-UNFINISHED = ".part"  # ends the name of a file that is being written
+FILE_NAME = re.compile(r"checkpoint-(\d{5,})-(\d{6,})\.safetensors")
+PARTIAL_SUFFIX = ".part"  # ends the name of a file that is being written
 BUFFER = 2**20  # bytes: small arrays share a write
 # NumPy's names of numbers and the format's
-TYPES = {"<f8": "F64", "<f4": "F32", "<f2": "F16", "<i8": "I64", "<i4": "I32", "<u8": "U64", "<u4": "U32", "|u1": "U8"}
+DTYPES = {"<f8": "F64", "<f4": "F32", "<f2": "F16", "<i8": "I64", "<i4": "I32", "<u8": "U64", "<u4": "U32", "|u1": "U8"}
 
 
 @dataclass(frozen=True)
-class Place:
+class RunPosition:
     """Where a run stands, beside what lives on the device."""
 
     epoch: int = 0  # completed
@@ -48,10 +48,10 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Facts:
+class Metadata:
     """What is known of the arrays. All of it is plain JSON."""
 
-    place: Place
+    place: RunPosition
     recipe: dict[str, Any]  # complete
     dataset_fingerprint: str
     environment: dict[str, Any]  # in which it was made
@@ -61,43 +61,43 @@ class Facts:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    facts: Facts
+    metadata: Metadata
     tensors: Mapping[str, NDArray[Any]]
 
 
-def path_in(folder: Path, place: Place) -> Path:
+def checkpoint_path(folder: Path, place: RunPosition) -> Path:
     return folder / f"checkpoint-{place.epoch:05d}-{place.step:06d}.safetensors"
 
 
-def position(path: Path) -> tuple[int, int]:
+def parse_position(path: Path) -> tuple[int, int]:
     """(completed epochs, finished steps of the next one), from the name. Raises ValueError for another file's name."""
-    if (found := NAME.fullmatch(path.name)) is None:
+    if (found := FILE_NAME.fullmatch(path.name)) is None:
         raise ValueError(f"{path.name} is not the name of a checkpoint")
     return int(found[1]), int(found[2])
 
 
-def listing(folder: Path) -> list[Path]:
+def list_checkpoints(folder: Path) -> list[Path]:
     """The checkpoints of a folder (which need not exist), newest first, whole or not."""
-    found = [path for path in folder.glob("checkpoint-*.safetensors") if NAME.fullmatch(path.name)]
-    return sorted(found, key=position, reverse=True)
+    found = [path for path in folder.glob("checkpoint-*.safetensors") if FILE_NAME.fullmatch(path.name)]
+    return sorted(found, key=parse_position, reverse=True)
 
 
-def newest(folder: Path, *, drop_damaged: bool = False) -> Checkpoint | None:
+def read_newest(folder: Path, *, drop_damaged: bool = False) -> Checkpoint | None:
     """The newest whole checkpoint of a folder; damaged ones are passed over, with a word in the log.
 
     `drop_damaged` removes those that are surely damaged; one that the disk would not give may be whole.
     """
-    for path in listing(folder):
+    for path in list_checkpoints(folder):
         try:
-            return read(path)
+            return read_checkpoint(path)
         except CheckpointDamaged as problem:
             log.warning("%s; trying an older one", problem)
             if drop_damaged and not isinstance(problem.__cause__, OSError):
-                forget(path)
+                remove_file(path)
     return None
 
 
-def write(path: Path, checkpoint: Checkpoint) -> int:
+def write_checkpoint(path: Path, checkpoint: Checkpoint) -> int:
     """Bring it to the disk and then to its name; answers its size in bytes. Raises OSError, and leaves no rest then.
 
     A reader finds the old file or the whole new one, whatever happens meanwhile to this process or the machine.
@@ -107,25 +107,25 @@ def write(path: Path, checkpoint: Checkpoint) -> int:
     # by the size of their numbers, so that each begins at a multiple of it
     order = sorted(checkpoint.tensors.items(), key=lambda named: (-named[1].dtype.itemsize, named[0]))
     tensors = {name: np.require(array, requirements="C") for name, array in order}
-    temporary = path.with_name(f"{path.name}.{os.getpid()}{UNFINISHED}")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}{PARTIAL_SUFFIX}")
     opened = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
     try:
         with open(opened, "wb", buffering=BUFFER) as file:  # noqa: PTH123  # a path could not say "only if it is new"
-            file.write(_header(json.dumps(asdict(checkpoint.facts), separators=(",", ":")), tensors))
+            file.write(_header(json.dumps(asdict(checkpoint.metadata), separators=(",", ":")), tensors))
             for array in tensors.values():
                 file.write(_bytes_of(array))
             file.flush()
             os.fsync(opened)
             size = file.tell()
         temporary.rename(path)
-        settle(path.parent)
+        sync_folder(path.parent)
     except OSError:
-        forget(temporary)
+        remove_file(temporary)
         raise
     return size
 
 
-def read(path: Path) -> Checkpoint:
+def read_checkpoint(path: Path) -> Checkpoint:
     """Raises CheckpointDamaged where the file cannot be read or is not exactly what was written."""
     import pydantic
     from safetensors import SafetensorError
@@ -135,31 +135,31 @@ def read(path: Path) -> Checkpoint:
         content = path.read_bytes()
         tensors = load(content)
         text = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
-        facts, digest = text["facts"], text["sha256"]
-        is_whole = text["format"] == FORMAT and digest == _digest(facts, tensors)
+        metadata, digest = text["facts"], text["sha256"]
+        is_whole = text["format"] == FORMAT and digest == _digest(metadata, tensors)
     except (OSError, SafetensorError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise CheckpointDamaged(f"{path} cannot be read as a checkpoint ({error})") from error
     if not is_whole:
         raise CheckpointDamaged(f"{path} is damaged: it is not what was written")
     try:
-        return Checkpoint(pydantic.TypeAdapter(Facts).validate_json(facts), tensors)
+        return Checkpoint(pydantic.TypeAdapter(Metadata).validate_json(metadata), tensors)
     except pydantic.ValidationError as error:
-        raise CheckpointDamaged(f"{path} holds no facts that this version can read") from error
+        raise CheckpointDamaged(f"{path} holds no metadata that this version can read") from error
 
 
-def place_of(path: Path) -> Place:
+def read_position(path: Path) -> RunPosition:
     """Where the run stood, without a look at the arrays. Raises CheckpointDamaged."""
     import pydantic
 
     try:
         with path.open("rb") as file:
             text = json.loads(file.read(int.from_bytes(file.read(8), "little")))["__metadata__"]
-        return pydantic.TypeAdapter(Facts).validate_json(text["facts"]).place
+        return pydantic.TypeAdapter(Metadata).validate_json(text["facts"]).place
     except (OSError, ValueError, LookupError, TypeError, MemoryError, OverflowError) as error:
         raise CheckpointDamaged(f"{path} cannot be read as a checkpoint ({error})") from error
 
 
-def settle(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Return when the names in the folder are on the disk."""
     opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -168,7 +168,7 @@ def settle(folder: Path) -> None:
         os.close(opened)
 
 
-def forget(path: Path) -> None:
+def remove_file(path: Path) -> None:
     """Remove a file that nobody needs; where that fails, it stays and harms nobody."""
     try:
         path.unlink(missing_ok=True)
@@ -176,24 +176,24 @@ def forget(path: Path) -> None:
         log.warning("%s is left behind: %s", path, problem)
 
 
-def _header(facts: str, tensors: Mapping[str, NDArray[np.generic]]) -> bytes:
+def _header(metadata: str, tensors: Mapping[str, NDArray[np.generic]]) -> bytes:
     """The beginning of a safetensors file: a length, and JSON that says where each array lies.
 
     The library would copy all arrays to make it, and hold up every other thread meanwhile.
     """
-    text = {"format": FORMAT, "facts": facts, "sha256": _digest(facts, tensors)}
+    text = {"format": FORMAT, "facts": metadata, "sha256": _digest(metadata, tensors)}
     entries: dict[str, Any] = {"__metadata__": text}
     end = 0
     for name, array in tensors.items():
         begin, end = end, end + array.nbytes
-        entries[name] = {"dtype": TYPES[array.dtype.str], "shape": array.shape, "data_offsets": [begin, end]}
+        entries[name] = {"dtype": DTYPES[array.dtype.str], "shape": array.shape, "data_offsets": [begin, end]}
     header = json.dumps(entries, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)
     return len(header).to_bytes(8, "little") + header
 
 
-def _digest(facts: str, tensors: Mapping[str, NDArray[np.generic]]) -> str:
-    digest = hashlib.sha256(facts.encode())
+def _digest(metadata: str, tensors: Mapping[str, NDArray[np.generic]]) -> str:
+    digest = hashlib.sha256(metadata.encode())
     for name in sorted(tensors):
         digest.update(f"\n{name} {tensors[name].dtype.str} {tensors[name].shape}\n".encode())
         digest.update(_bytes_of(tensors[name]))

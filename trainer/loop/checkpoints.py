@@ -19,29 +19,29 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-from trainer.events import CheckpointFailed, CheckpointSaved, Said
+from trainer.events import BaseEvent, CheckpointFailed, CheckpointSaved
 from trainer.failures import CheckpointDamaged, FolderUnusable
 from trainer.loop import checkpoint_file
-from trainer.loop.checkpoint_file import UNFINISHED, Checkpoint, listing, path_in
+from trainer.loop.checkpoint_file import PARTIAL_SUFFIX, Checkpoint, checkpoint_path, list_checkpoints
 from trainer.protocol import BEST
 
 log = logging.getLogger(__name__)
 
 NEXT_BEST = "best.next.safetensors"  # waits for the checkpoint of its epoch, so as never to be the newer one
 EVERY_S = 60.0  # seconds; epochs that take longer make one each
-STAY = 2  # the last one, and one before it in case the disk spoils the last
+MAX_CHECKPOINTS = 2  # the last one, and one before it in case the disk spoils the last
 
-Make = Callable[[], Checkpoint]  # looks at the device: the training waits meanwhile
+TakeSnapshot = Callable[[], Checkpoint]  # looks at the device: the training waits meanwhile
 
 
-class Keeper:
+class Checkpoints:
     """Of one folder, for as long as the context lasts. Use from the training's thread."""
 
     def __init__(
         self,
         folder: Path | None,
         every_s: float,
-        say: Callable[[Said], None],
+        say: Callable[[BaseEvent], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`every_s`: seconds between two checkpoints at least. Raises FolderUnusable."""
@@ -49,11 +49,11 @@ class Keeper:
         self._made_at = clock()
         self._on_disk = (0, 0)  # where the run stood at its last good checkpoint; it begins at (0, 0)
         self._best: Checkpoint | None = None  # not on the disk yet
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="keeper")
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoints")
         self._under_way: Future[Checkpoint | None] | None = None
-        self._lock = None if folder is None else _taken(folder)
+        self._lock = None if folder is None else _lock_folder(folder)
 
-    def __enter__(self) -> Keeper:
+    def __enter__(self) -> Checkpoints:
         return self
 
     def __exit__(
@@ -66,19 +66,19 @@ class Keeper:
         if kind is None:
             self._collect()
 
-    def newest(self) -> Checkpoint | None:
+    def load_newest(self) -> Checkpoint | None:
         """Where to go on from; None: at the beginning. Clears away what a killed process left half done."""
         if self._folder is None:
             return None
-        for path in self._folder.glob(f"*{UNFINISHED}"):
-            checkpoint_file.forget(path)
-        found = checkpoint_file.newest(self._folder, drop_damaged=True)
+        for path in self._folder.glob(f"*{PARTIAL_SUFFIX}"):
+            checkpoint_file.remove_file(path)
+        found = checkpoint_file.read_newest(self._folder, drop_damaged=True)
         if found is not None:
-            self._on_disk = (found.facts.place.epoch, found.facts.place.step)
+            self._on_disk = (found.metadata.place.epoch, found.metadata.place.step)
         self._settle_best(found)
         return found
 
-    def note(self, name: str, text: str) -> None:
+    def write_note(self, name: str, text: str) -> None:
         """A file for people, whose loss would be no harm."""
         if self._folder is not None:
             try:
@@ -86,16 +86,16 @@ class Keeper:
             except OSError as problem:
                 log.warning("%s could not be written: %s", name, problem.strerror)
 
-    def begin(self) -> None:
+    def start_timer(self) -> None:
         """The training begins: from now on the seconds count."""
         self._made_at = self._clock()
 
-    def improved(self, make: Make) -> None:
+    def hold_best(self, make: TakeSnapshot) -> None:
         """The epoch that just ended is the best so far. Its weights wait in memory for the next checkpoint."""
         if self._folder is not None:
             self._best = make()
 
-    def epoch_ended(self, make: Make, *, is_last: bool) -> None:
+    def save_if_due(self, make: TakeSnapshot, *, is_last: bool) -> None:
         """Make a checkpoint if one is due; after the last epoch in any case, and return when it is on the disk."""
         if self._folder is None or (not is_last and self._clock() - self._made_at < self._every_s):
             return
@@ -104,17 +104,17 @@ class Keeper:
         if is_last:
             self._collect()
 
-    def stopped(self, make: Make) -> None:
+    def save_now(self, make: TakeSnapshot) -> None:
         """Make one at once, if anything has happened since the last, and return when it is on the disk."""
         if self._folder is not None:
             self._make(make)
             self._collect()
 
-    def _make(self, make: Make) -> None:
+    def _make(self, make: TakeSnapshot) -> None:
         self._collect()
         began = self._clock()
         made = make()
-        place = made.facts.place
+        place = made.metadata.place
         if (place.epoch, place.step) == self._on_disk:
             return
         self._made_at = self._clock()
@@ -129,11 +129,11 @@ class Keeper:
     def _write(self, made: Checkpoint, best: Checkpoint | None, began: float, waited: float) -> Checkpoint | None:
         """In the thread. Answers the best weights that are on the disk now, of those that waited."""
         assert self._folder is not None
-        place = made.facts.place
+        place = made.metadata.place
         try:
             if best is not None:
-                checkpoint_file.write(self._folder / NEXT_BEST, best)
-            size = checkpoint_file.write(path_in(self._folder, place), made)
+                checkpoint_file.write_checkpoint(self._folder / NEXT_BEST, best)
+            size = checkpoint_file.write_checkpoint(checkpoint_path(self._folder, place), made)
             if best is not None:
                 (self._folder / NEXT_BEST).rename(self._folder / BEST)
         except OSError as problem:
@@ -144,8 +144,8 @@ class Keeper:
             return None
         self._on_disk = (place.epoch, place.step)
         try:
-            for path in listing(self._folder)[STAY:]:
-                checkpoint_file.forget(path)
+            for path in list_checkpoints(self._folder)[MAX_CHECKPOINTS:]:
+                checkpoint_file.remove_file(path)
         except OSError as problem:
             log.warning("older checkpoints stay for now: %s", problem.strerror)
         seconds = self._clock() - began
@@ -159,17 +159,17 @@ class Keeper:
         assert self._folder is not None
         waiting = self._folder / NEXT_BEST
         with suppress(CheckpointDamaged, OSError):
-            epoch = checkpoint_file.read(waiting).facts.place.epoch
-            if found is not None and epoch == found.facts.place.best_epoch:
+            epoch = checkpoint_file.read_checkpoint(waiting).metadata.place.epoch
+            if found is not None and epoch == found.metadata.place.best_epoch:
                 waiting.rename(self._folder / BEST)
-        checkpoint_file.forget(waiting)
+        checkpoint_file.remove_file(waiting)
         with suppress(CheckpointDamaged):
-            epoch = checkpoint_file.place_of(self._folder / BEST).best_epoch
-            if found is None or epoch != found.facts.place.best_epoch:
-                checkpoint_file.forget(self._folder / BEST)  # of other epochs than the run goes on from
+            epoch = checkpoint_file.read_position(self._folder / BEST).best_epoch
+            if found is None or epoch != found.metadata.place.best_epoch:
+                checkpoint_file.remove_file(self._folder / BEST)  # of other epochs than the run goes on from
 
 
-def _taken(folder: Path) -> int:
+def _lock_folder(folder: Path) -> int:
     """The folder, made and locked until the descriptor is closed or the process ends. Raises FolderUnusable."""
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -19,12 +19,12 @@ from trainer.recipe import Recipe
 
 Precision = Literal["float32", "bfloat16"]
 
-FLOAT = 4  # bytes of a weight
-KEPT = {"conv", "batch_norm", "dense"}  # layers whose input the backward pass looks at
-CGROUP = Path("/sys/fs/cgroup/memory.max")
+FLOAT_BYTES = 4  # bytes of a weight
+INPUT_SAVING_LAYERS = {"conv", "batch_norm", "dense"}  # layers whose input the backward pass looks at
+CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
-def precision_of(recipe: Recipe, device: str, *, has_bfloat16: bool) -> Precision:
+def choose_precision(recipe: Recipe, device: str, *, has_bfloat16: bool) -> Precision:
     """What convolutions compute in. Raises RecipeMistake where the recipe asks for what the device lacks."""
     if recipe.precision == "bfloat16" and not has_bfloat16:
         words = "a CPU emulates it, many times slower" if device == "cpu" else f"{device} lacks it"
@@ -34,46 +34,55 @@ def precision_of(recipe: Recipe, device: str, *, has_bfloat16: bool) -> Precisio
     return recipe.precision
 
 
-def needed(layers: Sequence[Layer], recipe: Recipe, batch: int, precision: str = "float32") -> int:
+def estimate_step_bytes(layers: Sequence[Layer], recipe: Recipe, batch: int, precision: str = "float32") -> int:
     """Bytes at least, of a step on `batch` pictures. `precision`: of what stands between the layers."""
     by_name = {layer.name: layer for layer in layers}
     copies = 3 + (1 if recipe.ema else 0)  # weight, gradient, momentum, average
-    weights = sum(layer.trainable * copies + layer.frozen for layer in layers) * FLOAT
+    weights = sum(layer.trainable * copies + layer.frozen for layer in layers) * FLOAT_BYTES
     again = remakable(layers)
-    keeping = (layer for layer in layers if layer.kind in KEPT and layer.trainable and layer.name not in again)
+    keeping = (
+        layer for layer in layers if layer.kind in INPUT_SAVING_LAYERS and layer.trainable and layer.name not in again
+    )
     held = sum(_size(by_name[layer.inputs[0]]) for layer in keeping)
-    return weights + batch * held * (2 if precision == "bfloat16" else FLOAT)
+    return weights + batch * held * (2 if precision == "bfloat16" else FLOAT_BYTES)
 
 
 def refuse_too_large(
     layers: Sequence[Layer], recipe: Recipe, room: int | None, device: str, precision: str = "float32"
 ) -> None:
     """Raises OutOfMemory (of a CPU: OutOfHostMemory) where a step takes more than `room` bytes. None: not known."""
-    if room is None or (least := needed(layers, recipe, recipe.batch_size, precision)) <= room:
+    if room is None or (least := estimate_step_bytes(layers, recipe, recipe.batch_size, precision)) <= room:
         return
-    fits = next((size for size in _smaller(recipe.batch_size) if needed(layers, recipe, size, precision) <= room), None)
+    fits = next(
+        (
+            size
+            for size in _smaller_batches(recipe.batch_size)
+            if estimate_step_bytes(layers, recipe, size, precision) <= room
+        ),
+        None,
+    )
     hint = f"Try a batch size of {fits}." if fits else "Make the net narrower."
     kind: type[CannotTrain] = OutOfHostMemory if device == "cpu" else OutOfMemory
-    text = f"a step on {recipe.batch_size} pictures takes at least {_words(least)} of memory, and {device} has"
-    raise kind(f"{text} {_words(room)}", hint)
+    text = f"a step on {recipe.batch_size} pictures takes at least {_format_bytes(least)} of memory, and {device} has"
+    raise kind(f"{text} {_format_bytes(room)}", hint)
 
 
-def room_of(device: str) -> int | None:
+def device_memory(device: str) -> int | None:
     """Bytes of the device's memory in all, or of this machine's where it is a CPU; None: nobody says."""
-    return _of_host() if device == "cpu" else _of_card()
+    return _host_memory() if device == "cpu" else _card_memory()
 
 
-def _of_host() -> int | None:
+def _host_memory() -> int | None:
     found: list[int] = []
     with suppress(OSError, ValueError):  # "max": no limit
-        found.append(int(CGROUP.read_text()))
+        found.append(int(CGROUP_LIMIT.read_text()))
     with suppress(OSError, ValueError, IndexError):
         line = next(one for one in Path("/proc/meminfo").read_text().splitlines() if one.startswith("MemTotal"))
         found.append(int(line.split()[1]) * 1024)
     return min(found, default=None)
 
 
-def _of_card() -> int | None:
+def _card_memory() -> int | None:
     """The largest card's: which one of several this process was given, only its worker knows."""
     with suppress(Exception):  # no driver, no library, no card: then nothing is refused
         import pynvml
@@ -84,7 +93,7 @@ def _of_card() -> int | None:
     return None
 
 
-def _smaller(batch: int) -> Sequence[int]:
+def _smaller_batches(batch: int) -> Sequence[int]:
     return [batch >> shift for shift in range(1, batch.bit_length())]
 
 
@@ -95,5 +104,5 @@ def _size(layer: Layer) -> int:
     return size
 
 
-def _words(size: int) -> str:
+def _format_bytes(size: int) -> str:
     return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"

@@ -17,24 +17,24 @@ from trainer.recipe import Recipe
 from trainer.recipe.schedule import Piecewise
 
 
-def refuse_no_number(recipe: Recipe, value: float, what: str) -> None:
+def refuse_not_finite(recipe: Recipe, value: float, what: str) -> None:
     """Raises Diverged where `value`, which is called `what`, is not finite."""
     if not math.isfinite(value):
         raise Diverged(f"{what} is not a number any more", _hint(recipe))
 
 
-def refuse(recipe: Recipe, loss: float, penalty: float, what: str) -> None:
+def refuse_diverged(recipe: Recipe, loss: float, penalty: float, what: str) -> None:
     """Raises Diverged where a mean loss, with its penalty, is no number, or above the recipe's limit without it."""
-    refuse_no_number(recipe, loss + penalty, what)
+    refuse_not_finite(recipe, loss + penalty, what)
     if recipe.diverges_at is not None and loss > recipe.diverges_at:
         raise Diverged(f"{what} is {loss:.3g}, above the limit of {recipe.diverges_at:g} (diverges_at)", _hint(recipe))
 
 
-def refuse_broken(recipe: Recipe, state: Mapping[str, NDArray[Any]]) -> None:
+def refuse_broken_state(recipe: Recipe, state: Mapping[str, NDArray[Any]]) -> None:
     """Raises Diverged where any of the arrays holds something that is no number: the loss shows it a step later."""
     for name, array in state.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
-            refuse_no_number(recipe, math.nan, f"a value of {name}")
+            refuse_not_finite(recipe, math.nan, f"a value of {name}")
 
 
 def _hint(recipe: Recipe) -> str:

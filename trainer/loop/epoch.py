@@ -16,20 +16,20 @@ from numpy.typing import NDArray
 from trainer.augment.normalisation import Batch
 from trainer.augment.selections import selections
 from trainer.data.datasets import Data
-from trainer.engine.interface import Engine, Made, Places, Sums
-from trainer.events import Evidence, Said
+from trainer.engine.interface import Engine, HostBatch, ImageIndices, MeanMetrics
+from trainer.events import BaseEvent, Evidence
 from trainer.failures import Stopped
-from trainer.loop.batches import Supply
-from trainer.loop.checkpoint_file import Place
-from trainer.loop.divergence import refuse_no_number
-from trainer.loop.measure import witness
+from trainer.loop.batches import BatchSource
+from trainer.loop.checkpoint_file import RunPosition
+from trainer.loop.divergence import refuse_not_finite
+from trainer.loop.measure import measure_first_step
 from trainer.loop.progress import Progress
 from trainer.machine.gauge import Watch
 from trainer.machine.power import Wh
 from trainer.recipe import Recipe
 
 EVALUATION_BATCH = 500  # pictures; divides CIFAR's 10,000, and a wide net's activations still fit a small card
-WITNESSED = (1, 2)  # epochs whose first step is measured: the first, and one in which new draws must be seen
+MEASURED_EPOCHS = (1, 2)  # epochs whose first step is measured: the first, and one in which new draws must be seen
 LOOK_S = 1.0  # seconds between two looks at the device's sums: each makes it wait
 
 
@@ -42,18 +42,18 @@ class Experiment:
     rates: NDArray[np.float32]  # of the whole run
     steps: int  # of an epoch
     engine: Engine
-    supply: Supply
+    source: BatchSource
     progress: Progress
-    say: Callable[[Said], None]
+    say: Callable[[BaseEvent], None]
     stop: Callable[[], bool]
     meter: Wh | None = None  # of the device
     watch: Watch | None = None  # of its load
     look_s: float = LOOK_S
-    place: Place = field(default_factory=Place)
-    is_changed_once: bool = False  # all pictures, where the recipe has that done ahead of the loop
+    place: RunPosition = field(default_factory=RunPosition)
+    is_augmented_once: bool = False  # all pictures, where the recipe has that done ahead of the loop
 
 
-def train_steps(run: Experiment) -> Sums:
+def train_steps(run: Experiment) -> MeanMetrics:
     """Take the steps that the epoch under way still has. Its sums stay on the device until the epoch is over.
 
     Raises Stopped at a step boundary, and Diverged.
@@ -62,18 +62,18 @@ def train_steps(run: Experiment) -> Sums:
     run.progress.phase("training", epoch, run.steps)
     batches = selections(run.recipe, len(run.data.train_images), epoch)
     if first < run.steps:
-        _change_once(run, epoch)
-    witnessed = _witnessed(run, epoch) if epoch in WITNESSED and not first else None
+        _augment_once(run, epoch)
+    witnessed = _measure_first_step(run, epoch) if epoch in MEASURED_EPOCHS and not first else None
 
-    before, began, used = run.place, perf_counter(), _used(run)
-    with run.supply.batches(run.engine, epoch, batches[first:]) as feed:
+    before, began, used = run.place, perf_counter(), _start_meter(run)
+    with run.source.epoch_batches(run.engine, epoch, batches[first:]) as feed:
 
-        def stands(step: int) -> Place:
+        def stands(step: int) -> RunPosition:
             seconds = before.seconds + perf_counter() - began
             waited = before.input_seconds + feed.waited
             return replace(before, step=step, seconds=seconds, input_seconds=waited, energy_wh=used(before))
 
-        step, watch = first, _Watch(run)
+        step, watch = first, _StepMonitor(run)
         for batch in feed:
             if run.stop():
                 run.engine.synchronize()
@@ -84,36 +84,36 @@ def train_steps(run: Experiment) -> Sums:
             watch.stepped(step, len(batch))
             if witnessed is not None:
                 evidence, expected = witnessed
-                if isinstance(batch, Made):
+                if isinstance(batch, HostBatch):
                     evidence.is_what_the_step_saw &= np.array_equal(batch.images, expected)
                 run.say(evidence)
                 witnessed = None
-        trained = run.engine.progress()
+        trained = run.engine.training_metrics()
         run.place = stands(step)
     return trained
 
 
-def evaluate(run: Experiment) -> Sums:
+def evaluate(run: Experiment) -> MeanMetrics:
     """The validation of the epoch whose steps are done. Raises Stopped; the epoch is then as it was trained."""
     batches = evaluation_batches(len(run.data.val_images))
     run.progress.phase("evaluating", run.place.epoch + 1, len(batches))
     for done, places in enumerate(batches):
         if run.stop():
-            run.engine.evaluation_end()
+            run.engine.end_evaluation()
             raise Stopped
         run.engine.evaluate(places)
         run.progress.update(step=done + 1)
-    return run.engine.evaluation_end()
+    return run.engine.end_evaluation()
 
 
-def evaluation_batches(images: int) -> list[Places]:
+def evaluation_batches(images: int) -> list[ImageIndices]:
     return [
         np.arange(first, min(first + EVALUATION_BATCH, images), dtype=np.int32)
         for first in range(0, images, EVALUATION_BATCH)
     ]
 
 
-def _used(run: Experiment) -> Callable[[Place], float | None]:
+def _start_meter(run: Experiment) -> Callable[[RunPosition], float | None]:
     """From now on: a place's energy and what was used meanwhile."""
     if run.meter is None:
         return lambda place: None
@@ -121,16 +121,16 @@ def _used(run: Experiment) -> Callable[[Place], float | None]:
     return lambda place: (place.energy_wh or 0.0) + meter() - began
 
 
-def _change_once(run: Experiment, epoch: int) -> None:
+def _augment_once(run: Experiment, epoch: int) -> None:
     """Where pictures are changed ahead of the loop: a part of the first epoch, for it is what training cost.
 
     Again in each attempt, since they are in memory only.
     """
-    if run.recipe.augment_when == "once" and not run.is_changed_once:
+    if run.recipe.augment_when == "once" and not run.is_augmented_once:
         run.progress.phase("loading", epoch)
-        began, used = perf_counter(), _used(run)
-        run.supply.change_once(run.stop)
-        run.is_changed_once = True
+        began, used = perf_counter(), _start_meter(run)
+        run.source.augment_once(run.stop)
+        run.is_augmented_once = True
         seconds, place = perf_counter() - began, run.place
         run.place = replace(
             place,
@@ -141,12 +141,12 @@ def _change_once(run: Experiment, epoch: int) -> None:
         run.progress.phase("training", epoch, run.steps)
 
 
-def _witnessed(run: Experiment, epoch: int) -> tuple[Evidence, Batch]:
+def _measure_first_step(run: Experiment, epoch: int) -> tuple[Evidence, Batch]:
     selection = selections(run.recipe, len(run.data.train_images), epoch)[0]
-    return witness(run.supply, run.engine, run.rates, epoch, run.steps, selection)
+    return measure_first_step(run.source, run.engine, run.rates, epoch, run.steps, selection)
 
 
-class _Watch:
+class _StepMonitor:
     """Says how the epoch goes on, and looks at the device's sums now and then."""
 
     def __init__(self, run: Experiment) -> None:
@@ -163,9 +163,9 @@ class _Watch:
             "images_per_second": self._images / (now - self._began),
         }
         if now - self._looked >= run.look_s:
-            sums = run.engine.progress()
+            sums = run.engine.training_metrics()
             what = f"the loss of epoch {run.place.epoch + 1}, after {step} of {run.steps} steps,"
-            refuse_no_number(run.recipe, sums.loss + sums.penalty, what)
+            refuse_not_finite(run.recipe, sums.loss + sums.penalty, what)
             known |= {"train_loss": sums.loss, "train_accuracy": sums.accuracy}
             self._looked = perf_counter()
         run.progress.update(**known)

@@ -16,54 +16,56 @@ from trainer.augment.normalisation import Batch
 from trainer.augment.selections import Selection
 from trainer.engine.interface import Engine
 from trainer.events import Change, Evidence
-from trainer.loop.batches import Supply
+from trainer.loop.batches import BatchSource
 
-HALF_A_LEVEL = 0.51  # of the 256 of a byte: less is how a device rounds
-ODD = 1e-3  # share of the values that may be further off: a rotation's or a blur's byte, rounded to the other side
+MAX_ROUNDING = 0.51  # of the 256 of a byte: less is how a device rounds
+MAX_SHARE_BEYOND = (
+    1e-3  # share of the values that may be further off: a rotation's or a blur's byte, rounded to the other side
+)
 
 
-def witness(
-    supply: Supply, engine: Engine, rates: NDArray[np.float32], epoch: int, steps: int, selection: Selection
+def measure_first_step(
+    source: BatchSource, engine: Engine, rates: NDArray[np.float32], epoch: int, steps: int, selection: Selection
 ) -> tuple[Evidence, Batch]:
     """Measure the first step of `epoch` ahead of it; answers what it will be shown, too.
 
     `rates`: of the whole run. `steps`: of an epoch. Everything that the engine moves is put back.
     """
     new_pixels = None
-    earlier = supply.one(engine, 1, selection)[1] if epoch > 1 else None
-    batch, shown = supply.one(engine, epoch, selection)
+    earlier = source.batch_with_images(engine, 1, selection)[1] if epoch > 1 else None
+    batch, shown = source.batch_with_images(engine, epoch, selection)
     if earlier is not None:
-        new_pixels = _changed(earlier, shown)["pixels"]
+        new_pixels = _changed_shares(earlier, shown)["pixels"]
     changes: list[Change] = []
     before: NDArray[Any] | None = None
-    for stage in supply.pipeline.stages(epoch, selection):
+    for stage in source.pipeline.stages(epoch, selection):
         if before is not None and stage.name != "normalise":
-            changes.append(Change(name=stage.name, position=stage.position, **_changed(before, stage.pictures)))
+            changes.append(Change(name=stage.name, position=stage.position, **_changed_shares(before, stage.pictures)))
         before = stage.pictures
     assert before is not None
     first = (epoch - 1) * steps
     fastest = first + int(np.argmax(rates[first : first + steps]))
-    seen = engine.witness(batch, step=first, moving_step=fastest)
+    seen = engine.measure_step(batch, step=first, moving_step=fastest)
     evidence = Evidence(
         epoch=epoch,
         pictures=len(selection),
         changes=changes,
-        is_what_the_step_saw=is_same(before, shown, supply),
+        is_what_the_step_saw=matches_expected(before, shown, source),
         new_pixels=new_pixels,
         **vars(seen),
     )
     return evidence, shown
 
 
-def is_same(expected: Batch, shown: Batch, supply: Supply) -> bool:
-    """Whether these are the pictures that the operations make, as exactly as this supply makes them."""
-    if supply.is_exact or expected.shape != shown.shape:
+def matches_expected(expected: Batch, shown: Batch, source: BatchSource) -> bool:
+    """Whether these are the pictures that the operations make, as exactly as this source makes them."""
+    if source.is_bit_exact or expected.shape != shown.shape:
         return np.array_equal(expected, shown)
-    far = np.abs(expected - shown) * supply.pipeline.scale > HALF_A_LEVEL
-    return bool(far.mean() <= ODD)
+    far = np.abs(expected - shown) * source.pipeline.scale > MAX_ROUNDING
+    return bool(far.mean() <= MAX_SHARE_BEYOND)
 
 
-def _changed(before: NDArray[Any], after: NDArray[Any]) -> dict[str, float]:
+def _changed_shares(before: NDArray[Any], after: NDArray[Any]) -> dict[str, float]:
     """Shares of pixels (any channel) and of pictures (any pixel) that differ; where the size changed, all do."""
     if before.shape != after.shape:
         return {"pixels": 1.0, "pictures": 1.0}

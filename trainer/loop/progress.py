@@ -12,7 +12,7 @@ from time import perf_counter
 from types import TracebackType
 from typing import Any
 
-from trainer.events import Phase, Said, Step
+from trainer.events import BaseEvent, Phase, Step
 
 INTERVAL = 0.75  # seconds between two sayings: at least one a second with room to spare
 
@@ -20,7 +20,7 @@ INTERVAL = 0.75  # seconds between two sayings: at least one a second with room 
 class Progress:
     """A context manager: nothing is said before it is entered or after it is left."""
 
-    def __init__(self, say: Callable[[Said], None]) -> None:
+    def __init__(self, say: Callable[[BaseEvent], None]) -> None:
         self._say = say
         self._lock = Lock()
         self._over = Event()

@@ -24,17 +24,17 @@ from trainer.data.datasets import Data
 from trainer.data.predictions import pack, pack_confidences
 from trainer.engine import faults
 from trainer.engine.interface import Engine
-from trainer.events import EpochEnded, Finished, Said, Started
+from trainer.events import BaseEvent, EpochEnded, Finished, Started
 from trainer.failures import CannotTrain, InputBroken, RecipeMistake, Stopped
-from trainer.loop.batches import supply
-from trainer.loop.checkpoint_file import Checkpoint, Facts, Place
-from trainer.loop.checkpoints import EVERY_S, Keeper
-from trainer.loop.device_fit import precision_of, refuse_too_large, room_of
-from trainer.loop.divergence import refuse, refuse_broken, refuse_no_number
+from trainer.loop.batches import open_batch_source
+from trainer.loop.checkpoint_file import Checkpoint, Metadata, RunPosition
+from trainer.loop.checkpoints import EVERY_S, Checkpoints
+from trainer.loop.device_fit import choose_precision, device_memory, refuse_too_large
+from trainer.loop.divergence import refuse_broken_state, refuse_diverged, refuse_not_finite
 from trainer.loop.epoch import LOOK_S, Experiment, evaluate, evaluation_batches, train_steps
+from trainer.loop.preloaded import Preloaded
 from trainer.loop.progress import Progress
-from trainer.loop.ready import Ready
-from trainer.loop.resume import refuse_another_recipe, refuse_other_pictures
+from trainer.loop.resume import refuse_another_recipe, refuse_other_images
 from trainer.machine.environment import differences, environment
 from trainer.machine.gauge import Watch
 from trainer.machine.peak_flops import peak
@@ -50,7 +50,7 @@ log = logging.getLogger(__name__)
 
 def train(
     recipe: Recipe,
-    say: Callable[[Said], None],
+    say: Callable[[BaseEvent], None],
     root: Path,
     stop: Callable[[], bool],
     processes: int | None = None,
@@ -60,7 +60,7 @@ def train(
     known: int | None = None,
     meter: Wh | None = None,
     watch: Watch | None = None,
-    ready: Ready | None = None,
+    ready: Preloaded | None = None,
     look_s: float = LOOK_S,
 ) -> None:
     """Run the recipe to its last step, on the data sets under `root`, going on from what is in `folder`.
@@ -71,16 +71,16 @@ def train(
     the device's energy. `watch`: of its load. `ready`: what this process has made ready before. Raises Stopped once
     `stop()` is true (asked between two steps, when a checkpoint has been made), and CannotTrain's kinds.
     """
-    ready = ready or Ready()
-    with _failures_named(recipe), Progress(say) as progress, Keeper(folder, every_s, say) as keeper:
-        saved = keeper.newest()
+    ready = ready or Preloaded()
+    with _classified_failures(recipe), Progress(say) as progress, Checkpoints(folder, every_s, say) as checkpoints:
+        saved = checkpoints.load_newest()
         if saved:
-            refuse_another_recipe(recipe, saved.facts, folder)
-        keeper.note("recipe.json", recipe.model_dump_json(indent=2) + "\n")
+            refuse_another_recipe(recipe, saved.metadata, folder)
+        checkpoints.write_note("recipe.json", recipe.model_dump_json(indent=2) + "\n")
         data = ready.data(recipe.dataset, root, log.info)
         if saved:
-            refuse_other_pictures(data.fingerprint, saved.facts)
-        steps = _steps(recipe, len(data.train_images))
+            refuse_other_images(data.fingerprint, saved.metadata)
+        steps = _count_steps(recipe, len(data.train_images))
         for warning in check_recipe(recipe, len(data.train_images)):
             log.info("note: %s", warning.text)
         rates = learning_rates(recipe, len(data.train_images))
@@ -90,43 +90,45 @@ def train(
             processes = fitting(len(os.sched_getaffinity(0)))
         normal = normalisation(recipe.normalize, data.train_images)
         compiled = ready.cache.folder if ready.cache else None
-        engine = ready.engine(recipe, data, lambda: _engine(recipe, data, rates, normal, compiled))
+        engine = ready.engine(recipe, data, lambda: _build_engine(recipe, data, rates, normal, compiled))
         if stop():  # the framework's import alone takes seconds
             raise Stopped
-        with supply(recipe, data, normal, engine.device(), processes) as source:
-            source.hand_over(engine)
+        with open_batch_source(recipe, data, normal, engine.device(), processes) as source:
+            source.load_data(engine)
             run = Experiment(recipe, data, rates, steps, engine, source, progress, say, stop, meter, watch, look_s)
-            compile_seconds = 0.0 if saved and saved.facts.place.epoch == recipe.epochs else _compiled(run)
-            facts = _started(run, saved, known, ready, normal)
+            compile_seconds = 0.0 if saved and saved.metadata.place.epoch == recipe.epochs else _compile(run)
+            metadata = _start(run, saved, known, ready, normal)
             del saved  # as large as the net
-            _epochs(run, keeper, facts, compile_seconds)
+            _train_epochs(run, checkpoints, metadata, compile_seconds)
     say(Finished(epochs=recipe.epochs))
 
 
-def _epochs(run: Experiment, keeper: Keeper, facts: Facts, compile_seconds: float) -> None:
+def _train_epochs(run: Experiment, checkpoints: Checkpoints, metadata: Metadata, compile_seconds: float) -> None:
     recipe, engine = run.recipe, run.engine
 
     def all_of_it() -> Checkpoint:
-        made = Checkpoint(replace(facts, place=run.place), engine.state())
-        refuse_broken(recipe, made.tensors)  # broken weights show in a loss one step later, in averages later still
+        made = Checkpoint(replace(metadata, place=run.place), engine.state())
+        refuse_broken_state(
+            recipe, made.tensors
+        )  # broken weights show in a loss one step later, in averages later still
         return made
 
-    keeper.begin()
+    checkpoints.start_timer()
     if run.watch:
         run.watch.taken()  # what was before the first epoch is none of its
     while run.place.epoch < recipe.epochs:
         epoch = run.place.epoch + 1
         try:
             trained = train_steps(run)
-            refuse(recipe, trained.loss, trained.penalty, f"the loss of epoch {epoch}")
+            refuse_diverged(recipe, trained.loss, trained.penalty, f"the loss of epoch {epoch}")
             began = perf_counter()
             validated = evaluate(run)
             looked = perf_counter()
-            again = engine.look_again() if recipe.tta != "none" else None
+            again = engine.evaluate_with_tta() if recipe.tta != "none" else None
         except Stopped:
-            keeper.stopped(all_of_it)
+            checkpoints.save_now(all_of_it)
             raise
-        refuse_no_number(recipe, validated.loss, f"the validation loss of epoch {epoch}")
+        refuse_not_finite(recipe, validated.loss, f"the validation loss of epoch {epoch}")
         classes, confidences = engine.predictions() if epoch == recipe.epochs else (None, None)
         busy, memory = run.watch.taken() if run.watch else (None, None)
         row = EpochEnded(
@@ -150,19 +152,19 @@ def _epochs(run: Experiment, keeper: Keeper, facts: Facts, compile_seconds: floa
             confidences=None if confidences is None else pack_confidences(confidences),
         )
         compile_seconds = 0.0
-        engine.epoch_end()
+        engine.end_epoch()
         run.say(row)
-        run.place = _after(run.place, row, (again or validated).accuracy)
+        run.place = _advance(run.place, row, (again or validated).accuracy)
         if run.place.best_epoch == epoch:
-            keeper.improved(lambda: Checkpoint(replace(facts, place=run.place), engine.weights()))
+            checkpoints.hold_best(lambda: Checkpoint(replace(metadata, place=run.place), engine.weights()))
         if epoch == recipe.epochs:
             run.progress.phase("saving", epoch, run.steps)
-        keeper.epoch_ended(all_of_it, is_last=epoch == recipe.epochs)
+        checkpoints.save_if_due(all_of_it, is_last=epoch == recipe.epochs)
 
 
-def _after(place: Place, row: EpochEnded, accuracy: float) -> Place:
+def _advance(place: RunPosition, row: EpochEnded, accuracy: float) -> RunPosition:
     is_best = not place.best_epoch or accuracy > place.best_accuracy
-    return Place(
+    return RunPosition(
         epoch=row.epoch,
         best_epoch=row.epoch if is_best else place.best_epoch,
         best_accuracy=accuracy if is_best else place.best_accuracy,
@@ -170,7 +172,7 @@ def _after(place: Place, row: EpochEnded, accuracy: float) -> Place:
     )
 
 
-def _steps(recipe: Recipe, images: int) -> int:
+def _count_steps(recipe: Recipe, images: int) -> int:
     """Steps of an epoch. Raises RecipeMistake where the pictures do not make a single batch."""
     steps = steps_per_epoch(recipe, images)
     if not steps:
@@ -180,7 +182,7 @@ def _steps(recipe: Recipe, images: int) -> int:
     return steps
 
 
-def _engine(
+def _build_engine(
     recipe: Recipe,
     data: Data,
     rates: NDArray[np.float32],
@@ -195,30 +197,34 @@ def _engine(
     from trainer.models.whitening import filters_of
 
     device = opened.device()
-    precision = precision_of(recipe, device, has_bfloat16=opened.has_bfloat16())
-    refuse_too_large(layers(recipe.model, len(data.classes)), recipe, room_of(device), device, precision)
+    precision = choose_precision(recipe, device, has_bfloat16=opened.has_bfloat16())
+    refuse_too_large(layers(recipe.model, len(data.classes)), recipe, device_memory(device), device, precision)
     whitening = filters_of(recipe.model, data.train_images, normal)
     return KerasEngine(opened, recipe, len(data.classes), rates, whitening, normal, precision)
 
 
-def _compiled(run: Experiment) -> float:
+def _compile(run: Experiment) -> float:
     """The programs and the crew are made ready; answers the seconds."""
     run.progress.phase("compiling")
     began = perf_counter()
-    examples = run.supply.examples(run.engine, selections(run.recipe, len(run.data.train_images), 1))
+    examples = run.source.example_batches(run.engine, selections(run.recipe, len(run.data.train_images), 1))
     run.engine.compile(examples, evaluation_batches(len(run.data.val_images)))
-    run.supply.warm_up()
+    run.source.warm_up()
     return perf_counter() - began
 
 
-def _started(
-    run: Experiment, saved: Checkpoint | None, known: int | None, ready: Ready, normal: tuple[PerChannel, PerChannel]
-) -> Facts:
+def _start(
+    run: Experiment,
+    saved: Checkpoint | None,
+    known: int | None,
+    ready: Preloaded,
+    normal: tuple[PerChannel, PerChannel],
+) -> Metadata:
     """Go to where the checkpoint stands, and say so. Answers what every checkpoint of this attempt will hold."""
     recipe, data, engine, startup_seconds = run.recipe, run.data, run.engine, ready.seconds
     if saved:
         engine.restore(saved.tensors)
-        run.place = saved.facts.place
+        run.place = saved.metadata.place
     if ready.cache:
         ready.cache.note()
     most = peak(engine.device(), engine.precision())
@@ -226,8 +232,8 @@ def _started(
         **environment(engine.device()),
         "dataset_fingerprint": data.fingerprint,
         "backend": recipe.backend,
-        "augment_engine": run.supply.engine,
-        "augment_processes": run.supply.processes,
+        "augment_engine": run.source.engine,
+        "augment_processes": run.source.processes,
         "precision": engine.precision(),
     }
     run.say(
@@ -240,7 +246,7 @@ def _started(
             environment=surroundings,
             resumed_from_epoch=run.place.epoch,
             resumed_at_step=run.place.step,
-            differs=differences(saved.facts.environment, surroundings) if saved else [],
+            differs=differences(saved.metadata.environment, surroundings) if saved else [],
             training_flops=totals(layers(recipe.model, len(data.classes))).training_flops,
             peak_flops=most[0] if most else None,
             peak_source=most[1] if most else None,
@@ -252,11 +258,11 @@ def _started(
     for row in run.place.history[known:] if known is not None else []:
         run.say(EpochEnded.model_validate(row))
     fed = [part.tolist() for part in normal]
-    return Facts(run.place, recipe.model_dump(mode="json"), data.fingerprint, surroundings, list(data.classes), fed)
+    return Metadata(run.place, recipe.model_dump(mode="json"), data.fingerprint, surroundings, list(data.classes), fed)
 
 
 @contextmanager
-def _failures_named(recipe: Recipe) -> Iterator[None]:
+def _classified_failures(recipe: Recipe) -> Iterator[None]:
     try:
         yield
     except (Stopped, CannotTrain):
@@ -265,6 +271,6 @@ def _failures_named(recipe: Recipe) -> Iterator[None]:
         hint = "The machine may have run out of memory: look at its log, or prepare with fewer processes."
         raise InputBroken("a process that prepares pictures was killed", hint) from None
     except Exception as error:
-        if failure := faults.named(type(error).__name__, str(error), recipe.batch_size):
+        if failure := faults.classify_error(type(error).__name__, str(error), recipe.batch_size):
             raise failure from error
         raise

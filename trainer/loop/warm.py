@@ -23,9 +23,9 @@ from typing import Any
 from trainer.augment.imgaug_shim import imgaug
 from trainer.data.datasets import find
 from trainer.engine.backend import import_framework
-from trainer.events import Said, Started
+from trainer.events import BaseEvent, Started
 from trainer.failures import CannotTrain, RecipeMistake, Stopped
-from trainer.loop.ready import Ready
+from trainer.loop.preloaded import Preloaded
 from trainer.machine.compile_cache import CompileCache
 from trainer.machine.priority import standing_back
 from trainer.recipe import Recipe
@@ -39,16 +39,16 @@ class Order:
 
     recipe: Any
     arguments: list[str]
-    ready: Ready
+    preloaded: Preloaded
 
 
-def ready(backend: str, compiled: Path | None = None) -> None:
+def import_engine(backend: str, compiled: Path | None = None) -> None:
     """Import the framework (seconds), which opens no device. The only place that does so ahead of a run."""
     import_framework(backend, compiled)
     import_module("trainer.engine.engine")
 
 
-def wait(recipe: Recipe, root: Path, *, programs: bool, cache: CompileCache | None = None) -> Order | None:
+def wait_for_order(recipe: Recipe, root: Path, *, programs: bool, cache: CompileCache | None = None) -> Order | None:
     """Get ready for a run like this, on data sets under `root`, and wait. None: stdin was closed without an order.
 
     `programs`: compile them, too, which opens the device. `cache`: of programs, on the disk.
@@ -57,14 +57,14 @@ def wait(recipe: Recipe, root: Path, *, programs: bool, cache: CompileCache | No
     """
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)  # there is nothing to keep
-    made = Ready(is_warm=True, cache=cache)
+    made = Preloaded(is_warm=True, cache=cache)
     with standing_back():
         logging.disable()
         with suppress(Stopped, CannotTrain):
-            ready(recipe.backend, cache.folder if cache else None)
-            _get_ready(made, recipe, root, programs=programs)
+            import_engine(recipe.backend, cache.folder if cache else None)
+            _preload(made, recipe, root, programs=programs)
         logging.disable(logging.NOTSET)
-        text = next_line()
+        text = read_stdin_line()
     if not text:
         return None
     try:
@@ -75,13 +75,13 @@ def wait(recipe: Recipe, root: Path, *, programs: bool, cache: CompileCache | No
         raise RecipeMistake(f"this is no order: {error}") from error
 
 
-def next_line() -> str:
+def read_stdin_line() -> str:
     """The next one on stdin, and not a byte more, so that `select` sees the one after it. Empty: stdin was closed."""
     with open(STDIN, "rb", buffering=0, closefd=False) as stream:
         return stream.readline().decode()
 
 
-def _get_ready(made: Ready, recipe: Recipe, root: Path, *, programs: bool) -> None:
+def _preload(made: Preloaded, recipe: Recipe, root: Path, *, programs: bool) -> None:
     if recipe.augment_engine != "device":
         imgaug()
     if not find(recipe.dataset.name, root).available:
@@ -92,11 +92,11 @@ def _get_ready(made: Ready, recipe: Recipe, root: Path, *, programs: bool) -> No
         made.data(recipe.dataset, root, lambda note: None)
 
 
-def _rehearse(made: Ready, recipe: Recipe, root: Path) -> None:
+def _rehearse(made: Preloaded, recipe: Recipe, root: Path) -> None:
     """Raises Stopped in front of the first step, or earlier where the order has come."""
     from trainer.loop.train import train
 
-    def say(event: Said) -> None:
+    def say(event: BaseEvent) -> None:
         if isinstance(event, Started):
             raise Stopped
 

@@ -22,13 +22,13 @@ from trainer.machine.memory import oom_kills
 from trainer.protocol import TRIED_AGAIN, Command, Ending, Outcome
 from trainer.worker.child import Child
 from trainer.worker.children import Children
-from trainer.worker.client import Claim, Client, Gone, NotYours, Unreachable, Unreadable
-from trainer.worker.exit_codes import ending
+from trainer.worker.client import Claim, Client, LeaseLost, NotFound, Unreachable, Unreadable
+from trainer.worker.exit_codes import classify_exit
 from trainer.worker.spool import BATCH_EVENTS
 from trainer.worker.timing import DEFAULT_TIMING, Timing
 from trainer.worker.uploads import Uploads
 from trainer.worker.watchdog import Watchdog
-from trainer.worker.workspace import Workplace
+from trainer.worker.workspace import Workspace
 
 logger = logging.getLogger("pitwall.worker")
 
@@ -39,7 +39,7 @@ DRAIN_S = 25.0  # from being told to stop to leaving the rest to the lease
 RETRY_S = (0.2, 0.5, 1.0, 2.0)  # waits while the app is unreachable; the last one repeats
 
 
-class AtWork:
+class Attempt:
     """A claimed run in the hands of this worker."""
 
     def __init__(
@@ -54,8 +54,8 @@ class AtWork:
         """`stopping`: set when the worker shall end; the run is then handed back. `children`: of the worker."""
         self._client, self._claim, self._stopping, self._children = client, claim, stopping, children
         self._timing = timing
-        self._workplace = Workplace(data_dir / "work", claim.run, claim.trail, claim.attempt)
-        self._uploads = Uploads(client, claim, self._workplace, timing.upload_every_s)
+        self._workspace = Workspace(data_dir / "work", claim.run, claim.trail, claim.attempt)
+        self._uploads = Uploads(client, claim, self._workspace, timing.upload_every_s)
         self._lost, self._over = threading.Event(), threading.Event()
         self._asked: Command = "none"
         self._at_once = self._has_begun = False
@@ -65,11 +65,11 @@ class AtWork:
         self.failure: str | None = None  # as the child named it
         self.has_failed = False
 
-    def hurry(self) -> None:
+    def stop_now(self) -> None:
         """Told to stop a second time: wait for nothing."""
         self._at_once = True
 
-    def do(self) -> None:
+    def run(self) -> None:
         """Work on it to its end, or until it is lost to somebody else."""
         claim, heart = self._claim, threading.Thread(target=self._beat, name="heart", daemon=True)
         heart.start()
@@ -91,7 +91,7 @@ class AtWork:
             if self._prepare():
                 return self._train()
         except OSError as problem:
-            self.trouble = f"this worker cannot work in {self._workplace.folder.parent}: {problem.strerror or problem}"
+            self.trouble = f"this worker cannot work in {self._workspace.folder.parent}: {problem.strerror or problem}"
             logger.error("run %d, attempt %d: %s", self._claim.run, self._claim.attempt, self.trouble)
             return Ending("released", reason=self.trouble), True
         asked = self._asked
@@ -103,17 +103,17 @@ class AtWork:
 
         However long the app is away: to begin again would be worse. False where this is called off meanwhile.
         """
-        self._workplace.open()
-        handed_in = self._claim.handed_in
-        if handed_in and (handed_in["epoch"], handed_in["step"]) > self._workplace.stands_at:
-            name = f"checkpoint-{handed_in['epoch']:05d}-{handed_in['step']:06d}.safetensors"
-            fetch = partial(self._client.fetch_checkpoint, self._claim, self._workplace.folder / name, self._is_wanted)
+        self._workspace.open()
+        uploaded = self._claim.uploaded
+        if uploaded and (uploaded["epoch"], uploaded["step"]) > self._workspace.position:
+            name = f"checkpoint-{uploaded['epoch']:05d}-{uploaded['step']:06d}.safetensors"
+            fetch = partial(self._client.fetch_checkpoint, self._claim, self._workspace.folder / name, self._is_wanted)
             try:
                 if not self._insist(fetch, self._is_wanted):
                     return False
-            except (Gone, Unreadable) as problem:
+            except (NotFound, Unreadable) as problem:
                 logger.warning("run %d: the app's checkpoint cannot be had: %s", self._claim.run, problem)
-        self._workplace.drop_earlier()
+        self._workspace.delete_earlier()
         return self._is_wanted()
 
     def _is_wanted(self) -> bool:
@@ -125,16 +125,16 @@ class AtWork:
 
         def hear(event: dict[str, object] | None) -> None:
             if event is None:
-                dog.wrote()
+                dog.record_log()
                 return
-            dog.hear(event)
+            dog.record_event(event)
             if event["event"] == "failed":
                 self.failure = str(event.get("kind"))
             self._has_begun |= event["event"] == "started"
 
         known = self._claim.known_epoch
-        arguments = ["--dir", str(self._workplace.folder), *(["--known", str(known)] if known is not None else [])]
-        child = self._children.take(self._claim.recipe, arguments, hear)
+        arguments = ["--dir", str(self._workspace.folder), *(["--known", str(known)] if known is not None else [])]
+        child = self._children.start_run(self._claim.recipe, arguments, hear)
         carrier = threading.Thread(target=self._carry, args=(child,), name="carrier")
         carrier.start()
         try:
@@ -143,7 +143,7 @@ class AtWork:
         finally:
             child.close()
             carrier.join()
-        told = ending(
+        told = classify_exit(
             exit_code,
             asked=self._asked,
             is_stopping=self._stopping.is_set(),
@@ -167,27 +167,27 @@ class AtWork:
             elif hang is not None:
                 if time.monotonic() - dumped_at > self._timing.stacks_s:
                     child.kill()
-            elif (hang := dog.overdue()) is not None:
+            elif (hang := dog.find_hang()) is not None:
                 logger.error("run %d, attempt %d: %s", self._claim.run, self._claim.attempt, hang)
-                child.ask_where_it_is()
+                child.dump_stacks()
                 dumped_at = time.monotonic()
             else:
-                self._uploads.perhaps()
+                self._uploads.upload_if_due()
                 if self._has_begun:
-                    self._children.prepare_beside(self._claim.next or self._claim.recipe)
+                    self._children.warm_up_beside(self._claim.next or self._claim.recipe)
         return exit_code, hang
 
     def _finish(self, told: Ending) -> None:
         claim, name = self._claim, self.failure or told.failure
         if told.outcome == "failed":
             told, self.has_failed = replace(told, failure=name), True
-        has_all = self._uploads.finish(self._left_for_files)
+        has_all = self._uploads.upload_rest(self._left_for_files)
         taken = self._insist(lambda: self._client.finish(claim, told))
         words = told.outcome if taken else f"{told.outcome}, which the app did not take"
         logger.info("run %d, attempt %d: %s (exit code %s)", claim.run, claim.attempt, words, told.exit_code)
         goes_on = told.outcome in {"released", "paused"} or (told.outcome == "failed" and name in TRIED_AGAIN)
         if taken and has_all and not goes_on:
-            self._workplace.drop()
+            self._workspace.delete()
 
     def _left(self) -> float | None:
         """Seconds that a worker which was told to stop may still take; None: it was not."""
@@ -212,7 +212,7 @@ class AtWork:
                 asked = self._client.beat(self._claim)
                 if self._asked != "cancel_now" and asked != "none":
                     self._asked = asked
-            except NotYours:
+            except LeaseLost:
                 self._lost.set()
                 return
             except (Unreachable, Unreadable):
@@ -221,7 +221,7 @@ class AtWork:
     def _carry(self, child: Child) -> None:
         at_most = BATCH_EVENTS
         while not child.spool.done and not self._lost.is_set():
-            batch = child.spool.take(1.0, at_most)
+            batch = child.spool.next_batch(1.0, at_most)
             if batch is None:
                 continue
             counts = True
@@ -234,7 +234,7 @@ class AtWork:
                     continue
                 logger.error("run %d: the app cannot read a report, which is left out: %s", self._claim.run, problem)
                 counts = False
-            child.spool.delivered(batch, counts=counts)
+            child.spool.mark_delivered(batch, counts=counts)
             at_most = BATCH_EVENTS if counts else at_most
 
     def _insist(self, deliver: Callable[[], None], is_wanted: Callable[[], bool] | None = None) -> bool:
@@ -243,7 +243,7 @@ class AtWork:
         for attempt in range(sys.maxsize):
             try:
                 deliver()
-            except NotYours:
+            except LeaseLost:
                 self._lost.set()
                 return False
             except Unreachable as problem:

@@ -19,9 +19,9 @@ from typing import IO, Any
 from trainer.worker.spool import Spool
 
 TRAINER = (sys.executable, "-m", "trainer")
-PIECE = 64 * 1024  # bytes read from the log at once
+CHUNK_BYTES = 64 * 1024  # bytes read from the log at once
 SETTLE_S = 0.02  # from the end of the stream to the end of the process
-MAX_LINE = 1024 * 1024  # bytes; an event is far shorter
+MAX_LINE_BYTES = 1024 * 1024  # bytes; an event is far shorter
 
 
 class Child:
@@ -60,7 +60,7 @@ class Child:
             return False
         return True
 
-    def order(self, text: str, hear: Callable[[dict[str, Any] | None], None]) -> bool:
+    def send_recipe(self, text: str, hear: Callable[[dict[str, Any] | None], None]) -> bool:
         """The same, for the last time. `hear` gets each event as it is said, and None when the log grew."""
         self._hear = hear
         is_heard = self.write(text)
@@ -90,7 +90,7 @@ class Child:
     def was_killed_by_us(self) -> bool:
         return self._killed
 
-    def ask_where_it_is(self) -> None:
+    def dump_stacks(self) -> None:
         """Have it write the stacks of all its threads to its log (faulthandler)."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._process.pid, signal.SIGUSR1)
@@ -121,16 +121,16 @@ class Child:
             os.killpg(self._process.pid, number)
 
     def _read_events(self, stream: IO[bytes]) -> None:
-        while line := stream.readline(MAX_LINE):
+        while line := stream.readline(MAX_LINE_BYTES):
             if text := line.decode(errors="replace").strip():
-                event = self.spool.say(text)
+                event = self.spool.add_event(text)
                 if event is not None:
                     self._hear(event)
         self._silent.set()
 
     def _read_log(self, stream: IO[bytes]) -> None:
         decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-        while piece := os.read(stream.fileno(), PIECE):
+        while piece := os.read(stream.fileno(), CHUNK_BYTES):
             if text := decoder.decode(piece):
-                self.spool.write(text)
+                self.spool.add_log(text)
                 self._hear(None)

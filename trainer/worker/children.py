@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from trainer.worker.child import TRAINER, Child
-from trainer.worker.exit_codes import describe
+from trainer.worker.exit_codes import describe_exit
 
 logger = logging.getLogger("pitwall.worker")
 
-ROOMY = 4  # cores: below, a child that gets ready would take from the run in progress
+MIN_CORES = 4  # cores: below, a child that gets ready would take from the run in progress
 
-Hear = Callable[[dict[str, Any] | None], None]
+OnOutput = Callable[[dict[str, Any] | None], None]
 Key = tuple[Any, ...]
 
 
@@ -49,37 +49,37 @@ class Children:
         self._fits: Key = ()
         self.counts = Counter(used=0, discarded=0, died=0)  # warm children
 
-    def take(self, recipe: Mapping[str, Any], arguments: Sequence[str], hear: Hear) -> Child:
-        """A child at work on the recipe: the warm one where it fits, else a new one. See Child.order for `hear`."""
+    def start_run(self, recipe: Mapping[str, Any], arguments: Sequence[str], hear: OnOutput) -> Child:
+        """Start the recipe in the warm child if it fits, else in a new one. See Child.send_recipe for `hear`."""
         child, self._warm = self._warm, None
         if child is not None:
             order = {"at": time.monotonic(), "recipe": recipe, "arguments": arguments}
             if (code := child.exit_code(0)) is not None:
-                logger.warning("the warm child has died: %s", describe(code))
+                logger.warning("the warm child has died: %s", describe_exit(code))
                 self.counts["died"] += 1
             elif self._fits != self._key(recipe):
                 self.counts["discarded"] += 1
-            elif child.order(json.dumps(order) + "\n", hear):
+            elif child.send_recipe(json.dumps(order) + "\n", hear):
                 self.counts["used"] += 1
                 return child
             else:
                 self.counts["died"] += 1
             child.close()
         child = Child([*self._command, *self._base, *arguments, "-"], self._environment)
-        child.order(json.dumps(recipe), hear)
+        child.send_recipe(json.dumps(recipe), hear)
         return child
 
-    def prepare(self, recipe: Mapping[str, Any]) -> None:
+    def warm_up(self, recipe: Mapping[str, Any]) -> None:
         """Have a child get ready for a run like this one, unless there is one already."""
         if self._keeps_warm and self._warm is None:
             self._fits = self._key(recipe)  # before it reads anything
             self._warm = Child([*self._command, *self._base, "--wait", self._wait, "-"], self._environment)
             self._warm.write(json.dumps(recipe) + "\n")
 
-    def prepare_beside(self, recipe: Mapping[str, Any]) -> None:
+    def warm_up_beside(self, recipe: Mapping[str, Any]) -> None:
         """The same while a run is under way, where there are cores for both."""
-        if self._cores() >= ROOMY:
-            self.prepare(recipe)
+        if self._cores() >= MIN_CORES:
+            self.warm_up(recipe)
 
     def close(self) -> None:
         """End the one that waits."""

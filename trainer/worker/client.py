@@ -20,20 +20,20 @@ from trainer.worker.spool import Batch
 WAIT_S = 20.0  # how long a claim may wait in the app for a run
 CALL_S = 10.0
 FLUSH_S = 120.0  # how long the app may take to bring a file to its disk
-PIECE = 256 * 1024  # bytes of a file sent or received at once
-DENIED = {401, 403}
-UNREADABLE = {400, 413, 415, 422}
+CHUNK_BYTES = 256 * 1024  # bytes of a file sent or received at once
+DENIED_STATUSES = {401, 403}
+UNREADABLE_STATUSES = {400, 413, 415, 422}
 
 
 class Unreachable(Exception):
     """The app is down, restarting, or in trouble of its own."""
 
 
-class NotYours(Exception):
+class LeaseLost(Exception):
     """Another worker holds the run by now, or it is over."""
 
 
-class Gone(Unreachable):
+class NotFound(Unreachable):
     """There is no such thing there (any more)."""
 
 
@@ -54,7 +54,7 @@ class Claim:
     recipe: dict[str, Any]
     trail: str  # the checkpoints that belong together
     known_epoch: int | None  # the app has the rows of epochs 1 to this; None: nothing was done under this trail yet
-    handed_in: dict[str, Any] | None  # epoch, step, sha256, bytes of the checkpoint that the app has
+    uploaded: dict[str, Any] | None  # epoch, step, sha256, bytes of the checkpoint that the app has
     next: dict[str, Any] | None = None  # the recipe of the run that would come after it, as far as the app knows now
 
 
@@ -105,7 +105,7 @@ class Client:
         found = self._post("claim", body, timeout=wait_s + CALL_S)
         return Task(found["task"], found["what"], found["run"], found["sha256"], found["format"]) if found else None
 
-    def complain(self, worker: str, device: str, backends: list[str], trouble: str) -> None:
+    def report_trouble(self, worker: str, device: str, backends: list[str], trouble: str) -> None:
         """Say why this worker asks for no run."""
         body = {"worker": worker, "device": device, "backends": backends, "wait_s": 0, "trouble": trouble}
         self._post("claim", body)
@@ -121,7 +121,7 @@ class Client:
         }
         answer = self._post(f"{_path(claim)}/report", body)
         if answer["next_seq"] < batch.first_seq + len(batch.events):
-            raise NotYours(f"the app has not heard what came before {batch.first_seq}")
+            raise LeaseLost(f"the app has not heard what came before {batch.first_seq}")
 
     def beat(self, claim: Claim) -> Command:
         """Keep the lease; answers what to do."""
@@ -132,7 +132,7 @@ class Client:
         """The attempt is over."""
         self._post(f"{_path(claim)}/finish", vars(ending))
 
-    def put(self, claim: Claim, name: str, path: Path, epoch: int, step: int) -> None:
+    def upload_artifact(self, claim: Claim, name: str, path: Path, epoch: int, step: int) -> None:
         """Hand in a file. Raises OSError where it cannot be read."""
         self._put(f"{_path(claim)}/artifacts/{name}", path, epoch=epoch, step=step)
 
@@ -141,8 +141,8 @@ class Client:
 
         Gives up (Unreachable) between two pieces once it is not wanted any more.
         """
-        assert claim.handed_in is not None
-        self._fetch(f"{_path(claim)}/checkpoint", path, claim.handed_in["sha256"], is_wanted)
+        assert claim.uploaded is not None
+        self._fetch(f"{_path(claim)}/checkpoint", path, claim.uploaded["sha256"], is_wanted)
 
     def fetch_weights(self, task: Task, path: Path) -> None:
         """What a task is done with. Raises Unreadable where it came damaged."""
@@ -152,11 +152,11 @@ class Client:
         """As somebody sent it: nobody has looked at it yet."""
         self._fetch(f"tasks/{task.number}/picture", path)
 
-    def answer(self, task: Task, body: dict[str, Any]) -> None:
+    def answer_task(self, task: Task, body: dict[str, Any]) -> None:
         """{look} or {problem, field}."""
         self._post(f"tasks/{task.number}/answer", body)
 
-    def hand_over(self, task: Task, path: Path) -> None:
+    def upload_task_file(self, task: Task, path: Path) -> None:
         """The file that was asked for."""
         self._put(f"tasks/{task.number}/file", path)
 
@@ -174,7 +174,7 @@ class Client:
             headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
             timeout = httpx2.Timeout(CALL_S, read=FLUSH_S)
             params = {"sha256": digest, **params}
-            self._send("PUT", address, content=_pieces(file), headers=headers, params=params, timeout=timeout)
+            self._send("PUT", address, content=_read_chunks(file), headers=headers, params=params, timeout=timeout)
 
     def _fetch(self, address: str, path: Path, sha256: str = "", is_wanted: Callable[[], bool] = lambda: True) -> None:
         digest, part = hashlib.sha256(), path.with_name(f".{path.name}.part")
@@ -182,8 +182,8 @@ class Client:
             with self._http.stream("GET", address) as answer, part.open("wb") as file:
                 if answer.is_error:
                     answer.read()
-                    _check(answer, address)
-                for piece in answer.iter_bytes(PIECE):
+                    _raise_for_status(answer, address)
+                for piece in answer.iter_bytes(CHUNK_BYTES):
                     if not is_wanted():
                         raise Unreachable("called off")
                     digest.update(piece)
@@ -205,26 +205,26 @@ class Client:
             answer = self._http.request(method, path, **more)
         except httpx2.TransportError as error:
             raise Unreachable(f"{type(error).__name__}: {error}") from None
-        _check(answer, path)
+        _raise_for_status(answer, path)
         return answer.json() if answer.content else None
 
 
-def _check(answer: httpx2.Response, path: str) -> None:
+def _raise_for_status(answer: httpx2.Response, path: str) -> None:
     what = f"{answer.status_code} to {path}: {answer.text[:500]}"
     if answer.status_code == httpx2.codes.CONFLICT:
-        raise NotYours(what)
-    if answer.status_code in UNREADABLE:
+        raise LeaseLost(what)
+    if answer.status_code in UNREADABLE_STATUSES:
         raise Unreadable(what)
-    if answer.status_code in DENIED:
+    if answer.status_code in DENIED_STATUSES:
         raise Denied(what)
     if answer.status_code == httpx2.codes.NOT_FOUND:
-        raise Gone(what)
+        raise NotFound(what)
     if answer.status_code >= httpx2.codes.BAD_REQUEST:
         raise Unreachable(what)
 
 
-def _pieces(file: IO[bytes]) -> Iterator[bytes]:
-    while piece := file.read(PIECE):
+def _read_chunks(file: IO[bytes]) -> Iterator[bytes]:
+    while piece := file.read(CHUNK_BYTES):
         yield piece
 
 

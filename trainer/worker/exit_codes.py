@@ -7,7 +7,7 @@ import signal
 from trainer.failures import STOPPED, smaller
 from trainer.protocol import HANG, KILLED, OUT_OF_HOST_MEMORY, Command, Ending
 
-WHY = {
+SIGNAL_CAUSES = {
     signal.SIGKILL: "often the kernel, when memory runs out: try a smaller batch",
     signal.SIGSEGV: "a crash in native code",
     signal.SIGABRT: "native code gave up",
@@ -16,7 +16,7 @@ WHY = {
 }
 
 
-def describe(exit_code: int) -> str:
+def describe_exit(exit_code: int) -> str:
     """A sentence for an exit code as `subprocess` gives it: negative means killed by that signal."""
     if exit_code >= 0:
         return f"The trainer ended with exit code {exit_code}."
@@ -24,11 +24,11 @@ def describe(exit_code: int) -> str:
         name = signal.Signals(-exit_code)
     except ValueError:
         return f"The trainer was killed by signal {-exit_code}."
-    why = WHY.get(name)
+    why = SIGNAL_CAUSES.get(name)
     return f"The trainer was killed by signal {-exit_code} ({name.name})" + (f": {why}." if why else ".")
 
 
-def ending(
+def classify_exit(
     exit_code: int,
     *,
     asked: Command,
@@ -58,5 +58,5 @@ def ending(
         text = "This machine ran out of memory, and the kernel killed a process of the run."
         return Ending("failed", exit_code, OUT_OF_HOST_MEMORY, text, smaller(batch_size))
     if exit_code < 0:
-        return Ending("failed", exit_code, KILLED, describe(exit_code))
-    return Ending("failed", exit_code, reason=describe(exit_code))
+        return Ending("failed", exit_code, KILLED, describe_exit(exit_code))
+    return Ending("failed", exit_code, reason=describe_exit(exit_code))

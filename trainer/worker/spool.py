@@ -44,7 +44,7 @@ class Spool:
         self._closed = False
         self._taken_at = 0.0
 
-    def say(self, line: str) -> dict[str, Any] | None:
+    def add_event(self, line: str) -> dict[str, Any] | None:
         """A line of the child's event stream. What is no event goes to the log, where a person can see it.
 
         Answers the event.
@@ -55,7 +55,7 @@ class Spool:
         except (ValueError, RecursionError):
             event = None
         if not isinstance(event, dict) or not isinstance(event.get("event"), str):
-            self.write(line + "\n")
+            self.add_log(line + "\n")
             return None
         with self._changed:
             is_step = event["event"] == "step"
@@ -66,7 +66,7 @@ class Spool:
             self._changed.notify_all()
         return event
 
-    def write(self, text: str) -> None:
+    def add_log(self, text: str) -> None:
         """A piece of the child's log. Past `MAX_LOG` the rest is left out, and the log says so."""
         text = text.replace("\r\n", "\n").replace("\r", "\n")
         with self._changed:
@@ -84,7 +84,7 @@ class Spool:
             self._closed = True
             self._changed.notify_all()
 
-    def take(self, timeout: float, at_most: int = BATCH_EVENTS) -> Batch | None:
+    def next_batch(self, timeout: float, at_most: int = BATCH_EVENTS) -> Batch | None:
         """The next batch, waiting for something to come; None after `timeout` seconds or when all is delivered."""
         with self._changed:
             self._changed.wait_for(lambda: self._events or self._log or self._closed, timeout)
@@ -98,7 +98,7 @@ class Spool:
             self._in_flight = len(events)
             return Batch(self._first_seq, events, self._log_offset, self._head())
 
-    def delivered(self, batch: Batch, *, counts: bool = True) -> None:
+    def mark_delivered(self, batch: Batch, *, counts: bool = True) -> None:
         """The app has it; or (`counts` False) will never take it, and what follows takes its place."""
         with self._changed:
             for _ in batch.events:

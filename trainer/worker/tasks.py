@@ -19,14 +19,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from trainer.worker.client import Client, Gone, NotYours, Task, Unreachable, Unreadable
+from trainer.worker.client import Client, LeaseLost, NotFound, Task, Unreachable, Unreadable
 
 logger = logging.getLogger("pitwall.worker")
 
 AGAIN_S = 5.0  # after the app could not be reached
 PATIENCE_S = 100.0  # for a child: an export imports Keras, which takes some seconds, on a busy machine many
 REFUSED = 2  # exit code: the child says why
-BROKE = "the worker could not do it: its log says why"
+BROKEN_MESSAGE = "the worker could not do it: its log says why"
 
 
 class Tasks:
@@ -57,12 +57,12 @@ class Tasks:
         try:
             with tempfile.TemporaryDirectory(prefix="pitwall-task-") as folder:
                 self._do(task, Path(folder))
-        except (NotYours, Gone) as problem:  # nobody waits any more
+        except (LeaseLost, NotFound) as problem:  # nobody waits any more
             logger.info("task %d: given up (%s)", task.number, problem)
         except Exception:
             logger.exception("task %d", task.number)
             with contextlib.suppress(Unreachable, Unreadable):  # the app may have gone
-                self._client.answer(task, {"problem": BROKE})
+                self._client.answer_task(task, {"problem": BROKEN_MESSAGE})
         return True
 
     def _work(self) -> None:
@@ -81,14 +81,14 @@ class Tasks:
         if task.kind == "look":
             self._client.fetch_picture(task, picture)
             said = self._child("trainer.inference.predict", str(weights), str(picture))
-            self._client.answer(task, said if "problem" in said else {"look": said})
+            self._client.answer_task(task, said if "problem" in said else {"look": said})
         else:
             assert task.format is not None
             said = self._child("trainer.inference.export", str(weights), task.format, str(made))
             if "problem" in said:
-                self._client.answer(task, said)
+                self._client.answer_task(task, said)
             else:
-                self._client.hand_over(task, made)
+                self._client.upload_task_file(task, made)
         logger.info("task %d: %s of run %d, %s", task.number, task.kind, task.run, said.get("problem", "done"))
 
     def _child(self, module: str, *arguments: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ USUAL_STEPS = 10  # times the usual step, on top of the least patience
 COMPILING_S = 15 * 60.0  # also for the first step after it, in which a device tunes its kernels, and for a slow disk
 LOADING_S = 30 * 60.0  # since the last line of the log: a download says how far it is
 STOOD_STILL_S = 5.0  # between two questions: it is asked several times a second
-REMEMBERED = 50  # steps whose seconds make the usual one
+MAX_REMEMBERED = 50  # steps whose seconds make the usual one
 
 
 class Watchdog:
@@ -32,9 +32,9 @@ class Watchdog:
         self._lock = Lock()
         self._phase, self._stand, self._has_stepped = "loading", (0, 0), False
         self._moved_at = self._asked_at = clock()
-        self._seconds: deque[float] = deque(maxlen=REMEMBERED)
+        self._seconds: deque[float] = deque(maxlen=MAX_REMEMBERED)
 
-    def hear(self, event: dict[str, Any]) -> None:
+    def record_event(self, event: dict[str, Any]) -> None:
         """Take in what the child said."""
         with self._lock:
             now = self._clock()
@@ -51,13 +51,13 @@ class Watchdog:
                 self._has_stepped |= phase == "training" and stand[1] > 0
                 self._stand, self._moved_at = stand, now
 
-    def wrote(self) -> None:
+    def record_log(self) -> None:
         """A line of the log counts while data is loaded."""
         with self._lock:
             if self._phase == "loading":
                 self._moved_at = self._clock()
 
-    def overdue(self) -> str | None:
+    def find_hang(self) -> str | None:
         """Why the child counts as hung, or None."""
         with self._lock:
             now = self._clock()

@@ -20,12 +20,12 @@ from typing import Any
 from trainer.machine.backends import installed
 from trainer.machine.devices import answers
 from trainer.protocol import DEVICE_LOST
-from trainer.worker.attempt import RETRY_S, AtWork
+from trainer.worker.attempt import RETRY_S, Attempt
 from trainer.worker.child import TRAINER
 from trainer.worker.children import Children
 from trainer.worker.client import WAIT_S, Claim, Client, Denied, Unreachable, Unreadable
 from trainer.worker.timing import DEFAULT_TIMING, Timing
-from trainer.worker.workspace import can_write, drop_old
+from trainer.worker.workspace import can_write, delete_old
 
 logger = logging.getLogger("pitwall.worker")
 
@@ -65,12 +65,12 @@ class Worker:
         self._stopping = threading.Event()
         self._waiting = False
         self._failures = 0
-        self._at_work: AtWork | None = None
+        self._attempt: Attempt | None = None
 
     def run(self) -> None:
         """Work until told to stop."""
         logger.info("worker %s waits for runs", self.name)
-        drop_old(self._data_dir / "work")
+        delete_old(self._data_dir / "work")
         try:
             while not self._stopping.is_set():
                 self.once()
@@ -103,15 +103,15 @@ class Worker:
         latest, self._latest = self._latest, None
         if claim is None:
             if latest is not None:
-                self._children.prepare(latest)
+                self._children.warm_up(latest)
             return False
         self._work(claim)
         return True
 
     def stop(self, number: int = 0, frame: FrameType | None = None) -> None:
         """Signal handler: stop soon. Waiting for work is left at once, work is handed back; a second time: now."""
-        if self._stopping.is_set() and self._at_work is not None:
-            self._at_work.hurry()
+        if self._stopping.is_set() and self._attempt is not None:
+            self._attempt.stop_now()
         self._stopping.set()
         if self._waiting:
             self._waiting = False
@@ -119,17 +119,17 @@ class Worker:
 
     def _work(self, claim: Claim) -> None:
         logger.info("run %d, attempt %d: claimed", claim.run, claim.attempt)
-        self._at_work = AtWork(self._client, claim, self._data_dir, self._stopping, self._children, self._timing)
+        self._attempt = Attempt(self._client, claim, self._data_dir, self._stopping, self._children, self._timing)
         try:
-            self._at_work.do()
-            self._latest = None if self._at_work.has_failed else claim.recipe  # what failed would fail again
-            if self._at_work.failure == DEVICE_LOST:
+            self._attempt.run()
+            self._latest = None if self._attempt.has_failed else claim.recipe  # what failed would fail again
+            if self._attempt.failure == DEVICE_LOST:
                 trouble = f"{self.device} does not answer any more: reset it, or restart the machine"
                 self._wait_until(lambda: self._answers(self.device), trouble)
-            if self._at_work.trouble:
-                self._wait_until(lambda: can_write(self._data_dir / "work"), self._at_work.trouble)
+            if self._attempt.trouble:
+                self._wait_until(lambda: can_write(self._data_dir / "work"), self._attempt.trouble)
         finally:
-            self._at_work = None
+            self._attempt = None
 
     def _wait_until(self, works: Callable[[], bool], trouble: str) -> None:
         """A card that fell off its bus and a disk that is full are not ours to mend: say so, take no runs, and wait."""
@@ -139,7 +139,7 @@ class Worker:
             if turn == 0:
                 logger.error("%s; taking no runs until then", trouble)
             with contextlib.suppress(Unreachable, Unreadable):
-                self._client.complain(self.name, self.device, self.backends, trouble)
+                self._client.report_trouble(self.name, self.device, self.backends, trouble)
             self._stopping.wait(self._timing.trouble_s)
 
 

@@ -14,13 +14,13 @@ import tempfile
 import time
 from pathlib import Path
 
-from trainer.loop.checkpoint_file import listing, position
+from trainer.loop.checkpoint_file import list_checkpoints, parse_position
 
-ROOM_BYTES = 8 * 2**20
+MIN_FREE_BYTES = 8 * 2**20
 KEPT_S = 14 * 24 * 3600  # a trail that nobody touched for so long is given up
 
 
-class Workplace:
+class Workspace:
     """The folder of one attempt."""
 
     def __init__(self, work: Path, run: int, trail: str, attempt: int) -> None:
@@ -32,33 +32,33 @@ class Workplace:
         earlier = sorted(self._trail.glob("*/"), key=_number)
         self.folder.mkdir(parents=True, exist_ok=True)
         os.utime(self._trail)
-        for path in sorted((path for one in earlier for path in listing(one)), key=position)[-2:]:
+        for path in sorted((path for one in earlier for path in list_checkpoints(one)), key=parse_position)[-2:]:
             _link(path, self.folder / path.name)
             for best in path.parent.glob("best*.safetensors"):
                 _link(best, self.folder / best.name)
 
     def newest(self) -> Path | None:
         """The newest checkpoint here."""
-        return next(iter(listing(self.folder)), None)
+        return next(iter(list_checkpoints(self.folder)), None)
 
     @property
-    def stands_at(self) -> tuple[int, int]:
+    def position(self) -> tuple[int, int]:
         """(finished epochs, steps of the next) of the newest checkpoint here; (0, 0): none."""
         newest = self.newest()
-        return position(newest) if newest else (0, 0)
+        return parse_position(newest) if newest else (0, 0)
 
-    def drop_earlier(self) -> None:
+    def delete_earlier(self) -> None:
         """This attempt has what it needs: free what the earlier ones left."""
         for path in self._trail.glob("*/"):
             if _number(path) < _number(self.folder):
                 shutil.rmtree(path, ignore_errors=True)
 
-    def drop(self) -> None:
+    def delete(self) -> None:
         """The app has all of it: free the whole trail."""
         shutil.rmtree(self._trail, ignore_errors=True)
 
 
-def drop_old(work: Path) -> None:
+def delete_old(work: Path) -> None:
     """Free trails that nobody will come back to: their runs were deleted, or went on elsewhere."""
     for path in work.glob("*-*/"):
         touched = max(one.stat().st_mtime for one in (path, *path.glob("*"), *path.glob("*/*")))
@@ -71,7 +71,7 @@ def can_write(work: Path) -> bool:
     try:
         work.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=work) as file:
-            os.posix_fallocate(file.fileno(), 0, ROOM_BYTES)
+            os.posix_fallocate(file.fileno(), 0, MIN_FREE_BYTES)
     except OSError:
         return False
     return True

@@ -21,7 +21,7 @@ from app.web.deps import State
 from tests.app.support.cast import Hand, Site, bearer, epoch, launch, started, until
 from tests.app.workers.test_artifacts import put
 from tests.trainer.inference.net_file import write_net
-from trainer.worker.client import Client, Gone, Unreachable
+from trainer.worker.client import Client, NotFound, Unreachable
 from trainer.worker.tasks import Tasks
 
 PICTURE = {"Content-Type": "image/png"}
@@ -177,7 +177,7 @@ def test_what_a_worker_cannot_hand_over_is_said_to_who_asked(site: Site, http: h
         else:
             for path in (site.state.settings.data_dir / "runs" / str(run_id) / "artifacts").iterdir():
                 path.unlink()
-            with pytest.raises(Gone):
+            with pytest.raises(NotFound):
                 client.fetch_weights(claims[-1], site.state.settings.data_dir / "x")
         asking.join(20)
     client.close()

@@ -13,7 +13,7 @@ import pytest
 
 from tests.app.support.cast import Site, launch, until
 from trainer.protocol import Ending
-from trainer.worker.client import Client, Denied, NotYours, Unreachable, Unreadable
+from trainer.worker.client import Client, Denied, LeaseLost, Unreachable, Unreadable
 from trainer.worker.spool import Batch
 from trainer.worker.worker import Worker
 
@@ -31,7 +31,7 @@ def test_the_client_tells_its_troubles_apart(site: Site):
 
     client.finish(claim, Ending("succeeded", 0))
 
-    with pytest.raises(NotYours):
+    with pytest.raises(LeaseLost):
         client.beat(claim)
     with pytest.raises(Unreadable):
         client.report(claim, Batch(-1, [], 0, ""))

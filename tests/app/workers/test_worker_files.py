@@ -17,7 +17,7 @@ from tests.app.support.cast import Hand, Site, launch, site_in, until
 from tests.app.workers.worker_stage import QUICK, Cast, files_of, log_of, run_of, starts
 from trainer.worker.client import Claim, Client, Unreachable
 from trainer.worker.uploads import Uploads
-from trainer.worker.workspace import Workplace
+from trainer.worker.workspace import Workspace
 
 MANY = 400  # epochs: more than any test waits for
 
@@ -133,16 +133,16 @@ def test_older_best_weights_on_a_worker_s_disk_do_not_replace_newer_ones(
     newer = files_of(http, run_id)["best.safetensors"]
     assert newer > best
 
-    work = Workplace(tmp_path / "ada" / "work", run_id, trail_of(site, run_id), 1)
+    work = Workspace(tmp_path / "ada" / "work", run_id, trail_of(site, run_id), 1)
     assert (work.folder / "best.safetensors").read_bytes() == old
     hand = Hand(http, site.state)
     assert hand.claim()
     client = Client(site.url, site.state.tokens.worker)
     claim = Claim(run_id, hand.attempt, {}, "", None, None)
-    stale = Workplace(tmp_path / "ada" / "work", run_id, trail_of(site, run_id), 1)
+    stale = Workspace(tmp_path / "ada" / "work", run_id, trail_of(site, run_id), 1)
     (stale.folder / f"checkpoint-{newer:05d}-000000.safetensors").write_bytes(
         next((tmp_path / "bob").glob(f"work/*/2/checkpoint-{newer:05d}-*")).read_bytes()
     )
-    assert Uploads(client, claim, stale).finish(lambda: None)
+    assert Uploads(client, claim, stale).upload_rest(lambda: None)
     client.close()
     assert files_of(http, run_id)["best.safetensors"] == newer

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.augment.selections import Selection
-from trainer.engine.interface import Made, Split
+from trainer.engine.interface import HostBatch, Split
 from trainer.recipe import Recipe
 from trainer.recipe.learning_rates import learning_rates
 
@@ -40,12 +40,12 @@ def engine(recipe: Recipe, rates: NDArray[np.float32] | None = None, whitening: 
     rates = learning_rates(recipe, 12) if rates is None else rates
     made = KerasEngine(opened, recipe, 10, rates, whitening, NORMAL)
     split = Split(PICTURES, LABELS)
-    made.hold(split, split)
+    made.load_splits(split, split)
     return made
 
 
-def batch(size: int = 12) -> Made:
-    return Made(IMAGES[:size], LABELS[:size])
+def batch(size: int = 12) -> HostBatch:
+    return HostBatch(IMAGES[:size], LABELS[:size])
 
 
 def selection(size: int = 12) -> Selection:
@@ -57,21 +57,21 @@ def trained(run: Any) -> Values:
     state = run.state()
     names = {id(variable): name for name, variable in run._named.items()}
     return {
-        names[id(one)].removeprefix("net/"): state[names[id(one)]].astype(np.float64) for one in run.learning.trained
+        names[id(one)].removeprefix("net/"): state[names[id(one)]].astype(np.float64) for one in run.train_step.trained
     }
 
 
 def put(run: Any, name: str, value: float) -> None:
     """Fill one of the net's arrays."""
     variable = run._named[f"net/{name}"]
-    run.backend.write(variable, np.full(variable.shape, value, np.float32))
+    run.backend.write_variable(variable, np.full(variable.shape, value, np.float32))
 
 
 def logits(run: Any, pictures: NDArray[np.float32] = IMAGES, *, training: bool = False) -> NDArray[np.float64]:
     """What the net says to the pictures now; running statistics move in training."""
     from keras import ops
 
-    look = run.backend.program(lambda images: ops.cast(run.model(images, training=training), "float32"), "look")
+    look = run.backend.make_program(lambda images: ops.cast(run.model(images, training=training), "float32"), "look")
     return np.asarray(run.backend.fetch(look(pictures)), np.float64)
 
 

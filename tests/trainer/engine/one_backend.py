@@ -41,11 +41,11 @@ def main() -> None:
     made, losses = run.traces, []
     for _ in range(STEPS):
         run.step(batch())
-        losses.append(run.epoch_end().loss)
+        losses.append(run.end_epoch().loss)
     found = run.state()
     run.evaluate(EVERY)
-    plain, views = run.evaluation_end(), run.look_again()
-    images = run.images(selection())
+    plain, views = run.end_evaluation(), run.evaluate_with_tta()
+    images = run.augmented_images(selection())
     for _ in range(2):
         run.step(selection())
     once = run.state()

@@ -9,7 +9,7 @@ import pytest
 
 from tests.trainer.engine.engines import EVERY, IMAGES, LABELS, batch, logits, losses, shared_backend, trained
 from tests.trainer.engine.engines import engine as engine_of
-from trainer.engine.interface import Made
+from trainer.engine.interface import HostBatch
 from trainer.recipe import Recipe
 from trainer.recipe.learning_rates import learning_rates
 from trainer.recipe.network import ResNet9
@@ -73,7 +73,7 @@ def test_every_step_of_a_run_uses_the_pure_function_s_rate_exactly(schedule: dic
     optimizer = keras.optimizers.SGD(RateTable(learning_rates(recipe, 12)))
     weight = keras.Variable(np.zeros((), np.float32))
     optimizer.build([weight])
-    backend.own([weight, *optimizer.variables])
+    backend.own_variables([weight, *optimizer.variables])
 
     def step() -> Any:
         before = weight.value + 0.0
@@ -81,10 +81,10 @@ def test_every_step_of_a_run_uses_the_pure_function_s_rate_exactly(schedule: dic
         optimizer.apply([ops.convert_to_tensor(np.float32(-1))], [weight])
         return before
 
-    program, seen = backend.program(step, "step"), []
+    program, seen = backend.make_program(step, "step"), []
     for _ in pure:
         program()
-        seen.append(np.float32(backend.read(weight)))
+        seen.append(np.float32(backend.read_variable(weight)))
     np.testing.assert_array_equal(np.array(seen), pure)
 
 
@@ -112,7 +112,7 @@ def test_weight_decay_moves_weights_without_a_data_gradient_by_the_stated_amount
     run = engine(recipe)
     before = trained(run)
     for _ in range(2):
-        run.step(Made(np.zeros((12, 32, 32, 3), np.float32), LABELS))
+        run.step(HostBatch(np.zeros((12, 32, 32, 3), np.float32), LABELS))
     after = trained(run)
     first = before["Conv1/kernel"]
     # Nesterov in Keras' form: v = m·v - lr·g; w += m·v - lr·g
@@ -134,14 +134,14 @@ def test_weight_decay_moves_weights_without_a_data_gradient_by_the_stated_amount
 def test_no_decay_moves_nothing_and_the_penalty_is_value_times_the_sum_of_squares():
     still = engine(tiny(optimizer=SGD(weight_decay=WeightDecay(value=0))))
     before = trained(still)["Conv1/kernel"]
-    still.step(Made(np.zeros((12, 32, 32, 3), np.float32), LABELS))
+    still.step(HostBatch(np.zeros((12, 32, 32, 3), np.float32), LABELS))
     np.testing.assert_array_equal(trained(still)["Conv1/kernel"], before)
-    assert still.epoch_end().penalty == 0
+    assert still.end_epoch().penalty == 0
 
     run = engine(tiny(optimizer=SGD(weight_decay=WeightDecay(kind="l2", value=0.25))))
     squares = sum(float((weight**2).sum()) for weight in trained(run).values() if weight.ndim == 4)
     run.step(batch())
-    assert run.epoch_end().penalty == pytest.approx(0.25 * squares, rel=1e-5)
+    assert run.end_epoch().penalty == pytest.approx(0.25 * squares, rel=1e-5)
 
 
 def test_sums_are_means_over_pictures_and_empty_after_each_epoch():
@@ -149,7 +149,7 @@ def test_sums_are_means_over_pictures_and_empty_after_each_epoch():
     said, expected = logits(run), losses(run)
     run.evaluate(EVERY[:10])
     run.evaluate(EVERY[10:])  # a smaller batch: each picture counts the same
-    sums = run.evaluation_end()
+    sums = run.end_evaluation()
     assert sums.count == 12
     assert sums.loss == pytest.approx(expected.mean(), rel=1e-5)
     assert sums.accuracy == pytest.approx((said.argmax(1) == LABELS).mean())
@@ -157,15 +157,15 @@ def test_sums_are_means_over_pictures_and_empty_after_each_epoch():
     np.testing.assert_array_equal(classes, said.argmax(1))
     shares = np.exp(said) / np.exp(said).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(confidences, shares.max(axis=1), rtol=1e-4)
-    assert run.evaluation_end().count == 0
+    assert run.end_evaluation().count == 0
 
 
 def test_soft_labels_of_one_class_train_as_that_class_does():
     hard, soft = engine(tiny()), engine(tiny())
     hard.step(batch())
-    soft.step(Made(IMAGES, np.eye(10, dtype=np.float32)[LABELS]))
-    assert hard.progress() == soft.progress()
-    assert hard.progress().count == 12
+    soft.step(HostBatch(IMAGES, np.eye(10, dtype=np.float32)[LABELS]))
+    assert hard.training_metrics() == soft.training_metrics()
+    assert hard.training_metrics().count == 12
 
 
 def test_compiling_ahead_changes_neither_weights_nor_counters_nor_later_steps():
@@ -175,7 +175,7 @@ def test_compiling_ahead_changes_neither_weights_nor_counters_nor_later_steps():
     for run in (cold, warm):
         for _ in range(3):
             run.step(batch())
-    assert cold.progress() == warm.progress()
+    assert cold.training_metrics() == warm.training_metrics()
     theirs = cold.state()
     for name, value in warm.state().items():
         np.testing.assert_array_equal(value, theirs[name])
@@ -185,24 +185,24 @@ def test_programs_are_made_while_compiling_and_never_again():
     """One for each size of batch, or one for all where the backend leaves the size open."""
     run = engine(tiny())
     run.compile([batch(), batch(5)], [EVERY[:7], EVERY[:5]])
-    sizes = 1 if run.backend.is_open else 2
+    sizes = 1 if run.backend.accepts_any_size else 2
     assert {name: run.traces[name] for name in ("step", "evaluate")} == {"step": sizes, "evaluate": sizes}
     made = run.traces
     for size in (12, 5, 12):
         run.step(batch(size))
         run.evaluate(EVERY[:7])
         run.evaluate(EVERY[:5])
-        run.evaluation_end()
-        run.epoch_end()
+        run.end_evaluation()
+        run.end_epoch()
     assert run.traces == made
 
 
 def test_the_step_learns():
     run = engine(tiny(model=ResNet9(width=8, dropout=0), schedule=Constant(lr=0.02)), steps=30)
     run.step(batch())
-    first = run.epoch_end().loss
+    first = run.end_epoch().loss
     for _ in range(25):
         run.step(batch())
-    run.epoch_end()
+    run.end_epoch()
     run.step(batch())
-    assert run.epoch_end().loss < first / 3
+    assert run.end_epoch().loss < first / 3

@@ -9,7 +9,7 @@ import pytest
 
 from tests.trainer.engine.engines import EVERY, IMAGES, LABELS, Values, batch, logits, losses, put, trained
 from tests.trainer.engine.engines import engine as engine_of
-from trainer.engine.interface import Made
+from trainer.engine.interface import HostBatch
 from trainer.recipe import Recipe
 from trainer.recipe.network import Airbench, ResNet9
 from trainer.recipe.optimizer import SGD, Ema, Loss, WeightDecay
@@ -28,7 +28,7 @@ def engine(**knobs: Any) -> Any:
 
 def moved(run: Any, labels: np.ndarray = LABELS) -> Values:
     before = trained(run)
-    run.step(Made(IMAGES, labels))
+    run.step(HostBatch(IMAGES, labels))
     return {path: after - before[path] for path, after in trained(run).items()}
 
 
@@ -46,7 +46,7 @@ def test_a_summed_loss_is_shown_as_the_mean_over_pictures():
     summed, mean = engine(loss=Loss(reduction="sum")), engine()
     summed.step(batch())
     mean.step(batch())
-    assert summed.epoch_end().loss == pytest.approx(mean.epoch_end().loss, rel=1e-6)
+    assert summed.end_epoch().loss == pytest.approx(mean.end_epoch().loss, rel=1e-6)
 
 
 def test_label_smoothing_is_the_same_as_labels_that_were_smoothed_by_hand():
@@ -54,15 +54,15 @@ def test_label_smoothing_is_the_same_as_labels_that_were_smoothed_by_hand():
     smoothed, plain = engine(loss=Loss(label_smoothing=0.2)), engine()
     close(moved(smoothed), moved(plain, by_hand))
     hard = losses(engine(), training=True).mean()
-    assert smoothed.epoch_end().loss == pytest.approx(plain.epoch_end().loss, rel=1e-5)
-    assert smoothed.epoch_end().loss != pytest.approx(hard, rel=1e-3)
+    assert smoothed.end_epoch().loss == pytest.approx(plain.end_epoch().loss, rel=1e-5)
+    assert smoothed.end_epoch().loss != pytest.approx(hard, rel=1e-3)
 
 
 def test_validation_is_never_smoothed():
     smoothed, plain = engine(loss=Loss(label_smoothing=0.5)), engine()
     smoothed.evaluate(EVERY)
     plain.evaluate(EVERY)
-    assert smoothed.evaluation_end() == plain.evaluation_end()
+    assert smoothed.end_evaluation() == plain.end_evaluation()
 
 
 @pytest.mark.parametrize("kind", [pytest.param("l2", marks=thorough), "coupled"])
@@ -124,13 +124,13 @@ def test_validation_sees_the_running_average_of_weights_and_statistics(every: in
     for name, seen in averaging.weights().items():
         np.testing.assert_allclose(seen, average[f"net/{name}"], rtol=1e-4, atol=1e-6)
     averaging.evaluate(EVERY)
-    found = averaging.evaluation_end()
+    found = averaging.end_evaluation()
     for name, value in averaging.state().items():
         np.testing.assert_array_equal(value, before[name])
 
     plain = engine()
     for name, value in averaging.weights().items():
-        plain.backend.write(plain._named[f"net/{name}"], value)
+        plain.backend.write_variable(plain._named[f"net/{name}"], value)
     assert found.loss == pytest.approx(losses(plain).mean(), rel=1e-5)
 
 
@@ -154,10 +154,10 @@ def test_further_views_are_averaged_in_and_leave_the_plain_evaluation_alone(kind
     looking, plain = engine(tta=kind), engine()
     looking.evaluate(EVERY[:5])
     looking.evaluate(EVERY[5:])
-    found, said = looking.evaluation_end(), looking.predictions()
-    again = looking.look_again()
+    found, said = looking.end_evaluation(), looking.predictions()
+    again = looking.evaluate_with_tta()
     plain.evaluate(EVERY)
-    assert found == plain.evaluation_end()
+    assert found == plain.end_evaluation()
     np.testing.assert_array_equal(said[0], plain.predictions()[0])
     np.testing.assert_allclose(said[1], plain.predictions()[1], rtol=1e-5)
 
@@ -171,7 +171,7 @@ def test_further_views_are_averaged_in_and_leave_the_plain_evaluation_alone(kind
     assert again.accuracy == pytest.approx((expected.argmax(1) == LABELS).mean())
     assert again.loss == pytest.approx((np.log(np.exp(expected).sum(1)) - expected[range(12), LABELS]).mean(), rel=1e-5)
     assert again.count == 12
-    assert looking.evaluation_end().count == 0
+    assert looking.end_evaluation().count == 0
 
 
 @pytest.mark.parametrize(("kind", "factor"), [("l2", 2.0), ("coupled", 1.0), ("decoupled", 1 / 1.9)])
@@ -179,7 +179,7 @@ def test_the_witness_reads_the_strength_of_each_decay_off_the_weights_movement(k
     decay = WeightDecay.model_validate({"kind": kind, "value": 0.01})
     run = engine(optimizer=SGD(decay=0, weight_decay=decay))
     before = run.state()
-    seen = run.witness(batch(), step=0, moving_step=3)
+    seen = run.measure_step(batch(), step=0, moving_step=3)
     assert seen.decay_norm == pytest.approx(factor * 0.01 * seen.weight_norm, rel=2e-3)
     kernels = [weight for weight in trained(run).values() if weight.ndim == 4]
     assert seen.weight_norm == pytest.approx(np.sqrt(sum((kernel**2).sum() for kernel in kernels)), rel=1e-5)
@@ -193,11 +193,11 @@ def test_the_witness_measures_the_data_s_gradient_whatever_momentum_is_stored():
     for _ in range(3):
         run.step(batch())
     for name, value in run.weights().items():
-        plain.backend.write(plain._named[f"net/{name}"], value)
+        plain.backend.write_variable(plain._named[f"net/{name}"], value)
     gradients = [movement / -0.1 for movement in moved(plain).values()]  # plain descent at a rate of 0.1
     expected = np.sqrt(sum(float((gradient**2).sum()) for gradient in gradients))
 
-    seen = run.witness(batch(), step=5, moving_step=5)
+    seen = run.measure_step(batch(), step=5, moving_step=5)
     assert seen.gradient_norm == pytest.approx(expected, rel=1e-3)
     assert seen.decay_norm == 0
     assert (seen.input_low, seen.input_high) == (IMAGES.min(), IMAGES.max())

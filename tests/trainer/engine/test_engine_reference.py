@@ -76,7 +76,7 @@ def test_a_step_is_the_one_worked_out_in_float64(name: str):
     )
     run.step(batch())
     after = run.state()
-    assert run.progress().loss == pytest.approx(expected.loss, rel=1e-5)
+    assert run.training_metrics().loss == pytest.approx(expected.loss, rel=1e-5)
     assert expected.gradients.keys() == trained(run).keys() == expected.weights.keys()
     for path, value in expected.statistics.items():
         np.testing.assert_allclose(after[f"net/{path}"], value, rtol=1e-4, atol=1e-6, err_msg=path)

@@ -72,7 +72,7 @@ def test_an_engine_with_another_s_state_does_the_same_steps():
         one.step(batch())
         one.step(batch(5))
     assert differing(other.state(), run.state()) == []
-    assert run.epoch_end() == other.epoch_end()
+    assert run.end_epoch() == other.end_epoch()
 
 
 @pytest.mark.parametrize(
@@ -110,11 +110,11 @@ def test_an_evaluation_sees_the_average_and_training_goes_on_without_it():
     assert np.array_equal(averages["Conv1/kernel"], trained["average/net/Conv1/kernel"])
 
     compiled.evaluate(EVERY)
-    seen = compiled.evaluation_end()
+    seen = compiled.end_evaluation()
     assert differing(compiled.state(), trained) == []
 
     for name, value in averages.items():
-        plain.backend.write(plain._named[f"net/{name}"], value)
+        plain.backend.write_variable(plain._named[f"net/{name}"], value)
     assert seen.loss == pytest.approx(losses(plain).mean(), rel=1e-5)
 
 

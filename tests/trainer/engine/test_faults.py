@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from trainer.engine.faults import named
+from trainer.engine.faults import classify_error
 from trainer.failures import Diverged
-from trainer.loop.divergence import refuse, refuse_broken, refuse_no_number
+from trainer.loop.divergence import refuse_broken_state, refuse_diverged, refuse_not_finite
 from trainer.recipe import Recipe
 
 # As they were seen: the type's name, the text (shortened), the kind.
@@ -55,7 +55,7 @@ SEEN = [
 
 @pytest.mark.parametrize(("type_name", "text", "kind"), SEEN, ids=[f"{kind}-{text[:24]}" for _, text, kind in SEEN])
 def test_an_error_of_a_framework_has_the_name_of_its_cause(type_name: str, text: str, kind: str | None):
-    failure = named(type_name, text, 512)
+    failure = classify_error(type_name, text, 512)
     assert (failure.kind if failure else None) == kind
     if failure and "memory" in failure.kind:
         assert failure.hint == "Try a batch size of 256."
@@ -64,7 +64,7 @@ def test_an_error_of_a_framework_has_the_name_of_its_cause(type_name: str, text:
 
 
 def test_where_no_batch_is_smaller_a_narrower_net_is_offered():
-    failure = named("MemoryError", "", 1)
+    failure = classify_error("MemoryError", "", 1)
     assert failure is not None
     assert "narrower" in failure.hint
 
@@ -86,17 +86,17 @@ def hot(**knobs: Any) -> Recipe:
 def test_a_loss_above_the_recipe_s_limit_counts_as_diverged(loss: float, limit: float | None, diverged: bool):
     recipe = hot(diverges_at=limit)
     if not diverged:
-        refuse(recipe, loss, 0.0, "the loss of epoch 3")
+        refuse_diverged(recipe, loss, 0.0, "the loss of epoch 3")
         return
     with pytest.raises(Diverged, match="the loss of epoch 3 is") as caught:
-        refuse(recipe, loss, 0.0, "the loss of epoch 3")
+        refuse_diverged(recipe, loss, 0.0, "the loss of epoch 3")
     assert caught.value.kind == "diverged"
 
 
 def test_a_penalty_that_is_no_number_counts_and_a_large_one_does_not():
-    refuse(hot(), 2.0, 1e6, "the loss")
+    refuse_diverged(hot(), 2.0, 1e6, "the loss")
     with pytest.raises(Diverged):
-        refuse(hot(), 2.0, math.inf, "the loss")
+        refuse_diverged(hot(), 2.0, math.inf, "the loss")
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_a_penalty_that_is_no_number_counts_and_a_large_one_does_not():
 )
 def test_what_to_try_is_a_number_where_there_is_one(schedule: dict[str, Any], words: str):
     with pytest.raises(Diverged) as caught:
-        refuse_no_number(hot(schedule=schedule), math.nan, "the loss")
+        refuse_not_finite(hot(schedule=schedule), math.nan, "the loss")
     assert words in caught.value.hint
 
 
@@ -120,6 +120,6 @@ def test_a_state_with_something_that_is_no_number_is_named():
         "net/kernel": np.array([1, 2], np.float32),
         "optimizer/iteration": np.asarray(np.int64(3)),
     }
-    refuse_broken(hot(), state)
+    refuse_broken_state(hot(), state)
     with pytest.raises(Diverged, match="net/beta is not a number"):
-        refuse_broken(hot(), state | {"net/beta": np.array([1, -np.inf], np.float32)})
+        refuse_broken_state(hot(), state | {"net/beta": np.array([1, -np.inf], np.float32)})

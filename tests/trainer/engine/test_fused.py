@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.trainer.engine.engines import shared_backend
-from trainer.engine.net import build
+from trainer.engine.model import build_model
 from trainer.models.architectures import layers
 from trainer.models.norms import Norms, poolable, remakable
 from trainer.recipe.network import Airbench, ResNet9
@@ -108,12 +108,12 @@ def test_the_update_is_keras_own(tf: Any, momentum: float, nesterov: bool):
 
 @large_and_small
 def test_a_net_of_such_norms_has_the_weights_answers_and_gradients_of_the_plain_one(tf: Any, large: int):
-    from trainer.engine.fused import FusedBatchNorm, PooledBatchNorm, RemadeBatchNorm
+    from trainer.engine.fused import FusedBatchNorm, PooledBatchNorm, RecomputedBatchNorm
 
     knobs = ResNet9(width=2, dropout=0)
     made = layers(knobs, 10)
-    norms = Norms(FusedBatchNorm, partial(PooledBatchNorm, large=large), partial(RemadeBatchNorm, large=large))
-    nets = (build(made, knobs.init), build(made, knobs.init, norms=norms))
+    norms = Norms(FusedBatchNorm, partial(PooledBatchNorm, large=large), partial(RecomputedBatchNorm, large=large))
+    nets = (build_model(made, knobs.init), build_model(made, knobs.init, norms=norms))
     names = [[f"{layer.name}/{one.name}" for layer in net.layers for one in layer.variables] for net in nets]
     assert names[0] == names[1]
     kinds = [type(layer).__name__ for layer in nets[1].layers]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from trainer.loop import checkpoint_file
-from trainer.loop.checkpoint_file import Checkpoint, Facts, Place
+from trainer.loop.checkpoint_file import Checkpoint, Metadata, RunPosition
 from trainer.models.architectures import layers
 from trainer.presets import PRESETS
 
@@ -27,5 +27,5 @@ def write_net(path: Path, names: list[str]) -> None:
         elif layer.kind == "dense":
             tensors[f"{layer.name}/kernel"] = generator.normal(0, 1, (channels, len(names))).astype(np.float32)
     fed = [[255.0] * 3, [0.0] * 3]
-    facts = Facts(Place(epoch=1, best_epoch=1), recipe.model_dump(mode="json"), "f" * 64, {}, names, fed)
-    checkpoint_file.write(path, Checkpoint(facts, tensors))
+    metadata = Metadata(RunPosition(epoch=1, best_epoch=1), recipe.model_dump(mode="json"), "f" * 64, {}, names, fed)
+    checkpoint_file.write_checkpoint(path, Checkpoint(metadata, tensors))

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from tests.trainer.inference.net_file import write_net
-from trainer.inference.upload import MAX_BYTES, NoPicture, decoded
+from trainer.inference.upload import MAX_BYTES, UnreadableImage, decode_image
 
 
 def encoded(picture: Image.Image, kind: str = "PNG") -> bytes:
@@ -49,7 +49,7 @@ def bomb(width: int, height: int) -> bytes:
 def test_pictures_of_every_kind_become_what_a_net_is_given(kind: str, mode: str):
     if (kind, mode) == ("JPEG", "P"):
         mode = "CMYK"  # which it has in place of a palette
-    found = decoded(encoded(Image.new("RGB", (90, 50), (200, 30, 30)).convert(mode), kind))
+    found = decode_image(encoded(Image.new("RGB", (90, 50), (200, 30, 30)).convert(mode), kind))
     assert found.dtype == np.uint8
     assert found.shape == (1, 32, 32, 3)
     middle = found[0, 16, 16].astype(int)
@@ -58,13 +58,13 @@ def test_pictures_of_every_kind_become_what_a_net_is_given(kind: str, mode: str)
 
 def test_sixteen_bits_of_grey_are_scaled_not_cut_off():
     ramp = np.tile(np.arange(64, dtype=np.uint16) * 1024, (64, 1))
-    found = decoded(encoded(Image.fromarray(ramp)))[0, 16, :, 0].astype(int)
+    found = decode_image(encoded(Image.fromarray(ramp)))[0, 16, :, 0].astype(int)
     assert found[2] == pytest.approx(255 * 5 / 64, abs=12)
     assert found[16] == pytest.approx(255 * 33 / 64, abs=12)
 
 
 def test_what_is_transparent_is_white():
-    assert decoded(encoded(Image.new("RGBA", (40, 40), (0, 0, 0, 0)))).min() == 255
+    assert decode_image(encoded(Image.new("RGBA", (40, 40), (0, 0, 0, 0)))).min() == 255
 
 
 def test_a_picture_that_a_camera_held_sideways_is_turned():
@@ -74,7 +74,7 @@ def test_a_picture_that_a_camera_held_sideways_is_turned():
     exif[274] = 6  # "turn me by a quarter to the right"
     made = io.BytesIO()
     picture.save(made, "JPEG", exif=exif)
-    found = decoded(made.getvalue())[0]
+    found = decode_image(made.getvalue())[0]
     assert found[:10].mean() > 240
     assert found[-10:].mean() < 15
 
@@ -94,19 +94,19 @@ def test_a_picture_that_a_camera_held_sideways_is_turned():
     ],
 )
 def test_what_is_no_picture_is_refused(content: bytes):
-    with pytest.raises(NoPicture, match="not a picture that can be read: send a whole PNG, JPEG"):
-        decoded(content)
+    with pytest.raises(UnreadableImage, match="not a picture that can be read: send a whole PNG, JPEG"):
+        decode_image(content)
 
 
 @pytest.mark.parametrize(("width", "height"), [(60_000, 60_000), (2**31 - 1, 1), (8000, 8000)])
 def test_a_bomb_is_refused_before_it_is_decoded(width: int, height: int):
-    with pytest.raises(NoPicture, match=r"at most 50 million|not a picture"):
-        decoded(bomb(width, height))
+    with pytest.raises(UnreadableImage, match=r"at most 50 million|not a picture"):
+        decode_image(bomb(width, height))
 
 
 def test_a_large_file_is_refused():
-    with pytest.raises(NoPicture, match="larger than 8 MiB"):
-        decoded(bytes(MAX_BYTES + 1))
+    with pytest.raises(UnreadableImage, match="larger than 8 MiB"):
+        decode_image(bytes(MAX_BYTES + 1))
 
 
 def looked(folder: Path, content: bytes) -> tuple[int, dict[str, object]]:

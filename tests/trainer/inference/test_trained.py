@@ -15,7 +15,7 @@ import pytest
 from trainer.failures import CheckpointDamaged
 from trainer.inference import export, trained
 from trainer.loop import checkpoint_file
-from trainer.loop.checkpoint_file import Checkpoint, Facts, Place
+from trainer.loop.checkpoint_file import Checkpoint, Metadata, RunPosition
 from trainer.models.architectures import layers
 from trainer.models.forward import softmax
 from trainer.presets import PRESETS
@@ -47,12 +47,12 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     """The file of a net with weights as after a training, and what the net itself makes of PICTURES."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TensorFlow's own, at import
-        from trainer.engine.net import build
+        from trainer.engine.model import build_model
         from trainer.models.whitening import filters_of
 
     recipe, generator = NETS[request.param], np.random.default_rng(1)
     whitening = filters_of(recipe.model, PICTURES, (SCALE, SHIFT))
-    net = build(layers(recipe.model, len(CLASSES)), "keras", whitening)
+    net = build_model(layers(recipe.model, len(CLASSES)), "keras", whitening)
     tensors = {}
     for layer in net.layers:
         for variable in layer.weights:
@@ -61,19 +61,19 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
                 drawn = generator.uniform(0.5, 2, variable.shape).astype(np.float32)
             variable.assign(drawn)
             tensors[f"{layer.name}/{variable.name}"] = drawn
-    facts = Facts(
-        Place(epoch=4, best_epoch=3), recipe.model_dump(mode="json"), "f" * 64, {},
+    metadata = Metadata(
+        RunPosition(epoch=4, best_epoch=3), recipe.model_dump(mode="json"), "f" * 64, {},
         CLASSES, [SCALE.tolist(), SHIFT.tolist()],
     )  # fmt: skip
     path = tmp_path_factory.mktemp("net") / "best.safetensors"
-    checkpoint_file.write(path, Checkpoint(facts, tensors))
+    checkpoint_file.write_checkpoint(path, Checkpoint(metadata, tensors))
     logits = np.asarray(net(PICTURES / SCALE - SHIFT, training=False))
     return path, softmax(logits)
 
 
 def test_numpy_gives_what_keras_gives(case: tuple[Path, np.ndarray]):
     path, truth = case
-    found = trained.read(path)
+    found = trained.load_trained(path)
     assert found.epoch == 3
     assert found.classes == CLASSES
     shares = found.probabilities(PICTURES)
@@ -86,7 +86,7 @@ def test_onnx_gives_the_same_in_another_runtime(case: tuple[Path, np.ndarray], t
     import onnxruntime
 
     path, truth = case
-    export.write(trained.read(path), "onnx", tmp_path / "net.onnx")
+    export.export_model(trained.load_trained(path), "onnx", tmp_path / "net.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "net.onnx", providers=["CPUExecutionProvider"])
     (shares,) = session.run(["probabilities"], {"pictures": PICTURES.astype(np.float32)})
     assert np.abs(shares - truth).max() < 1e-5
@@ -111,7 +111,9 @@ def test_the_keras_file_needs_no_pitwall(case: tuple[Path, np.ndarray], tmp_path
 
 
 def test_weights_of_an_earlier_version_say_so(tmp_path: Path):
-    facts = Facts(Place(epoch=1), NETS["page"].model_dump(mode="json"), "f" * 64, {})
-    checkpoint_file.write(tmp_path / "best.safetensors", Checkpoint(facts, {"Conv1/kernel": np.zeros(1, np.float32)}))
+    metadata = Metadata(RunPosition(epoch=1), NETS["page"].model_dump(mode="json"), "f" * 64, {})
+    checkpoint_file.write_checkpoint(
+        tmp_path / "best.safetensors", Checkpoint(metadata, {"Conv1/kernel": np.zeros(1, np.float32)})
+    )
     with pytest.raises(CheckpointDamaged, match="earlier version"):
-        trained.read(tmp_path / "best.safetensors")
+        trained.load_trained(tmp_path / "best.safetensors")

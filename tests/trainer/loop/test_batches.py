@@ -12,11 +12,11 @@ import pytest
 from tests.trainer.engine.engines import BACKEND, NORMAL, shared_backend
 from trainer.augment.selections import labels_of, selections
 from trainer.data.datasets import Data
-from trainer.events import EpochEnded, Evidence, Said, Started
+from trainer.events import BaseEvent, EpochEnded, Evidence, Started
 from trainer.failures import Stopped
-from trainer.loop.batches import DeviceSupply, HostSupply, supply
-from trainer.loop.checkpoint_file import listing, read
-from trainer.loop.measure import is_same
+from trainer.loop.batches import DeviceBatchSource, HostBatchSource, open_batch_source
+from trainer.loop.checkpoint_file import list_checkpoints, read_checkpoint
+from trainer.loop.measure import matches_expected
 from trainer.loop.train import train
 from trainer.recipe import Recipe
 from trainer.recipe.evidence import check_evidence
@@ -56,14 +56,14 @@ def test_the_device_makes_the_pictures_and_labels_of_the_pipeline(mixup: dict[st
     from trainer.engine.engine import KerasEngine
 
     engine = KerasEngine(opened, recipe, 10, learning_rates(recipe, 40), None, NORMAL)
-    with DeviceSupply(recipe, DATA, NORMAL) as source:
-        source.hand_over(engine)
+    with DeviceBatchSource(recipe, DATA, NORMAL) as source:
+        source.load_data(engine)
         for epoch in (1, 2):
             for selection in selections(recipe, 40, epoch)[:1]:
-                batch, shown = source.one(engine, epoch, selection)
+                batch, shown = source.batch_with_images(engine, epoch, selection)
                 assert batch is selection
-                assert is_same(source.pipeline.batch(epoch, selection), shown, source)
-                assert not is_same(source.pipeline.batch(epoch + 1, selection), shown, source)
+                assert matches_expected(source.pipeline.batch(epoch, selection), shown, source)
+                assert not matches_expected(source.pipeline.batch(epoch + 1, selection), shown, source)
                 labels = opened.fetch(engine._images(engine._training, engine._tables, _places(selection))[1])
                 expected = labels_of(selection, DATA.train_labels, 10)
                 soft = expected if expected.ndim == 2 else np.eye(10)[expected]
@@ -71,13 +71,13 @@ def test_the_device_makes_the_pictures_and_labels_of_the_pipeline(mixup: dict[st
 
 
 def _places(selection: Any) -> Any:
-    from trainer.engine.engine import _places as places
+    from trainer.engine.engine import _selection_arrays as places
 
     return places(selection)
 
 
-def ran(folder: Path, knobs: dict[str, Any], stop: int | None = None, **more: Any) -> list[Said]:
-    said, asked = list[Said](), itertools.count()
+def ran(folder: Path, knobs: dict[str, Any], stop: int | None = None, **more: Any) -> list[BaseEvent]:
+    said, asked = list[BaseEvent](), itertools.count()
     recipe = Recipe.model_validate(
         {**KNOBS, "dataset": {"name": "digits", "train_limit": 130, "val_limit": 40}, **knobs}
     )
@@ -112,7 +112,7 @@ def test_stopped_on_the_way_it_ends_with_the_same_bits(tmp_path: Path):
     ]
     assert rows[0] == rows[1]
     assert all(row["tta_accuracy"] is not None for row in rows[0])
-    one, other = (read(listing(tmp_path / name)[0]).tensors for name in ("whole", "parts"))
+    one, other = (read_checkpoint(list_checkpoints(tmp_path / name)[0]).tensors for name in ("whole", "parts"))
     assert {name for name in one if one[name].tobytes() != other[name].tobytes()} == set()
 
 
@@ -121,6 +121,6 @@ TIMES = {"busy", "memory_bytes", "seconds", "input_seconds", "val_seconds", "com
 
 def test_without_a_word_a_cpu_leaves_pictures_to_the_host_and_a_card_changes_them_itself():
     recipe = Recipe.model_validate({**KNOBS, "augment_engine": "auto"})
-    for device, kind in (("cpu", HostSupply), ("NVIDIA H200", DeviceSupply)):
-        with supply(recipe, DATA, NORMAL, device, 0) as source:
+    for device, kind in (("cpu", HostBatchSource), ("NVIDIA H200", DeviceBatchSource)):
+        with open_batch_source(recipe, DATA, NORMAL, device, 0) as source:
             assert isinstance(source, kind)

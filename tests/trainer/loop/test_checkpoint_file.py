@@ -18,11 +18,23 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from trainer.failures import CheckpointDamaged
-from trainer.loop.checkpoint_file import Checkpoint, Facts, Place, listing, newest, path_in, position, read, write
+from trainer.loop.checkpoint_file import (
+    Checkpoint,
+    Metadata,
+    RunPosition,
+    checkpoint_path,
+    list_checkpoints,
+    parse_position,
+    read_checkpoint,
+    read_newest,
+    write_checkpoint,
+)
 
 ROW = {"event": "epoch", "epoch": 1, "val_loss": None, "val_accuracy": 1 / 3, "seconds": 1.25}
-FACTS = Facts(
-    Place(epoch=1, step=3, seconds=0.1 + 0.2, input_seconds=1e-9, best_epoch=1, best_accuracy=1 / 3, history=[ROW]),
+FACTS = Metadata(
+    RunPosition(
+        epoch=1, step=3, seconds=0.1 + 0.2, input_seconds=1e-9, best_epoch=1, best_accuracy=1 / 3, history=[ROW]
+    ),
     {"seed": 2**32 - 1, "augment": [{"op": "flip", "p": 0.1}], "ema": None},
     "0f" * 32,
     {"device": "cpu", "driver": None, "cpu": "Prozessor ®"},
@@ -39,7 +51,7 @@ TENSORS: dict[str, NDArray[Any]] = {
 
 def same(one: Checkpoint, other: Checkpoint) -> bool:
     return (
-        one.facts == other.facts
+        one.metadata == other.metadata
         and one.tensors.keys() == other.tensors.keys()
         and all(
             (one.tensors[name].dtype, one.tensors[name].shape, one.tensors[name].tobytes())
@@ -52,14 +64,14 @@ def same(one: Checkpoint, other: Checkpoint) -> bool:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     path = tmp_path_factory.mktemp("checkpoint") / "a"
-    assert write(path, Checkpoint(FACTS, TENSORS)) == path.stat().st_size
-    assert same(read(path), Checkpoint(FACTS, TENSORS))
+    assert write_checkpoint(path, Checkpoint(FACTS, TENSORS)) == path.stat().st_size
+    assert same(read_checkpoint(path), Checkpoint(FACTS, TENSORS))
     return path.read_bytes()
 
 
 def test_what_is_written_is_read_back_to_the_last_bit(tmp_path: Path):
-    write(tmp_path / "a", Checkpoint(FACTS, TENSORS))
-    assert same(read(tmp_path / "a"), Checkpoint(FACTS, TENSORS))
+    write_checkpoint(tmp_path / "a", Checkpoint(FACTS, TENSORS))
+    assert same(read_checkpoint(tmp_path / "a"), Checkpoint(FACTS, TENSORS))
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
     assert load_file(tmp_path / "a").keys() == TENSORS.keys()  # others can read it, too
 
@@ -73,7 +85,7 @@ def test_a_byte_that_is_not_as_it_was_is_noticed(whole: bytes, tmp_path_factory:
     path = tmp_path_factory.mktemp("damaged") / "a"
     path.write_bytes(damaged)
     try:
-        found = read(path)
+        found = read_checkpoint(path)
     except CheckpointDamaged:
         return
     assert same(found, Checkpoint(FACTS, TENSORS))  # a blank of the header became another blank
@@ -83,13 +95,13 @@ def test_a_byte_that_is_not_as_it_was_is_noticed(whole: bytes, tmp_path_factory:
 def test_a_file_that_ends_early_is_noticed(whole: bytes, tmp_path: Path, share: float):
     (tmp_path / "a").write_bytes(whole[: int(len(whole) * share)])
     with pytest.raises(CheckpointDamaged):
-        read(tmp_path / "a")
+        read_checkpoint(tmp_path / "a")
 
 
 def test_what_was_appended_is_noticed(whole: bytes, tmp_path: Path):
     (tmp_path / "a").write_bytes(whole + b"\0")
     with pytest.raises(CheckpointDamaged):
-        read(tmp_path / "a")
+        read_checkpoint(tmp_path / "a")
 
 
 def altered(whole: bytes, **text: str) -> bytes:
@@ -104,10 +116,10 @@ def altered(whole: bytes, **text: str) -> bytes:
 @pytest.mark.parametrize("text", [{"facts": "{}"}, {"sha256": "0" * 64}, {"format": "pitwall-checkpoint-2"}])
 def test_facts_that_are_not_those_that_were_written_are_noticed(whole: bytes, tmp_path: Path, text: dict[str, str]):
     (tmp_path / "a").write_bytes(altered(whole))
-    read(tmp_path / "a")
+    read_checkpoint(tmp_path / "a")
     (tmp_path / "a").write_bytes(altered(whole, **text))
     with pytest.raises(CheckpointDamaged):
-        read(tmp_path / "a")
+        read_checkpoint(tmp_path / "a")
 
 
 class Runs:
@@ -134,36 +146,36 @@ def test_other_files_are_refused_and_nothing_in_them_is_run(tmp_path: Path):
     assert len(files) == 7
     for path in [*files, tmp_path / "absent"]:
         with pytest.raises(CheckpointDamaged, match=path.name):
-            read(path)
+            read_checkpoint(path)
     assert not trace.exists()
 
 
 def test_the_newest_whole_one_is_found(tmp_path: Path, caplog: pytest.LogCaptureFixture):
-    assert newest(tmp_path / "absent") is None
-    assert newest(tmp_path) is None
+    assert read_newest(tmp_path / "absent") is None
+    assert read_newest(tmp_path) is None
     for epoch, step in [(9, 0), (10, 0), (10, 7), (100_000, 1_000_000), (2, 0)]:
-        place = Place(epoch=epoch, step=step)
-        write(path_in(tmp_path, place), Checkpoint(replace(FACTS, place=place), TENSORS))
+        place = RunPosition(epoch=epoch, step=step)
+        write_checkpoint(checkpoint_path(tmp_path, place), Checkpoint(replace(FACTS, place=place), TENSORS))
     for other in ("best.safetensors", "checkpoint-00011-000000.safetensors.77.part", "checkpoint-12-0.safetensors"):
         (tmp_path / other).write_bytes(b"no checkpoint")
     order = [(100_000, 1_000_000), (10, 7), (10, 0), (9, 0), (2, 0)]
-    assert [position(path) for path in listing(tmp_path)] == order
+    assert [parse_position(path) for path in list_checkpoints(tmp_path)] == order
     for epoch, step in order:
-        found = newest(tmp_path)
+        found = read_newest(tmp_path)
         assert found is not None
-        assert (found.facts.place.epoch, found.facts.place.step) == (epoch, step)
-        path = path_in(tmp_path, found.facts.place)
+        assert (found.metadata.place.epoch, found.metadata.place.step) == (epoch, step)
+        path = checkpoint_path(tmp_path, found.metadata.place)
         path.write_bytes(path.read_bytes()[:-1])
-    assert newest(tmp_path) is None
-    assert f"{path_in(tmp_path, Place(epoch=10)).name} cannot be read" in caplog.text
-    assert len(listing(tmp_path)) == 5
-    assert newest(tmp_path, drop_damaged=True) is None
-    assert listing(tmp_path) == []
+    assert read_newest(tmp_path) is None
+    assert f"{checkpoint_path(tmp_path, RunPosition(epoch=10)).name} cannot be read" in caplog.text
+    assert len(list_checkpoints(tmp_path)) == 5
+    assert read_newest(tmp_path, drop_damaged=True) is None
+    assert list_checkpoints(tmp_path) == []
 
 
 def test_other_names_have_no_position(tmp_path: Path):
     with pytest.raises(ValueError, match="best"):
-        position(tmp_path / "best.safetensors")
+        parse_position(tmp_path / "best.safetensors")
 
 
 def test_who_only_looks_at_names_imports_no_arrays():

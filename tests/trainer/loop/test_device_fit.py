@@ -8,7 +8,7 @@ import pytest
 
 from trainer.engine.backend import import_framework
 from trainer.failures import OutOfHostMemory, OutOfMemory, RecipeMistake
-from trainer.loop.device_fit import needed, precision_of, refuse_too_large, room_of
+from trainer.loop.device_fit import choose_precision, device_memory, estimate_step_bytes, refuse_too_large
 from trainer.machine.backends import installed
 from trainer.models.architectures import layers
 from trainer.recipe import Recipe
@@ -19,23 +19,23 @@ NET = layers(Recipe().model, 10)
 
 def test_bfloat16_is_refused_where_the_device_lacks_it_and_chosen_where_it_has_it():
     asked, auto = (Recipe.model_validate({"precision": kind}) for kind in ("bfloat16", "auto"))
-    assert precision_of(asked, "NVIDIA H200", has_bfloat16=True) == "bfloat16"
-    assert precision_of(auto, "NVIDIA H200", has_bfloat16=True) == "bfloat16"
-    assert precision_of(auto, "cpu", has_bfloat16=False) == "float32"
+    assert choose_precision(asked, "NVIDIA H200", has_bfloat16=True) == "bfloat16"
+    assert choose_precision(auto, "NVIDIA H200", has_bfloat16=True) == "bfloat16"
+    assert choose_precision(auto, "cpu", has_bfloat16=False) == "float32"
     for device in ("cpu", "Tesla T4"):
         with pytest.raises(RecipeMistake, match="precision: bfloat16 is not to be had here") as refused:
-            precision_of(asked, device, has_bfloat16=False)
+            choose_precision(asked, device, has_bfloat16=False)
         assert refused.value.hint == "Take float32, or auto."
 
 
 def test_memory_grows_with_the_batch_the_net_and_its_averages():
     recipe = Recipe()
-    few, many = (needed(NET, recipe, size) for size in (128, 256))
+    few, many = (estimate_step_bytes(NET, recipe, size) for size in (128, 256))
     weights = 6_573_120 * 3 * 4 + 4_480 * 4
     assert many - few == few - weights > 128 * 32 * 32 * 64 * 4
     averaged = Recipe.model_validate({"ema": {}})
-    assert needed(NET, averaged, 128) - few == 6_573_120 * 4
-    assert needed(NET, recipe, 128, "bfloat16") - weights == (few - weights) / 2
+    assert estimate_step_bytes(NET, averaged, 128) - few == 6_573_120 * 4
+    assert estimate_step_bytes(NET, recipe, 128, "bfloat16") - weights == (few - weights) / 2
 
 
 @pytest.mark.parametrize(("device", "kind"), [("cpu", OutOfHostMemory), ("NVIDIA H200", OutOfMemory)])
@@ -47,7 +47,7 @@ def test_a_batch_that_cannot_fit_is_refused_with_one_that_does(device: str, kind
         refuse_too_large(NET, recipe, 8 * GIB, device)
     hint = refused.value.hint  # type: ignore[attr-defined]
     size = int(hint.removeprefix("Try a batch size of ").removesuffix("."))
-    assert needed(NET, recipe, size) <= 8 * GIB < needed(NET, recipe, 2 * size)
+    assert estimate_step_bytes(NET, recipe, size) <= 8 * GIB < estimate_step_bytes(NET, recipe, 2 * size)
 
 
 def test_a_net_whose_weights_alone_do_not_fit_is_to_be_made_narrower():
@@ -57,7 +57,7 @@ def test_a_net_whose_weights_alone_do_not_fit_is_to_be_made_narrower():
 
 
 def test_this_machine_has_memory():
-    room = room_of("cpu")
+    room = device_memory("cpu")
     assert room is not None
     assert room > GIB
 

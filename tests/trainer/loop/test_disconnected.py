@@ -19,7 +19,7 @@ from trainer.augment import host, selections
 from trainer.augment.draws import Draws
 from trainer.augment.pipeline import Pipeline
 from trainer.engine.backend import import_framework
-from trainer.events import Evidence, Said
+from trainer.events import BaseEvent, Evidence
 from trainer.recipe import Recipe
 from trainer.recipe.augmentation import Operation
 from trainer.recipe.evidence import check_evidence
@@ -62,7 +62,7 @@ def codes(folder: Path, **changes: Any) -> set[tuple[str, str]]:
     from trainer.loop.train import train
 
     recipe = Recipe.model_validate({**ALL, **changes})
-    said: list[Said] = []
+    said: list[BaseEvent] = []
     train(recipe, said.append, folder, lambda: False, processes=0)
     evidence = [event for event in said if isinstance(event, Evidence)]
     assert [one.epoch for one in evidence] == [1, 2]
@@ -141,7 +141,7 @@ def test_pictures_that_should_change_once_and_change_each_epoch_are_found(
 @pytest.mark.parametrize("kind", [pytest.param("l2", marks=thorough), "coupled"])
 def test_a_decay_that_is_added_to_a_local_name_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str):
     """`for g, v in zip(grads, weights): g += v * wd`, as the notebook of the original experiment had it."""
-    plant(monkeypatch, "trainer.engine.learning.PULL", {"l2": 0.0, "coupled": 0.0})
+    plant(monkeypatch, "trainer.engine.train_step.GRADIENT_FACTOR", {"l2": 0.0, "coupled": 0.0})
     found = codes(tmp_path, optimizer={"weight_decay": {"kind": kind, "value": 0.01}})
     assert ("no_decay", "optimizer.weight_decay") in found
 
@@ -152,9 +152,9 @@ def test_a_decoupled_decay_that_touches_no_weight_is_found(tmp_path: Path, monke
     really = KerasEngine.compile
 
     def forgetful(engine: Any, *sizes: Any) -> None:
-        decayed, engine.learning.decayed = engine.learning.decayed, []
+        decayed, engine.train_step.decayed = engine.train_step.decayed, []
         really(engine, *sizes)
-        engine.learning.decayed = decayed
+        engine.train_step.decayed = decayed
 
     plant(monkeypatch, "trainer.engine.engine.KerasEngine.compile", forgetful)
     found = codes(tmp_path, optimizer={"weight_decay": {"kind": "decoupled", "value": 0.01}})
@@ -167,7 +167,7 @@ def test_label_smoothing_that_the_loss_does_not_see_is_found(tmp_path: Path, mon
     really = KerasEngine.compile
 
     def forgetful(engine: Any, *sizes: Any) -> None:
-        engine.learning.loss = engine.learning.loss.model_copy(update={"label_smoothing": 0.0})
+        engine.train_step.loss = engine.train_step.loss.model_copy(update={"label_smoothing": 0.0})
         really(engine, *sizes)
 
     plant(monkeypatch, "trainer.engine.engine.KerasEngine.compile", forgetful)

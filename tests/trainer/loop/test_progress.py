@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 
-from trainer.events import Said, Step
+from trainer.events import BaseEvent, Step
 from trainer.loop.progress import INTERVAL, Progress
 
 
 def test_it_speaks_while_the_run_is_busy_and_is_silent_afterwards():
-    said: list[Said] = []
+    said: list[BaseEvent] = []
     with Progress(said.append) as progress:
         progress.phase("training", 3, 10)
         progress.update(step=4, train_loss=0.5)
@@ -24,7 +24,7 @@ def test_it_speaks_while_the_run_is_busy_and_is_silent_afterwards():
 
 
 def test_a_new_phase_forgets_the_old_one_s_numbers():
-    said: list[Said] = []
+    said: list[BaseEvent] = []
     with Progress(said.append) as progress:
         progress.phase("training", 1, 10)
         progress.update(step=9, train_loss=0.5)
@@ -35,7 +35,7 @@ def test_a_new_phase_forgets_the_old_one_s_numbers():
 
 
 def test_a_listener_that_went_away_does_not_trouble_the_run():
-    def nobody(_event: Said) -> None:
+    def nobody(_event: BaseEvent) -> None:
         raise BrokenPipeError
 
     with Progress(nobody):

@@ -13,10 +13,16 @@ from typing import Any
 import pytest
 
 from trainer.engine.backend import import_framework
-from trainer.events import CheckpointSaved, EpochEnded, Evidence, Finished, Said, Started, Step
+from trainer.events import BaseEvent, CheckpointSaved, EpochEnded, Evidence, Finished, Started, Step
 from trainer.failures import CannotTrain, Stopped
 from trainer.loop import epoch as epoch_module
-from trainer.loop.checkpoint_file import listing, path_in, position, read, write
+from trainer.loop.checkpoint_file import (
+    checkpoint_path,
+    list_checkpoints,
+    parse_position,
+    read_checkpoint,
+    write_checkpoint,
+)
 from trainer.loop.train import train
 from trainer.protocol import BEST
 from trainer.recipe import Recipe
@@ -66,9 +72,9 @@ class Told:
 
     rows: dict[int, dict[str, Any]] = field(default_factory=dict)
     started: list[tuple[int, int]] = field(default_factory=list)
-    attempts: list[list[Said]] = field(default_factory=list)
+    attempts: list[list[BaseEvent]] = field(default_factory=list)
 
-    def hear(self, said: Sequence[Said]) -> None:
+    def hear(self, said: Sequence[BaseEvent]) -> None:
         self.attempts.append([event for event in said if not isinstance(event, Step)])
         for event in said:
             if isinstance(event, Started):
@@ -83,9 +89,9 @@ def without_times(row: dict[str, Any]) -> dict[str, Any]:
     return {key: row[key] for key in row if not key.endswith("seconds") and key not in {"busy", "memory_bytes"}}
 
 
-def attempt(knobs: dict[str, Any], folder: Path, stop: int | None, every_s: float = 0, **more: Any) -> list[Said]:
+def attempt(knobs: dict[str, Any], folder: Path, stop: int | None, every_s: float = 0, **more: Any) -> list[BaseEvent]:
     """Train until stop() is asked for the `stop`-th time (from 0), or to the end."""
-    asked, said = itertools.count(), list[Said]()
+    asked, said = itertools.count(), list[BaseEvent]()
 
     def stopping() -> bool:
         return stop is not None and next(asked) >= stop
@@ -110,12 +116,12 @@ def in_attempts(knobs: dict[str, Any], folder: Path, stops: Sequence[int], every
 
 def ending(folder: Path) -> dict[str, bytes]:
     """Everything that the last checkpoint and the best weights hold, byte by byte."""
-    last = listing(folder)[0]
-    assert position(last)[1] == 0
+    last = list_checkpoints(folder)[0]
+    assert parse_position(last)[1] == 0
     return {
         f"{path.name} {name}": array.tobytes()
         for path in (last, folder / BEST)
-        for name, array in read(path).tensors.items()
+        for name, array in read_checkpoint(path).tensors.items()
     }
 
 
@@ -180,7 +186,7 @@ def test_pictures_that_are_changed_once_are_changed_again_in_each_attempt(tmp_pa
 
 def test_time_spent_before_a_stop_counts(tmp_path: Path):
     attempt(EVERYTHING, tmp_path, 2 + STEPS)
-    place = read(listing(tmp_path)[0]).facts.place
+    place = read_checkpoint(list_checkpoints(tmp_path)[0]).metadata.place
     assert (place.epoch, place.step) == (0, STEPS)
     [first] = [event for event in attempt(EVERYTHING, tmp_path, ASKED - STEPS) if isinstance(event, EpochEnded)]
     assert first.epoch == 1
@@ -205,7 +211,7 @@ def in_the_third(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[E
     """A run that was stopped in its third epoch, and the rows that it has said."""
     folder = tmp_path_factory.mktemp("in_the_third")
     said = attempt(EVERYTHING, folder, 2 + 2 * (STEPS + SLICES) + 1)
-    assert position(listing(folder)[0]) == (2, 1)
+    assert parse_position(list_checkpoints(folder)[0]) == (2, 1)
     return folder, [event for event in said if isinstance(event, EpochEnded)]
 
 
@@ -218,9 +224,12 @@ def test_rows_that_whoever_listens_does_not_have_are_said_again(in_the_third, kn
 
 
 def test_what_is_not_as_it_was_where_the_checkpoint_was_made_is_said(in_the_third, tmp_path: Path):
-    whole = read(listing(in_the_third[0])[0])
-    elsewhere = {**whole.facts.environment, "tensorflow": "2.1.0", "cpus": 4096, "driver": "550.1"}
-    write(path_in(tmp_path, whole.facts.place), replace(whole, facts=replace(whole.facts, environment=elsewhere)))
+    whole = read_checkpoint(list_checkpoints(in_the_third[0])[0])
+    elsewhere = {**whole.metadata.environment, "tensorflow": "2.1.0", "cpus": 4096, "driver": "550.1"}
+    write_checkpoint(
+        checkpoint_path(tmp_path, whole.metadata.place),
+        replace(whole, metadata=replace(whole.metadata, environment=elsewhere)),
+    )
     [started] = [event for event in attempt(EVERYTHING, tmp_path, 2) if isinstance(event, Started)]
     now = started.environment
     assert [fact for fact in started.differs if "commit: " not in fact] == [
@@ -231,8 +240,8 @@ def test_what_is_not_as_it_was_where_the_checkpoint_was_made_is_said(in_the_thir
 
 
 def test_arrays_of_another_net_are_refused(in_the_third, tmp_path: Path):
-    whole = read(listing(in_the_third[0])[0])
+    whole = read_checkpoint(list_checkpoints(in_the_third[0])[0])
     tensors = {name: array for name, array in whole.tensors.items() if name != "net/Conv1/kernel"}
-    write(path_in(tmp_path, whole.facts.place), replace(whole, tensors=tensors))
+    write_checkpoint(checkpoint_path(tmp_path, whole.metadata.place), replace(whole, tensors=tensors))
     with pytest.raises(CannotTrain, match="1 of its arrays do not fit, such as net/Conv1/kernel"):
         attempt(EVERYTHING, tmp_path, None)

@@ -16,7 +16,7 @@ import pytest
 
 from tests.trainer.conftest import REPOSITORY
 from tests.trainer.loop.test_resume import EVERYTHING, ending, without_times
-from trainer.loop.checkpoint_file import listing, position
+from trainer.loop.checkpoint_file import list_checkpoints, parse_position
 
 pytestmark = pytest.mark.keras
 
@@ -100,7 +100,9 @@ def test_killed_twice_and_stopped_once_a_run_ends_with_the_same_bits(begin: Begi
     os.kill(second.process.pid, signal.SIGUSR1)
     second.until(lambda event: event["event"] == "epoch")
     assert second.end(signal.SIGTERM) == 75
-    assert position(listing(folder)[0]) == tuple(second.of("checkpoint")[-1][key] for key in ("epoch", "step"))
+    assert parse_position(list_checkpoints(folder)[0]) == tuple(
+        second.of("checkpoint")[-1][key] for key in ("epoch", "step")
+    )
     log = second.log.read_text()
     assert f"continuing after epoch {started['resumed_from_epoch']}\n" in log
     assert "Thread 0x" in log

@@ -10,10 +10,17 @@ import pytest
 from PIL import Image
 
 from trainer.data import datasets
-from trainer.events import Said
+from trainer.events import BaseEvent
 from trainer.failures import CannotTrain, DatasetChanged, FolderUnusable, RecipeMistake, Stopped
-from trainer.loop.checkpoint_file import Checkpoint, Facts, Place, listing, path_in, write
-from trainer.loop.checkpoints import Keeper
+from trainer.loop.checkpoint_file import (
+    Checkpoint,
+    Metadata,
+    RunPosition,
+    checkpoint_path,
+    list_checkpoints,
+    write_checkpoint,
+)
+from trainer.loop.checkpoints import Checkpoints
 from trainer.loop.train import train
 from trainer.recipe import Recipe
 
@@ -39,15 +46,15 @@ def begun(shapes: Path) -> Path:
     folder.mkdir()
     recipe = Recipe.model_validate(RECIPE)
     fingerprint = datasets.load(recipe.dataset, shapes, lambda _: None).fingerprint
-    facts = Facts(Place(epoch=1), recipe.model_dump(mode="json"), fingerprint, {})
-    write(path_in(folder, facts.place), Checkpoint(facts, {"net/kernel": np.ones(3)}))
+    metadata = Metadata(RunPosition(epoch=1), recipe.model_dump(mode="json"), fingerprint, {})
+    write_checkpoint(checkpoint_path(folder, metadata.place), Checkpoint(metadata, {"net/kernel": np.ones(3)}))
     (folder / "recipe.json").write_text("what was there")
     return folder
 
 
-def attempt(root: Path, folder: Path, **changes: Any) -> list[Said]:
+def attempt(root: Path, folder: Path, **changes: Any) -> list[BaseEvent]:
     """As far as it gets without a framework: it is asked to stop before that."""
-    said: list[Said] = []
+    said: list[BaseEvent] = []
     train(Recipe.model_validate({**RECIPE, **changes}), said.append, root, lambda: True, 0, folder=folder)
     return said
 
@@ -81,7 +88,7 @@ def test_another_recipe_is_refused_with_what_differs(shapes: Path, begun: Path, 
     assert words in str(refused)
     assert refused.hint == "Choose another folder, or delete it to start again."
     assert (begun / "recipe.json").read_text() == "what was there"
-    assert len(listing(begun)) == 1
+    assert len(list_checkpoints(begun)) == 1
 
 
 def test_pictures_that_have_changed_are_noticed(shapes: Path, begun: Path):
@@ -96,12 +103,12 @@ def test_pictures_that_have_changed_are_noticed(shapes: Path, begun: Path):
 
 
 def test_a_folder_at_work_is_not_shared(shapes: Path, begun: Path):
-    with Keeper(begun, 60, lambda _: None):
+    with Checkpoints(begun, 60, lambda _: None):
         assert "another trainer is at work" in str(refusal(FolderUnusable, shapes, begun))
 
 
 def test_a_recipe_of_a_version_that_knew_more_is_refused_in_words(shapes: Path, begun: Path):
     recipe = {**Recipe.model_validate(RECIPE).model_dump(mode="json"), "telepathy": True}
-    facts = Facts(Place(epoch=2), recipe, "0" * 64, {})
-    write(path_in(begun, facts.place), Checkpoint(facts, {}))
+    metadata = Metadata(RunPosition(epoch=2), recipe, "0" * 64, {})
+    write_checkpoint(checkpoint_path(begun, metadata.place), Checkpoint(metadata, {}))
     assert "knobs that this version does not know" in str(refusal(RecipeMistake, shapes, begun))

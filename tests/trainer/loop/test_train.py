@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from trainer.engine.backend import import_framework
-from trainer.events import EpochEnded, Evidence, Finished, Said, Started, Step
+from trainer.events import BaseEvent, EpochEnded, Evidence, Finished, Started, Step
 from trainer.failures import Diverged, RecipeMistake, Stopped
-from trainer.loop.checkpoint_file import newest
+from trainer.loop.checkpoint_file import read_newest
 from trainer.loop.train import train
 from trainer.recipe import Recipe
 
@@ -37,7 +37,7 @@ def frameworks() -> None:
 
 
 def test_a_run_says_started_its_epochs_with_their_evidence_and_finished_in_that_order(tmp_path: Path):
-    said: list[Said] = []
+    said: list[BaseEvent] = []
     train(Recipe.model_validate(SMALL), said.append, tmp_path, lambda: False)
     assert [type(event) for event in said if not isinstance(event, Step)] == [
         Started, Evidence, EpochEnded, Evidence, EpochEnded, Finished,
@@ -47,7 +47,7 @@ def test_a_run_says_started_its_epochs_with_their_evidence_and_finished_in_that_
 
 @pytest.mark.parametrize("last_batch", ["keep", "drop"])
 def test_the_last_batch_is_trained_on_or_left_out(tmp_path: Path, last_batch: str):
-    said: list[Said] = []
+    said: list[BaseEvent] = []
     train(Recipe.model_validate({**SMALL, "last_batch": last_batch}), said.append, tmp_path, lambda: False)
     started = next(event for event in said if isinstance(event, Started))
     assert started.steps_per_epoch == (3 if last_batch == "keep" else 2)
@@ -58,7 +58,7 @@ def test_the_last_batch_is_trained_on_or_left_out(tmp_path: Path, last_batch: st
 
 
 def test_a_request_to_stop_is_heard_between_two_steps(tmp_path: Path):
-    said: list[Said] = []
+    said: list[BaseEvent] = []
     asked = itertools.count()
     with pytest.raises(Stopped):
         train(Recipe.model_validate(SMALL), said.append, tmp_path, lambda: next(asked) >= 3)
@@ -80,7 +80,7 @@ def test_a_run_whose_loss_is_no_number_says_that_it_diverged(tmp_path: Path, lim
     with pytest.raises(Diverged, match="epoch") as caught:
         train(recipe, lambda _: None, tmp_path, lambda: False, folder=tmp_path, every_s=0)
     assert "schedule.lr 50 instead of 100" in caught.value.hint
-    kept = newest(tmp_path)
+    kept = read_newest(tmp_path)
     if kept is not None:  # some epochs went well
         assert all(np.isfinite(array).all() for array in kept.tensors.values())
 
@@ -97,7 +97,7 @@ def test_broken_weights_are_not_kept_when_it_is_asked_to_stop(tmp_path: Path):
     asked = itertools.count()
     with pytest.raises(Diverged):
         train(recipe, lambda _: None, tmp_path, lambda: next(asked) > 200, folder=tmp_path, look_s=math.inf)
-    assert newest(tmp_path) is None
+    assert read_newest(tmp_path) is None
 
 
 def test_batches_larger_than_the_data_cannot_all_be_dropped(tmp_path: Path):

@@ -84,7 +84,7 @@ from trainer.machine.compile_cache import CompileCache
 cache = CompileCache(Path(sys.argv[1]))
 from trainer.engine.backend import open_backend
 opened = open_backend("jax", cache.folder)
-assert float(opened.fetch(opened.program(lambda x: x * 2 + 1, "line")(3.0))) == 7
+assert float(opened.fetch(opened.make_program(lambda x: x * 2 + 1, "line")(3.0))) == 7
 cache.note()
 print(cache.said)
 """

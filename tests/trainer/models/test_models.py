@@ -55,11 +55,11 @@ def keras() -> Any:
 
 
 def made(knobs: dict[str, Any], classes: int) -> tuple[list[Layer], Any]:
-    from trainer.engine.net import build
+    from trainer.engine.model import build_model
 
     model = ResNet9.model_validate(knobs)
     layers = resnet9(model, classes)
-    return layers, build(layers, model.init, WHITENING if model.whiten else None)
+    return layers, build_model(layers, model.init, WHITENING if model.whiten else None)
 
 
 def size(weights: list[Any]) -> int:
@@ -161,7 +161,7 @@ def ghost_reference(
 
 @pytest.mark.parametrize("is_scaled", [True, False], ids=["scaled", "not scaled"])
 def test_ghost_batch_norm_is_the_reference_s_in_training_and_in_evaluation(is_scaled: bool):
-    from trainer.engine.net import GhostBatchNorm
+    from trainer.engine.model import GhostBatchNorm
 
     generator = np.random.default_rng(0)
     layer = GhostBatchNorm(4, momentum=0.7, epsilon=1e-3, scale=is_scaled)
@@ -189,7 +189,7 @@ def test_ghost_batch_norm_is_the_reference_s_in_training_and_in_evaluation(is_sc
 
 
 def test_a_ghost_as_large_as_the_batch_is_plain_batch_norm(keras: Any):
-    from trainer.engine.net import GhostBatchNorm
+    from trainer.engine.model import GhostBatchNorm
 
     x = np.random.default_rng(0).normal(3, 2, size=(8, 4, 4, 3)).astype(np.float32)
     ghost, plain = GhostBatchNorm(8, momentum=0.6), keras.layers.BatchNormalization(momentum=0.6)
@@ -200,7 +200,7 @@ def test_a_ghost_as_large_as_the_batch_is_plain_batch_norm(keras: Any):
 
 
 def test_a_ghost_batch_norm_survives_being_saved(keras: Any):
-    from trainer.engine.net import GhostBatchNorm
+    from trainer.engine.model import GhostBatchNorm
 
     layer = GhostBatchNorm(16, momentum=0.6, epsilon=1e-4, scale=False)
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from trainer.engine.backend import import_framework
-from trainer.events import EpochEnded, Evidence, Finished, Said
+from trainer.events import BaseEvent, EpochEnded, Evidence, Finished
 from trainer.loop.train import train
 from trainer.presets import PRESETS
 from trainer.recipe import Recipe
@@ -41,7 +41,7 @@ def frameworks() -> None:
 )
 def test_a_preset_trains_and_does_what_its_recipe_says(name: str, tmp_path: Path):
     recipe = Recipe.model_validate(merge(PRESETS[name].recipe.model_dump(mode="json"), LITTLE))
-    said: list[Said] = []
+    said: list[BaseEvent] = []
     train(recipe, said.append, tmp_path, lambda: False, processes=0)
 
     epochs = [event for event in said if isinstance(event, EpochEnded)]

@@ -1,4 +1,4 @@
-"""Interrupts a keeper of checkpoints at each system call of its writing: the process is killed there, or it fails.
+"""Interrupts a checkpoints of checkpoints at each system call of its writing: the process is killed there, or it fails.
 
     kills(folder)               what is found after a kill at each of them
     faults(folder, "ENOSPC")    the same for each call that may fail for want of room or by a broken disk
@@ -29,10 +29,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.events import CheckpointFailed, CheckpointSaved, Said
+from trainer.events import BaseEvent, CheckpointFailed, CheckpointSaved
 from trainer.failures import CheckpointDamaged
-from trainer.loop.checkpoint_file import Checkpoint, Facts, Place, listing, newest, path_in, read, write
-from trainer.loop.checkpoints import Keeper
+from trainer.loop.checkpoint_file import (
+    Checkpoint,
+    Metadata,
+    RunPosition,
+    checkpoint_path,
+    list_checkpoints,
+    read_checkpoint,
+    read_newest,
+    write_checkpoint,
+)
+from trainer.loop.checkpoints import Checkpoints
 from trainer.protocol import BEST
 
 FORKS = multiprocessing.get_context("forkserver")  # imports once, then forks: a process for each call
@@ -150,40 +159,44 @@ def made_at(epoch: int, *, only_weights: bool = False) -> Checkpoint:
     parts = np.random.default_rng(epoch).random((1 if only_weights else 7, 314_000), dtype=np.float32)
     tensors: dict[str, NDArray[Any]] = {f"net/{number}": part for number, part in enumerate(parts)}
     tensors["optimizer/iteration"] = np.asarray(np.int64(epoch))
-    return Checkpoint(Facts(Place(epoch=epoch, best_epoch=epoch), {}, "f" * 64, {}), tensors)
+    return Checkpoint(Metadata(RunPosition(epoch=epoch, best_epoch=epoch), {}, "f" * 64, {}), tensors)
 
 
 def is_the(found: Checkpoint, epoch: int, *, only_weights: bool = False) -> bool:
     wanted = made_at(epoch, only_weights=only_weights)
-    return found.facts == wanted.facts and all(
+    return found.metadata == wanted.metadata and all(
         np.array_equal(found.tensors[name], array) for name, array in wanted.tensors.items()
     )
 
 
 def _judge(outcomes: Outcomes, place: Path, call: str, nth: int, allowed: set[int], known: str = "") -> None:
-    """What the next process finds, before and after a keeper has tidied up. `known`: what was wrong before that."""
+    """What the next process finds, before and after `Checkpoints` cleaned up. `known`: a problem found earlier."""
     outcomes.points += 1
     outcomes.calls[call] += 1
     wrong = [known] if known else []
-    for path in listing(place):
+    for path in list_checkpoints(place):
         try:
-            read(path)
+            read_checkpoint(path)
         except CheckpointDamaged as problem:
             wrong.append(f"what bears a checkpoint's name is none: {problem}")
-    before = newest(place)
-    with Keeper(place, 0, lambda _: None) as keeper:
-        found = keeper.newest()
-    best = read(place / BEST)
-    if found is None or before is None or before.facts != found.facts:
+    before = read_newest(place)
+    with Checkpoints(place, 0, lambda _: None) as checkpoints:
+        found = checkpoints.load_newest()
+    best = read_checkpoint(place / BEST)
+    if found is None or before is None or before.metadata != found.metadata:
         wrong.append("no checkpoint is left, or another after tidying up")
     else:
-        epoch = found.facts.place.epoch
+        epoch = found.metadata.place.epoch
         outcomes.found[epoch] += 1
         if epoch not in allowed or not is_the(found, epoch):
             wrong.append(f"epoch {epoch} is found, and it is not what was written")
         if not is_the(best, epoch, only_weights=True):
-            wrong.append(f"the best weights are those of epoch {best.facts.place.epoch}, not {epoch}")
-    extra = {path.name for path in place.iterdir()} - {path_in(place, Place(epoch=n)).name for n in range(9)} - {BEST}
+            wrong.append(f"the best weights are those of epoch {best.metadata.place.epoch}, not {epoch}")
+    extra = (
+        {path.name for path in place.iterdir()}
+        - {checkpoint_path(place, RunPosition(epoch=n)).name for n in range(9)}
+        - {BEST}
+    )
     if extra:
         wrong.append(f"{extra} is left behind")
     outcomes.survived += not wrong
@@ -191,8 +204,8 @@ def _judge(outcomes: Outcomes, place: Path, call: str, nth: int, allowed: set[in
 
 
 def _epoch(place: Path) -> int:
-    found = newest(place)
-    return found.facts.place.epoch if found else 0
+    found = read_newest(place)
+    return found.metadata.place.epoch if found else 0
 
 
 def _place(folder: Path) -> Path:
@@ -201,8 +214,8 @@ def _place(folder: Path) -> Path:
     if not template.exists():
         template.mkdir(parents=True)
         for epoch in (BEFORE - 1, BEFORE):
-            write(path_in(template, Place(epoch=epoch)), made_at(epoch))
-        write(template / BEST, made_at(BEFORE, only_weights=True))
+            write_checkpoint(checkpoint_path(template, RunPosition(epoch=epoch)), made_at(epoch))
+        write_checkpoint(template / BEST, made_at(BEFORE, only_weights=True))
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir()
     for path in template.iterdir():
@@ -218,7 +231,7 @@ class _Writer:
         self.pid = process.pid
 
     def go(self) -> dict[str, Any]:
-        """Let it write one checkpoint; answers what its keeper said, nothing where it died."""
+        """Let it write one checkpoint; answers what its checkpoints said, nothing where it died."""
         try:
             self._line.send_bytes(b"go")
             return dict(json.loads(self._line.recv_bytes()))
@@ -260,16 +273,16 @@ def _write_when_told(folder: Path, line: Connection) -> None:
     def answer(text: bytes) -> None:
         os.writev(line.fileno(), [struct.pack("!i", len(text)), text])
 
-    said: list[Said] = []
-    with Keeper(folder, 0, said.append) as keeper:
-        assert keeper.newest() is not None
+    said: list[BaseEvent] = []
+    with Checkpoints(folder, 0, said.append) as checkpoints:
+        assert checkpoints.load_newest() is not None
         made = {epoch: (made_at(epoch), made_at(epoch, only_weights=True)) for epoch in (WRITTEN, AFTERWARDS)}
         answer(b"ready")
         for epoch in (WRITTEN, AFTERWARDS):
             line.recv_bytes()
             everything, weights = made[epoch]
-            keeper.improved(lambda weights=weights: weights)  # type: ignore[misc]
-            keeper.epoch_ended(lambda everything=everything: everything, is_last=True)  # type: ignore[misc]
+            checkpoints.hold_best(lambda weights=weights: weights)  # type: ignore[misc]
+            checkpoints.save_if_due(lambda everything=everything: everything, is_last=True)  # type: ignore[misc]
             [event] = [one for one in said if isinstance(one, CheckpointSaved | CheckpointFailed)]
             said.clear()
             answer(event.model_dump_json().encode())

@@ -37,7 +37,7 @@ def family() -> list[psutil.Process]:
 def done(kept: Children, recipe: dict[str, Any], folder: Path) -> tuple[int, list[dict[str, Any]]]:
     """A run from taking its child to its end: the child's process, and what it said."""
     said: list[dict[str, Any]] = []
-    child = kept.take(recipe, ["--dir", str(folder)], lambda event: said.append(event) if event else None)
+    child = kept.start_run(recipe, ["--dir", str(folder)], lambda event: said.append(event) if event else None)
     assert until(lambda: child.exit_code(0.1) == 0)
     child.close()
     return child.pid, said
@@ -45,7 +45,7 @@ def done(kept: Children, recipe: dict[str, Any], folder: Path) -> tuple[int, lis
 
 def test_the_next_run_is_given_the_warm_child_and_ends_as_with_a_cold_one(kept: Children, tmp_path: Path):
     _, cold = done(kept, COMPLETE, tmp_path / "1")
-    kept.prepare(COMPLETE)
+    kept.warm_up(COMPLETE)
     waiting = family()
 
     pid, said = done(kept, COMPLETE, tmp_path / "2")
@@ -57,7 +57,7 @@ def test_the_next_run_is_given_the_warm_child_and_ends_as_with_a_cold_one(kept: 
 
 @pytest.mark.parametrize("change", [{"precision": "another"}, {"dataset": {"name": "cifar10"}}, {"backend": "another"}])
 def test_a_child_that_does_not_fit_is_discarded_and_counted(kept: Children, tmp_path: Path, change: dict[str, Any]):
-    kept.prepare(COMPLETE | change)
+    kept.warm_up(COMPLETE | change)
     waiting = family()
 
     _, said = done(kept, COMPLETE, tmp_path / "1")
@@ -68,7 +68,7 @@ def test_a_child_that_does_not_fit_is_discarded_and_counted(kept: Children, tmp_
 
 
 def test_a_child_whose_program_has_changed_since_is_discarded(kept: Children, tmp_path: Path):
-    kept.prepare(COMPLETE)
+    kept.warm_up(COMPLETE)
     another = tmp_path / "another.py"
     another.touch()
     later = another.stat().st_mtime + 1  # the clock of files stands still for some milliseconds
@@ -80,7 +80,7 @@ def test_a_child_whose_program_has_changed_since_is_discarded(kept: Children, tm
 
 
 def test_a_warm_child_that_was_killed_is_not_missed(kept: Children, tmp_path: Path):
-    kept.prepare(COMPLETE)
+    kept.warm_up(COMPLETE)
     waiting = family()[0]
     waiting.send_signal(signal.SIGKILL)
     until(lambda: waiting.status() == psutil.STATUS_ZOMBIE)  # before, it can still be written to
@@ -93,27 +93,27 @@ def test_a_warm_child_that_was_killed_is_not_missed(kept: Children, tmp_path: Pa
 
 def test_there_is_one_at_most_and_none_where_it_is_not_wanted(kept: Children, tmp_path: Path):
     for _ in range(2):
-        kept.prepare(COMPLETE)
+        kept.warm_up(COMPLETE)
     assert len(family()) == 1
     kept.close()
 
     without = Children(tmp_path, os.environ, LIGHT)
-    without.prepare(COMPLETE)
+    without.warm_up(COMPLETE)
     assert family() == []
 
 
 @pytest.mark.parametrize(("cores", "expected"), [(3, 0), (4, 1)])
 def test_beside_a_run_one_gets_ready_only_where_there_are_cores_for_both(tmp_path: Path, cores: int, expected: int):
     children = Children(tmp_path, os.environ, LIGHT, keeps_warm=True, cores=lambda: cores)
-    children.prepare_beside(COMPLETE)
+    children.warm_up_beside(COMPLETE)
     assert len(family()) == expected
     children.close()
 
 
 def test_a_child_that_is_deaf_to_its_order_can_still_be_ended(kept: Children):
-    kept.prepare(COMPLETE)
+    kept.warm_up(COMPLETE)
     family()[0].suspend()
-    child: Child = kept.take(COMPLETE, [], lambda event: None)
+    child: Child = kept.start_run(COMPLETE, [], lambda event: None)
     child.kill()
 
     assert until(lambda: child.exit_code(0.1) == -signal.SIGKILL)

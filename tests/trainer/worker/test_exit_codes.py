@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from trainer.protocol import TRIED_AGAIN, Ending
-from trainer.worker.exit_codes import ending
+from trainer.worker.exit_codes import classify_exit
 
 QUIET: dict[str, Any] = {
     "asked": "none", "is_stopping": False, "was_killed": False, "hang": None, "ran_out": False, "batch_size": 512,
@@ -16,7 +16,7 @@ QUIET: dict[str, Any] = {
 
 
 def of(exit_code: int, **changes: Any) -> Ending:
-    return ending(exit_code, **(QUIET | changes))
+    return classify_exit(exit_code, **(QUIET | changes))
 
 
 @pytest.mark.parametrize("asked", ["none", "pause", "cancel", "cancel_now"])

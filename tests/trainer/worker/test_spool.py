@@ -17,7 +17,7 @@ def line(kind: str = "epoch", **more: object) -> str:
 
 
 def taken(spool: Spool) -> Batch:
-    batch = spool.take(0)
+    batch = spool.next_batch(0)
     assert batch is not None
     return batch
 
@@ -25,8 +25,8 @@ def taken(spool: Spool) -> Batch:
 def drained(spool: Spool) -> tuple[list[dict], str, list[Batch]]:
     """All events, the whole log, and the batches that they came in."""
     events, log, batches = [], "", []
-    while (batch := spool.take(0)) is not None:
-        spool.delivered(batch)
+    while (batch := spool.next_batch(0)) is not None:
+        spool.mark_delivered(batch)
         events += batch.events
         log += batch.log
         batches.append(batch)
@@ -36,13 +36,13 @@ def drained(spool: Spool) -> tuple[list[dict], str, list[Batch]]:
 def test_events_and_log_come_out_in_order_with_their_places():
     spool = Spool(together_s=0)
     for number in range(3):
-        spool.say(line(epoch=number))
-    spool.write("größer\n")
+        spool.add_event(line(epoch=number))
+    spool.add_log("größer\n")
 
     first = taken(spool)
-    spool.delivered(first)
-    spool.say(line(epoch=3))
-    spool.write("more\n")
+    spool.mark_delivered(first)
+    spool.add_event(line(epoch=3))
+    spool.add_log("more\n")
     second = taken(spool)
 
     assert (first.first_seq, [event["epoch"] for event in first.events], first.log_offset) == (0, [0, 1, 2], 0)
@@ -52,11 +52,11 @@ def test_events_and_log_come_out_in_order_with_their_places():
 
 def test_a_batch_comes_again_until_it_is_delivered_even_when_more_arrives():
     spool = Spool(together_s=0)
-    spool.say(line(epoch=1))
-    spool.write("a")
+    spool.add_event(line(epoch=1))
+    spool.add_log("a")
     first = taken(spool)
-    spool.say(line(epoch=2))
-    spool.write("b")
+    spool.add_event(line(epoch=2))
+    spool.add_log("b")
 
     again = taken(spool)
 
@@ -68,12 +68,12 @@ def test_a_batch_comes_again_until_it_is_delivered_even_when_more_arrives():
 
 def test_what_arrives_while_a_batch_is_under_way_follows_it():
     spool = Spool(together_s=0)
-    spool.say(line(epoch=1))
-    spool.write("a")
+    spool.add_event(line(epoch=1))
+    spool.add_log("a")
     batch = taken(spool)
-    spool.say(line(epoch=2))
-    spool.write("b")
-    spool.delivered(batch)
+    spool.add_event(line(epoch=2))
+    spool.add_log("b")
+    spool.mark_delivered(batch)
 
     events, log, _ = drained(spool)
 
@@ -83,9 +83,9 @@ def test_what_arrives_while_a_batch_is_under_way_follows_it():
 def test_a_step_that_nobody_has_seen_gives_way_to_a_later_one():
     spool = Spool(together_s=0)
     for number in range(5):
-        spool.say(line("step", step=number))
-    spool.say(line("epoch", epoch=1))
-    spool.say(line("step", step=9))
+        spool.add_event(line("step", step=number))
+    spool.add_event(line("epoch", epoch=1))
+    spool.add_event(line("step", step=9))
 
     events, _, _ = drained(spool)
 
@@ -94,10 +94,10 @@ def test_a_step_that_nobody_has_seen_gives_way_to_a_later_one():
 
 def test_a_step_that_is_under_way_does_not_change_any_more():
     spool = Spool(together_s=0)
-    spool.say(line("step", step=1))
+    spool.add_event(line("step", step=1))
     batch = taken(spool)
-    spool.say(line("step", step=2))
-    spool.delivered(batch)
+    spool.add_event(line("step", step=2))
+    spool.mark_delivered(batch)
 
     assert batch.events[0]["step"] == 1
     events, _, batches = drained(spool)
@@ -107,7 +107,7 @@ def test_a_step_that_is_under_way_does_not_change_any_more():
 def test_many_events_are_cut_into_batches_without_loss():
     spool = Spool(together_s=0)
     for number in range(3 * BATCH_EVENTS + 7):
-        spool.say(line(epoch=number))
+        spool.add_event(line(epoch=number))
 
     events, _, batches = drained(spool)
 
@@ -120,7 +120,7 @@ def test_a_long_log_is_cut_into_pieces_whose_json_stays_below_the_app_s_limit(le
     spool = Spool(together_s=0)
     text = letter * (3 * BATCH_LOG + 5)
     for start in range(0, len(text), 7000):
-        spool.write(text[start : start + 7000])
+        spool.add_log(text[start : start + 7000])
 
     _, log, batches = drained(spool)
 
@@ -135,7 +135,7 @@ def test_a_long_log_is_cut_into_pieces_whose_json_stays_below_the_app_s_limit(le
 def test_a_log_without_end_is_cut_and_says_so():
     spool = Spool(together_s=0)
     for _ in range(10 * 1024):
-        spool.write("x" * 1023 + "\n")
+        spool.add_log("x" * 1023 + "\n")
 
     _, log, _ = drained(spool)
 
@@ -147,7 +147,7 @@ def test_a_log_without_end_is_cut_and_says_so():
 def test_what_is_no_event_goes_to_the_log():
     spool = Spool(together_s=0)
     for text in ("Epoch 1/5", "[1, 2]", "3", "null", '{"epoch": 1}', "{", '"event"'):
-        spool.say(text)
+        spool.add_event(text)
 
     events, log, _ = drained(spool)
 
@@ -158,8 +158,8 @@ def test_what_is_no_event_goes_to_the_log():
 
 def test_lines_of_no_event_stay_lines():
     spool = Spool(together_s=0)
-    spool.say("first")
-    spool.say("second")
+    spool.add_event("first")
+    spool.add_event("second")
 
     assert drained(spool)[1].split() == ["first", "second"]
 
@@ -179,8 +179,8 @@ def test_lines_of_no_event_stay_lines():
 )
 def test_a_line_that_json_cannot_carry_is_no_event(text: str):
     spool = Spool(together_s=0)
-    spool.say(text)
-    spool.say(line(epoch=1))
+    spool.add_event(text)
+    spool.add_event(line(epoch=1))
 
     events, _, _ = drained(spool)
 
@@ -191,30 +191,30 @@ def test_a_line_that_json_cannot_carry_is_no_event(text: str):
 
 def test_progress_bars_become_lines():
     spool = Spool(together_s=0)
-    spool.write("10 %\r20 %\r\nnext\n")
+    spool.add_log("10 %\r20 %\r\nnext\n")
 
     assert drained(spool)[1] == "10 %\n20 %\nnext\n"
 
 
 def test_it_is_done_when_it_is_closed_and_everything_is_delivered():
     spool = Spool(together_s=0)
-    spool.say(line())
+    spool.add_event(line())
     assert not spool.done
     spool.close()
     assert not spool.done
 
-    spool.delivered(taken(spool))
+    spool.mark_delivered(taken(spool))
 
     assert spool.done
-    assert spool.take(10) is None  # at once
+    assert spool.next_batch(10) is None  # at once
 
 
 def test_taking_waits_for_something_to_come():
     spool = Spool(together_s=0)
-    assert spool.take(0.01) is None
-    threading.Timer(0.05, lambda: spool.say(line(epoch=1))).start()
+    assert spool.next_batch(0.01) is None
+    threading.Timer(0.05, lambda: spool.add_event(line(epoch=1))).start()
 
-    batch = spool.take(10)
+    batch = spool.next_batch(10)
 
     assert batch is not None
     assert len(batch.events) == 1
@@ -222,20 +222,20 @@ def test_taking_waits_for_something_to_come():
 
 def test_steps_and_log_lines_wait_for_each_other_but_an_epoch_does_not_wait():
     spool = Spool(together_s=1.0)
-    spool.say('{"event": "step", "step": 1}')
-    first = spool.take(5.0)
+    spool.add_event('{"event": "step", "step": 1}')
+    first = spool.next_batch(5.0)
     assert first is not None
-    spool.delivered(first)
+    spool.mark_delivered(first)
 
     began = time.monotonic()
-    spool.say('{"event": "step", "step": 2}')
-    spool.write("a line\n")
-    together = spool.take(5.0)
+    spool.add_event('{"event": "step", "step": 2}')
+    spool.add_log("a line\n")
+    together = spool.next_batch(5.0)
     assert together is not None and together.events and together.log
     assert time.monotonic() - began >= 0.7
-    spool.delivered(together)
-    spool.say('{"event": "epoch", "epoch": 1}')
+    spool.mark_delivered(together)
+    spool.add_event('{"event": "epoch", "epoch": 1}')
     began = time.monotonic()
 
-    assert spool.take(5.0) is not None
+    assert spool.next_batch(5.0) is not None
     assert time.monotonic() - began < 0.7

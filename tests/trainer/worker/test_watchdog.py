@@ -28,7 +28,7 @@ def passes(dog: Watchdog, clock: Clock, seconds: float) -> None:
     ends = clock.seconds + seconds
     while clock.seconds < ends:
         clock.seconds = min(clock.seconds + 1, ends)
-        dog.overdue()
+        dog.find_hang()
 
 
 def step(number: int, phase: str = "training", epoch: int = 1) -> dict[str, Any]:
@@ -38,93 +38,93 @@ def step(number: int, phase: str = "training", epoch: int = 1) -> dict[str, Any]
 def test_a_run_whose_steps_go_on_is_never_overdue(dog: Watchdog, clock: Clock):
     for number in range(1, 200):
         passes(dog, clock, 30)
-        dog.hear(step(number))
-        assert dog.overdue() is None
+        dog.record_event(step(number))
+        assert dog.find_hang() is None
 
 
 def test_repeating_where_a_run_stands_is_no_progress(dog: Watchdog, clock: Clock):
     for number in (1, 2):
-        dog.hear(step(number))
+        dog.record_event(step(number))
         passes(dog, clock, 1)
     for _ in range(200):
-        dog.hear(step(2))
+        dog.record_event(step(2))
         passes(dog, clock, 0.75)
 
-    said = dog.overdue()
+    said = dog.find_hang()
     assert said is not None
     assert "while training" in said
 
 
 def test_the_limit_grows_with_the_usual_step(dog: Watchdog, clock: Clock):
     for number in range(1, 12):
-        dog.hear(step(number))
+        dog.record_event(step(number))
         passes(dog, clock, 20)
-    dog.hear(step(12))
+    dog.record_event(step(12))
 
     passes(dog, clock, MIN_PATIENCE_S + USUAL_STEPS * 20 - 1)
-    assert dog.overdue() is None
+    assert dog.find_hang() is None
     passes(dog, clock, 2)
-    assert dog.overdue() is not None
+    assert dog.find_hang() is not None
 
 
 def test_several_steps_between_two_words_count_each(dog: Watchdog, clock: Clock):
-    dog.hear(step(10))
+    dog.record_event(step(10))
     for number in range(20, 200, 10):
         passes(dog, clock, 1)
-        dog.hear(step(number))
+        dog.record_event(step(number))
 
     passes(dog, clock, MIN_PATIENCE_S + 2)  # a step takes a tenth of a second here: no minute more than at least
-    assert dog.overdue() is not None
+    assert dog.find_hang() is not None
 
 
 @pytest.mark.parametrize(("phase", "limit"), [("loading", LOADING_S), ("compiling", COMPILING_S)])
 def test_loading_and_compiling_have_limits_of_their_own(dog: Watchdog, clock: Clock, phase: str, limit: float):
-    dog.hear(step(0, phase, 0))
+    dog.record_event(step(0, phase, 0))
     passes(dog, clock, limit - 1)
-    assert dog.overdue() is None
+    assert dog.find_hang() is None
     passes(dog, clock, 2)
-    assert dog.overdue() is not None
+    assert dog.find_hang() is not None
 
 
 def test_the_first_step_may_take_as_long_as_compiling(dog: Watchdog, clock: Clock):
-    dog.hear(step(0))
+    dog.record_event(step(0))
     passes(dog, clock, COMPILING_S - 1)
-    assert dog.overdue() is None
-    dog.hear(step(1))
+    assert dog.find_hang() is None
+    dog.record_event(step(1))
     passes(dog, clock, MIN_PATIENCE_S + 1)
-    assert dog.overdue() is not None
+    assert dog.find_hang() is not None
 
 
 def test_a_download_that_writes_how_far_it_is_goes_on(dog: Watchdog, clock: Clock):
     for _ in range(10):
         passes(dog, clock, LOADING_S / 2)
-        dog.wrote()
-    assert dog.overdue() is None
+        dog.record_log()
+    assert dog.find_hang() is None
 
 
 def test_a_log_that_grows_is_no_progress_of_a_training(dog: Watchdog, clock: Clock):
     for number in (1, 2):
-        dog.hear(step(number))
+        dog.record_event(step(number))
     passes(dog, clock, MIN_PATIENCE_S + 1)
-    dog.wrote()
-    assert dog.overdue() is not None
+    dog.record_log()
+    assert dog.find_hang() is not None
 
 
 def test_an_epoch_or_a_checkpoint_is_progress(dog: Watchdog, clock: Clock):
     for number in (1, 2):
-        dog.hear(step(number))
+        dog.record_event(step(number))
     passes(dog, clock, MIN_PATIENCE_S)
-    dog.hear({"event": "checkpoint", "epoch": 1})
+    dog.record_event({"event": "checkpoint", "epoch": 1})
     passes(dog, clock, MIN_PATIENCE_S)
-    assert dog.overdue() is None
+    assert dog.find_hang() is None
 
 
 def test_a_worker_that_stood_still_itself_blames_nobody(dog: Watchdog, clock: Clock):
     for number in (1, 2):
-        dog.hear(step(number))
+        dog.record_event(step(number))
         passes(dog, clock, 1)
     clock.seconds += 3600  # it was stopped, or its machine slept
 
-    assert dog.overdue() is None
+    assert dog.find_hang() is None
     passes(dog, clock, MIN_PATIENCE_S + USUAL_STEPS + 2)
-    assert dog.overdue() is not None
+    assert dog.find_hang() is not None

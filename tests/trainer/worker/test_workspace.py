@@ -7,19 +7,19 @@ import time
 from pathlib import Path
 
 from trainer.machine.memory import oom_kills
-from trainer.worker.workspace import KEPT_S, Workplace, drop_old
+from trainer.worker.workspace import KEPT_S, Workspace, delete_old
 
 
-def place(folder: Path, attempt: int, trail: str = "a1") -> Workplace:
-    return Workplace(folder / "work", 7, trail, attempt)
+def place(folder: Path, attempt: int, trail: str = "a1") -> Workspace:
+    return Workspace(folder / "work", 7, trail, attempt)
 
 
-def keep(work: Workplace, *names: str) -> None:
+def keep(work: Workspace, *names: str) -> None:
     for name in names:
         (work.folder / name).write_text(f"{work.folder.name} {name}")
 
 
-def names(work: Workplace) -> list[str]:
+def names(work: Workspace) -> list[str]:
     return sorted(path.name for path in work.folder.iterdir())
 
 
@@ -35,9 +35,9 @@ def test_an_attempt_begins_with_the_newest_two_checkpoints_of_the_earlier_ones(t
         "best.next.safetensors", "best.safetensors",
         "checkpoint-00002-000000.safetensors", "checkpoint-00002-000005.safetensors",
     ]  # fmt: skip
-    assert third.stands_at == (2, 5)
+    assert third.position == (2, 5)
     assert third.newest() == third.folder / "checkpoint-00002-000005.safetensors"
-    third.drop_earlier()
+    third.delete_earlier()
     assert [path.name for path in third.folder.parent.iterdir()] == ["3"]
     assert (third.folder / "checkpoint-00002-000005.safetensors").read_text().startswith("2 ")
 
@@ -62,8 +62,8 @@ def test_checkpoints_of_another_trail_are_not_ours(tmp_path: Path):
     new = place(tmp_path, 2, "b2")
     new.open()
 
-    assert (new.stands_at, new.newest()) == ((0, 0), None)
-    new.drop()
+    assert (new.position, new.newest()) == ((0, 0), None)
+    new.delete()
     assert old.newest() is not None
 
 
@@ -76,7 +76,7 @@ def test_a_trail_that_nobody_touched_for_long_is_given_up(tmp_path: Path):
         os.utime(path, (long_ago, long_ago))
 
     os.utime(new.folder.parent, (long_ago, long_ago))  # its child still writes into the folder below
-    drop_old(tmp_path / "work")
+    delete_old(tmp_path / "work")
 
     assert (old.folder.exists(), new.folder.exists()) == (False, True)
 

@@ -16,17 +16,17 @@ from trainer.models.layers import Layer
 from trainer.models.norms import Norms, poolable, remakable
 
 Precision = Literal["float32", "bfloat16"]
-PLAIN = Norms(kl.BatchNormalization)
+KERAS_NORMS = Norms(kl.BatchNormalization)
 
 
-def build(
+def build_model(
     layers: Sequence[Layer],
     init: Init,
     whitening: NDArray[np.float32] | None = None,
     *,
     seed: int = 0,
     precision: Precision = "float32",
-    norms: Norms = PLAIN,
+    norms: Norms = KERAS_NORMS,
 ) -> keras.Model:
     """Pictures (b, side, side, 3) float32 to the last layer's output, float32.
 
@@ -47,16 +47,16 @@ def build(
         common = {"dtype": policy, "name": layer.name}
         if norms.pooled and layer.name in behind:
             activation, pool = behind[layer.name]
-            knobs = norm_settings(layer.knobs) | common
+            knobs = norm_arguments(layer.knobs) | common
             part = norms.pooled(_activation(activation.knobs), pool.knobs["size"], **knobs)
             given[activation.name] = given[pool.name] = part(taken[0])  # nobody else asks for the activation
         elif norms.remade and layer.name in before:
             convolution = before[layer.name]
             # not the layer itself, of which Keras would take the kernel for the norm's
-            part = norms.remade(parts[convolution.name].call, **norm_settings(layer.knobs), **common)
+            part = norms.remade(parts[convolution.name].call, **norm_arguments(layer.knobs), **common)
             given[layer.name] = part([*taken, given[first.name]])
         else:
-            parts[layer.name] = part = made(layer, common, seed + place, norms.plain)
+            parts[layer.name] = part = build_layer(layer, common, seed + place, norms.plain)
             given[layer.name] = part(taken if len(taken) > 1 else taken[0])
     model = keras.Model(given[first.name], given[layers[-1].name], name="net")
     for place, layer in enumerate(layers):
@@ -72,7 +72,7 @@ def build(
     return model
 
 
-def made(layer: Layer, common: dict[str, Any], seed: int, batch_norm: type) -> Any:
+def build_layer(layer: Layer, common: dict[str, Any], seed: int, batch_norm: type) -> Any:
     """`common`: what every layer takes. Kernels begin as zeros: build() fills them."""
     knobs = layer.knobs
     match layer.kind:
@@ -88,8 +88,8 @@ def made(layer: Layer, common: dict[str, Any], seed: int, batch_norm: type) -> A
             )
         case "batch_norm":
             if knobs["ghost_batch"]:
-                return GhostBatchNorm(knobs["ghost_batch"], **norm_settings(knobs), **common)
-            return batch_norm(**norm_settings(knobs), **common)
+                return GhostBatchNorm(knobs["ghost_batch"], **norm_arguments(knobs), **common)
+            return batch_norm(**norm_arguments(knobs), **common)
         case "activation":
             return kl.Activation(_activation(knobs), **common)
         case "max_pool":
@@ -109,7 +109,7 @@ def made(layer: Layer, common: dict[str, Any], seed: int, batch_norm: type) -> A
     raise ValueError(f"no layer is made of {layer.kind}")
 
 
-def norm_settings(knobs: dict[str, Any]) -> dict[str, Any]:
+def norm_arguments(knobs: dict[str, Any]) -> dict[str, Any]:
     """A batch norm's knobs in Keras' words."""
     return {"momentum": knobs["momentum"], "epsilon": knobs["epsilon"], "scale": knobs["is_scaled"]}
 

@@ -17,13 +17,13 @@ from trainer.augment.tables import drawn
 from trainer.recipe import Recipe
 
 
-class Pictures:
+class DeviceImages:
     """The recipe's way from the data set to a batch."""
 
     def __init__(self, recipe: Recipe, classes: int, scale: PerChannel, shift: PerChannel) -> None:
         self._flow, self._hand, self._classes = Flow(recipe), Batched(scale, shift, ops), classes
 
-    def trained_on(self, split: tuple[Any, Any], tables: Mapping[str, Any], places: Mapping[str, Any]) -> Any:
+    def training_batch(self, split: tuple[Any, Any], tables: Mapping[str, Any], places: Mapping[str, Any]) -> Any:
         """(images float32 (b, side, side, 3), label shares float32 (b, classes)).
 
         `split`: all pictures uint8 and their classes int32. `tables`: see trainer.augment.tables. `places`: numbers
@@ -38,7 +38,7 @@ class Pictures:
         weight = ops.reshape(share, (-1, 1))
         return last.pictures, weight * shares + (1.0 - weight) * self._shares(split, places["other"])
 
-    def validated_on(self, split: tuple[Any, Any], places: Any) -> Any:
+    def validation_batch(self, split: tuple[Any, Any], places: Any) -> Any:
         """The same without augmentation; `places` int32 (b,)."""
         return self._hand.normalised(ops.take(split[0], places, axis=0)), self._shares(split, places)
 

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from trainer.engine.backend import Backend
 from trainer.engine.rate_table import RateTable
-from trainer.engine.sums import count, cross_entropy, new_sums
+from trainer.engine.sums import add_batch, cross_entropy, new_sums
 from trainer.recipe import Recipe
 
-PULL = {"l2": 2.0, "coupled": 1.0, "decoupled": 0.0}  # what the gradient gets, in values times weight
+GRADIENT_FACTOR = {"l2": 2.0, "coupled": 1.0, "decoupled": 0.0}  # what the gradient gets, in values times weight
 
 
-class Learning:
+class TrainStep:
     """A net's optimiser and the sums of what it trains on."""
 
     def __init__(self, backend: Backend, model: Any, recipe: Recipe, classes: int, rates: NDArray[np.float32]) -> None:
@@ -56,7 +56,7 @@ class Learning:
             losses = cross_entropy(logits, targets)
             return ops.sum(losses) if self.loss.reduction == "sum" else ops.mean(losses), (logits, losses)
 
-        (logits, losses), gradients = self._backend.gradients(loss, self.trained)
+        (logits, losses), gradients = self._backend.compute_gradients(loss, self.trained)
         penalty = self._penalty()
         pulled = [self._pulled(gradient, weight) for gradient, weight in zip(gradients, self.trained, strict=True)]
         if self.decay.kind == "decoupled" and self.decay.value:
@@ -68,7 +68,7 @@ class Learning:
         self.optimizer.apply(pulled, self.trained)
         for weight, old in zip(self._held, before, strict=True):
             weight.assign(ops.where(step < self._held_from, weight.value, old))
-        count(self.sums, losses, penalty, logits, shares)
+        add_batch(self.sums, losses, penalty, logits, shares)
         sure = ops.maximum(targets, np.float32(1e-30))
         entropy = ops.mean(-ops.sum(targets * ops.log(sure), axis=-1))
         return ops.stack([entropy, ops.min(images), ops.max(images)])
@@ -88,7 +88,7 @@ class Learning:
         # Keras' SGD has one rate for all weights: a gradient of f times the size is a rate of f times the size
         if weight.name == "beta" and self.knobs.bias_rate != 1:
             gradient = self.knobs.bias_rate * gradient
-        factor = PULL[self.decay.kind]
+        factor = GRADIENT_FACTOR[self.decay.kind]
         if factor and self.decay.value and any(weight is decayed for decayed in self.decayed):
             gradient = gradient + factor * self.strength.value * weight.value
         return gradient

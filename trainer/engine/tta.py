@@ -14,24 +14,24 @@ import numpy as np
 from keras import ops
 
 
-def averaged(kind: str, net: Callable[[Any], Any], images: Any, plain: Any) -> Any:
+def average_views(kind: str, net: Callable[[Any], Any], images: Any, plain: Any) -> Any:
     """Logits (b, classes), a mean over views of `images` (b, side, side, 3). `plain`: the logits of `images` as is."""
-    pair = 0.5 * plain + 0.5 * net(_mirrored(images))
+    pair = 0.5 * plain + 0.5 * net(_mirror(images))
     if kind == "flip":
         return pair
-    shifted = [_both(net, _shifted(images, by)) for by in (-1, 1)]
+    shifted = [_mirror_pair(net, _shift(images, by)) for by in (-1, 1)]
     return 0.5 * pair + 0.25 * (shifted[0] + shifted[1])
 
 
-def _both(net: Callable[[Any], Any], images: Any) -> Any:
-    return 0.5 * net(images) + 0.5 * net(_mirrored(images))
+def _mirror_pair(net: Callable[[Any], Any], images: Any) -> Any:
+    return 0.5 * net(images) + 0.5 * net(_mirror(images))
 
 
-def _mirrored(images: Any) -> Any:
+def _mirror(images: Any) -> Any:
     return ops.flip(images, axis=2)
 
 
-def _shifted(images: Any, by: int) -> Any:
+def _shift(images: Any, by: int) -> Any:
     """By one pixel along both axes, the edge filled with its mirror image."""
     side = images.shape[1]
     seen = np.pad(np.arange(side, dtype=np.int32), 1, mode="reflect")[1 + by : 1 + by + side]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from trainer.recipe.optimizer import Ema
 
 
-class Averages:
+class WeightAverages:
     """Begin as the weights are. `toward` inside the program of a step; `in_place` around an evaluation's net."""
 
     def __init__(self, weights: Sequence[Any], knobs: Ema, steps: int) -> None:
@@ -28,10 +28,10 @@ class Averages:
             keras.Variable(ops.copy(weight.value), dtype=weight.dtype, trainable=False) for weight in self.weights
         ]
         self.steps = keras.Variable(0, dtype="int32", trainable=False, name="steps")
-        self._kept = kept_shares(knobs, steps)
+        self._kept = step_decays(knobs, steps)
         self._puts_back = knobs.put_back
 
-    def toward(self) -> None:
+    def update(self) -> None:
         """After a step: the averages take their part of the weights, where it is their turn."""
         step = self.steps.value
         kept = ops.take(ops.convert_to_tensor(self._kept), ops.minimum(step, len(self._kept) - 1), axis=0)
@@ -42,14 +42,14 @@ class Averages:
             if self._puts_back:
                 weight.assign(ops.where(kept < 1.0, now, weight.value))
 
-    def in_place(self) -> Any:
+    def swapped_in(self) -> Any:
         """A context in which the net computes with the averages."""
         return keras.StatelessScope(
             [(weight, average.value) for weight, average in zip(self.weights, self.variables, strict=True)]
         )
 
 
-def kept_shares(knobs: Ema, steps: int) -> NDArray[np.float32]:
+def step_decays(knobs: Ema, steps: int) -> NDArray[np.float32]:
     """How much of the average each step keeps: float32 (steps,), 1 where the average stays as it is.
 
     decay^every where it is its turn, times (done / steps)^rise: `triangle` and `LookaheadState` of airbench94.py.

@@ -18,11 +18,11 @@ from trainer.engine.interface import Engine
 from trainer.machine.compile_cache import CompileCache
 from trainer.recipe import Dataset, Recipe
 
-ANY = {"seed": 0, "target_accuracy": None}  # a program does not depend on them
+IGNORED_SETTINGS = {"seed": 0, "target_accuracy": None}  # a program does not depend on them
 
 
 @dataclass
-class Ready:
+class Preloaded:
     """Use for one run, or for a rehearsal (warm.py) and then one run."""
 
     is_warm: bool = False
@@ -52,7 +52,7 @@ class Ready:
 
         Two that differ in their seed alone differ in nothing but the state that they start with.
         """
-        wanted = (recipe.model_copy(update=ANY), data.fingerprint)
+        wanted = (recipe.model_copy(update=IGNORED_SETTINGS), data.fingerprint)
         if self._engine is None or self._built_for != wanted:
             self._engine = None
             self._engine, self._built_for = make(), wanted
