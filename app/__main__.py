@@ -94,7 +94,7 @@ def serve(settings: Settings) -> None:
 
 def _settle() -> None:
     """What is needed later, loaded when nobody waits; it stays, too."""
-    statistics.prepare()
+    statistics.load_scipy()
     gc.collect()
     gc.freeze()
 

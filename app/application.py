@@ -131,7 +131,7 @@ async def _life(app: FastAPI) -> AsyncIterator[None]:
     await asyncio.to_thread(artifacts.sweep, state)
     tasks = [asyncio.create_task(watch(state))]
     if state.settings.hooks:
-        tasks.append(asyncio.create_task(sender.carry(state)))
+        tasks.append(asyncio.create_task(sender.run_sender(state)))
     try:
         yield
     finally:

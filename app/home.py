@@ -126,7 +126,7 @@ def _ended_columns() -> list[Column]:
 
 
 def _cards(session: Session, here: State, rows: Any) -> list[Card]:
-    drawn = curves.of_runs(session, [run.id for run in rows])
+    drawn = curves.load_curves(session, [run.id for run in rows])
     return [
         Card(schemas.RunResponse.model_validate(run), here.hub.steps.get(run.id), _curve(run, drawn)) for run in rows
     ]
@@ -181,6 +181,6 @@ def _device(worker: WorkerResponse, here: State) -> Device:
 
 def _leaderboard(session: Session) -> dict[str, Any] | None:
     """The first rows of the board that opens by itself; None where nothing is ranked."""
-    found = ranking.ranked(session, ranking.BoardQuery(limit=LEADERBOARD_ROWS))
-    rows = [row for row in found.rows if row.rank is not None]
-    return {"rows": rows, "question": found.question, "metric": METRICS[found.question.metric]} if rows else None
+    board = ranking.rank_recipes(session, ranking.BoardQuery(limit=LEADERBOARD_ROWS))
+    rows = [row for row in board.rows if row.rank is not None]
+    return {"rows": rows, "query": board.query, "metric": METRICS[board.query.metric]} if rows else None

@@ -72,7 +72,7 @@ def _write(connection: Any, random: Any, run: int, recipe: dict[str, Any], hashe
     reached = np.flatnonzero(accuracy >= recipe["target_accuracy"])
     packed = b""
     for epoch in range(epochs):
-        packed = milestones.grown(packed, epoch + 1, float(elapsed[epoch]), None, float(accuracy[epoch]))
+        packed = milestones.append_milestone(packed, epoch + 1, float(elapsed[epoch]), None, float(accuracy[epoch]))
     began = BEGAN + timedelta(minutes=3 * run)
     ended = began + timedelta(seconds=float(elapsed[-1]) + 20)
     best = int(np.argmax(accuracy))

@@ -1,7 +1,4 @@
-"""The board as a picture: each recipe a line, each run a dot, the mean's interval a bar. Pure functions of rows.
-
-Must not know the database or the browser.
-"""
+"""The chart of the board: a line for each recipe, a dot for each run, a bar for the interval of the mean."""
 
 from __future__ import annotations
 
@@ -13,18 +10,18 @@ from app.board.ranking import Board
 from app.charts.run_charts import Figure
 from app.metrics import accuracy
 
-MAX_ROWS = 15  # more would be too small to read
+MAX_ROWS = 15  # more would be illegible
 
 
-def of_board(board: Board, metric: Metric, published: Sequence[Published]) -> Figure | None:
-    """None where nothing is ranked."""
+def board_figure(board: Board, metric: Metric, published: Sequence[Published]) -> Figure | None:
+    """None if no row is ranked."""
     rows = [row for row in board.rows if row.rank is not None][:MAX_ROWS]
     if not rows:
         return None
     names = [f"{row.rank}. {row.run.name}{', TTA' if accuracy.has_tta(row.run.recipe) else ''}" for row in rows]
     dots = [(number, name) for row, name in zip(rows, names, strict=True) for number in row.numbers]
     values = [row.value for row in rows]
-    bars = [row.spread if not metric.reaches else None for row in rows]
+    bars = [row.spread if not metric.is_to_target else None for row in rows]
     traces: list[Figure] = [
         {
             "type": "scatter",
@@ -37,14 +34,14 @@ def of_board(board: Board, metric: Metric, published: Sequence[Published]) -> Fi
         {
             "type": "scatter",
             "mode": "markers",
-            "name": "Median, misses counted" if metric.reaches else "Mean and its 95 % interval",
+            "name": "Median, misses included" if metric.is_to_target else "Mean and its 95 % interval",
             "x": values,
             "y": names,
             "error_x": {
                 "type": "data",
                 "symmetric": False,
-                "array": [_beyond(_end(bar.high, metric), bar.mean) if bar else 0.0 for bar in bars],
-                "arrayminus": [_beyond(bar.mean, _end(bar.low, metric)) if bar else 0.0 for bar in bars],
+                "array": [_error_length(_clipped(bar.high, metric), bar.mean) if bar else 0.0 for bar in bars],
+                "arrayminus": [_error_length(bar.mean, _clipped(bar.low, metric)) if bar else 0.0 for bar in bars],
             },
             "meta": {"role": "mean"},
         },
@@ -62,10 +59,10 @@ def of_board(board: Board, metric: Metric, published: Sequence[Published]) -> Fi
     return {"traces": traces, "names": names, "across": across, "marks": marks}
 
 
-def _end(value: float | None, metric: Metric) -> float | None:
-    """Of an interval: no share lies beyond 0 or 1."""
+def _clipped(value: float | None, metric: Metric) -> float | None:
+    """The end of an interval: a share stays between 0 and 1."""
     return value if value is None or metric.unit != "share" else min(max(value, 0.0), 1.0)
 
 
-def _beyond(larger: float | None, smaller: float | None) -> float:
+def _error_length(larger: float | None, smaller: float | None) -> float:
     return 0.0 if larger is None or smaller is None else larger - smaller

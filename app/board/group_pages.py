@@ -1,7 +1,4 @@
-"""HTML of a group: repeats of one recipe, their curves and what they say together. Works without JavaScript.
-
-Must not know SQL or formulas.
-"""
+"""HTML page of a group: statistics, curves and runs of one recipe. Works without JavaScript."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from app.board import groups
 from app.charts import curve_charts
 from app.metrics import accuracy
-from app.metrics.curves import Band, band
+from app.metrics.curves import Band, compute_band
 from app.run_list import listing
 from app.run_list.columns import DEFAULT_COLUMNS
 from app.run_list.table import build_run_table
@@ -24,7 +21,7 @@ from app.web.deps import Here
 from app.web.templates import page
 
 MAX_REPEATS = 100
-MAX_RUNS = 100  # in the table; the list of runs has all
+MAX_RUNS = 100  # in the table; the list of runs shows all
 
 router = APIRouter(include_in_schema=False)
 Target = Annotated[float | None, Query(gt=0, lt=1, allow_inf_nan=False)]
@@ -50,16 +47,16 @@ def show_group(
 def show_group_numbers(
     name: str, request: Request, here: Here, hardware: Hardware = None, target: Target = None
 ) -> HTMLResponse:
-    """What changes while its runs train: first paint and live."""
+    """The part of the page that changes while its runs train."""
     with here.records.read() as session:
         return page(request, "groups/_numbers.html", _numbers(groups.load_group(session, name, hardware, target)))
 
 
 @router.post("/groups/{name}/repeat")
 def press_repeat(name: str, here: Here, more: Annotated[int, Form(ge=1, le=MAX_REPEATS)]) -> RedirectResponse:
-    """Queue more seeds of the same recipe, after the largest that was used."""
+    """Queue more runs of the recipe, with seeds above the largest used so far."""
     with here.records.write() as session:
-        known = groups.runs_of(session, name)
+        known = groups.load_group_runs(session, name)
         seed, root = max(run.seed for run in known) + 1, here.settings.datasets_dir
         runs.relaunch(session, known[0], root, here.now(), {"seed": seed}, name=known[0].name, repeats=more)
     return RedirectResponse(f"/groups/{name}", 303)
@@ -67,28 +64,28 @@ def press_repeat(name: str, here: Here, more: Annotated[int, Form(ge=1, le=MAX_R
 
 def _numbers(group: groups.Group) -> dict[str, Any]:
     curves = list(group.curves.values())
-    together = band(curves) if curves else None
+    band = compute_band(curves) if curves else None
     has_tta = accuracy.has_tta(group.runs[0].recipe)
-    plain = band(curves, "val_accuracy") if curves and has_tta else None
+    band_without_tta = compute_band(curves, "val_accuracy") if curves and has_tta else None
     return {
         "group": group,
-        "numbers": group.numbers,
-        "figure": curve_charts.of_group(curves, together, group.target) if together else None,
-        "rows": _rows(together, plain) if together else [],
+        "numbers": group.stats,
+        "figure": curve_charts.of_group(curves, band, group.target) if band else None,
+        "rows": _band_rows(band, band_without_tta) if band else [],
         "has_tta": has_tta,
     }
 
 
-def _rows(found: Band, plain: Band | None) -> list[dict[str, Any]]:
-    """The band as a table, the last epoch first."""
-    plain_means = dict(zip(plain.epoch.tolist(), plain.mean.tolist(), strict=True)) if plain else {}
-    columns = zip(found.epoch, found.n, found.mean, found.sd, found.low, found.high, found.elapsed, strict=True)
+def _band_rows(band: Band, without_tta: Band | None) -> list[dict[str, Any]]:
+    """The band as a table, last epoch first."""
+    means = dict(zip(without_tta.epoch.tolist(), without_tta.mean.tolist(), strict=True)) if without_tta else {}
+    columns = zip(band.epoch, band.n, band.mean, band.sd, band.low, band.high, band.elapsed, strict=True)
     return [
         {
             "epoch": int(epoch),
             "n": int(n),
             "mean": float(mean),
-            "plain": plain_means.get(float(epoch)),
+            "without_tta": means.get(float(epoch)),
             "sd": None if math.isnan(sd) else float(sd),
             "low": float(low),
             "high": float(high),

@@ -1,7 +1,4 @@
-"""HTML of the board. Works without JavaScript: the form asks by GET, and the table holds every number of the chart.
-
-Must not know SQL or formulas.
-"""
+"""HTML page of the board. Works without JavaScript: its form uses GET, and the table has every number of the chart."""
 
 from __future__ import annotations
 
@@ -30,7 +27,7 @@ from app.workers.listing import list_known
 
 DECIMAL_COMMA = re.compile(r"^\s*(\d+),(\d{1,2})\s*$")  # 0,50; but 1,000 is refused
 MAX_ROWS = 200
-MAX_KNOBS = 6  # of a row's summary
+MAX_SETTINGS = 6  # in a row's summary
 
 router = APIRouter(include_in_schema=False)
 
@@ -47,29 +44,28 @@ def show_board(
     with_published: Annotated[bool, Query(alias="published")] = False,
     limit: Annotated[int, Query(ge=1, le=MAX_ROWS)] = 50,
 ) -> HTMLResponse:
-    question = ranking.BoardQuery(dataset or None, metric, target, hardware or None, fingerprint or None, limit)
+    query = ranking.BoardQuery(dataset or None, metric, target, hardware or None, fingerprint or None, limit)
     with here.records.read() as session:
-        found = ranking.ranked(session, question)
-        if ranking.unknown(found):  # left over from another data set
-            found = ranking.ranked(session, replace(question, hardware=None, fingerprint=None))
-        datasets = listing.dataset_names(session)
-        can_compare = found.question.dataset == published.DATASET and metric in {"time_to_target", "accuracy"}
-        is_theirs = metric == "accuracy" or target == published.TARGET
-        others = published.published() if with_published and can_compare else ()
+        board = ranking.rank_recipes(session, query)
+        if ranking.find_unknown_filters(board):  # left over from another data set
+            board = ranking.rank_recipes(session, replace(query, hardware=None, fingerprint=None))
+        can_compare = board.query.dataset == published.DATASET and metric in {"time_to_target", "accuracy"}
+        is_same_target = metric == "accuracy" or target == published.TARGET
+        results = published.load_published() if with_published and can_compare else ()
         context = {
-            "board": found,
-            "question": found.question,
+            "board": board,
+            "query": board.query,
             "metric": METRICS[metric],
             "metrics": METRICS.values(),
-            "datasets": datasets,
+            "datasets": listing.dataset_names(session),
             "can_compare": can_compare,
             "with_published": with_published,
-            "published": others,
-            "figure": charts.of_board(found, METRICS[metric], others if is_theirs else ()),
-            "summaries": _summaries([row.run.recipe for row in found.rows]),
+            "published": results,
+            "figure": charts.board_figure(board, METRICS[metric], results if is_same_target else ()),
+            "summaries": _summarize([row.run.recipe for row in board.rows]),
             "workers": list_known(session, here.leases),
-            "as_asked": _asked(found.question),
-            "more": _asked(replace(found.question, limit=MAX_ROWS)) if found.question.limit < MAX_ROWS else None,
+            "query_string": _query_string(board.query),
+            "more": _query_string(replace(board.query, limit=MAX_ROWS)) if board.query.limit < MAX_ROWS else None,
             "plotly": PLOTLY,
         }
         return page(request, "board/index.html", context)
@@ -82,24 +78,24 @@ def press_price(
     price: Annotated[str, Form(max_length=20)] = "",
     back: Annotated[str, Form(max_length=1000)] = "",
 ) -> RedirectResponse:
-    """Nothing: not known."""
+    """An empty price is stored as not known."""
     try:
-        asked = WorkerEdited(price_per_hour=float(DECIMAL_COMMA.sub(r"\1.\2", price)) if price.strip() else None)
+        edit = WorkerEdited(price_per_hour=float(DECIMAL_COMMA.sub(r"\1.\2", price)) if price.strip() else None)
     except ValueError:
         raise InvalidRequest([("price", f"{price!r} is no price: a number from 0 to 1,000,000, or nothing")]) from None
     with here.records.write() as session:
-        runs.price(session, name, asked.price_per_hour)
+        runs.price(session, name, edit.price_per_hour)
     return RedirectResponse("/board" + (f"?{back}" if back else ""), 303)
 
 
-def _summaries(recipes: Sequence[dict[str, Any]]) -> list[str]:
-    """What is special about each row, in a line."""
-    found = [(setting_title(path).lower(), values) for path, values in differing_settings(recipes)[:MAX_KNOBS]]
+def _summarize(recipes: Sequence[dict[str, Any]]) -> list[str]:
+    """For each row, the settings in which the recipes differ."""
+    shown = [(setting_title(path).lower(), values) for path, values in differing_settings(recipes)[:MAX_SETTINGS]]
     return [
-        ", ".join(f"{title} {word(values[at])}" for title, values in found if values[at] is not MISSING)
-        for at in range(len(recipes))
+        ", ".join(f"{title} {word(values[row])}" for title, values in shown if values[row] is not MISSING)
+        for row in range(len(recipes))
     ]
 
 
-def _asked(question: ranking.BoardQuery) -> str:
-    return urlencode({key: value for key, value in vars(question).items() if value is not None})
+def _query_string(query: ranking.BoardQuery) -> str:
+    return urlencode({key: value for key, value in vars(query).items() if value is not None})

@@ -1,7 +1,7 @@
-"""Which runs count: one for each seed of a recipe on the same hardware, data and version; the others are replays.
+"""Which runs statistics include: for each seed the earliest run of a recipe on the same hardware, data and version.
 
-Read by the board and by pages of groups. A diverged run counts, as a miss; cancelled runs and those that failed for
-another reason do not, and their number is kept. Must not know rankings, HTTP or HTML.
+Later runs of the same seed are duplicates. A diverged run is included, as a miss. Runs that were cancelled or
+failed for another reason are excluded; only their number is kept. Used by the board and by pages of groups.
 """
 
 from __future__ import annotations
@@ -20,11 +20,15 @@ from sqlalchemy.orm import Session
 from app.records.models import Run, Status
 
 DIVERGED = "diverged"
-COUNTS = or_(Run.status == Status.SUCCEEDED, and_(Run.status == Status.FAILED, Run.failure == DIVERGED))
+INCLUDED = or_(Run.status == Status.SUCCEEDED, and_(Run.status == Status.FAILED, Run.failure == DIVERGED))
+CACHE_SIZE = 2  # boards, the latest requested: one of 20,000 runs takes some 30 MB
+
+CacheKey = tuple[str, str | None, str | None]  # dataset, fingerprint, hardware
+CacheVersion = Sequence[Any]  # sums over the runs of a board that change whenever one of its ended runs does
 
 
 class Row(NamedTuple):
-    """A run's columns of these names."""
+    """The columns of a run that statistics need, named as in the database."""
 
     id: int
     recipe_hash: str
@@ -54,108 +58,96 @@ class Sample:
 
     recipe_hash: str
     hardware: str | None
-    counted: list[Row] = field(default_factory=list)  # the earliest of each seed and version
-    replays: list[Row] = field(default_factory=list)
+    included: list[Row] = field(default_factory=list)  # the earliest of each seed and version
+    duplicates: list[Row] = field(default_factory=list)
     excluded: int = 0  # cancelled, or failed for a reason that is not the recipe's
-    under_way: int = 0
+    in_progress: int = 0
 
     @property
     def finished(self) -> list[Row]:
-        """Without those that diverged: they have no last accuracy worth the name."""
-        return [row for row in self.counted if has_finished(row)]
+        """Without diverged runs, whose last accuracy means nothing."""
+        return [row for row in self.included if has_finished(row)]
 
 
-def read(session: Session, *conditions: ColumnElement[bool]) -> list[Row]:
-    """Oldest first. The driver's own tuples: a tenth of the time that whole runs take, and no column needs more."""
-    found = session.connection().execute(select(*COLUMNS).where(*conditions))
-    rows = map(partial(tuple.__new__, Row), found.cursor.fetchall())  # Row._make counts columns
-    return sorted(rows, key=itemgetter(0))  # here: the database would sort milestones along
-
-
-class Plain(NamedTuple):
-    """A run's accuracies without test-time augmentation."""
-
+class AccuraciesWithoutTta(NamedTuple):
     last: float | None
     best: float | None
 
 
-def plain(session: Session, rows: Iterable[Row]) -> list[Plain]:
-    """Of some rows, where another accuracy counts. Not among a row's columns: they lie behind the milestones, and to
-    read them of every run takes as long as all the others together.
+_cache: WeakKeyDictionary[Engine, dict[CacheKey, tuple[CacheVersion, list[Sample]]]] = WeakKeyDictionary()
+_cache_lock = Lock()
+
+
+def load_samples(session: Session, dataset: str, fingerprint: str | None, hardware: str | None) -> list[Sample]:
+    """`hardware` None: all kinds. The list is shared between callers: do not change it."""
+    key, engine = (dataset, fingerprint, hardware), session.get_bind().engine
+    conditions = [Run.dataset == dataset, Run.fingerprint == fingerprint]
+    conditions += [] if hardware is None else [Run.hardware == hardware]
+    # An ended run changes only by deletion or by a retry, which raises its attempt: then these sums differ.
+    sums = (func.count(), func.sum(Run.id), func.sum(Run.attempt))
+    version = session.execute(select(Run.status, *sums).where(*conditions).group_by(Run.status)).all()
+    with _cache_lock:
+        cached = _cache.get(engine, {}).get(key)
+    if cached and cached[0] == version:
+        return cached[1]
+    found = group_into_samples(load_rows(session, *conditions))
+    with _cache_lock:
+        boards = _cache.setdefault(engine, {})
+        boards.pop(key, None)
+        boards[key] = (version, found)
+        while len(boards) > CACHE_SIZE:
+            del boards[next(iter(boards))]
+    return found
+
+
+def load_rows(session: Session, *conditions: ColumnElement[bool]) -> list[Row]:
+    """Oldest first. Uses the driver's own tuples: loading Run objects takes ten times as long."""
+    found = session.connection().execute(select(*COLUMNS).where(*conditions))
+    rows = map(partial(tuple.__new__, Row), found.cursor.fetchall())  # Row._make would count the columns of each
+    return sorted(rows, key=itemgetter(0))  # in Python: the database would sort the milestones along
+
+
+def load_accuracies_without_tta(session: Session, rows: Iterable[Row]) -> list[AccuraciesWithoutTta]:
+    """Only for recipes with TTA. Not among a row's columns: they are stored behind the milestones, and reading them
+    for every run takes as long as reading all the other columns.
     """
     query = select(Run.last_plain_accuracy, Run.best_plain_accuracy).where(Run.id.in_([row.id for row in rows]))
-    return [Plain(*found) for found in session.execute(query)]
+    return [AccuraciesWithoutTta(*found) for found in session.execute(query)]
 
 
-def kinds(session: Session, dataset: str) -> dict[tuple[str, str | None], int]:
-    """How many runs that count there are of each (pictures, hardware)."""
+def count_included_runs(session: Session, dataset: str) -> dict[tuple[str, str | None], int]:
+    """By (fingerprint, hardware)."""
     query = (
         select(Run.fingerprint, Run.hardware, func.count())
-        .where(Run.dataset == dataset, Run.fingerprint.is_not(None), COUNTS)
+        .where(Run.dataset == dataset, Run.fingerprint.is_not(None), INCLUDED)
         .group_by(Run.fingerprint, Run.hardware)
     )
-    return {(pictures, hardware): number for pictures, hardware, number in session.execute(query) if pictures}
+    return {(fingerprint, hardware): count for fingerprint, hardware, count in session.execute(query) if fingerprint}
 
 
 def has_finished(row: Row) -> bool:
-    """Not diverged: that is a miss, whatever was reached on the way."""
+    """False for a diverged run: a miss, whatever it reached before."""
     return row.status == "succeeded"
 
 
-def counts(row: Row) -> bool:
+def is_included(row: Row) -> bool:
+    """INCLUDED for a loaded row."""
     return row.status == "succeeded" or (row.status == "failed" and row.failure == DIVERGED)
 
 
-def sorted_out(rows: Iterable[Row]) -> list[Sample]:
-    """One for each recipe and hardware, in the order of their first runs."""
-    found: dict[tuple[str, str | None], Sample] = {}
-    seen: dict[tuple[object, ...], bool] = {}
+def group_into_samples(rows: Iterable[Row]) -> list[Sample]:
+    """One sample for each recipe and hardware, in the order of their first runs."""
+    samples: dict[tuple[str, str | None], Sample] = {}
+    seen: set[tuple[object, ...]] = set()
     for row in rows:
         key = (row.recipe_hash, row.hardware)
-        sample = found.get(key) or found.setdefault(key, Sample(*key))
-        if counts(row):
-            of = (*key, row.seed, row.fingerprint, row.version)
-            (sample.replays if of in seen else sample.counted).append(row)
-            seen[of] = True
+        sample = samples.get(key) or samples.setdefault(key, Sample(*key))
+        if is_included(row):
+            repeat = (*key, row.seed, row.fingerprint, row.version)
+            (sample.duplicates if repeat in seen else sample.included).append(row)
+            seen.add(repeat)
         elif row.status in {"cancelled", "failed"}:
             sample.excluded += 1
         else:
-            sample.under_way += 1
-    return list(found.values())
-
-
-BOARDS = 2  # that are kept, the latest asked for: a board of 20,000 runs is some 30 MB
-
-
-Key = tuple[str, str | None, str | None]
-
-
-Stamp = Sequence[Any]
-
-
-_kept: WeakKeyDictionary[Engine, dict[Key, tuple[Stamp, list[Sample]]]] = WeakKeyDictionary()
-
-
-_lock = Lock()
-
-
-def load_samples(session: Session, dataset: str, pictures: str | None, hardware: str | None) -> list[Sample]:
-    """Of the runs on these pictures (a fingerprint) and this hardware (None: on all). Not to be changed."""
-    key, engine = (dataset, pictures, hardware), session.get_bind().engine
-    conditions = [Run.dataset == dataset, Run.fingerprint == pictures]
-    conditions += [] if hardware is None else [Run.hardware == hardware]
-    # An ended run stays as it is until it is deleted, or tried again, which is another attempt; these only rise.
-    sums = (func.count(), func.sum(Run.id), func.sum(Run.attempt))
-    stamp = session.execute(select(Run.status, *sums).where(*conditions).group_by(Run.status)).all()
-    with _lock:
-        known = _kept.get(engine, {}).get(key)
-    if known and known[0] == stamp:
-        return known[1]
-    found = sorted_out(read(session, *conditions))
-    with _lock:
-        boards = _kept.setdefault(engine, {})
-        boards.pop(key, None)
-        boards[key] = (stamp, found)
-        while len(boards) > BOARDS:
-            del boards[next(iter(boards))]
-    return found
+            sample.in_progress += 1
+    return list(samples.values())

@@ -1,7 +1,4 @@
-"""JSON of boards and groups. Accuracies are shares (0..1), times seconds, energy Wh, money whatever prices are in.
-
-Must not know how anything is counted.
-"""
+"""JSON of boards and groups. Accuracies are shares (0..1), times seconds, energy Wh, money in the prices' currency."""
 
 from __future__ import annotations
 
@@ -16,58 +13,66 @@ from app.metrics import accuracy, statistics
 
 
 class SpreadResponse(BaseModel):
-    """Of one number over n runs. With n = 1 there is no spread: `sd` and `interval` are null."""
+    """One number over n runs. `sd` and `interval` are null for n = 1."""
 
     n: int
     mean: float
     median: float
-    sd: float | None = Field(description="Of the sample, n - 1 below the line")
-    interval: list[float] | None = Field(description="95 % interval of the mean, by Student's t")
+    sd: float | None = Field(description="Sample standard deviation (n - 1)")
+    interval: list[float] | None = Field(description="95 % confidence interval of the mean, by Student's t")
     min: float
     max: float
 
 
 class ReachedResponse(BaseModel):
+    """How many of n runs reached the target."""
+
     count: int
     n: int
-    interval: list[float] = Field(description="95 % interval of the share, by Wilson")
-    next: float = Field(description="Probability that the next run reaches the target, after Jeffreys' prior")
+    interval: list[float] = Field(description="95 % confidence interval of the share, by Wilson")
+    next: float = Field(description="Probability that the next run reaches the target, with Jeffreys' prior")
 
 
 class BoardRow(BaseModel):
     """A recipe on one kind of hardware."""
 
-    rank: int | None = Field(description="null: not ranked, because nobody measured it or too few reached the target")
+    rank: int | None = Field(description="null: not ranked, because not measured or too few runs reached the target")
     name: str
     preset: str | None
     recipe: dict[str, Any]
     recipe_hash: str
-    value: float | None = Field(description="What it is ranked by: the mean, or the median of ways to the target")
-    n: int = Field(description="Runs that count: one for each seed")
-    mean: float | None = Field(description="Of the metric, over the runs that have it; likewise the next four")
-    sd: float | None
-    interval: list[float] | None
-    min: float | None
-    max: float | None
-    missed: int = Field(description="Runs that count and never reached the target")
-    diverged: int = Field(description="Runs that count and broke: misses, and in no mean")
-    unmeasured: int
-    reached: int = Field(description="How many of n reached the target")
-    reached_interval: list[float]
-    reach_probability: float
-    is_like_first: bool = Field(description="Cannot be told from the first row at 5 %, corrected for all rows shown")
+    value: float | None = Field(
+        description="What the row is ranked by: the mean, or the median for metrics up to the target"
+    )
+    n: int = Field(description="Runs included: one for each seed")
+    mean: float | None = Field(description="Mean of the metric, over the runs that have it")
+    sd: float | None = Field(description="Sample standard deviation of the metric")
+    interval: list[float] | None = Field(description="95 % confidence interval of the mean")
+    min: float | None = Field(description="Smallest value of the metric")
+    max: float | None = Field(description="Largest value of the metric")
+    missed: int = Field(description="Included runs that never reached the target")
+    diverged: int = Field(description="Included runs that diverged: misses, left out of every mean")
+    unmeasured: int = Field(description="Included runs for which the metric was not measured")
+    reached: int = Field(description="Included runs that reached the target")
+    reached_interval: list[float] = Field(description="95 % confidence interval of the share that reaches the target")
+    reach_probability: float = Field(description="Probability that the next run reaches the target")
+    is_like_first: bool = Field(
+        description="Not significantly different from the first row (5 %, corrected for all pairs of rows shown)"
+    )
     hardware: str | None
     precision: str
     backend: str
-    tta: bool = Field(description="Whether accuracies count with test-time augmentation; by which, `recipe.tta` says")
-    plain_accuracy: float | None = Field(description="Mean at the end without it; null: there is none, all are plain")
-    plain_best_accuracy: float | None = Field(description="Likewise of the best")
-    versions: list[str]
-    resumed: int = Field(description="Runs whose curve is that of several attempts")
-    runs: list[int]
-    replays: int = Field(description="Further runs of the same seeds, left out")
-    excluded: int = Field(description="Cancelled runs and failures of the machine, left out")
-    under_way: int
+    tta: bool = Field(description="Whether accuracies are with test-time augmentation; `recipe.tta` names the kind")
+    plain_accuracy: float | None = Field(description="Mean final accuracy without TTA; null: the recipe uses no TTA")
+    plain_best_accuracy: float | None = Field(
+        description="Mean best accuracy without TTA; null: the recipe uses no TTA"
+    )
+    versions: list[str] = Field(description="Versions of Pitwall")
+    resumed: int = Field(description="Included runs that were resumed: their curves span several attempts")
+    runs: list[int] = Field(description="Included runs")
+    replays: int = Field(description="Later runs of the same seeds; excluded")
+    excluded: int = Field(description="Runs that were cancelled or failed without diverging")
+    under_way: int = Field(description="Runs in progress")
 
 
 class BoardResponse(BaseModel):
@@ -75,35 +80,37 @@ class BoardResponse(BaseModel):
     unit: str
     target: float
     dataset: str
-    hardware: str | None = Field(description="That of all rows; `all`: several, side by side")
-    fingerprint: str | None = Field(description="Of the pictures")
-    all_hardware: dict[str, int]
-    all_fingerprints: dict[str, int]
+    hardware: str | None = Field(description="Hardware of all rows; `all`: every kind")
+    fingerprint: str | None = Field(description="Version of the data")
+    all_hardware: dict[str, int] = Field(description="Runs on each kind of hardware")
+    all_fingerprints: dict[str, int] = Field(description="Runs on each version of the data")
     rows: list[BoardRow]
-    left: int = Field(description="Rows beyond the limit")
+    left: int = Field(description="Number of rows beyond the limit")
 
 
 class GroupResponse(BaseModel):
+    """Statistics over the runs of one recipe."""
+
     recipe_hash: str
     hardware: str | None
-    all_hardware: dict[str, int]
+    all_hardware: dict[str, int] = Field(description="Runs on each kind of hardware")
     target: float
-    runs: list[int] = Field(description="That count")
-    replays: list[int]
-    excluded: int
-    under_way: int
-    tta: bool = Field(description="Whether accuracies count with test-time augmentation")
+    runs: list[int] = Field(description="Included runs: one for each seed")
+    replays: list[int] = Field(description="Later runs of the same seeds; excluded")
+    excluded: int = Field(description="Runs that were cancelled or failed without diverging")
+    under_way: int = Field(description="Runs in progress")
+    tta: bool = Field(description="Whether accuracies are with test-time augmentation")
     final_accuracy: SpreadResponse | None
-    plain_final_accuracy: SpreadResponse | None = Field(
-        description="Without it; null: there is none, the other is plain"
-    )
+    plain_final_accuracy: SpreadResponse | None = Field(description="Without TTA; null: the recipe uses no TTA")
     best_accuracy: SpreadResponse | None
-    plain_best_accuracy: SpreadResponse | None
+    plain_best_accuracy: SpreadResponse | None = Field(description="Without TTA; null: the recipe uses no TTA")
     reached: ReachedResponse | None
-    median_time_to_target: float | None = Field(description="Misses counted as longer than any time")
-    times_to_target: SpreadResponse | None
-    energy: SpreadResponse | None
-    cost: SpreadResponse | None
+    median_time_to_target: float | None = Field(
+        description="A miss is longer than any time; null: half of the runs or more missed"
+    )
+    times_to_target: SpreadResponse | None = Field(description="Of the runs that reached the target")
+    energy: SpreadResponse | None = Field(description="Of whole runs")
+    cost: SpreadResponse | None = Field(description="Of whole runs")
 
 
 class WorkerEdited(RequestModel):
@@ -115,99 +122,99 @@ MetricName = Literal[
 ]
 
 
-def board_shown(found: ranking.Board) -> BoardResponse:
-    asked = found.question
+def to_board_response(board: ranking.Board) -> BoardResponse:
+    query = board.query
     return BoardResponse(
-        metric=asked.metric,
-        unit=METRICS[asked.metric].unit,
-        target=asked.target,
-        dataset=asked.dataset or "",
-        hardware=asked.hardware,
-        fingerprint=asked.fingerprint,
-        all_hardware={name or "unknown": number for name, number in found.hardware.items()},
-        all_fingerprints=found.fingerprints,
-        rows=[_row(one) for one in found.rows],
-        left=found.left,
+        metric=query.metric,
+        unit=METRICS[query.metric].unit,
+        target=query.target,
+        dataset=query.dataset or "",
+        hardware=query.hardware,
+        fingerprint=query.fingerprint,
+        all_hardware={name or "unknown": number for name, number in board.hardware.items()},
+        all_fingerprints=board.fingerprints,
+        rows=[_to_board_row(one) for one in board.rows],
+        left=board.hidden,
     )
 
 
-def group_shown(found: groups.Group) -> GroupResponse:
-    sample, numbers = found.sample, found.numbers
+def to_group_response(group: groups.Group) -> GroupResponse:
+    sample, stats = group.sample, group.stats
     return GroupResponse(
-        recipe_hash=found.recipe_hash,
+        recipe_hash=group.recipe_hash,
         hardware=sample.hardware,
-        all_hardware=found.hardware,
-        target=found.target,
-        runs=[row.id for row in sample.counted],
-        replays=[row.id for row in sample.replays],
+        all_hardware=group.hardware,
+        target=group.target,
+        runs=[row.id for row in sample.included],
+        replays=[row.id for row in sample.duplicates],
         excluded=sample.excluded,
-        under_way=sample.under_way,
-        tta=accuracy.has_tta(found.runs[0].recipe),
-        final_accuracy=spread_shown(numbers.final),
-        plain_final_accuracy=spread_shown(numbers.plain_final),
-        best_accuracy=spread_shown(numbers.best),
-        plain_best_accuracy=spread_shown(numbers.plain_best),
-        reached=_reached(numbers.reached),
-        median_time_to_target=numbers.median_time,
-        times_to_target=spread_shown(numbers.times),
-        energy=spread_shown(numbers.energy),
-        cost=spread_shown(numbers.cost),
+        under_way=sample.in_progress,
+        tta=accuracy.has_tta(group.runs[0].recipe),
+        final_accuracy=_to_spread_response(stats.final),
+        plain_final_accuracy=_to_spread_response(stats.final_without_tta),
+        best_accuracy=_to_spread_response(stats.best),
+        plain_best_accuracy=_to_spread_response(stats.best_without_tta),
+        reached=_to_reached_response(stats.reached),
+        median_time_to_target=stats.median_time,
+        times_to_target=_to_spread_response(stats.times),
+        energy=_to_spread_response(stats.energy),
+        cost=_to_spread_response(stats.cost),
     )
 
 
-def spread_shown(found: statistics.Spread | None) -> SpreadResponse | None:
-    if found is None:
+def _to_spread_response(spread: statistics.Spread | None) -> SpreadResponse | None:
+    if spread is None:
         return None
-    interval = None if found.low is None or found.high is None else [found.low, found.high]
+    interval = None if spread.low is None or spread.high is None else [spread.low, spread.high]
     return SpreadResponse(
-        n=found.n,
-        mean=found.mean,
-        median=found.median,
-        sd=found.sd,
+        n=spread.n,
+        mean=spread.mean,
+        median=spread.median,
+        sd=spread.sd,
         interval=interval,
-        min=found.smallest,
-        max=found.largest,
+        min=spread.smallest,
+        max=spread.largest,
     )
 
 
-def _reached(found: statistics.Reached | None) -> ReachedResponse | None:
-    if found is None:
+def _to_reached_response(rate: statistics.ReachRate | None) -> ReachedResponse | None:
+    if rate is None:
         return None
-    return ReachedResponse(count=found.count, n=found.n, interval=[found.low, found.high], next=found.next)
+    return ReachedResponse(count=rate.count, n=rate.n, interval=[rate.low, rate.high], next=rate.next_probability)
 
 
-def _row(one: ranking.Ranked) -> BoardRow:
-    run, sample, spread = one.run, one.sample, spread_shown(one.spread)
+def _to_board_row(row: ranking.RankedRecipe) -> BoardRow:
+    run, sample, spread = row.run, row.sample, _to_spread_response(row.spread)
     return BoardRow(
-        rank=one.rank,
+        rank=row.rank,
         name=run.name,
         preset=run.preset,
         recipe=run.recipe,
         recipe_hash=run.recipe_hash,
-        value=one.value,
-        n=len(sample.counted),
+        value=row.value,
+        n=len(sample.included),
         mean=spread and spread.mean,
         sd=spread and spread.sd,
         interval=spread and spread.interval,
         min=spread and spread.min,
         max=spread and spread.max,
-        missed=one.missed,
-        diverged=one.diverged,
-        unmeasured=one.unmeasured,
-        reached=one.reached.count,
-        reached_interval=[one.reached.low, one.reached.high],
-        reach_probability=one.reached.next,
-        is_like_first=one.is_like_first,
+        missed=row.missed,
+        diverged=row.diverged,
+        unmeasured=row.unmeasured,
+        reached=row.reached.count,
+        reached_interval=[row.reached.low, row.reached.high],
+        reach_probability=row.reached.next_probability,
+        is_like_first=row.is_tied_with_first,
         hardware=sample.hardware,
         precision=run.precision or run.recipe["precision"],
         backend=run.backend,
         tta=accuracy.has_tta(run.recipe),
-        plain_accuracy=one.plain_final,
-        plain_best_accuracy=one.plain_best,
-        versions=sorted({row.version or "unknown" for row in sample.counted}),
-        resumed=sum(row.is_resumed for row in sample.counted),
-        runs=[row.id for row in sample.counted],
-        replays=len(sample.replays),
+        plain_accuracy=row.final_without_tta,
+        plain_best_accuracy=row.best_without_tta,
+        versions=sorted({one.version or "unknown" for one in sample.included}),
+        resumed=sum(one.is_resumed for one in sample.included),
+        runs=[one.id for one in sample.included],
+        replays=len(sample.duplicates),
         excluded=sample.excluded,
-        under_way=sample.under_way,
+        under_way=sample.in_progress,
     )

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from app.charts.run_charts import Figure
-from app.metrics.curves import Band, Curve, Floats, band
+from app.metrics.curves import Band, Curve, Floats, compute_band
 
 MAX_FAINT_CURVES = 40  # single runs drawn behind a band; more are one grey
 
@@ -34,7 +34,7 @@ def laid_over(named: Sequence[tuple[str, Sequence[Curve], int | None]], field: s
         if len(curves) == 1:
             made = [_line(curves[0], field, name, str(number))]
         elif curves:
-            made = _banded(band(curves, field), name, str(number), is_share=field.endswith("accuracy"))
+            made = _banded(compute_band(curves, field), name, str(number), is_share=field.endswith("accuracy"))
         for trace in made:
             trace["meta"]["steps"] = steps
         traces += made

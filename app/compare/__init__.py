@@ -1,1 +1,1 @@
-"""Runs and groups side by side."""
+"""Comparison of runs and groups, on a page, as JSON and as a document."""

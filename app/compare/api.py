@@ -1,7 +1,4 @@
-"""JSON of comparisons: runs and groups beside each other, and pictures that only one run got right.
-
-Must not know SQL or HTML.
-"""
+"""REST API of comparisons: runs and groups side by side, and images that only one of two runs got right."""
 
 from __future__ import annotations
 
@@ -12,8 +9,8 @@ from pydantic import BaseModel
 from pydantic import Field as Described
 
 from app.compare import charts, comparison
-from app.compare.query import Field, Groups, Runs, numbers, words
-from app.images import predictions as pictures
+from app.compare.query import Field, Groups, Runs, parse_names, parse_run_ids
+from app.images import predictions
 from app.json_shapes import PROBLEM
 from app.metrics import accuracy
 from app.runs import runs
@@ -27,85 +24,91 @@ class SideResponse(BaseModel):
     """A run, or a group."""
 
     name: str
-    run: int = Described(description="The run, or the newest of the group")
-    group: str | None = Described(description="Of a group: its recipe's hash")
-    n: int
-    accuracy: float | None = Described(description="At the end; of a group the mean")
+    run: int = Described(description="The run, or the newest included run of the group")
+    group: str | None = Described(description="Recipe hash of a group; null for a run")
+    n: int = Described(description="Runs included; 1 for a run")
+    accuracy: float | None = Described(description="Final accuracy; for a group the mean")
     sd: float | None
-    tta: str = Described(description="By which views of a validation picture accuracies count: none, flip, six")
-    plain: float | None = Described(description="Without TTA; null: the recipe has none, the other is plain")
-    best: float | None
-    plain_best: float | None
-    seconds: float | None = Described(description="Training clock; of a group the mean")
-    time_to_target: float | None = Described(description="Of a group the median, misses counted")
-    steps: int | None = Described(description="Of an epoch")
-    knobs: dict[str, Any] = Described(description="Those that differ; one that this recipe has not is left out")
+    tta: str = Described(description="Test-time augmentation of the validation images: none, flip or six")
+    plain: float | None = Described(description="Final accuracy without TTA; null: the recipe uses no TTA")
+    best: float | None = Described(description="Best accuracy; for a group the highest")
+    plain_best: float | None = Described(description="Best accuracy without TTA; null: the recipe uses no TTA")
+    seconds: float | None = Described(description="Training time; for a group the mean")
+    time_to_target: float | None = Described(description="For a group the median; a miss is longer than any time")
+    steps: int | None = Described(description="Steps per epoch; null: not known yet")
+    knobs: dict[str, Any] = Described(
+        description="Settings that differ between the sides, without those this recipe lacks"
+    )
 
 
 class ComparisonResponse(BaseModel):
     sides: list[SideResponse]
-    differing: list[str] = Described(description="Knobs that are not the same in all recipes")
-    curves: dict[str, Any] = Described(description="Plotly traces, by epoch; `meta.elapsed`: by training seconds")
+    differing: list[str] = Described(description="Settings that differ between the recipes")
+    curves: dict[str, Any] = Described(
+        description="Plotly traces; `x` is the epoch, `meta.elapsed` the training time in seconds"
+    )
 
 
 class DisagreementImage(BaseModel):
     number: int
-    png: str = Described(description="A data URL")
+    png: str = Described(description="Data URL")
     label: str
-    taken: list[str] = Described(description="For what, by the left run and by the right one")
+    taken: list[str] = Described(description="Class predicted by the left run, and by the right run")
 
 
 class DisagreementResponse(BaseModel):
-    both: int = Described(description="Validation pictures that both got right")
+    both: int = Described(description="Validation images that both runs classified correctly")
     neither: int
     only_left: int
     only_right: int
-    pictures_left: list[DisagreementImage] = Described(description="The first that only the left run got right")
-    pictures_right: list[DisagreementImage]
+    pictures_left: list[DisagreementImage] = Described(
+        description="The first images that only the left run classified correctly"
+    )
+    pictures_right: list[DisagreementImage] = Described(description="Likewise for the right run")
 
 
 @router.get("/compare", tags=["board"])
 def compare_runs(
     here: Here,
-    asked: Runs = [],  # noqa: B006
+    run_names: Runs = [],  # noqa: B006
     groups: Groups = [],  # noqa: B006
     field: Field = "counted_accuracy",
 ) -> Response:
-    """Up to 100 runs and groups beside each other: results, what differs in their recipes, curves."""
+    """Compare up to 100 runs and groups: results, settings that differ, curves."""
     with here.records.read() as session:
-        found = comparison.compare(session, numbers(asked), words(groups))
+        found = comparison.compare(session, parse_run_ids(run_names), parse_names(groups))
         answer = ComparisonResponse.model_construct(
-            sides=[_side(found, at) for at in range(len(found.sides))],
+            sides=[_side(found, index) for index in range(len(found.sides))],
             differing=[path for path, _ in found.differing],
-            curves=charts.curves(found, field),
+            curves=charts.curves_figure(found, field),
         )
-    return Response(answer.model_dump_json(), media_type="application/json")  # checking every point takes longer
+    return Response(answer.model_dump_json(), media_type="application/json")  # validating every point takes longer
 
 
 @router.get("/compare/pictures", tags=["board"])
 def compare_pictures(
     here: Here, left: Annotated[int, Query(ge=1, lt=2**63)], right: Annotated[int, Query(ge=1, lt=2**63)]
 ) -> DisagreementResponse:
-    """Which validation pictures one run got right and the other wrong, at the end of their last epochs."""
+    """Validation images that one run classified correctly and the other did not, after their last epochs."""
     with here.records.read() as session:
         one, other = runs.find(session, left), runs.find(session, right)
-        found = pictures.disagreement(session, here.previews.gallery, one, other)
-    shown_of = [
-        [DisagreementImage(**vars(one) | {"taken": list(one.taken)}) for one in some] for some in found.pictures
+        found = predictions.disagreement(session, here.previews.gallery, one, other)
+    images = [
+        [DisagreementImage(**vars(image) | {"taken": list(image.taken)}) for image in side] for side in found.pictures
     ]
     return DisagreementResponse(
         both=found.both,
         neither=found.neither,
         only_left=found.only[0],
         only_right=found.only[1],
-        pictures_left=shown_of[0],
-        pictures_right=shown_of[1],
+        pictures_left=images[0],
+        pictures_right=images[1],
     )
 
 
-def _side(found: comparison.Comparison, at: int) -> SideResponse:
-    side = found.sides[at]
-    knobs = {path: values[at] for path, values in found.differing if values[at] is not MISSING}
+def _side(found: comparison.Comparison, index: int) -> SideResponse:
+    side = found.sides[index]
+    settings = {path: values[index] for path, values in found.differing if values[index] is not MISSING}
     return SideResponse(
         name=side.name,
         run=side.run.id,
@@ -114,11 +117,11 @@ def _side(found: comparison.Comparison, at: int) -> SideResponse:
         accuracy=side.accuracy,
         sd=side.sd,
         tta=accuracy.tta_views(side.run.recipe),
-        plain=side.plain,
+        plain=side.without_tta,
         best=side.best,
-        plain_best=side.plain_best,
+        plain_best=side.best_without_tta,
         seconds=side.seconds,
         time_to_target=side.time_to_target,
         steps=side.steps,
-        knobs=knobs,
+        knobs=settings,
     )

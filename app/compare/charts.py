@@ -1,7 +1,6 @@
-"""A comparison as pictures: curves over each other, parallel coordinates and points over knobs and results.
+"""Charts of a comparison: overlaid curves, parallel coordinates and a scatter plot of settings and results.
 
-Parallel coordinates are drawn as lines between 0 and 1: Plotly's own need code made from text, which our pages forbid.
-Pure functions. Must not know the database or the browser.
+Parallel coordinates are drawn as lines between 0 and 1: Plotly's own trace evaluates code, which our CSP forbids.
 """
 
 from __future__ import annotations
@@ -19,8 +18,8 @@ from app.run_list.columns import setting_title
 from app.runs.recipes import MISSING
 
 MAX_AXES = 10
-MAX_TICKS = 12  # of one axis; more could not be read
-WIDE = 20.0  # times: an axis that spans more is logarithmic
+MAX_TICKS = 12  # of one axis; more would be illegible
+LOG_AXIS_RATIO = 20.0  # of largest to smallest: above it an axis is logarithmic
 RESULTS = {
     "accuracy": ("Final accuracy", "share"),
     "best": ("Best accuracy", "share"),
@@ -34,40 +33,40 @@ class Axis:
     key: str
     title: str
     unit: str  # share, seconds, number or word
-    values: list[Any]  # one for each side; None: it has none
+    values: list[Any]  # one for each side; None: not there
 
 
-def curves(found: Comparison, field: str) -> Figure:
-    """With the target of the first side, where accuracies are shown."""
-    is_aimed_at = found.sides and field in ("counted_accuracy", "val_accuracy")
-    target = float(found.sides[0].run.recipe["target_accuracy"]) if is_aimed_at else None
+def curves_figure(found: Comparison, field: str) -> Figure:
+    """For accuracies, with the target of the first side."""
+    has_target = found.sides and field in ("counted_accuracy", "val_accuracy")
+    target = float(found.sides[0].run.recipe["target_accuracy"]) if has_target else None
     return laid_over([(side.name, side.curves, side.steps) for side in found.sides], field, target)
 
 
-def axes(found: Comparison) -> list[Axis]:
-    """Knobs that differ, then what came out; none that has fewer than two values."""
-    knobs = [_knob(path, values) for path, values in found.differing]
-    knobs = [
-        axis for axis in knobs if len(_known(axis)) > 1 and (axis.unit == "number" or len(_known(axis)) <= MAX_TICKS)
+def build_axes(found: Comparison) -> list[Axis]:
+    """Settings that differ, then results; without axes of fewer than two values."""
+    settings = [_setting_axis(path, values) for path, values in found.differing]
+    settings = [
+        axis for axis in settings if len(_known(axis)) > 1 and (axis.unit == "number" or len(_known(axis)) <= MAX_TICKS)
     ]
     results = [
         Axis(key, title, unit, [getattr(side, key) for side in found.sides]) for key, (title, unit) in RESULTS.items()
     ]
     results = [axis for axis in results if len(_known(axis)) > 1]
-    return knobs[: MAX_AXES - len(results)] + results
+    return settings[: MAX_AXES - len(results)] + results
 
 
-def parallel(found: Sequence[Axis]) -> list[dict[str, Any]]:
-    """Each axis with where its values stand (0..1) and what is written beside it."""
+def build_parallel_coordinates(found: Sequence[Axis]) -> list[dict[str, Any]]:
+    """Each axis with the places of its values (0..1) and its tick labels."""
     return [{"title": axis.title, "places": _places(axis), "ticks": _ticks(axis)} for axis in found]
 
 
-def _knob(path: str, values: Sequence[Any]) -> Axis:
-    plain = [None if value is MISSING or value == "–" else value for value in values]
+def _setting_axis(path: str, values: Sequence[Any]) -> Axis:
+    known = [None if value is MISSING or value == "–" else value for value in values]
     is_number = all(
-        isinstance(value, int | float) and not isinstance(value, bool) for value in plain if value is not None
+        isinstance(value, int | float) and not isinstance(value, bool) for value in known if value is not None
     )
-    shown = plain if is_number else [None if value is None else str(value) for value in plain]
+    shown = known if is_number else [None if value is None else str(value) for value in known]
     return Axis(path, setting_title(path), "number" if is_number else "word", shown)
 
 
@@ -78,21 +77,21 @@ def _known(axis: Axis) -> list[Any]:
 def _places(axis: Axis) -> list[float | None]:
     known = _known(axis)
     if axis.unit == "word":
-        where = {value: (at + 0.5) / len(known) for at, value in enumerate(known)}
+        places = {value: (index + 0.5) / len(known) for index, value in enumerate(known)}
     else:
         scaled = _scaled(axis, known)
         span = scaled[-1] - scaled[0] or 1.0
-        where = {value: float((at - scaled[0]) / span) for value, at in zip(known, scaled, strict=True)}
-    return [None if value is None else where[value] for value in axis.values]
+        places = {value: float((place - scaled[0]) / span) for value, place in zip(known, scaled, strict=True)}
+    return [None if value is None else places[value] for value in axis.values]
 
 
 def _scaled(axis: Axis, known: Sequence[float]) -> Any:
-    is_wide = axis.unit == "number" and known[0] > 0 and known[-1] / known[0] > WIDE
+    is_wide = axis.unit == "number" and known[0] > 0 and known[-1] / known[0] > LOG_AXIS_RATIO
     return np.log(known) if is_wide else np.array(known, np.float64)
 
 
 def _ticks(axis: Axis) -> list[tuple[float, Any]]:
-    """Every word, or the smallest and the largest number."""
+    """(place, value) of every word, or of the smallest and the largest number."""
     known, places = _known(axis), dict(zip(axis.values, _places(axis), strict=True))
     ends = known if axis.unit == "word" else list(dict.fromkeys([known[0], known[-1]]))
     return [(float(places[value] or 0.0), value) for value in ends]

@@ -1,6 +1,6 @@
-"""A report of chosen runs as one HTML file: notes, results, charts, recipes. It needs neither Pitwall nor a network.
+"""The summary document of chosen runs: one HTML file with notes, results, charts and recipes.
 
-The charts are drawn by the plotly.js inside; each number that they show is in a table, too. Must not know HTTP or SQL.
+It needs neither Pitwall nor a network: plotly.js is inside, and every number of the charts is also in a table.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 from app.compare import charts, comparison
 from app.compare.comparison import Comparison, Side
-from app.compare.query import numbers, words
+from app.compare.query import parse_names, parse_run_ids
 from app.errors import InvalidRequest
 from app.json_shapes import Name
 from app.runs.recipes import flatten
@@ -36,20 +36,18 @@ COLOURS = ("#3b56c4", "#c9822b", "#a2459b", "#1c7c4a", "#b3402e", "#7a6a1f", "#3
 
 @dataclass(frozen=True)
 class Heading:
-    """What people write on it. `notes`: Markdown."""
-
     title: str
-    notes: str = ""
+    notes: str = ""  # Markdown
 
 
-def html(found: Comparison, words: Heading, now: datetime) -> str:
-    """The whole file. About 1.3 MB, nearly all of it plotly.js."""
+def render_document(found: Comparison, heading: Heading, now: datetime) -> str:
+    """About 1.3 MB of HTML, nearly all of it plotly.js."""
     return (
         environment()
-        .get_template("report.html")
+        .get_template("compare/document.html")
         .render(
-            words=words,
-            notes=markdown(words.notes),
+            heading=heading,
+            notes=markdown(heading.notes),
             now=now,
             found=found,
             run_notes=[markdown(side.run.notes) for side in found.sides],
@@ -63,7 +61,7 @@ def html(found: Comparison, words: Heading, now: datetime) -> str:
 
 
 def _epochs(side: Side) -> list[tuple[float | None, ...]]:
-    """(epoch, seconds so far, training loss, validation loss, accuracy, the plain one) of a run; nothing of a group."""
+    """(epoch, seconds so far, training loss, validation loss, accuracy, accuracy without TTA); empty for a group."""
     if side.is_group or not side.curves:
         return []
     curve = side.curves[0]
@@ -73,8 +71,8 @@ def _epochs(side: Side) -> list[tuple[float | None, ...]]:
 
 
 def _chart(found: Comparison, field: str, title: str) -> dict[str, Any]:
-    """Plotly's traces and layout, in colours for paper."""
-    figure = charts.curves(found, field)
+    """Plotly traces and layout, in colours for print."""
+    figure = charts.curves_figure(found, field)
     traces = [_coloured(trace) for trace in figure["traces"]]
     axis = {"gridcolor": "#e3e3e8", "linecolor": "#c8c8d0", "automargin": True}
     layout: dict[str, Any] = {
@@ -100,33 +98,31 @@ def _coloured(trace: dict[str, Any]) -> dict[str, Any]:
     meta = trace["meta"]
     colour = COLOURS[int(meta["role"]) % len(COLOURS)]
     is_band = bool(meta.get("is_band"))
-    plain = {key: value for key, value in trace.items() if key != "meta"}
+    coloured = {key: value for key, value in trace.items() if key != "meta"}
     band = {"fillcolor": f"{colour}29"} if is_band else {}
-    plain["name"] = escape(str(trace["name"]), quote=False)  # Plotly takes <b> and <a> in it for markup
-    return plain | {"line": {"color": colour, "width": 0 if is_band else 2}} | band
+    coloured["name"] = escape(str(trace["name"]), quote=False)  # Plotly renders <b> and <a> in names
+    return coloured | {"line": {"color": colour, "width": 0 if is_band else 2}} | band
 
 
 router = APIRouter(include_in_schema=False)
-
-
 Names = Annotated[list[str], Form(max_length=comparison.MAX_SIDES)]
 
 
 @router.post("/reports")
-def make_report(
+def download_summary(
     here: Here,
     title: Annotated[Name, Form()] = "",
     notes: Annotated[str, Form(max_length=100_000)] = "",
     runs: Names = [],  # noqa: B006
     groups: Names = [],  # noqa: B006
 ) -> Response:
-    """Always a download: its own script must not run in Pitwall's place."""
-    run_ids, names = numbers(runs), words(groups)
-    if not run_ids and not names:
+    """Always a download: a script in it must not run on Pitwall's origin."""
+    run_ids, group_names = parse_run_ids(runs), parse_names(groups)
+    if not run_ids and not group_names:
         raise InvalidRequest([("runs", "choose at least one run or group")])
     with here.records.read() as session:
-        found = comparison.compare(session, run_ids, names)
-        text = html(found, Heading(title or "Report", notes), here.now())
-    name = re.sub(r"[^A-Za-z0-9]+", "-", title).strip("-").lower() or "report"
+        found = comparison.compare(session, run_ids, group_names)
+        text = render_document(found, Heading(title or "Summary", notes), here.now())
+    name = re.sub(r"[^A-Za-z0-9]+", "-", title).strip("-").lower() or "summary"
     headers = {"Content-Disposition": f'attachment; filename="{name[:80]}.html"'}
     return Response(text, media_type="text/html; charset=utf-8", headers=headers)

@@ -1,6 +1,6 @@
-"""HTML of a comparison: curves over each other, what differs, results, and pictures that only one run got right.
+"""HTML page of a comparison: results, settings that differ, overlaid curves, images that only one run got right.
 
-Works without JavaScript: what is compared is in the address, every number in a table. Must not know SQL or formulas.
+Works without JavaScript: the URL names what is compared, and every number is in a table.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from fastapi.responses import RedirectResponse
 from sqlalchemy.orm import Session
 
 from app.compare import charts, comparison
-from app.compare.query import Field, Groups, Runs, numbers, words
+from app.compare.query import Field, Groups, Runs, parse_names, parse_run_ids
 from app.errors import InvalidRequest
-from app.images import predictions as pictures
+from app.images import predictions
 from app.runs import runs
 from app.web.assets import PLOTLY_ADDRESS as PLOTLY
 from app.web.deps import Here, State
@@ -22,14 +22,14 @@ from app.web.templates import page
 
 FIELDS = {
     "counted_accuracy": "Validation accuracy",
-    "val_accuracy": "Validation accuracy, plain",
+    "val_accuracy": "Validation accuracy without TTA",
     "train_accuracy": "Training accuracy",
     "val_loss": "Validation loss",
     "train_loss": "Training loss",
     "learning_rate": "Learning rate",
     "seconds": "Seconds per epoch",
 }
-One = Annotated[int | None, Query(ge=1, lt=2**63)]
+RunId = Annotated[int | None, Query(ge=1, lt=2**63)]
 
 router = APIRouter(include_in_schema=False)
 
@@ -38,52 +38,53 @@ router = APIRouter(include_in_schema=False)
 def show_comparison(
     request: Request,
     here: Here,
-    asked: Runs = [],  # noqa: B006
+    run_names: Runs = [],  # noqa: B006
     groups: Groups = [],  # noqa: B006
     field: Field = "counted_accuracy",
-    left: One = None,
-    right: One = None,
+    left: RunId = None,
+    right: RunId = None,
 ) -> Response:
-    if "back" in request.query_params:  # from the list of runs, with all that its form holds
-        return RedirectResponse(comparison.address(numbers(asked), words(groups)), 303)
+    if "back" in request.query_params:  # from the list of runs, with every field of its form
+        return RedirectResponse(comparison.compare_url(parse_run_ids(run_names), parse_names(groups)), 303)
     with here.records.read() as session:
-        found = comparison.compare(session, numbers(asked), words(groups))
-        axes = charts.axes(found) if len(found.sides) > 1 else []
+        found = comparison.compare(session, parse_run_ids(run_names), parse_names(groups))
+        axes = charts.build_axes(found) if len(found.sides) > 1 else []
         context = {
             "found": found,
-            "without": [_without(found, side) for side in found.sides],
-            "knobs": [path for path, _ in found.differing],
+            "without": [_url_without(found, side) for side in found.sides],
+            "settings": [path for path, _ in found.differing],
             "values": found.values,
             "is_mixed": len({side.run.hardware for side in found.sides}) > 1,
             "field": field,
             "fields": FIELDS,
-            "figure": charts.curves(found, field),
+            "figure": charts.curves_figure(found, field),
             "axes": [vars(axis) for axis in axes],
-            "parallel": charts.parallel(axes),
+            "parallel": charts.build_parallel_coordinates(axes),
             "plotly": PLOTLY,
         }
-        return page(request, "compare/index.html", context | _pictures(session, here, found, left, right))
+        return page(request, "compare/index.html", context | _disagreement(session, here, found, left, right))
 
 
-def _pictures(
+def _disagreement(
     session: Session, here: State, found: comparison.Comparison, left: int | None, right: int | None
 ) -> dict[str, Any]:
-    """Of the two that were chosen; a wrong choice is a sentence beside the choice."""
-    kept = pictures.with_predictions(session, found.runs)
+    """Images on which the chosen runs disagree. A wrong choice gives a sentence beside the form, not an error page."""
+    choices = predictions.with_predictions(session, found.run_ids)
     chosen = (left, right) if left and right else None
-    context: dict[str, Any] = {"kept": kept, "left": left, "right": right, "disagreement": None, "trouble": ""}
+    context: dict[str, Any] = {"choices": choices, "left": left, "right": right, "disagreement": None, "trouble": ""}
     if chosen is None:
         return context
     try:
         one, other = (runs.find(session, run_id) for run_id in chosen)
-        context["disagreement"] = pictures.disagreement(session, here.previews.gallery, one, other)
+        context["disagreement"] = predictions.disagreement(session, here.previews.gallery, one, other)
     except InvalidRequest as problem:
         context["trouble"] = "; ".join(sentence for _, sentence in problem.mistakes)
     return context
 
 
-def _without(found: comparison.Comparison, side: comparison.Side) -> str:
-    """The address of the same comparison with one side less."""
-    kept_runs = [str(run) for run in found.runs if side.address != f"/runs/{run}"]
-    kept_names = [name for name in found.names if not side.is_group or not side.recipe_hash.startswith(name.lower())]
-    return comparison.address(kept_runs, kept_names)
+def _url_without(found: comparison.Comparison, side: comparison.Side) -> str:
+    run_ids = [run_id for run_id in found.run_ids if side.url != f"/runs/{run_id}"]
+    group_names = [
+        name for name in found.group_names if not side.is_group or not side.recipe_hash.startswith(name.lower())
+    ]
+    return comparison.compare_url(run_ids, group_names)

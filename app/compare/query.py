@@ -1,4 +1,4 @@
-"""What is compared, as addresses name it: runs, groups, a field of their curves."""
+"""Query parameters of a comparison: runs, groups, and a field of their curves."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from app.compare import comparison
 from app.errors import InvalidRequest
 
 Names = list[Annotated[str, Query(max_length=2000)]]
-
-
-Runs = Annotated[Names, Query(alias="runs", max_length=comparison.MAX_SIDES, description="Numbers: `1,2` or repeated")]
-
-
-Groups = Annotated[
-    Names, Query(max_length=comparison.MAX_SIDES, description="First letters of recipes' hashes, likewise")
+Runs = Annotated[
+    Names, Query(alias="runs", max_length=comparison.MAX_SIDES, description="Run numbers: `1,2`, or repeated")
 ]
-
-
+Groups = Annotated[
+    Names,
+    Query(
+        max_length=comparison.MAX_SIDES,
+        description="Recipe hashes, or at least 8 first letters of each; comma-separated or repeated",
+    ),
+]
 Field = Literal[
     "counted_accuracy", "val_accuracy", "train_accuracy", "val_loss", "train_loss", "learning_rate", "seconds"
 ]
 
 
-def numbers(asked: list[str]) -> list[int]:
-    """`1,2` and `3` -> 1, 2, 3. Raises InvalidRequest naming `runs`."""
-    found = words(asked)
-    wrong = [word for word in found if not word.isdecimal() or len(word) > 18]
+def parse_run_ids(parameters: list[str]) -> list[int]:
+    """`1,2` and `3` -> 1, 2, 3. Raises InvalidRequest for the field `runs`."""
+    names = parse_names(parameters)
+    wrong = [word for word in names if not word.isdecimal() or len(word) > 18]
     if wrong:
         raise InvalidRequest([("runs", f"{wrong[0][:40]!r} is no number of a run")])
-    return [int(word) for word in found]
+    return [int(word) for word in names]
 
 
-def words(asked: list[str]) -> list[str]:
-    return [word.strip().lstrip("#") for one in asked for word in one.split(",") if word.strip()]
+def parse_names(parameters: list[str]) -> list[str]:
+    return [word.strip().lstrip("#") for one in parameters for word in one.split(",") if word.strip()]

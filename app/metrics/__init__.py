@@ -1,1 +1,1 @@
-"""Numbers made of epochs: pure functions."""
+"""Numbers computed from epochs: accuracy, curves, progress, projections, statistics."""

@@ -1,7 +1,7 @@
-"""The accuracy that counts: with test-time augmentation (TTA) where the recipe asks for it, else the plain one.
+"""The accuracy used for ranking: with test-time augmentation (TTA) if the recipe enables it, else without.
 
-Targets, milestones, best and last epochs, boards and groups go by it. An epoch's `val_accuracy` is always the plain
-one; what shows a number shows both. Must not know HTTP, HTML or who asks.
+Targets, milestones, best and last epochs, boards and groups use it. An epoch's `val_accuracy` is always without TTA;
+whatever shows one of the two shows both.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from app.metrics.epochs import EpochResponse
 from app.records.models import Epoch
 from trainer.events import EpochEnded, Event
 
-PASSES = {"none": 1, "flip": 2, "six": 6}  # forward, of each validation picture
+FORWARD_PASSES = {"none": 1, "flip": 2, "six": 6}  # for each validation image
 RANKING_ACCURACY: ColumnElement[float | None] = func.coalesce(Epoch.tta_accuracy, Epoch.val_accuracy)
 
 Validated = Epoch | EpochEnded | EpochResponse
 
 
 def ranking_accuracy(epoch: Validated) -> float | None:
-    """What ACCURACY is in SQL. Share; None: nobody validated it."""
+    """RANKING_ACCURACY of a loaded epoch. A share; None: not validated."""
     return epoch.val_accuracy if epoch.tta_accuracy is None else epoch.tta_accuracy
 
 
 def accuracy_without_tta(epoch: Validated) -> float | None:
-    """The plain accuracy where another one counts; None: it counts itself."""
+    """None if the epoch has no TTA accuracy: then the ranking accuracy itself is without TTA."""
     return None if epoch.tta_accuracy is None else epoch.val_accuracy
 
 
-def without_unasked_tta(events: Sequence[Event], recipe: Mapping[str, Any]) -> list[Event]:
-    """Without TTA where the recipe asks for none, whatever a trainer says: so a TTA accuracy in the records counts."""
+def drop_unrequested_tta(events: Sequence[Event], recipe: Mapping[str, Any]) -> list[Event]:
+    """Remove TTA results that the recipe does not enable, so that every TTA accuracy in the records is for ranking."""
     if has_tta(recipe):
         return list(events)
     without = {"tta_accuracy": None, "tta_seconds": 0.0}
@@ -44,11 +44,11 @@ def has_tta(recipe: Mapping[str, Any]) -> bool:
 
 
 def tta_views(recipe: Mapping[str, Any]) -> str:
-    """Of each validation picture. Recipes of before know no such knob."""
+    """none, flip or six. Recipes stored before TTA existed have no such setting."""
     return recipe.get("tta") or "none"
 
 
 def describe_tta(recipe: Mapping[str, Any]) -> str:
     """`TTA flip, 2 forward passes`."""
-    of = tta_views(recipe)
-    return "no TTA" if of == "none" else f"TTA {of}, {PASSES[of]} forward passes"
+    views = tta_views(recipe)
+    return "no TTA" if views == "none" else f"TTA {views}, {FORWARD_PASSES[views]} forward passes"

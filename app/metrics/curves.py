@@ -1,4 +1,4 @@
-"""The curves of many runs in one query, as arrays. Reads only. Must not know charts, HTTP or HTML."""
+"""The curves of many runs in one query, as arrays, and their mean and spread."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ FIELDS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "counted_a
 
 @dataclass(frozen=True)
 class Curve:
-    """One run's shown epochs; every array is (n,), what nobody measured is not-a-number."""
+    """The epochs of one run. Every array is (n,); NaN: not measured."""
 
     run_id: int
     epoch: Floats
-    elapsed: Floats  # seconds of the training clock at each epoch's end
+    elapsed: Floats  # seconds on the training clock at the end of each epoch
     train_loss: Floats
     train_accuracy: Floats  # share
     val_loss: Floats
-    val_accuracy: Floats  # share, plain
-    counted_accuracy: Floats  # share
+    val_accuracy: Floats  # share, without TTA
+    counted_accuracy: Floats  # share, used for ranking; named as the API's query value
     learning_rate: Floats
     seconds: Floats
 
 
-def of_runs(session: Session, run_ids: Sequence[int]) -> dict[int, Curve]:
-    """Of each run that has any epoch; for each epoch the row of the highest attempt of the present trail."""
+def load_curves(session: Session, run_ids: Sequence[int]) -> dict[int, Curve]:
+    """By run, of the runs that have epochs; each epoch of the highest attempt since the last retry from scratch."""
     columns = [accuracy.RANKING_ACCURACY if field == "counted_accuracy" else getattr(Epoch, field) for field in FIELDS]
     query = (
         select(Epoch.run_id, Epoch.epoch, *columns)
@@ -45,7 +45,7 @@ def of_runs(session: Session, run_ids: Sequence[int]) -> dict[int, Curve]:
     rows = np.array([tuple(row) for row in session.execute(query)], dtype=np.float64).reshape(-1, 2 + len(FIELDS))
     if not len(rows):
         return {}
-    is_last = np.ones(len(rows), bool)  # of its run and epoch: the highest attempt
+    is_last = np.ones(len(rows), bool)  # whether a row is the highest attempt at its run and epoch
     is_last[:-1] = (rows[1:, 0] != rows[:-1, 0]) | (rows[1:, 1] != rows[:-1, 1])
     rows = rows[is_last]
     starts = np.flatnonzero(np.r_[True, rows[1:, 0] != rows[:-1, 0]])
@@ -59,10 +59,10 @@ def _curve(part: Floats) -> Curve:
 
 @dataclass(frozen=True)
 class Band:
-    """One number over several runs, epoch by epoch; arrays (n,). `sd` is not-a-number where fewer than two runs are."""
+    """One field over several runs, epoch by epoch; arrays (n,). `sd` is NaN for fewer than two runs."""
 
     epoch: Floats
-    elapsed: Floats  # mean seconds of the runs that have the epoch
+    elapsed: Floats  # mean over the runs that have the epoch
     n: NDArray[np.int64]
     mean: Floats
     sd: Floats  # of the sample
@@ -70,21 +70,21 @@ class Band:
     high: Floats
 
 
-def band(curves: Sequence[Curve], field: str = "counted_accuracy") -> Band:
-    """Over the runs that have an epoch; runs that are not so far say nothing of it."""
+def compute_band(curves: Sequence[Curve], field: str = "counted_accuracy") -> Band:
+    """Each epoch over the runs that have a value there; epochs without any value are left out."""
     longest = max((int(curve.epoch[-1]) for curve in curves), default=0)
     values, elapsed = np.full((len(curves), longest), np.nan), np.full((len(curves), longest), np.nan)
     for row, curve in enumerate(curves):
-        at = curve.epoch.astype(int) - 1
-        values[row, at], elapsed[row, at] = getattr(curve, field), curve.elapsed
+        columns = curve.epoch.astype(int) - 1
+        values[row, columns], elapsed[row, columns] = getattr(curve, field), curve.elapsed
     n = np.sum(~np.isnan(values), axis=0)
-    kept = np.flatnonzero(n)
-    values, elapsed, n = values[:, kept], elapsed[:, kept], n[kept]
-    sd = np.full(len(kept), np.nan)
+    used = np.flatnonzero(n)
+    values, elapsed, n = values[:, used], elapsed[:, used], n[used]
+    sd = np.full(len(used), np.nan)
     if len(several := np.flatnonzero(n > 1)):
         sd[several] = np.nanstd(values[:, several], axis=0, ddof=1)
     return Band(
-        epoch=(kept + 1).astype(np.float64),
+        epoch=(used + 1).astype(np.float64),
         elapsed=np.nanmean(elapsed, axis=0),
         n=n,
         mean=np.nanmean(values, axis=0),

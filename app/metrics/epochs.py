@@ -1,4 +1,4 @@
-"""The epochs of a run, with the training clock added up."""
+"""The epochs of a run as JSON, with the training clock at the end of each."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ class EpochResponse(ResponseModel):
     train_loss: float | None
     train_accuracy: float | None
     val_loss: float | None
-    val_accuracy: float | None = Field(description="Plain")
-    tta_accuracy: float | None = Field(description="With test-time augmentation: counts; null: the recipe has none")
+    val_accuracy: float | None = Field(description="Without TTA")
+    tta_accuracy: float | None = Field(
+        description="With test-time augmentation; used for ranking. null: the recipe uses no TTA"
+    )
     learning_rate: float
     seconds: float
     elapsed_seconds: float
@@ -24,15 +26,14 @@ class EpochResponse(ResponseModel):
     penalty: float | None
     input_seconds: float
     val_seconds: float
-    tta_seconds: float = Field(description="Of the further views, beside `val_seconds`")
+    tta_seconds: float = Field(description="Time for the additional TTA views, not part of `val_seconds`")
     compile_seconds: float
-    energy_wh: float | None = Field(description="Of the device during `seconds`; null: not measured")
+    energy_wh: float | None = Field(description="Energy used by the device during `seconds`; null: not measured")
     busy: float | None = Field(None, description="Share of the time that the device was in use; null: not known")
-    memory_bytes: int | None = Field(None, description="Most that was in use on the device, by anybody")
+    memory_bytes: int | None = Field(None, description="Peak memory in use on the device, by any process")
 
 
 def with_elapsed(rows: Sequence[Epoch]) -> list[EpochResponse]:
-    """Epoch rows with the training clock added up."""
     elapsed, shown = 0.0, []
     for row in rows:
         elapsed += row.seconds

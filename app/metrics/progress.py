@@ -1,7 +1,4 @@
-"""What the epochs so far say of a run: best, elapsed, share done, time left. Pure functions of rows.
-
-Must not know sessions or HTTP.
-"""
+"""The progress of a run, computed from its epochs: best accuracy, time trained, share done, time left."""
 
 from __future__ import annotations
 
@@ -14,19 +11,21 @@ from app.metrics.accuracy import accuracy_without_tta, ranking_accuracy
 from app.records.models import Epoch, Run
 from trainer.events import EpochEnded, Step
 
-RECENT_EPOCHS = 5  # the latest ones say best how long the next will take
+RECENT_EPOCHS = 5  # whose duration predicts that of the next epochs best
 
 
-def after_epoch(run: Run, event: EpochEnded) -> None:
-    """Bring the run's own columns up to date with an epoch that lengthens its curve."""
+def apply_epoch(run: Run, event: EpochEnded) -> None:
+    """Update the columns of the run with the next epoch of its curve."""
     accuracy = ranking_accuracy(event)
     run.last_epoch = event.epoch
     run.last_val_accuracy, run.last_plain_accuracy = accuracy, accuracy_without_tta(event)
     run.tta_seconds += event.tta_seconds
     run.elapsed_seconds += event.seconds
     run.spent_seconds += event.seconds
-    run.energy_wh = event.energy_wh if event.epoch == 1 else milestones.added(run.energy_wh, event.energy_wh)
-    run.milestones = milestones.grown(run.milestones, event.epoch, run.elapsed_seconds, run.energy_wh, accuracy)
+    run.energy_wh = event.energy_wh if event.epoch == 1 else milestones.add_energy(run.energy_wh, event.energy_wh)
+    run.milestones = milestones.append_milestone(
+        run.milestones, event.epoch, run.elapsed_seconds, run.energy_wh, accuracy
+    )
     if accuracy is None:
         return
     if run.best_val_accuracy is None or accuracy > run.best_val_accuracy:
@@ -36,39 +35,39 @@ def after_epoch(run: Run, event: EpochEnded) -> None:
         run.time_to_target = run.elapsed_seconds
 
 
-def after_rewrite(run: Run, shown: Sequence[Epoch]) -> None:
-    """The same where a later attempt has replaced epochs of an earlier one (`shown`: runs.epochs_of)."""
-    run.elapsed_seconds = sum(row.seconds for row in shown)
-    run.tta_seconds = sum(row.tta_seconds for row in shown)
-    run.milestones = milestones.pack_milestones(shown)
-    run.energy_wh = reduce(milestones.added, [row.energy_wh for row in shown]) if shown else None
-    scored = [(accuracy, -row.epoch, row) for row in shown if (accuracy := ranking_accuracy(row)) is not None]
-    best, _, row = max(scored, default=(None, None, None))  # the earliest epoch of equal ones
-    run.best_val_accuracy, run.best_epoch = best, row.epoch if row else None
-    run.best_plain_accuracy = accuracy_without_tta(row) if row else None
-    run.time_to_target = time_to(float(run.recipe["target_accuracy"]), shown)
+def recompute_progress(run: Run, epochs: Sequence[Epoch]) -> None:
+    """Compute the columns anew after an attempt replaced epochs of an earlier one. `epochs`: runs.epochs_of."""
+    run.elapsed_seconds = sum(epoch.seconds for epoch in epochs)
+    run.tta_seconds = sum(epoch.tta_seconds for epoch in epochs)
+    run.milestones = milestones.pack_milestones(epochs)
+    run.energy_wh = reduce(milestones.add_energy, [epoch.energy_wh for epoch in epochs]) if epochs else None
+    scored = [(accuracy, -epoch.epoch, epoch) for epoch in epochs if (accuracy := ranking_accuracy(epoch)) is not None]
+    best_accuracy, _, best = max(scored, default=(None, None, None))  # the earliest of equal epochs
+    run.best_val_accuracy, run.best_epoch = best_accuracy, best.epoch if best else None
+    run.best_plain_accuracy = accuracy_without_tta(best) if best else None
+    run.time_to_target = time_to_target(float(run.recipe["target_accuracy"]), epochs)
 
 
-def time_to(target: float, shown: Sequence[Epoch]) -> float | None:
-    """Training seconds at the end of the first epoch whose accuracy, as it counts, is at or above the target.
+def time_to_target(target: float, epochs: Sequence[Epoch]) -> float | None:
+    """Training seconds at the end of the first epoch whose ranking accuracy is at or above the target.
 
     Source: DAWNBench's rule (first epoch at 94 % top-1 or above). None: not reached.
     """
     elapsed = 0.0
-    for row in shown:
-        elapsed += row.seconds
-        if (accuracy := ranking_accuracy(row)) is not None and accuracy >= target:
+    for epoch in epochs:
+        elapsed += epoch.seconds
+        if (accuracy := ranking_accuracy(epoch)) is not None and accuracy >= target:
             return elapsed
     return None
 
 
-def of_step(run: Run, step: Step, recent: Sequence[float]) -> dict[str, Any]:
-    """A step event with what people want to know of it: the share of the run that is done (0..1), seconds trained and
-    left (None: unknown), and the phase in words. `recent`: seconds that the latest epochs took, validation included.
+def describe_step(run: Run, step: Step, recent: Sequence[float]) -> dict[str, Any]:
+    """The step event with the share of the run that is done (0..1), seconds trained and left (None: unknown), and the
+    phase as text. `recent`: seconds that the latest epochs took, validation included.
     """
     within = step.step / step.steps_per_epoch if step.steps_per_epoch else 0.0
     if step.phase in {"evaluating", "saving"}:
-        within = 1.0  # its steps are done: validation must not look like going back
+        within = 1.0  # its steps are done: progress must not go back during validation
     done = min(max(step.epoch - 1, 0) + within, run.epochs)
     if recent:
         per_epoch: float | None = sum(recent) / len(recent)

@@ -16,7 +16,7 @@ from fastapi import APIRouter, Response
 from app.board import ranking
 from app.errors import Conflict
 from app.json_shapes import PROBLEM
-from app.metrics.accuracy import PASSES, has_tta, ranking_accuracy, tta_views
+from app.metrics.accuracy import FORWARD_PASSES, has_tta, ranking_accuracy, tta_views
 from app.metrics.epochs import EpochResponse, with_elapsed
 from app.runs import responses, runs
 from app.runs.schemas import RunDetails
@@ -60,7 +60,7 @@ def entry_json(run: RunDetails, price_per_hour: float | None) -> str:
     if has_tta(recipe):
         found["misc"]["testTimeAugmentation"] = {
             "views": tta_views(recipe),
-            "forwardPasses": PASSES[tta_views(recipe)],
+            "forwardPasses": FORWARD_PASSES[tta_views(recipe)],
             "seconds": run.tta_seconds,
             "plainTop1Accuracy": None if run.last_plain_accuracy is None else round(100 * run.last_plain_accuracy, 8),
         }
@@ -113,7 +113,7 @@ def _dawnbench(here: State, run_id: int) -> tuple[str, str, str]:
     with here.records.read() as session:
         run = responses.run_response(session, runs.find(session, run_id), here)
         rows = with_elapsed(runs.shown_epochs(session, run_id))
-        price = ranking.prices_of(session).get(run.worker or "")
+        price = ranking.load_prices(session).get(run.worker or "")
     if not rows:
         raise Conflict(f"run {run_id} has no epoch yet")
     return entry_name(run), entry_json(run, price), epochs_tsv(rows)

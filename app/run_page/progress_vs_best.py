@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from app.board import ranking, samples
 from app.metrics import curves, projection
-from app.metrics.curves import Curve, band
+from app.metrics.curves import Curve, compute_band
 from app.metrics.projection import Projection
 from app.records.models import ENDED, Run
 
@@ -60,19 +60,21 @@ def find_best(session: Session, run: Run) -> BestRecipe | None:
         asked = ranking.BoardQuery(
             run.dataset, metric, float(run.recipe["target_accuracy"]), run.hardware, run.fingerprint, limit=1
         )
-        rows = [row for row in ranking.ranked(session, asked).rows if row.rank]
+        rows = [row for row in ranking.rank_recipes(session, asked).rows if row.rank]
         if rows:
-            others = [row.id for row in rows[0].sample.counted if row.id != run.id][-MAX_SEEDS:]
+            others = [row.id for row in rows[0].sample.included if row.id != run.id][-MAX_SEEDS:]
             return BestRecipe(rows[0].run.name, rows[0].run.recipe_hash, others) if others else None
     return None
 
 
 def compare_with_best(session: Session, run: Run, best: BestRecipe | None) -> ProgressVsBest:
     """Costs the curves of the best and of the run's own repeats, not a board."""
-    own = curves.of_runs(session, [run.id]).get(run.id)
+    own = curves.load_curves(session, [run.id]).get(run.id)
     if own is None:
         return ProgressVsBest(best, None, None, None)
-    others = [one for one in curves.of_runs(session, best.runs).values() if one.counted_accuracy.size] if best else []
+    others = (
+        [one for one in curves.load_curves(session, best.runs).values() if one.counted_accuracy.size] if best else []
+    )
     return ProgressVsBest(best, *(_compare(own, others) if others else (None, None)), _projection(session, run, own))
 
 
@@ -80,7 +82,7 @@ def _compare(own: Curve, others: list[Curve]) -> tuple[Comparison | None, Compar
     epoch, seconds, accuracy = float(own.epoch[-1]), float(own.elapsed[-1]), float(own.counted_accuracy[-1])
     if np.isnan(accuracy):
         return None, None
-    mean = band(others)
+    mean = compute_band(others)
     at = np.flatnonzero(mean.epoch == epoch)
     by_epoch = None
     if len(at):
@@ -102,7 +104,9 @@ def _projection(session: Session, run: Run, own: Curve) -> Projection | None:
     if run.status in ENDED or run.time_to_target is not None:
         return None
     same = (Run.recipe_hash == run.recipe_hash, Run.hardware == run.hardware, Run.fingerprint == run.fingerprint)
-    counted = [row for sample in samples.sorted_out(samples.read(session, *same)) for row in sample.counted]
+    counted = [
+        row for sample in samples.group_into_samples(samples.load_rows(session, *same)) for row in sample.included
+    ]
     earlier = [row.id for row in counted if row.id != run.id][-MAX_SEEDS:]
-    history = list(curves.of_runs(session, earlier).values())
+    history = list(curves.load_curves(session, earlier).values())
     return projection.project(own, run.epochs, float(run.recipe["target_accuracy"]), history)

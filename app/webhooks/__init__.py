@@ -1,1 +1,1 @@
-"""Messages to other services when a run ends."""
+"""Webhooks: messages to other services when a run ends."""

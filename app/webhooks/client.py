@@ -1,7 +1,7 @@
-"""One POST to an address that somebody configured: no redirects, no private addresses unless allowed, not for long.
+"""Sends one POST to a configured URL: no redirects, no private addresses unless allowed, short timeouts.
 
-The address is looked up once and that very one is connected to, so that a name cannot mean another machine between the
-check and the connection. Must not know what is said, or to whom.
+The host is resolved once and that address is connected to, so that the name cannot point elsewhere between the check
+and the connection.
 """
 
 from __future__ import annotations
@@ -13,45 +13,45 @@ import socket
 import ssl
 from urllib.parse import urlsplit
 
-TIMEOUT_S = 10.0  # for the connection, and for each wait on the answer
-READ = 500  # bytes of an answer that refuses, for the log
+TIMEOUT_S = 10.0  # to connect, and for each read
+MAX_ANSWER_BYTES = 500  # of an error response, for the log
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class NotDelivered(Exception):
-    """Why, in a sentence without the address."""
+    """The reason, as a sentence without the URL."""
 
 
 def post(url: str, body: bytes, *, may_be_private: bool) -> int:
-    """The status of the answer, 2xx. Raises NotDelivered."""
+    """Returns the status, always 2xx. Raises NotDelivered."""
     parts = urlsplit(url)
-    host, is_secret = parts.hostname or "", parts.scheme == "https"
-    port = parts.port or (443 if is_secret else 80)
-    kind = http.client.HTTPSConnection if is_secret else http.client.HTTPConnection
+    host, is_https = parts.hostname or "", parts.scheme == "https"
+    port = parts.port or (443 if is_https else 80)
+    kind = http.client.HTTPSConnection if is_https else http.client.HTTPConnection
     connection = kind(host, port, timeout=TIMEOUT_S)
     try:
-        with socket.create_connection((_address(host, port, may_be_private), port), TIMEOUT_S) as plain:
+        with socket.create_connection((_resolve(host, port, may_be_private), port), TIMEOUT_S) as raw_socket:
             connection.sock = (
-                ssl.create_default_context().wrap_socket(plain, server_hostname=host) if is_secret else plain
+                ssl.create_default_context().wrap_socket(raw_socket, server_hostname=host) if is_https else raw_socket
             )
             target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
             headers = {"Content-Type": "application/json", "User-Agent": "Pitwall", "Connection": "close"}
             connection.request("POST", target, body, headers)
             with contextlib.closing(connection), connection.getresponse() as answer:
-                said = answer.read(READ).decode("utf-8", "replace").strip()
+                text = answer.read(MAX_ANSWER_BYTES).decode("utf-8", "replace").strip()
     except (OSError, http.client.HTTPException, UnicodeError) as error:
-        raise NotDelivered(f"no answer: {_in_words(error)}") from error
+        raise NotDelivered(f"no answer: {_describe_error(error)}") from error
     if 300 <= answer.status < 400:
         raise NotDelivered(f"it answered {answer.status}: a redirect, which is not followed")
     if not 200 <= answer.status < 300:
-        raise NotDelivered(f"it answered {answer.status}{f': {said}' if said else ''}")
+        raise NotDelivered(f"it answered {answer.status}{f': {text}' if text else ''}")
     return answer.status
 
 
-def _address(host: str, port: int, may_be_private: bool) -> str:
-    """The one to connect to. All that the name means must be public: which one is used is the other side's choice."""
+def _resolve(host: str, port: int, may_be_private: bool) -> str:
+    """The address to connect to. All addresses of the host must be public: its owner decides which comes first."""
     found = [str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
     for one in found:
         if not may_be_private and not _is_public(ipaddress.ip_address(one.partition("%")[0])):
@@ -69,7 +69,7 @@ def _is_public(address: Address) -> bool:
     return address.is_global and not address.is_multicast
 
 
-def _in_words(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return f"nothing came for {TIMEOUT_S:g} seconds"
     if isinstance(error, socket.gaierror):

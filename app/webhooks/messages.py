@@ -1,4 +1,4 @@
-"""What is said to a webhook when a run ends. Pure."""
+"""The message that a webhook sends when a run ends."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from typing import Any
 
 from app.settings import Kind
 
-MAX_CHARACTERS = 1900  # Discord takes 2,000
+MAX_CHARACTERS = 1900  # Discord accepts 2,000
 
 
 def message_body(kind: Kind, told: Mapping[str, Any], link: str) -> bytes:
-    """JSON in the shape that the other side reads. `told`: runs.brief of a run that ended, or nothing for a test."""
+    """JSON in the format of the receiving service. `told`: runs.brief of the run that ended; empty for a test."""
     if kind == "json":
-        said = {"event": "run_ended" if told else "test", "run": dict(told) or None, "url": link or None}
-        return json.dumps(said).encode()
+        message = {"event": "run_ended" if told else "test", "run": dict(told) or None, "url": link or None}
+        return json.dumps(message).encode()
     text = _sentence(told)[:MAX_CHARACTERS]
     if kind == "slack":
-        for sign, written in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
-            text = text.replace(sign, written)
+        for character, escaped in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
+            text = text.replace(character, escaped)
         return json.dumps({"text": f"{text}\n{link}".strip()}).encode()
-    # a run's name must not call everybody
+    # No mentions: a run's name may contain @everyone.
     return json.dumps({"content": f"{text}\n{link}".strip(), "allowed_mentions": {"parse": []}}).encode()
 
 
 def _sentence(told: Mapping[str, Any]) -> str:
     if not told:
-        return "Pitwall can write here: a run that ends is told of like this."
+        return "Pitwall is connected. Messages about runs that end are posted here."
     best = told.get("best_val_accuracy")
-    said = f"{told['name']} {told['status']} after {told['last_epoch']} of {told['epochs']} epochs"
-    said += "" if best is None else f", best accuracy {best:.2%}"
-    return f"{said}. {told['reason']}" if told.get("reason") else f"{said}."
+    text = f"{told['name']} {told['status']} after {told['last_epoch']} of {told['epochs']} epochs"
+    text += "" if best is None else f", best accuracy {best:.2%}"
+    return f"{text}. {told['reason']}" if told.get("reason") else f"{text}."

@@ -1,4 +1,4 @@
-"""HTML: who is told when runs end, and what was delivered (`/notices`). Must not know how anything is sent."""
+"""HTML page of the webhooks and their deliveries (`/notices`)."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ router = APIRouter(include_in_schema=False)
 @router.get("/notices")
 def show_notices(request: Request, here: Here) -> HTMLResponse:
     with here.records.read() as session:
-        return page(request, "notices.html", {"hooks": here.settings.hooks, "log": deliveries.log(session)})
+        return page(request, "webhooks/index.html", {"hooks": here.settings.hooks, "log": deliveries.load_log(session)})
 
 
 @router.post("/notices/test")
 def press_test(here: Here, hook: Annotated[str, Form(max_length=16)]) -> RedirectResponse:
-    """Queue a test; the courier takes it along within some seconds."""
-    found = [one for one in here.settings.hooks if one.key == hook]
-    if not found:
+    """Queue a test message; it is sent within seconds."""
+    matching = [one for one in here.settings.hooks if one.key == hook]
+    if not matching:
         raise NotFound("there is no such webhook: the administrator names them in PITWALL_WEBHOOKS")
     with here.records.write() as session:
-        deliveries.note_test(session, found[0], here.now())
+        deliveries.enqueue_test(session, matching[0], here.now())
     return RedirectResponse("/notices", 303)

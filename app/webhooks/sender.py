@@ -1,6 +1,6 @@
-"""Carries what webhooks are to be told: at once when a run ends, again and later where nobody answers.
+"""Sends webhooks: at once when a run ends, and again later where that fails.
 
-Runs as long as the app, and only where there are hooks. What is to be told lies in the records (deliveries.py).
+Runs as long as the app, if any webhook is configured. Deliveries are queued in the database (deliveries.py).
 """
 
 from __future__ import annotations
@@ -18,48 +18,49 @@ from app.webhooks.messages import message_body
 
 logger = logging.getLogger(__name__)
 
-LOOKS_EVERY_S = 15.0  # for retries, and for what was told while nobody listened
+POLL_S = 15.0  # for retries, and for runs that ended while the stream was closed
 
 
-async def carry(state: State) -> None:
-    """Until the app ends. Trouble with the records or with a hook never ends it."""
+async def run_sender(state: State) -> None:
+    """Runs until the app closes. Failures of the database or of a webhook never stop it."""
     while not state.hub.closing:
-        with state.hub.stream(None) as stream:  # opened first: what ends meanwhile is heard
+        with state.hub.stream(None) as stream:  # opened first, so that it has every run that ends meanwhile
             try:
-                await asyncio.to_thread(deliver, state)
+                await asyncio.to_thread(deliver_due, state)
             except Trouble as trouble:
-                logger.warning("webhooks wait: %s", trouble.detail)
+                logger.warning("webhooks delayed: %s", trouble.detail)
             except Exception:
-                logger.exception("webhooks wait, by a mistake of ours")
+                logger.exception("webhooks delayed by an unexpected error")
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(_end_of_a_run(stream), LOOKS_EVERY_S)
+                await asyncio.wait_for(_wait_for_end_of_run(stream), POLL_S)
 
 
-async def _end_of_a_run(stream: Stream) -> None:
-    """Or of the stream."""
+async def _wait_for_end_of_run(stream: Stream) -> None:
+    """Returns when a run ends or the stream closes."""
     while (told := await stream.next()) is not None:
         if told["event"] == "status" and told["data"]["ended"]:
             return
 
 
-def deliver(state: State) -> None:
-    """Try everything that is due, one after the other."""
-    known = state.settings.hooks
+def deliver_due(state: State) -> None:
+    """Send every delivery that is due, one after the other."""
+    hooks = state.settings.hooks
     with state.records.write() as session:
-        deliveries.note_ended(session, known, state.now())
-        waiting = deliveries.due(session, known, state.now())
-    for number, hook, told in waiting:
-        refused = _send(state.settings, hook, told)
+        deliveries.enqueue_ended_runs(session, hooks, state.now())
+        due = deliveries.load_due(session, hooks, state.now())
+    for delivery_id, hook, told in due:
+        error = _send(state.settings, hook, told)
         with state.records.write() as session:
-            deliveries.note_tried(session, number, refused, state.now())
-        if refused:
-            logger.warning("webhook %s (%s): %s", hook.kind, hook.host, refused)
+            deliveries.record_attempt(session, delivery_id, error, state.now())
+        if error:
+            logger.warning("webhook %s (%s): %s", hook.kind, hook.host, error)
 
 
 def _send(settings: Settings, hook: Hook, told: dict[str, object]) -> str | None:
+    """Returns why it was not delivered."""
     link = f"{settings.public_url}/runs/{told['id']}" if settings.public_url and told else settings.public_url
     try:
         client.post(hook.url, message_body(hook.kind, told, link), may_be_private=settings.webhooks_private)
-    except client.NotDelivered as refusal:
-        return str(refusal)
+    except client.NotDelivered as error:
+        return str(error)
     return None

@@ -90,15 +90,15 @@ def take(
         return None
     run: Any = SimpleNamespace(**held, recipe={"target_accuracy": held["target"], "tta": held["tta"]})
     told: list[dict[str, Any]] = session.info.setdefault("told", [])
-    for seq, event in enumerate(accuracy.without_unasked_tta(events, run.recipe), first_seq):
+    for seq, event in enumerate(accuracy.drop_unrequested_tta(events, run.recipe), first_seq):
         if isinstance(event, Step):
-            step = progress.of_step(run, event, recent(connection, run_id))
+            step = progress.describe_step(run, event, recent(connection, run_id))
             told.append({"id": None, "run": run_id, "event": "step", "data": step})
         elif isinstance(event, EpochEnded):
             data = event.model_dump(mode="json", exclude={"predictions", "confidences"})
             columns = {key: value for key, value in data.items() if key in EPOCH_COLUMNS}
             connection.execute(ADD_EPOCH, columns | {"run_id": run_id, "attempt": number, "at": now})
-            progress.after_epoch(run, event)
+            progress.apply_epoch(run, event)
             data |= {"attempt": number, "elapsed_seconds": run.elapsed_seconds, "run": run_id}
             row = {"run_id": run_id, "attempt": number, "seq": seq, "kind": event.event, "data": data, "at": now}
             told.append(

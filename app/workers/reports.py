@@ -36,7 +36,7 @@ def take_report(
     if (taken := fast_reports.take(session, run_id, number, first_seq, events, now)) is not None:
         return taken
     run, attempt = hold(session, run_id, number, now)
-    for seq, event in enumerate(accuracy.without_unasked_tta(events, run.recipe), first_seq):
+    for seq, event in enumerate(accuracy.drop_unrequested_tta(events, run.recipe), first_seq):
         if seq > attempt.next_seq:
             break
         if seq == attempt.next_seq:
@@ -67,7 +67,7 @@ def take_artifact(session: Session, artifact: Artifact, now: datetime) -> str | 
 
 def _take(session: Session, run: Run, attempt: Attempt, seq: int, event: Event, now: datetime) -> None:
     if isinstance(event, Step):
-        step = progress.of_step(run, event, fast_reports.recent(session.connection(), run.id))
+        step = progress.describe_step(run, event, fast_reports.recent(session.connection(), run.id))
         session.info.setdefault("told", []).append({"id": None, "run": run.id, "event": "step", "data": step})
         return
     data: dict[str, Any] = event.model_dump(mode="json")
@@ -96,9 +96,9 @@ def _take(session: Session, run: Run, attempt: Attempt, seq: int, event: Event, 
         packed, confidences = data.pop("predictions", None), data.pop("confidences", None)
         if packed is not None:
             session.merge(Prediction(run_id=run.id, packed=packed, confidences=confidences))
-        progress.after_epoch(run, event)
+        progress.apply_epoch(run, event)
         if _replaces(session, run, event.epoch):
-            progress.after_rewrite(run, shown_epochs(session, run.id))
+            progress.recompute_progress(run, shown_epochs(session, run.id))
         data |= {"attempt": attempt.number, "elapsed_seconds": run.elapsed_seconds}
     data |= {"run": run.id}
     tell(session, run, event.event, data, now, seq=seq)

@@ -56,7 +56,7 @@ def test_a_single_run_is_a_group_without_spread(client: TestClient, state: State
     assert (found["energy"], found["cost"]) == (None, None)
 
     page = client.get(f"/groups/{run['recipe_hash']}").text
-    assert "n = 1: no spread" in page and "1 of 1" in page and "1 run counts, on GPU one" in page
+    assert "n = 1: no spread" in page and "1 of 1" in page and "1 run included, on GPU one" in page
 
 
 def test_seeds_are_summed_up_and_a_diverged_one_is_a_miss(client: TestClient, state: State):
@@ -98,9 +98,9 @@ def test_replays_cancelled_runs_and_those_under_way_are_counted_apart(client: Te
     assert (found["excluded"], found["under_way"], found["final_accuracy"]["n"]) == (1, 1, 2)
 
     page = client.get(f"/groups/{first['recipe_hash']}").text
-    assert "2 runs count" in page and "1 under way" in page
-    assert "1 of a seed that was run before is left out" in page
-    assert "1 cancelled or failed by the machine is left out" in page
+    assert "2 runs included" in page and "1 in progress" in page
+    assert "1 duplicate seed;" in page
+    assert "1 excluded (cancelled, or failed without diverging)" in page
 
 
 def test_a_group_can_be_looked_at_on_each_hardware(client: TestClient, state: State):
@@ -141,7 +141,7 @@ def test_a_group_of_waiting_runs_says_nothing_yet(client: TestClient):
     assert (found["hardware"], found["runs"], found["under_way"], found["reached"]) == (None, [], 1, None)
     assert (found["final_accuracy"], found["median_time_to_target"]) == (None, None)
     page = client.get(f"/groups/{run['recipe_hash']}").text
-    assert "The curves appear when the first epoch ends." in page and '<table class="epochs">' not in page
+    assert "Curves appear when the first epoch ends." in page and '<table class="epochs">' not in page
 
 
 def test_the_page_has_the_band_as_a_table_the_last_epoch_first(client: TestClient, state: State):

@@ -8,7 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import event, select
 
-from app.board.samples import BOARDS, COLUMNS
+from app.board.samples import CACHE_SIZE, COLUMNS
 from app.web.deps import State
 from tests.app.board.test_ranking import PLACE, board, ran
 from tests.app.support.cast import Hand, epoch, started
@@ -79,7 +79,7 @@ def diverging(http: TestClient, state: State) -> int:
 
 
 def test_no_more_than_a_few_boards_are_kept(client: TestClient, state: State, reads: list[str]):
-    devices = [f"GPU {number}" for number in range(BOARDS + 1)]
+    devices = [f"GPU {number}" for number in range(CACHE_SIZE + 1)]
     for device in devices:
         ran(client, state, (0.5, 0.9), device=device)
     for _ in range(2):

@@ -86,7 +86,7 @@ def test_the_page_says_the_same_without_a_script(client: TestClient, state: Stat
 
     page = client.get(f"/compare?runs={one},{other}").text
     assert '<th scope="col" class="knob">schedule.lr</th>' in page
-    assert f'href="/compare?runs={other}" aria-label="Leave out' in page
+    assert f'href="/compare?runs={other}" aria-label="Remove' in page
     assert "Nothing to compare yet" in client.get("/compare").text
     from_the_list = client.get(f"/compare?runs={one}&back=sort%3Dname&tag=&runs={other}", follow_redirects=False)
     assert from_the_list.headers["location"] == f"/compare?runs={one},{other}"
@@ -102,7 +102,7 @@ def test_a_part_that_only_one_recipe_has_is_no_axis_and_no_fault(client: TestCli
 
 def test_recipes_that_are_the_same_say_so(client: TestClient, state: State):
     one, other = ran(client, state, (0.5, 0.95)), ran(client, state, (0.6, 0.96))
-    assert "the same in every knob" in client.get(f"/compare?runs={one},{other}").text
+    assert "do not differ in any setting" in client.get(f"/compare?runs={one},{other}").text
 
 
 @pytest.mark.parametrize(

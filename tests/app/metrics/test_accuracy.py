@@ -107,7 +107,7 @@ def test_a_group_counts_with_it_and_shows_the_plain_one(client: TestClient, stat
     assert found["reached"]["count"] == 2
 
     page = client.get(f"/groups/{group}").text
-    assert f"TTA; plain 92.00{SPACE}%" in page and "TTA six, 6 forward passes" in page and "Plain mean" in page
+    assert f"TTA; plain 92.00{SPACE}%" in page and "TTA six, 6 forward passes" in page and "Mean without TTA" in page
 
 
 def test_every_page_and_file_that_shows_one_shows_the_other(client: TestClient, state: State):
@@ -129,7 +129,7 @@ def test_every_page_and_file_that_shows_one_shows_the_other(client: TestClient, 
     ]
 
     report = client.post("/reports", data={"runs": str(run_id)}).text
-    assert plain in report and "without TTA" in report and "TTA flip, 2 forward passes" in report
+    assert f"without TTA 93.00{SPACE}%" in report and "Without TTA" in report and "TTA flip, 2 forward passes" in report
 
     entry = client.get(f"/api/v1/runs/{run_id}/dawnbench.json").json()["misc"]["testTimeAugmentation"]
     assert entry == {"views": "flip", "forwardPasses": 2, "seconds": 0.75, "plainTop1Accuracy": 92.0}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from app.metrics.curves import Curve, band, of_runs
+from app.metrics.curves import Curve, compute_band, load_curves
 from app.web.deps import State
 from tests.app.support.cast import Hand, epoch, launch, started, trained
 from tests.app.support.queue_verbs import finish, held_run, retry, say
@@ -34,7 +34,7 @@ def curve(run_id: int, *accuracies: float, first: int = 1, seconds: float = 2.0)
 
 def test_a_band_is_numpys_mean_deviation_and_edges():
     values = np.random.default_rng(0).uniform(0.2, 0.95, (5, 12))
-    found = band([curve(number, *row, seconds=number + 1.0) for number, row in enumerate(values)])
+    found = compute_band([curve(number, *row, seconds=number + 1.0) for number, row in enumerate(values)])
 
     np.testing.assert_array_equal(found.epoch, np.arange(1, 13))
     np.testing.assert_array_equal(found.n, np.full(12, 5))
@@ -46,7 +46,7 @@ def test_a_band_is_numpys_mean_deviation_and_edges():
 
 
 def test_runs_of_different_length_say_something_as_far_as_they_go():
-    found = band([curve(1, 0.5, 0.7, 0.9), curve(2, 0.3), curve(3, 0.4, 0.6, seconds=4.0)])
+    found = compute_band([curve(1, 0.5, 0.7, 0.9), curve(2, 0.3), curve(3, 0.4, 0.6, seconds=4.0)])
 
     assert found.n.tolist() == [3, 2, 1]
     np.testing.assert_allclose(found.mean, [0.4, 0.65, 0.9])
@@ -56,15 +56,15 @@ def test_runs_of_different_length_say_something_as_far_as_they_go():
 
 
 def test_epochs_that_nobody_validated_are_not_in_a_band():
-    found = band([curve(1, NONE, 0.5, NONE, 0.8), curve(2, NONE, NONE, NONE, 0.6)])
+    found = compute_band([curve(1, NONE, 0.5, NONE, 0.8), curve(2, NONE, NONE, NONE, 0.6)])
 
     assert (found.epoch.tolist(), found.n.tolist()) == ([2.0, 4.0], [1, 2])
     np.testing.assert_allclose(found.mean, [0.5, 0.7])
-    assert len(band([curve(1, NONE, NONE)]).epoch) == 0
+    assert len(compute_band([curve(1, NONE, NONE)]).epoch) == 0
 
 
 def test_a_band_can_be_of_another_number_and_of_a_run_that_begins_late():
-    found = band([curve(1, 0.1, 0.2), curve(2, 0.3, 0.4, first=2)], "train_loss")
+    found = compute_band([curve(1, 0.1, 0.2), curve(2, 0.3, 0.4, first=2)], "train_loss")
 
     assert (found.epoch.tolist(), found.n.tolist()) == ([1.0, 2.0, 3.0], [1, 2, 1])
     np.testing.assert_allclose(found.mean, [1.0, 0.75, 0.5])
@@ -75,7 +75,7 @@ def test_curves_are_read_run_by_run_with_the_clock_added_up(client: TestClient, 
     waiting = launch(state)
 
     with state.records.read() as session:
-        found = of_runs(session, [two, one, waiting, 99])
+        found = load_curves(session, [two, one, waiting, 99])
 
     assert set(found) == {one, two}
     assert (found[one].epoch.tolist(), found[one].elapsed.tolist()) == ([1, 2, 3], [2.0, 4.0, 6.0])
@@ -83,8 +83,8 @@ def test_curves_are_read_run_by_run_with_the_clock_added_up(client: TestClient, 
     np.testing.assert_allclose(found[one].train_loss, [1.0, 1 / 2, 1 / 3])
     assert (found[two].run_id, found[two].val_accuracy.tolist()) == (two, [0.4])
     with state.records.read() as session:
-        assert of_runs(session, []) == {}
-        assert of_runs(session, [waiting]) == {}
+        assert load_curves(session, []) == {}
+        assert load_curves(session, [waiting]) == {}
 
 
 def test_of_a_resumed_run_the_highest_attempt_counts(client: TestClient, state: State):
@@ -97,7 +97,7 @@ def test_of_a_resumed_run_the_highest_attempt_counts(client: TestClient, state: 
     hand.say(started(resumed_from_epoch=1), epoch(2, 0.25, 5.0))
 
     with state.records.read() as session:
-        found = of_runs(session, [run])[run]
+        found = load_curves(session, [run])[run]
 
     assert found.epoch.tolist() == [1, 2, 3]
     assert found.val_accuracy.tolist() == [0.1, 0.25, 0.3]
@@ -113,12 +113,12 @@ def test_a_retry_from_scratch_begins_an_empty_curve(state: State):
     retry(state, held[0], "scratch")
 
     with state.records.read() as session:
-        assert of_runs(session, [held[0]]) == {}
+        assert load_curves(session, [held[0]]) == {}
 
 
 @pytest.mark.parametrize("runs", [1, 2, 7])
 def test_equal_curves_have_a_band_of_no_width(runs: int):
-    found = band([curve(number, 0.5, 0.75) for number in range(runs)])
+    found = compute_band([curve(number, 0.5, 0.75) for number in range(runs)])
 
     assert found.mean.tolist() == found.low.tolist() == found.high.tolist() == [0.5, 0.75]
     np.testing.assert_array_equal(found.sd, [0.0, 0.0] if runs > 1 else [NONE, NONE])

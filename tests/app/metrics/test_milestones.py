@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.metrics import milestones
-from app.metrics.progress import time_to
+from app.metrics.progress import time_to_target
 from app.records.models import Epoch
 from tests.app.support.cast import NOW
 
@@ -42,12 +42,12 @@ def looked_up(target: float, shown: list[Epoch]) -> tuple[float, float, float, f
 def test_the_first_epoch_at_a_target_is_that_of_the_whole_curve(said: list[Said], target: float):
     runs = [rows_of(one) for one in said]
 
-    found = milestones.first_at(target, [milestones.pack_milestones(one) for one in runs])
+    found = milestones.find_first_at(target, [milestones.pack_milestones(one) for one in runs])
 
     assert found.dtype == milestones.ROW and len(found) == len(runs)
     for one, shown in zip(found.tolist(), runs, strict=True):
         np.testing.assert_allclose(one, looked_up(target, shown), rtol=1e-6)
-        time = time_to(target, shown)
+        time = time_to_target(target, shown)
         assert math.isnan(one[1]) if time is None else one[1] == time
 
 
@@ -55,15 +55,15 @@ def test_the_first_epoch_at_a_target_is_that_of_the_whole_curve(said: list[Said]
 def test_epoch_by_epoch_the_same_is_packed_as_of_a_whole_curve(said: Said):
     packed, elapsed, energy = b"", 0.0, 0.0 if said else None
     for number, (share, seconds, used) in enumerate(said, 1):
-        elapsed, energy = elapsed + seconds, milestones.added(energy, used)
-        packed = milestones.grown(packed, number, elapsed, energy, share)
+        elapsed, energy = elapsed + seconds, milestones.add_energy(energy, used)
+        packed = milestones.append_milestone(packed, number, elapsed, energy, share)
 
     assert packed == milestones.pack_milestones(rows_of(said))
 
 
 @given(said=curves)
 def test_only_epochs_that_are_better_than_all_before_are_kept(said: Said):
-    kept = milestones.rows(milestones.pack_milestones(rows_of(said)))
+    kept = milestones.unpack_milestones(milestones.pack_milestones(rows_of(said)))
 
     best, better = -1.0, []
     for number, (share, _, _) in enumerate(said, 1):
@@ -76,8 +76,8 @@ def test_only_epochs_that_are_better_than_all_before_are_kept(said: Said):
 def test_a_target_is_reached_by_equality_and_missed_by_the_smallest_step():
     packed = milestones.pack_milestones(rows_of([(0.5, 2.0, None), (0.94, 3.0, None)]))
 
-    assert milestones.first_at(0.94, [packed])["elapsed"].tolist() == [5.0]
-    assert np.isnan(milestones.first_at(np.nextafter(0.94, 1), [packed])["elapsed"]).all()
+    assert milestones.find_first_at(0.94, [packed])["elapsed"].tolist() == [5.0]
+    assert np.isnan(milestones.find_first_at(np.nextafter(0.94, 1), [packed])["elapsed"]).all()
 
 
 def test_energy_is_known_as_long_as_every_epoch_was_measured():
@@ -85,15 +85,19 @@ def test_energy_is_known_as_long_as_every_epoch_was_measured():
         rows_of([(0.2, 1.0, 0.5), (0.4, 1.0, 0.25), (0.6, 1.0, None), (0.8, 1.0, 0.25)])
     )
 
-    assert milestones.rows(packed)["energy"][:2].tolist() == [0.5, 0.75]
-    assert np.isnan(milestones.rows(packed)["energy"][2:]).all()
-    assert (milestones.added(None, 1.0), milestones.added(1.5, None), milestones.added(1.5, 1.0)) == (None, None, 2.5)
+    assert milestones.unpack_milestones(packed)["energy"][:2].tolist() == [0.5, 0.75]
+    assert np.isnan(milestones.unpack_milestones(packed)["energy"][2:]).all()
+    assert (milestones.add_energy(None, 1.0), milestones.add_energy(1.5, None), milestones.add_energy(1.5, 1.0)) == (
+        None,
+        None,
+        2.5,
+    )
 
 
 def test_of_no_runs_and_of_runs_without_epochs_nothing_is_found():
-    assert len(milestones.first_at(0.5, [])) == 0
+    assert len(milestones.find_first_at(0.5, [])) == 0
     assert milestones.pack_milestones([]) == b""
-    assert np.isnan(milestones.first_at(0.5, [b"", b""])["epoch"]).tolist() == [True, True]
+    assert np.isnan(milestones.find_first_at(0.5, [b"", b""])["epoch"]).tolist() == [True, True]
 
 
 def test_each_run_keeps_its_place_among_others_that_never_got_there():
@@ -102,6 +106,6 @@ def test_each_run_keeps_its_place_among_others_that_never_got_there():
     ]
     misses = milestones.pack_milestones(rows_of([(0.7, 9.0, 1.0)]))
 
-    found = milestones.first_at(0.8, [b"", reaches[0], misses, reaches[1], misses])
+    found = milestones.find_first_at(0.8, [b"", reaches[0], misses, reaches[1], misses])
 
     assert np.nan_to_num(found["elapsed"], nan=-1.0).tolist() == [-1.0, 2.0, -1.0, 4.0, -1.0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.metrics.progress import after_epoch, after_rewrite, of_step, time_to
+from app.metrics.progress import apply_epoch, describe_step, recompute_progress, time_to_target
 from app.records.models import Epoch, Run
 from tests.app.support.cast import NOW
 from tests.app.support.cast import epoch as epoch_said
@@ -50,11 +50,11 @@ def step(epoch: int, number: int, of: int = 10, seconds: float = 0.0) -> Step:
     ],
 )
 def test_the_share_that_is_done_counts_epochs_and_steps(said: Step, share: float):
-    assert of_step(run(), said, [])["progress"] == pytest.approx(share)
+    assert describe_step(run(), said, [])["progress"] == pytest.approx(share)
 
 
 def test_the_time_left_follows_the_latest_epochs():
-    told = of_step(run(epochs=10), step(7, 5), [3.0, 5.0, 4.0])
+    told = describe_step(run(epochs=10), step(7, 5), [3.0, 5.0, 4.0])
 
     assert told["eta_seconds"] == pytest.approx(3.5 * 4.0)
 
@@ -63,31 +63,31 @@ def test_the_training_clock_goes_on_between_epochs_but_not_through_validation():
     trained = run()
     trained.elapsed_seconds = 6.0
 
-    assert of_step(trained, step(4, 1, seconds=1.5), [])["elapsed_seconds"] == 7.5
+    assert describe_step(trained, step(4, 1, seconds=1.5), [])["elapsed_seconds"] == 7.5
     validating = Step(phase="evaluating", epoch=4, steps_per_epoch=10, seconds=9.0)
-    assert of_step(trained, validating, [])["elapsed_seconds"] == 6.0
+    assert describe_step(trained, validating, [])["elapsed_seconds"] == 6.0
 
 
 def test_a_step_says_its_phase_in_words():
-    assert of_step(run(), step(4, 3), [])["words"] == "epoch 4, step 3 of 10"
-    assert of_step(run(), Step(phase="compiling"), [])["words"] == "compiling"
+    assert describe_step(run(), step(4, 3), [])["words"] == "epoch 4, step 3 of 10"
+    assert describe_step(run(), Step(phase="compiling"), [])["words"] == "compiling"
 
 
 def test_in_the_first_epoch_the_time_left_follows_its_steps():
-    assert of_step(run(epochs=10), step(1, 5, seconds=2.0), [])["eta_seconds"] == pytest.approx(9.5 * 4.0)
+    assert describe_step(run(epochs=10), step(1, 5, seconds=2.0), [])["eta_seconds"] == pytest.approx(9.5 * 4.0)
 
 
 @pytest.mark.parametrize("said", [Step(phase="compiling"), step(1, 0, seconds=3.0), step(1, 3, seconds=0.0)])
 def test_before_the_first_step_the_time_left_is_not_known(said: Step):
-    assert of_step(run(), said, [])["eta_seconds"] is None
+    assert describe_step(run(), said, [])["eta_seconds"] is None
 
 
 def test_at_the_end_nothing_is_left():
-    assert of_step(run(epochs=2), step(2, 10), [2.0, 2.0])["eta_seconds"] == 0
+    assert describe_step(run(epochs=2), step(2, 10), [2.0, 2.0])["eta_seconds"] == 0
 
 
 def test_a_step_names_its_run():
-    told = of_step(run(), step(1, 1), [])
+    told = describe_step(run(), step(1, 1), [])
 
     assert (told["run"], told["epochs"], told["event"], told["phase"]) == (7, 10, "step", "training")
 
@@ -95,16 +95,16 @@ def test_a_step_names_its_run():
 def test_time_to_target_is_the_clock_at_the_end_of_the_first_epoch_that_reaches_it():
     rows = [row(1, 0.5, 2.0), row(2, None, 2.0), row(3, 0.94, 3.0), row(4, 0.2, 2.0), row(5, 0.99, 2.0)]
 
-    assert time_to(0.94, rows) == 7.0
-    assert time_to(0.941, rows) == 11.0
-    assert time_to(1.0, rows) is None
-    assert time_to(0.1, []) is None
+    assert time_to_target(0.94, rows) == 7.0
+    assert time_to_target(0.941, rows) == 11.0
+    assert time_to_target(1.0, rows) is None
+    assert time_to_target(0.1, []) is None
 
 
 def test_an_epoch_brings_the_run_s_columns_up_to_date():
     seen = run(target=0.9)
     for number, accuracy in enumerate([0.5, 0.9, None, 0.9, 0.7], 1):
-        after_epoch(seen, EpochEnded.model_validate(epoch_said(number, accuracy)))
+        apply_epoch(seen, EpochEnded.model_validate(epoch_said(number, accuracy)))
 
     assert (seen.last_epoch, seen.last_val_accuracy) == (5, 0.7)
     assert (seen.best_val_accuracy, seen.best_epoch) == (0.9, 2)  # the earliest of equal ones
@@ -115,9 +115,9 @@ def test_epochs_that_were_replaced_count_no_longer():
     seen = run(target=0.9)
     seen.elapsed_seconds, seen.best_val_accuracy, seen.best_epoch, seen.time_to_target = 99.0, 0.99, 9, 50.0
 
-    after_rewrite(seen, [row(1, 0.5), row(2, 0.8), row(3, 0.8)])
+    recompute_progress(seen, [row(1, 0.5), row(2, 0.8), row(3, 0.8)])
 
     assert (seen.elapsed_seconds, seen.best_val_accuracy, seen.best_epoch) == (6.0, 0.8, 2)
     assert seen.time_to_target is None
-    after_rewrite(seen, [])
+    recompute_progress(seen, [])
     assert (seen.elapsed_seconds, seen.best_val_accuracy, seen.best_epoch) == (0, None, None)

@@ -14,7 +14,7 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 from statsmodels.stats.weightstats import DescrStatsW
 
-from app.metrics.statistics import like_the_first, median_time, reached, spread
+from app.metrics.statistics import compute_reach_rate, compute_spread, find_ties_with_first, median_time
 
 # Final accuracies and training seconds of repeats of several recipes.
 ACCURACIES = [
@@ -48,7 +48,7 @@ def told_apart(samples: list[Any], test: Literal["means", "times"]) -> list[bool
 
 @pytest.mark.parametrize("values", [*ACCURACIES, (0.1, 0.9), (3.0, 3.0, 3.5), (1e-9, 2e-9, 4e-9), (1e9, 1e9 + 1)])
 def test_spread_is_what_scipy_and_statsmodels_say(values: tuple[float, ...]):
-    found, n = spread(values), len(values)
+    found, n = compute_spread(values), len(values)
 
     assert (found.n, found.smallest, found.largest) == (n, min(values), max(values))
     assert found.mean == pytest.approx(np.mean(values), rel=1e-12)
@@ -60,33 +60,33 @@ def test_spread_is_what_scipy_and_statsmodels_say(values: tuple[float, ...]):
 
 
 def test_one_value_has_no_spread_and_equal_ones_have_none_to_speak_of():
-    alone = spread([0.94])
+    alone = compute_spread([0.94])
     assert (alone.n, alone.mean, alone.median, alone.smallest, alone.largest) == (1, 0.94, 0.94, 0.94, 0.94)
     assert (alone.sd, alone.low, alone.high) == (None, None, None)
 
-    same = spread([0.5, 0.5, 0.5, 0.5])
+    same = compute_spread([0.5, 0.5, 0.5, 0.5])
     assert (same.sd, same.low, same.high) == (0.0, 0.5, 0.5)
 
 
 def test_no_values_have_no_mean():
     with pytest.raises(ValueError, match="no values"):
-        spread([])
+        compute_spread([])
 
 
 @pytest.mark.parametrize(("count", "n"), [(0, 1), (1, 1), (0, 5), (3, 5), (5, 5), (33, 50), (6, 7), (1999, 2000)])
 def test_a_share_has_wilsons_interval_and_jeffreys_next(count: int, n: int):
-    found = reached(count, n)
+    found = compute_reach_rate(count, n)
 
     assert (found.count, found.n) == (count, n)
     wilson = proportion_confint(count, n, alpha=0.05, method="wilson")
     assert (found.low, found.high) == pytest.approx(wilson, abs=1e-12)
-    assert found.next == pytest.approx(stats.beta.mean(count + 0.5, n - count + 0.5), rel=1e-12)
+    assert found.next_probability == pytest.approx(stats.beta.mean(count + 0.5, n - count + 0.5), rel=1e-12)
 
 
 @pytest.mark.parametrize(("count", "n"), [(0, 0), (-1, 5), (6, 5), (1, 0), (0, -1)])
 def test_a_share_of_nothing_or_beyond_the_whole_is_refused(count: int, n: int):
     with pytest.raises(ValueError, match=f"{count} of {n}"):
-        reached(count, n)
+        compute_reach_rate(count, n)
 
 
 @pytest.mark.parametrize(
@@ -119,12 +119,12 @@ def test_a_median_stays_the_same_whatever_the_longest_time_is(times: list[float]
 
 def test_rows_are_told_apart_as_by_welch_and_holm():
     assert told_apart(ACCURACIES, "means") == [False, True, False, False]
-    assert like_the_first(ACCURACIES, "means") == [True, True, False, True, True]
+    assert find_ties_with_first(ACCURACIES, "means") == [True, True, False, True, True]
 
 
 def test_rows_with_misses_are_told_apart_as_by_mann_whitney_and_holm():
     assert told_apart(SECONDS, "times") == [True, False, True]
-    assert like_the_first(SECONDS, "times") == [True, False, True, False]
+    assert find_ties_with_first(SECONDS, "times") == [True, False, True, False]
 
 
 @settings(max_examples=8, deadline=None)  # statsmodels collects garbage at each call
@@ -135,10 +135,10 @@ def test_any_rows_are_told_apart_as_statsmodels_does(first: list[float], others:
     ]
     everything = [sample for sample in everything if len(set(sample)) > 1]
     if len(everything) > 1:
-        assert like_the_first(everything, "times")[1:] == [not it for it in told_apart(everything, "times")]
+        assert find_ties_with_first(everything, "times")[1:] == [not it for it in told_apart(everything, "times")]
     spreading = [sample for sample in (first, *others) if len(set(sample)) > 1]
     if len(spreading) > 1:
-        assert like_the_first(spreading, "means")[1:] == [not it for it in told_apart(spreading, "means")]
+        assert find_ties_with_first(spreading, "means")[1:] == [not it for it in told_apart(spreading, "means")]
 
 
 def test_holm_goes_on_only_while_each_is_small_enough():
@@ -148,28 +148,30 @@ def test_holm_goes_on_only_while_each_is_small_enough():
     rows = [beside(distance) for distance in (0.0, 3.4, 3.4, 3.4)]
     p = stats.ttest_ind(rows[0], rows[1], equal_var=False).pvalue
     assert 0.05 / 6 < p < 0.05 / 4
-    assert like_the_first(rows[:2], "means") == [True, False], "alone it differs"
-    assert like_the_first(rows, "means") == [True] * 4, "one of six pairs must be below 0.05 / 6"
-    assert like_the_first([*rows[:2], beside(90.0), beside(80.0)], "means") == [True, False, False, False]
+    assert find_ties_with_first(rows[:2], "means") == [True, False], "alone it differs"
+    assert find_ties_with_first(rows, "means") == [True] * 4, "one of six pairs must be below 0.05 / 6"
+    assert find_ties_with_first([*rows[:2], beside(90.0), beside(80.0)], "means") == [True, False, False, False]
 
 
 def test_too_few_runs_can_be_told_from_nothing():
     for test in ("means", "times"):
-        assert like_the_first([], test) == []
-        assert like_the_first([(0.9,)], test) == [True]
-        assert like_the_first([(0.9, 0.91, 0.92), (0.1,), ()], test) == [True, True, True]
-        assert like_the_first([(0.9,), (0.1, 0.11, 0.12)], test) == [True, True]
-    assert like_the_first([(0.9, 0.91, 0.92), (0.1, None, None)], "means") == [True, True], "misses are left out"
+        assert find_ties_with_first([], test) == []
+        assert find_ties_with_first([(0.9,)], test) == [True]
+        assert find_ties_with_first([(0.9, 0.91, 0.92), (0.1,), ()], test) == [True, True, True]
+        assert find_ties_with_first([(0.9,), (0.1, 0.11, 0.12)], test) == [True, True]
+    assert find_ties_with_first([(0.9, 0.91, 0.92), (0.1, None, None)], "means") == [True, True], "misses are left out"
 
 
 def test_rows_without_any_spread_differ_where_their_value_does():
-    assert like_the_first([(0.5, 0.5, 0.5), (0.5, 0.5, 0.5), (0.25, 0.25)], "means") == [True, True, False]
-    assert like_the_first([(0.94,) * 3, (0.94,) * 7, (0.93,) * 20], "means") == [True, True, False], "whatever rounds"
-    assert like_the_first([(8.0,) * 9, (8.0,) * 9, (9.0,) * 9], "times") == [True, True, False]
+    assert find_ties_with_first([(0.5, 0.5, 0.5), (0.5, 0.5, 0.5), (0.25, 0.25)], "means") == [True, True, False]
+    assert find_ties_with_first([(0.94,) * 3, (0.94,) * 7, (0.93,) * 20], "means") == [True, True, False], (
+        "whatever rounds"
+    )
+    assert find_ties_with_first([(8.0,) * 9, (8.0,) * 9, (9.0,) * 9], "times") == [True, True, False]
 
 
 def test_rows_of_misses_are_like_each_other_and_unlike_those_that_reached_it():
     misses, reaches = (None,) * 6, (70.0, 71.0, 72.0, 73.0, 74.0, 75.0)
 
-    assert like_the_first([misses, misses], "times") == [True, True]
-    assert like_the_first([reaches, misses], "times") == [True, False]
+    assert find_ties_with_first([misses, misses], "times") == [True, True]
+    assert find_ties_with_first([reaches, misses], "times") == [True, False]

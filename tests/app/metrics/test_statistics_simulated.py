@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from app.metrics.statistics import like_the_first, reached, spread
+from app.metrics.statistics import compute_reach_rate, compute_spread, find_ties_with_first
 
 MEAN, SD = 0.94, 0.002  # of final accuracies, as repeats of a good recipe have them
 
@@ -24,13 +24,13 @@ def boards(test: Test, runs: int, number: int, *, rows: int = 10, misses: float 
     for board in np.where(drawn > missing, np.inf, drawn):
         by = -board.mean(axis=1) if test == "means" else np.median(board, axis=1)
         ranked = [[None if value == np.inf else value for value in row] for row in board[np.argsort(by)].tolist()]
-        found.append(like_the_first(ranked, test))
+        found.append(find_ties_with_first(ranked, test))
     return np.array(found)
 
 
 def test_the_interval_of_the_mean_holds_as_often_as_it_says():
     drawn = np.random.default_rng(1).normal(MEAN, SD, (2000, 5))
-    found = [spread(values) for values in drawn.tolist()]
+    found = [compute_spread(values) for values in drawn.tolist()]
     holds = [one.low <= MEAN <= one.high for one in found if one.low is not None and one.high is not None]
 
     assert len(holds) == 2000
@@ -40,7 +40,7 @@ def test_the_interval_of_the_mean_holds_as_often_as_it_says():
 def test_the_interval_of_a_share_holds_as_often_as_it_says():
     generator, holds = np.random.default_rng(2), []
     for n in (5, 10, 20, 50):
-        known = [reached(count, n) for count in range(n + 1)]
+        known = [compute_reach_rate(count, n) for count in range(n + 1)]
         for share in (0.1, 0.3, 0.5, 0.8, 0.95):
             counts = generator.binomial(n, share, 500)
             holds.append(np.mean([known[count].low <= share <= known[count].high for count in counts]))
@@ -62,7 +62,7 @@ def test_recipes_that_differ_are_told_apart(test: Test):
     generator, told = np.random.default_rng(3), []
     for _ in range(200):
         better, worse, same = generator.normal([[MEAN + 3 * SD], [MEAN], [MEAN + 3 * SD]], SD, (3, 8)).tolist()
-        told.append(like_the_first([better, worse, same], test))
+        told.append(find_ties_with_first([better, worse, same], test))
 
     assert np.mean([not like[1] for like in told]) >= 0.95, "three deviations lie between them"
     assert np.mean([like[2] for like in told]) >= 0.9

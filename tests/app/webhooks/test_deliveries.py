@@ -22,7 +22,7 @@ from app.web.deps import State
 from app.webhooks import client as hook_client
 from app.webhooks import deliveries
 from app.webhooks.messages import message_body
-from app.webhooks.sender import deliver
+from app.webhooks.sender import deliver_due
 from tests.app.support.cast import HERE, NOW, launch, settings_in, state_of
 
 SECRET = "xoxb-a-secret"
@@ -78,7 +78,7 @@ def at(state: State, seconds: float) -> State:
 
 def outcomes(state: State) -> list[tuple[str, str, int]]:
     with state.records.read() as session:
-        return [(one.kind, one.outcome, one.tries) for one in reversed(deliveries.log(session))]
+        return [(one.kind, one.outcome, one.tries) for one in reversed(deliveries.load_log(session))]
 
 
 def end(state: State, run: int) -> None:
@@ -88,17 +88,17 @@ def end(state: State, run: int) -> None:
 
 def test_each_hook_is_told_that_it_is_connected_and_then_of_each_end_once(hooked: State, ear: Ear):
     run = launch(hooked, name="a <b> & c")
-    deliver(hooked)
-    assert [body.get("event") or body["text"].partition(":")[0] for _, body in ear.heard] == [
+    deliver_due(hooked)
+    assert [body.get("event") or body["text"].partition(".")[0] for _, body in ear.heard] == [
         "test",
-        "Pitwall can write here",
+        "Pitwall is connected",
     ]
     end(hooked, run)
     ear.heard.clear()
-    deliver(at(hooked, 1))
+    deliver_due(at(hooked, 1))
     with hooked.records.write() as session:
         runs.edit(session, run, {"notes": "later"}, NOW + timedelta(seconds=2))
-    deliver(at(hooked, 2))
+    deliver_due(at(hooked, 2))
     (path, told), (_, slack) = ear.heard
     assert path == f"/services/{SECRET}?a=1"
     assert (told["event"], told["run"]["status"], told["run"]["name"]) == ("run_ended", "cancelled", "a <b> & c")
@@ -110,21 +110,21 @@ def test_each_hook_is_told_that_it_is_connected_and_then_of_each_end_once(hooked
 def test_a_hook_that_is_down_is_tried_again_and_given_up_in_the_end(hooked: State, ear: Ear):
     ear.status = 503
     after = 0
-    for wait in (0, *deliveries.WAITS_S):
-        deliver(at(hooked, after + wait - 1))  # too early
+    for wait in (0, *deliveries.RETRY_DELAYS_S):
+        deliver_due(at(hooked, after + wait - 1))  # too early
         after += wait
-        deliver(at(hooked, after))
+        deliver_due(at(hooked, after))
     assert outcomes(hooked) == [("json", "given_up", 6), ("slack", "given_up", 6)]
     assert len(ear.heard) == 12
     with hooked.records.read() as session:
-        assert deliveries.log(session)[0].answer == "it answered 503: said <b>so</b>"
+        assert deliveries.load_log(session)[0].answer == "it answered 503: said <b>so</b>"
 
 
 def test_what_waits_is_told_once_it_is_back(hooked: State, ear: Ear):
     ear.status = 500
-    deliver(hooked)
+    deliver_due(hooked)
     ear.status = 204
-    deliver(at(hooked, 11))
+    deliver_due(at(hooked, 11))
     assert outcomes(hooked) == [("json", "delivered", 2), ("slack", "delivered", 2)]
 
 
@@ -171,10 +171,10 @@ def test_discord_calls_nobody_and_is_never_too_long():
 
 def test_the_page_lists_hooks_and_deliveries_and_no_secret(hooked: State, ear: Ear):
     ear.status = 500
-    deliver(hooked)
+    deliver_due(hooked)
     with TestClient(create_app(hooked), base_url=HERE, follow_redirects=False) as client:
         page = client.get("/notices").text
-        assert page.count("Send a test") == 2
+        assert page.count("Send test") == 2
         assert "said &lt;b&gt;so&lt;/b&gt;" in page
         assert SECRET not in page and "127.0.0.1" in page
         assert client.post("/notices/test", data={"hook": hooked.settings.hooks[0].key}).status_code == 303

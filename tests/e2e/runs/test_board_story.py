@@ -40,7 +40,7 @@ def test_a_recipe_is_repeated_ranked_compared_and_reported(
     )  # nobody touched it: it grows all the same
     handled(page, "[data-plot]")
     assert page.evaluate(f"{curves}.some((trace) => trace.meta.is_band)")
-    expect(page.locator("[data-group-results]")).to_contain_text(f"{SEEDS} runs count", timeout=240_000)
+    expect(page.locator("[data-group-results]")).to_contain_text(f"{SEEDS} runs included", timeout=240_000)
     assert page.evaluate("window.sameDocument"), "the page was loaded again"
     until(lambda: page.evaluate(f"{curves}.length") == SEEDS + 2, 10, "a curve of each run, their mean and band")
     expect(page.locator("[data-group-results] tbody tr").first).to_contain_text(f"{SEEDS}")
@@ -79,9 +79,9 @@ def test_a_recipe_is_repeated_ranked_compared_and_reported(
     page.get_by_role("button", name="Epoch", exact=True).click()
 
     page.get_by_label("Title").fill("Rates on digits")
-    page.get_by_label("Your notes").fill(NOTES)
+    page.get_by_label("Notes").fill(NOTES)
     with page.expect_download() as download:
-        page.get_by_role("button", name="Download the report").click()
+        page.get_by_role("button", name="Download summary").click()
     file = tmp_path / download.value.suggested_filename
     download.value.save_as(file)
     assert file.name == "rates-on-digits.html"
