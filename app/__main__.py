@@ -64,7 +64,7 @@ def serve(settings: Settings) -> None:
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     tokens = Tokens.of(settings)
     hub = Hub()
-    records = Records(settings.url, hub.tell)
+    records = Records(settings.url, hub.publish)
     try:
         gallery = Gallery(settings.datasets_dir, settings.data_dir / "previews")
         state = State(settings, records, hub, Leases(), tokens, Previews(gallery))

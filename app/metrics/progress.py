@@ -3,18 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
 from app.metrics import milestones
 from app.metrics.accuracy import accuracy_without_tta, ranking_accuracy
-from app.records.models import Epoch, Run
+from app.records.models import Epoch
 from trainer.events import EpochEnded, Step
 
 RECENT_EPOCHS = 5  # whose duration predicts that of the next epochs best
 
 
-def apply_epoch(run: Run, event: EpochEnded) -> None:
+@dataclass(slots=True)
+class RunProgress:
+    """The columns of a run that its epochs change, and what that takes. Fields as in app.records.models.Run."""
+
+    id: int
+    epochs: int
+    target_accuracy: float
+    last_epoch: int = 0
+    last_val_accuracy: float | None = None
+    last_plain_accuracy: float | None = None
+    best_val_accuracy: float | None = None
+    best_plain_accuracy: float | None = None
+    best_epoch: int | None = None
+    time_to_target: float | None = None
+    elapsed_seconds: float = 0.0
+    spent_seconds: float = 0.0
+    tta_seconds: float = 0.0
+    energy_wh: float | None = None
+    milestones: bytes = b""
+
+
+def apply_epoch(run: RunProgress, event: EpochEnded) -> None:
     """Update the columns of the run with the next epoch of its curve."""
     accuracy = ranking_accuracy(event)
     run.last_epoch = event.epoch
@@ -31,12 +53,12 @@ def apply_epoch(run: Run, event: EpochEnded) -> None:
     if run.best_val_accuracy is None or accuracy > run.best_val_accuracy:
         run.best_val_accuracy, run.best_epoch = accuracy, event.epoch
         run.best_plain_accuracy = accuracy_without_tta(event)
-    if run.time_to_target is None and accuracy >= float(run.recipe["target_accuracy"]):
+    if run.time_to_target is None and accuracy >= run.target_accuracy:
         run.time_to_target = run.elapsed_seconds
 
 
-def recompute_progress(run: Run, epochs: Sequence[Epoch]) -> None:
-    """Compute the columns anew after an attempt replaced epochs of an earlier one. `epochs`: runs.epochs_of."""
+def recompute_progress(run: RunProgress, epochs: Sequence[Epoch]) -> None:
+    """Compute the columns anew after an attempt replaced epochs of an earlier one. `epochs`: runs.shown_epochs."""
     run.elapsed_seconds = sum(epoch.seconds for epoch in epochs)
     run.tta_seconds = sum(epoch.tta_seconds for epoch in epochs)
     run.milestones = milestones.pack_milestones(epochs)
@@ -45,7 +67,7 @@ def recompute_progress(run: Run, epochs: Sequence[Epoch]) -> None:
     best_accuracy, _, best = max(scored, default=(None, None, None))  # the earliest of equal epochs
     run.best_val_accuracy, run.best_epoch = best_accuracy, best.epoch if best else None
     run.best_plain_accuracy = accuracy_without_tta(best) if best else None
-    run.time_to_target = time_to_target(float(run.recipe["target_accuracy"]), epochs)
+    run.time_to_target = time_to_target(run.target_accuracy, epochs)
 
 
 def time_to_target(target: float, epochs: Sequence[Epoch]) -> float | None:
@@ -61,7 +83,7 @@ def time_to_target(target: float, epochs: Sequence[Epoch]) -> float | None:
     return None
 
 
-def describe_step(run: Run, step: Step, recent: Sequence[float]) -> dict[str, Any]:
+def describe_step(run: RunProgress, step: Step, recent: Sequence[float]) -> dict[str, Any]:
     """The step event with the share of the run that is done (0..1), seconds trained and left (None: unknown), and the
     phase as text. `recent`: seconds that the latest epochs took, validation included.
     """

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from sqlalchemy import (
     JSON,
@@ -18,6 +18,7 @@ from sqlalchemy import (
     Index,
     MetaData,
     String,
+    Table,
     Text,
     UniqueConstraint,
 )
@@ -58,6 +59,11 @@ class Base(DeclarativeBase):
         list[str]: JSON(none_as_null=True),
         list[dict[str, Any]]: JSON(none_as_null=True),
     }
+
+
+def table_of(model: type[Base]) -> Table:
+    """For statements over single columns: their rows do not become objects, which halves the time of an INSERT."""
+    return cast(Table, model.__table__)
 
 
 class Run(Base):

@@ -1,6 +1,6 @@
-"""What is SQLite's own: column types, JSON paths, upserts, row numbers that are never reused, pragmas, error codes.
+"""All that is specific to SQLite: column types, JSON paths, upserts, transactions, pragmas, AUTOINCREMENT, error codes.
 
-Whoever moves the records to another database rewrites this module, `backup` and `restore`.
+Another database needs another module of this kind, and another `backup` and `restore`.
 """
 
 from __future__ import annotations
@@ -8,7 +8,18 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BindParameter, ColumnElement, DateTime, Dialect, Table, TypeDecorator, func, text
+from sqlalchemy import (
+    JSON,
+    BindParameter,
+    ColumnElement,
+    Connection,
+    DateTime,
+    Dialect,
+    Table,
+    TypeDecorator,
+    func,
+    text,
+)
 from sqlalchemy.dialects.sqlite import Insert, insert
 from sqlalchemy.orm import Session
 
@@ -18,7 +29,7 @@ PRAGMAS = (
     "PRAGMA foreign_keys=ON",
     "PRAGMA journal_size_limit=67108864",  # 64 MiB
     "PRAGMA trusted_schema=OFF",
-    "PRAGMA mmap_size=1073741824",  # 1 GiB, read in place: a look at all runs takes a third of the time; never written
+    "PRAGMA mmap_size=1073741824",  # 1 GiB, read in place: queries over all runs take a third of the time
 )
 
 # Result codes without their upper bits (sqlite.org/rescode.html).
@@ -29,7 +40,7 @@ MAX_INTEGER = 2**63 - 1  # ids and numbers beyond it are not in any table
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """SQLite keeps no time zone: store UTC, hand out aware UTC, refuse naive times."""
+    """SQLite has no time zones: stores UTC, returns aware times in UTC, refuses naive ones."""
 
     impl = DateTime
     cache_ok = True
@@ -58,13 +69,36 @@ class Jsonb(TypeDecorator[dict[str, Any]]):
         return func.json(column, type_=self)
 
 
+def prepare_connection(connection: Any, record: object) -> None:
+    """For SQLAlchemy's `connect` event."""
+    connection.isolation_level = None  # the driver's own transactions begin too late: see `begin`
+    for pragma in PRAGMAS:
+        connection.execute(pragma).close()
+
+
+def begin(connection: Connection, *, writes: bool, patience_s: float) -> None:
+    """BEGIN IMMEDIATE for writers: a reader that turns writer gets SQLITE_BUSY at once, whatever the timeout.
+
+    `patience_s`: how long to wait for other programs; at least a millisecond.
+    """
+    driver: Any = connection.connection.driver_connection
+    driver.execute(f"PRAGMA busy_timeout={int(max(patience_s, 0.001) * 1000)}").close()
+    driver.execute("BEGIN IMMEDIATE" if writes else "BEGIN").close()
+
+
+def write_unchanged(connection: Connection) -> None:
+    """Write a page without changing anything: does writing work?"""
+    version = connection.exec_driver_sql("PRAGMA user_version").scalar()
+    connection.exec_driver_sql(f"PRAGMA user_version={version}")
+
+
 def error_code(error: BaseException) -> int:
-    """The result code of an error that the driver raised; 0 for any other. SQLAlchemy's own has it as its cause."""
+    """The result code of a driver error; 0 for any other. Pass the cause (`__cause__`) of an error of SQLAlchemy."""
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
 def json_value(column: Any, path: str) -> ColumnElement[Any]:
-    """What stands at `augment.0.p` in a JSON column: SQLite writes that `$.augment[0].p`."""
+    """The value at a path such as `augment.0.p` in a JSON column. SQLite's own form is `$.augment[0].p`."""
     steps = (f"[{step}]" if step.isdecimal() else f".{step}" for step in path.split("."))
     return func.json_extract(column, "$" + "".join(steps))
 
@@ -74,14 +108,18 @@ def json_items(column: Any) -> Any:
     return func.json_each(column).table_valued("value")
 
 
-def insert_or_ignore(table: Any) -> Insert:
-    """An INSERT that leaves a row alone that is there already."""
-    found: Table = getattr(table, "__table__", table)
-    return insert(found).on_conflict_do_nothing()
+def insert_or_ignore(table: Table) -> Insert:
+    """An INSERT that changes nothing where the row exists; see `changed_a_row`."""
+    return insert(table).on_conflict_do_nothing()
+
+
+def changed_a_row(result: Any) -> bool:
+    """Whether a conditional UPDATE or INSERT met its condition."""
+    return bool(result.rowcount)
 
 
 def last_id(session: Session, table: str) -> int | None:
-    """The largest id that an AUTOINCREMENT table ever gave, deleted rows included; None: it never had a row."""
+    """The largest id that an AUTOINCREMENT table ever used, deleted rows included; None: it never had a row."""
     found: int | None = session.scalar(text("SELECT seq FROM sqlite_sequence WHERE name = :table"), {"table": table})
     return found
 

@@ -1,32 +1,34 @@
-"""Many small writes in one transaction: who has one hands it in, one thread commits whatever waits.
+"""Group commit: many small writes in one transaction. Callers submit them, one thread commits all that are waiting.
 
-SQLite has one writer, and each commit waits for the disk. Those who write at the same moment share that wait; each in
-a savepoint of its own, so that one that fails is undone alone. Must not know what is written.
+SQLite has one writer, and each commit waits for the disk: simultaneous writes share that wait. Each has a savepoint of
+its own, so that one that fails is rolled back alone.
 """
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from threading import Condition, Lock, Thread
+from threading import Condition, Thread
 from typing import Any
 
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
 from app.errors import Busy, Trouble
+from app.records import outbox
+from app.records.outbox import OutboxEvent
 
 MAX_BATCH = 64  # writes of one transaction: the next ones wait for so many
-MAX_WAITING_JOBS = 1000  # more than that is no load but a flood
+MAX_WAITING_JOBS = 1000
 IDLE_S = 1.0
-LOOK_S = 0.25  # while the file is locked: how often those who have waited for too long are let go
+LOCKED_RETRY_S = 0.25  # while the file is locked: how often writes that have waited for too long are refused
 
 Work = Callable[[Session], Any]
-Alone = Callable[[float, list[Any]], AbstractContextManager[Connection]]
+Transaction = Callable[[float, list[OutboxEvent]], AbstractContextManager[Connection]]
 
 
 @dataclass(eq=False)
@@ -39,23 +41,24 @@ class _Job:
 
 
 class GroupCommit:
-    """The thread and what waits for it.
+    """The thread and its queue.
 
-    `alone(ends, told)` opens a transaction, which is committed and then told on leaving; Busy where it is not its turn
-    until `ends`. `idle` is called each second in which nobody hands anything in.
+    `transaction(ends, events)` opens a transaction, commits it on leaving and publishes `events`; it raises Busy if it
+    does not get the write lock until `ends`. `idle` is called each second in which nothing is submitted.
     """
 
-    def __init__(self, alone: Alone, idle: Callable[[], None]) -> None:
-        self._alone = alone
+    def __init__(self, transaction: Transaction, idle: Callable[[], None]) -> None:
+        self._transaction = transaction
         self._idle = idle
         self._waiting: deque[_Job] = deque()
         self._changed = Condition()
         self._closed = False
-        self._thread = Thread(target=self._work, name="records", daemon=True)
+        self._thread = Thread(target=self._run, name="records", daemon=True)
         self._thread.start()
 
     def submit(self, work: Work, seconds: float) -> Future[Any]:
-        """The future is done when the write is on the disk and told, or has failed; with Busy after so many seconds."""
+        """The future is done when the write is on the disk and published, or has failed; with Busy after so many
+        seconds. Raises Busy at once if `MAX_WAITING_JOBS` are waiting."""
         job = _Job(work, time.monotonic() + seconds)
         with self._changed:
             if self._closed or len(self._waiting) >= MAX_WAITING_JOBS:
@@ -65,13 +68,13 @@ class GroupCommit:
         return job.done
 
     def close(self) -> None:
-        """What waits is still written, unless the file is locked."""
+        """Writes what is waiting, unless the file is locked."""
         with self._changed:
             self._closed = True
             self._changed.notify()
         self._thread.join()
 
-    def _work(self) -> None:
+    def _run(self) -> None:
         while True:
             with self._changed:
                 if not self._waiting and not self._closed:
@@ -82,29 +85,29 @@ class GroupCommit:
             if is_idle:
                 self._idle()
             else:
-                self._write()
+                self._write_batch()
 
-    def _write(self) -> None:
+    def _write_batch(self) -> None:
         batch: list[_Job] = []
-        told: list[Any] = []
+        events: list[OutboxEvent] = []
         try:
-            with self._alone(time.monotonic() + LOOK_S, told) as connection:
-                batch += self._first(MAX_BATCH)
+            with self._transaction(time.monotonic() + LOCKED_RETRY_S, events) as connection:
+                batch += self._pop_first(MAX_BATCH)
                 for job in batch:
-                    _do(job, connection, told)
+                    _write(job, connection, events)
         except BaseException as error:
-            batch = batch or (self._late() if isinstance(error, Busy) else self._first(MAX_BATCH))
-            for job in batch:  # nothing of them is on the disk
+            batch = batch or (self._pop_late() if isinstance(error, Busy) else self._pop_first(MAX_BATCH))
+            for job in batch:  # none of them is on the disk
                 job.error = type(error)(error.detail) if isinstance(error, Trouble) else error
         for job in batch:
-            _wake(job)
+            _resolve(job)
 
-    def _first(self, most: int) -> list[_Job]:
+    def _pop_first(self, count: int) -> list[_Job]:
         with self._changed:
-            return [self._waiting.popleft() for _ in range(min(len(self._waiting), most))]
+            return [self._waiting.popleft() for _ in range(min(len(self._waiting), count))]
 
-    def _late(self) -> list[_Job]:
-        """Those who have waited for too long; at the end, all."""
+    def _pop_late(self) -> list[_Job]:
+        """Jobs that have waited for too long; all jobs if closed."""
         now = time.monotonic()
         with self._changed:
             late = [job for job in self._waiting if self._closed or job.ends <= now]
@@ -112,84 +115,22 @@ class GroupCommit:
         return late
 
 
-def _do(job: _Job, connection: Connection, told: list[Any]) -> None:
+def _write(job: _Job, connection: Connection, events: list[OutboxEvent]) -> None:
     try:
         with Session(connection, expire_on_commit=False, join_transaction_mode="create_savepoint") as session:
             with session.begin():
                 job.value = job.work(session)
-            told += session.info.get("told", [])
+            events += outbox.recorded(session)
     except BaseException as error:
         if not connection.connection.driver_connection.in_transaction:  # type: ignore[union-attr]
-            raise  # the disk is full: SQLite has undone the whole of it
+            raise  # the disk is full: SQLite has rolled back the whole transaction
         job.error = error
 
 
-def _wake(job: _Job) -> None:
+def _resolve(job: _Job) -> None:
     if not job.done.set_running_or_notify_cancel():
         return
     if job.error is not None:
         job.done.set_exception(job.error)
     else:
         job.done.set_result(job.value)
-
-
-STUCK_S = 0.25  # a turn that takes longer is stuck, as far as those behind it can tell
-
-
-MAX_WAITING_THREADS = 16  # threads behind something stuck; the web server has 40, and the others must go on reading
-
-
-class FairLock:
-    """Safe from any thread."""
-
-    def __init__(self, stuck_s: float = STUCK_S) -> None:
-        self._stuck_s = stuck_s
-        self._mutex = Lock()
-        self._queue: deque[Lock] = deque()  # each held by us, released when its owner's turn has come
-        self._since: float | None = None  # when the present turn began; none: nobody has it
-        self._failing_since: float | None = None  # the same of the first of several turns that came to nothing
-
-    @contextmanager
-    def turn(self, ends: float) -> Iterator[None]:
-        """Alone, once those who came before have been. Raises Busy at `ends` (monotonic seconds), or at once where
-        something is stuck and enough wait for it already."""
-        self._wait(ends)
-        try:
-            yield
-        except Busy:
-            self._pass_on(in_vain=True)
-            raise
-        except BaseException:
-            self._pass_on(in_vain=False)
-            raise
-        self._pass_on(in_vain=False)
-
-    def _wait(self, ends: float) -> None:
-        mine = Lock()
-        with self._mutex:
-            if self._since is None:
-                self._since = time.monotonic()
-                return
-            if self._is_stuck() and len(self._queue) >= MAX_WAITING_THREADS:
-                raise Busy()
-            mine.acquire()
-            self._queue.append(mine)
-        while not mine.acquire(timeout=min(self._stuck_s, max(ends - time.monotonic(), 0))):
-            with self._mutex:
-                if mine not in self._queue:
-                    return  # passed on to us just now
-                is_surplus = self._is_stuck() and self._queue.index(mine) >= MAX_WAITING_THREADS
-                if is_surplus or time.monotonic() >= ends:
-                    self._queue.remove(mine)
-                    raise Busy()
-
-    def _pass_on(self, *, in_vain: bool) -> None:
-        with self._mutex:
-            self._failing_since = (self._failing_since or self._since) if in_vain else None
-            self._since = time.monotonic() if self._queue else None
-            if self._queue:
-                self._queue.popleft().release()
-
-    def _is_stuck(self) -> bool:
-        since = self._failing_since or self._since
-        return since is not None and time.monotonic() - since > self._stuck_s

@@ -14,8 +14,10 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from app.errors import Conflict
+from app.records import outbox
 from app.records.models import HELD, Artifact, Prediction, Run, Status
-from app.runs.runs import brief, changed_a_row, find, tell
+from app.records.sqlite import changed_a_row
+from app.runs.runs import find
 
 Source = Literal["checkpoint", "scratch"]
 
@@ -45,7 +47,7 @@ def cancel(session: Session, run_id: int, now: datetime) -> Run:
     stopped = _update_if(session, run_id, (Status.QUEUED, Status.PAUSED), ended)
     run = find(session, run_id)
     if again or asked or stopped:
-        tell(session, run, "status", brief(run), now)
+        outbox.store_status(session, run, now)
     elif run.status != Status.CANCELLED:
         raise Conflict(f"run {run_id} has already {run.status}: there is nothing to cancel")
     return run
@@ -57,7 +59,7 @@ def pause(session: Session, run_id: int, now: datetime) -> Run:
     stopped = _update_if(session, run_id, (Status.QUEUED,), {"status": Status.PAUSED})
     run = find(session, run_id)
     if asked or stopped:
-        tell(session, run, "status", brief(run), now)
+        outbox.store_status(session, run, now)
     elif run.status != Status.PAUSED and run.requested != "pause":
         raise Conflict(f"run {run_id} {_describe_status(run)}: only a run that waits or trains can be paused")
     return run
@@ -70,7 +72,7 @@ def resume(session: Session, run_id: int, now: datetime) -> Run:
     run = find(session, run_id)
     if not again and not taken_back:
         raise Conflict(f"run {run_id} {_describe_status(run)}: only a paused run can be resumed")
-    tell(session, run, "status", brief(run), now)
+    outbox.store_status(session, run, now)
     return run
 
 
@@ -91,7 +93,7 @@ def move(session: Session, run_id: int, before: int | None, now: datetime) -> Ru
     at = len(others) if before in (None, run_id) else others.index(places[before])
     _place_in_queue([*others[:at], run, *others[at:]], run)
     session.flush()
-    tell(session, run, "status", brief(run), now)
+    outbox.store_status(session, run, now)
     return run
 
 
@@ -136,7 +138,7 @@ def retry(session: Session, run_id: int, source: Source, now: datetime) -> Run:
     if source == "scratch":
         session.execute(delete(Artifact).where(Artifact.run_id == run_id))
         session.execute(delete(Prediction).where(Prediction.run_id == run_id))
-    tell(session, run, "status", brief(run), now)
+    outbox.store_status(session, run, now)
     return run
 
 

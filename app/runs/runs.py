@@ -12,16 +12,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from app.errors import Conflict, InvalidRequest, NotFound
-from app.records.models import ENDED, HELD, Artifact, Attempt, Epoch, Event, Run, Status, Submission, Worker
+from app.records import outbox
+from app.records.models import HELD, Artifact, Attempt, Epoch, Run, Status, Submission, Worker
+from app.records.outbox import OutboxEvent
 from app.runs.recipes import Resolved, resolve_over
 from trainer.recipe import Recipe, recipe_hash
-
-# Rows that are written most often, by a statement that is made once: an object for each would take twice as long.
-NEW_EVENT = insert(Event.__table__).returning(Event.__table__.c.id)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ def launch(
         if repeats > 1 and not made:
             run.group_id = run.id
         made.append(run)
-        tell(session, run, "status", brief(run), now)
+        outbox.store_status(session, run, now)
     return made
 
 
@@ -167,7 +166,7 @@ def edit(session: Session, run_id: int, changes: dict[str, Any], now: datetime) 
     for key, value in changes.items():
         setattr(run, key, value)
     session.flush()
-    tell(session, run, "status", brief(run), now)
+    outbox.store_status(session, run, now)
     return run
 
 
@@ -177,7 +176,7 @@ def remove(session: Session, run_id: int) -> None:
     if run.status in HELD:
         raise Conflict(f"run {run_id} is {run.status}: cancel it first")
     session.execute(delete(Run).where(Run.id == run_id))
-    session.info.setdefault("told", []).append({"id": None, "run": run_id, "event": "deleted", "data": {"id": run_id}})
+    outbox.record(session, OutboxEvent(None, run_id, "deleted", {"id": run_id}))
 
 
 def launch_once(
@@ -204,44 +203,6 @@ def _submitted(session: Session, key: str, body_hash: str) -> list[Run] | None:
     if None in made:
         raise Conflict("what was launched under this Idempotency-Key has been deleted since: send a new key")
     return [run for run in made if run is not None]
-
-
-def brief(run: Run) -> dict[str, Any]:
-    """What streams say of a run when it moves: enough to redraw a row's head without asking again."""
-    return {
-        "id": run.id,
-        "name": run.name,
-        "status": str(run.status),
-        "requested": run.requested,
-        "attempt": run.attempt,
-        "last_epoch": run.last_epoch,
-        "epochs": run.epochs,
-        "best_val_accuracy": run.best_val_accuracy,
-        "elapsed_seconds": run.elapsed_seconds,
-        "failure": run.failure,
-        "reason": run.reason,
-        "ended": run.status in ENDED,
-    }
-
-
-def tell(
-    session: Session,
-    run: Run,
-    kind: str,
-    data: dict[str, Any],
-    now: datetime,
-    *,
-    seq: int | None = None,
-) -> None:
-    """Record an event and hand it to the streams once this transaction is on the disk."""
-    values = {"run_id": run.id, "attempt": run.attempt or None, "seq": seq, "kind": kind, "data": data, "at": now}
-    event_id = session.connection().execute(NEW_EVENT, values).scalar_one()
-    session.info.setdefault("told", []).append({"id": event_id, "run": run.id, "event": kind, "data": data})
-
-
-def changed_a_row(result: Any) -> bool:
-    """Whether a conditional UPDATE found the row in the state that it asked for."""
-    return bool(result.rowcount)
 
 
 def _name(resolved: Resolved, recipe: Recipe) -> str:

@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from app.records.models import ENDED, Delivery, Run
+from app.records.models import ENDED, Delivery, Run, table_of
+from app.records.outbox import run_summary
 from app.records.sqlite import insert_or_ignore
-from app.runs.runs import brief
 from app.settings import Hook
 
 RETRY_DELAYS_S = (10, 60, 300, 1800, 7200)  # after each failed try; then it is given up
@@ -69,6 +69,6 @@ def _enqueue(session: Session, hook: Hook, run: Run | None, now: datetime) -> No
     values = {
         "hook": hook.key, "kind": hook.kind, "host": hook.host[:300], "at": now, "next_at": now, "tries": 0,
         "outcome": "waits", "run_id": run.id if run else None, "attempt": run.attempt if run else None,
-        "status": str(run.status) if run else "test", "told": brief(run) if run else {},
+        "status": str(run.status) if run else "test", "told": run_summary(run) if run else {},
     }  # fmt: skip
-    session.execute(insert_or_ignore(Delivery).values(values))
+    session.execute(insert_or_ignore(table_of(Delivery)).values(values))

@@ -37,8 +37,8 @@ async def run_sender(state: State) -> None:
 
 async def _wait_for_end_of_run(stream: Stream) -> None:
     """Returns when a run ends or the stream closes."""
-    while (told := await stream.next()) is not None:
-        if told["event"] == "status" and told["data"]["ended"]:
+    while (event := await stream.next()) is not None:
+        if event.event == "status" and event.data["ended"]:
             return
 
 

@@ -62,7 +62,7 @@ async def report_events(
     """Store what the child said and wrote. Saying it twice is free; after a gap the answer says where to go on."""
 
     def store(session: Session) -> worker_schemas.Reported:
-        next_seq, before = reports.take_report(session, run_id, attempt, asked.first_seq, asked.events, here.now())
+        next_seq, before = reports.store_report(session, run_id, attempt, asked.first_seq, asked.events, here.now())
         path = files.log_path(here.settings.data_dir, run_id, attempt)
         log_size = files.write_log(path, asked.log_offset, before, asked.log)
         reports.grow_log(session, run_id, attempt, before, log_size)

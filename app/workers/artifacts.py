@@ -176,7 +176,7 @@ async def _next(chunks: AsyncIterator[bytes]) -> bytes | None:
 def _take(here: State, artifact: Artifact, part: Place, place: Place) -> schemas.ArtifactResponse:
     shown = schemas.ArtifactResponse.model_validate(artifact)
     with here.records.write() as session:
-        replaced = reports.take_artifact(session, artifact, here.now())
+        replaced = reports.store_artifact(session, artifact, here.now())
         part.rename(place)  # before the row is on the disk: a row without its file would be worse than the reverse
         files.flush_folder(place.parent)
     here.leases.grant(artifact.run_id, artifact.attempt)

@@ -17,8 +17,10 @@ from sqlalchemy.orm import Session
 
 from app.errors import Conflict
 from app.live.leases import Held
+from app.records import outbox
 from app.records.models import HELD, Artifact, Attempt, Run, Status, Worker
-from app.runs.runs import brief, changed_a_row, find, shown_epochs, tell
+from app.records.sqlite import changed_a_row
+from app.runs.runs import find, shown_epochs
 from trainer.protocol import CHECKPOINT, LOST, TRIED_AGAIN, Outcome
 
 MAX_STRIKES = 3  # a run that died three times in a row without a new checkpoint is not tried a fourth time
@@ -84,7 +86,7 @@ def claim(session: Session, who: WhoClaims, now: datetime, is_kept: IsKept = lam
         return None
     run = find(session, claimed)
     session.add(Attempt(run_id=run.id, number=run.attempt, worker=who.worker, device=who.device, claimed_at=now))
-    tell(session, run, "status", brief(run), now)
+    outbox.store_status(session, run, now)
     return run
 
 
@@ -143,7 +145,7 @@ def finish(
         run.kept_for = keeper_of(session, run)
     run.requested, run.forced = None, False
     session.flush()
-    tell(session, run, "status", brief(run), now)
+    outbox.store_status(session, run, now)
     return run
 
 
@@ -162,7 +164,7 @@ def rescue(session: Session, lapsed: Sequence[Held], now: datetime) -> None:
         _strike(session, run, now)
         run.requested, run.forced = None, False
         session.flush()
-        tell(session, run, "status", brief(run), now)
+        outbox.store_status(session, run, now)
 
 
 def _waiting(who: WhoClaims) -> Select[Run]:
@@ -246,7 +248,7 @@ def hold(session: Session, run_id: int, number: int, now: datetime) -> tuple[Run
         run.status = Status.RUNNING if attempt.started_at else Status.STARTING
         run.strikes = max(run.strikes - 1, 0)
         session.flush()
-        tell(session, run, "status", brief(run), now)
+        outbox.store_status(session, run, now)
     _check(run, attempt)
     return run, attempt
 

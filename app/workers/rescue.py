@@ -7,6 +7,7 @@ import logging
 import time
 
 from app.errors import Trouble
+from app.records.outbox import OutboxEvent
 from app.web.deps import State
 from app.workers import queue
 
@@ -24,9 +25,8 @@ async def watch(state: State) -> None:
         if (late := time.monotonic() - began - SWEEP_S) > STOOD_STILL_S:
             state.leases.stood_still(late)
         for run_id, attempt in state.leases.turned_silent():
-            state.hub.tell(
-                [{"id": None, "run": run_id, "event": "silent", "data": {"run": run_id, "attempt": attempt}}]
-            )
+            data = {"run": run_id, "attempt": attempt}
+            state.hub.publish([OutboxEvent(None, run_id, "silent", data)])
         if lapsed := state.leases.lapsed():
             try:
                 await asyncio.to_thread(_rescue, state, lapsed)

@@ -53,8 +53,8 @@ WINGS = {
     ),
     "app.workers": Wing(
         "errors json_shapes records metrics live web runs",
-        sql="queue reports fast_reports listing", http="api artifacts listing task_api",
-        writes="queue reports fast_reports",
+        sql="queue reports listing", http="api artifacts listing task_api",
+        writes="queue reports",
     ),
     "app.run_list": Wing(
         "errors json_shapes records metrics web runs", sql="columns listing", http="api pages query"
@@ -70,7 +70,7 @@ WINGS = {
         "errors json_shapes records metrics images charts web runs run_list board",
         http="api pages query document",
     ),
-    "app.webhooks": Wing("errors settings records live web runs", sql="deliveries", http="pages", writes="deliveries"),
+    "app.webhooks": Wing("errors settings records live web", sql="deliveries", http="pages", writes="deliveries"),
     "app.architecture": Wing("errors json_shapes web runs launch", http="pages"),
     "app.run_page": Wing(
         "errors json_shapes records metrics images charts web runs workers run_list board launch",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.metrics.progress import apply_epoch, describe_step, recompute_progress, time_to_target
-from app.records.models import Epoch, Run
+from app.metrics.progress import RunProgress, apply_epoch, describe_step, recompute_progress, time_to_target
+from app.records.models import Epoch
 from tests.app.support.cast import NOW
 from tests.app.support.cast import epoch as epoch_said
 from trainer.events import EpochEnded, Step
@@ -18,17 +18,8 @@ def row(number: int, val_accuracy: float | None = 0.5, seconds: float = 2.0, val
     )  # fmt: skip
 
 
-def run(epochs: int = 10, target: float = 0.9) -> Run:
-    return Run(
-        id=7,
-        epochs=epochs,
-        recipe={"target_accuracy": target},
-        last_epoch=0,
-        elapsed_seconds=0.0,
-        spent_seconds=0.0,
-        tta_seconds=0.0,
-        milestones=b"",
-    )
+def run(epochs: int = 10, target: float = 0.9) -> RunProgress:
+    return RunProgress(id=7, epochs=epochs, target_accuracy=target)
 
 
 def step(epoch: int, number: int, of: int = 10, seconds: float = 0.0) -> Step:

@@ -17,8 +17,10 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, StatementError
 
 from app.errors import Refusal
+from app.records import outbox
 from app.records.database import MIGRATIONS, VERSION_TABLE, Records, migrate
 from app.records.models import Attempt, Base, Epoch, Run
+from app.records.outbox import OutboxEvent
 from app.web.deps import State
 from tests.app.support.cast import NOW, launch
 from tests.app.support.other_programs import Holder
@@ -81,31 +83,31 @@ def test_a_writer_of_another_process_is_waited_for(state: State):
         assert session.get_one(Run, run_id).priority == 7
 
 
-def test_a_write_that_fails_leaves_nothing_and_tells_nobody(settings):
-    told: list = []
-    records = Records(settings.url, told.extend)
+def test_a_write_that_fails_leaves_nothing_and_publishes_nothing(settings):
+    published: list = []
+    records = Records(settings.url, published.extend)
     with pytest.raises(RuntimeError), records.write() as session:
         session.execute(text("INSERT INTO submissions VALUES ('k', 'h', '{}', '2026-01-01')"))
-        session.info["told"] = [{"id": None, "run": 1, "event": "log", "data": {}}]
+        outbox.record(session, OutboxEvent(None, 1, "log", {}))
         raise RuntimeError("the request broke")
 
     with records.read() as session:
         assert session.scalar(text("SELECT count(*) FROM submissions")) == 0
     records.close()
-    assert told == []
+    assert published == []
 
 
-def test_what_was_written_is_told_only_after_it_can_be_read(settings):
+def test_events_are_published_only_after_it_can_be_read(settings):
     seen: list[int | None] = []
 
-    def look(told: list) -> None:
+    def look(published: list) -> None:
         with records.read() as session:
             seen.append(session.scalar(text("SELECT count(*) FROM submissions")))
 
     records = Records(settings.url, look)
     with records.write() as session:
         session.execute(text("INSERT INTO submissions VALUES ('k', 'h', '{}', '2026-01-01')"))
-        session.info["told"] = [{"id": None, "run": 1, "event": "log", "data": {}}]
+        outbox.record(session, OutboxEvent(None, 1, "log", {}))
 
     records.close()
     assert seen == [1]

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from app.errors import Busy
-from app.records.writer import MAX_WAITING_THREADS, STUCK_S, FairLock
+from app.records.fair_lock import MAX_WAITING_THREADS, STUCK_S, FairLock
 from tests.app.support.cast import until
 
 

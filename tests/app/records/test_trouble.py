@@ -13,8 +13,10 @@ import pytest
 
 from app.errors import Busy, Refusal, StorageFull
 from app.records import disk as storage
-from app.records.database import Records, Told
+from app.records import outbox
+from app.records.database import Records
 from app.records.models import Run
+from app.records.outbox import OutboxEvent
 from app.settings import Settings
 from app.timing import Timing
 from tests.app.support.cast import SMALL, Hand, Site, epoch, site_in, started, until
@@ -113,7 +115,7 @@ def test_small_writes_that_wait_together_are_let_go_together(settings: Settings)
             with pytest.raises(Busy):
                 future.result()
         assert 0.5 < time.monotonic() - began < 10  # one after the other: two minutes
-    assert records.together(lambda session: 7) == 7
+    assert records.write_grouped(lambda session: 7) == 7
     assert records.trouble is None
     records.close()
 
@@ -159,13 +161,13 @@ def test_on_a_full_disk_reads_answer_writes_say_so_and_all_goes_on_once_there_is
 
 def test_when_the_commit_of_several_fails_each_of_them_is_told_so_and_nobody_else(full: Site):
     records = full.state.records
-    heard: list[list[Told]] = []
-    records.tell = heard.append
+    heard: list[list[OutboxEvent]] = []
+    records.publish = heard.append
     filler = fill(disk_of(full))
 
     def enlarge(session) -> None:
         session.get_one(Run, 1).notes = "x" * 1_000_000
-        session.info["told"] = [{"id": None, "run": 1, "event": "log", "data": {}}]
+        outbox.record(session, OutboxEvent(None, 1, "log", {}))
 
     with httpx2.Client(base_url=full.url) as http:
         refused(http, 507)
@@ -179,7 +181,7 @@ def test_when_the_commit_of_several_fails_each_of_them_is_told_so_and_nobody_els
     assert heard == []
     with records.read() as session:
         assert session.get_one(Run, 1).notes == ""
-    records.together(enlarge)
+    records.write_grouped(enlarge)
     assert len(heard) == 1 and records.trouble is None
     assert integrity(records.path) == "ok"
 
@@ -193,7 +195,7 @@ def test_a_file_that_does_not_fit_is_told_as_a_full_disk_and_takes_its_rows_back
         (disk_of(full) / "log").write_bytes(bytes(10_000))
 
     with pytest.raises(StorageFull):
-        records.together(write)
+        records.write_grouped(write)
     with pytest.raises(StorageFull), records.write() as session:
         write(session)
     assert storage.free_space(disk_of(full)).is_full

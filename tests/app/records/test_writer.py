@@ -1,4 +1,4 @@
-"""Many small writes in one transaction: each is undone alone, told in order, and on the disk when it is answered."""
+"""Group commit: each write is rolled back alone, published in order, and on the disk when it is answered."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.errors import Conflict
+from app.records import outbox
 from app.records.database import Records
 from app.records.models import Attempt, Run
+from app.records.outbox import OutboxEvent
 from app.records.writer import MAX_BATCH
 from app.web.deps import State
 from tests.app.support.cast import NOW, launch
@@ -34,7 +36,7 @@ from sqlalchemy import text
 from app.records.database import Records
 records, lock, done = Records(sys.argv[1]), threading.Lock(), [0]
 def write(key):
-    records.together(lambda session: session.execute(
+    records.write_grouped(lambda session: session.execute(
         text("INSERT INTO submissions VALUES (:key, 'h', '{}', '2026-01-01')"), {"key": key}))
     with lock:
         print(key, flush=True)
@@ -52,7 +54,7 @@ Work = Callable[[Session], Any]
 
 @contextlib.contextmanager
 def at_once(records: Records) -> Iterator[Callable[[Work], Future[Any]]]:
-    """What is submitted inside waits, and is done together at the end."""
+    """What is submitted inside waits, and is written as one group at the end."""
     with records.write():
         yield records.submit
 
@@ -60,7 +62,7 @@ def at_once(records: Records) -> Iterator[Callable[[Work], Future[Any]]]:
 def keep(key: str) -> Work:
     def work(session: Session) -> str:
         session.execute(text("INSERT INTO submissions VALUES (:key, 'h', '{}', '2026-01-01')"), {"key": key})
-        session.info.setdefault("told", []).append({"id": None, "run": 1, "event": "log", "data": {"key": key}})
+        outbox.record(session, OutboxEvent(None, 1, "log", {"key": key}))
         return key
 
     return work
@@ -79,9 +81,9 @@ def kept(records: Records) -> list[str]:
         return list(session.scalars(text("SELECT key FROM submissions ORDER BY rowid")))
 
 
-def test_one_that_fails_is_undone_alone_and_told_to_nobody(state: State):
+def test_a_failed_write_is_rolled_back_alone_and_published_to_nobody(state: State):
     heard: list[list[str]] = []
-    state.records.tell = lambda told: heard.append([one["data"]["key"] for one in told])
+    state.records.publish = lambda published: heard.append([one.data["key"] for one in published])
     with at_once(state.records) as submit:
         futures = [submit(keep("a")), submit(keep("b")), submit(fail("c")), submit(keep("d"))]
 
@@ -89,7 +91,7 @@ def test_one_that_fails_is_undone_alone_and_told_to_nobody(state: State):
         futures[2].result()
     assert [futures[i].result() for i in (0, 1, 3)] == ["a", "b", "d"]
     assert kept(state.records) == ["a", "b", "d"]
-    assert heard == [["a", "b", "d"]], "all that waited were told at once, in their order"
+    assert heard == [["a", "b", "d"]], "all waiting writes are published at once, in their order"
 
 
 def test_what_the_database_refuses_is_undone_alone_too(state: State):
@@ -135,7 +137,7 @@ def test_sixteen_threads_and_those_who_write_alone_lose_nothing(state: State):
                     with state.records.write() as session:
                         add_one(session)
                 else:
-                    state.records.together(add_one)
+                    state.records.write_grouped(add_one)
         except BaseException as error:
             errors.append(error)
 
@@ -150,10 +152,10 @@ def test_sixteen_threads_and_those_who_write_alone_lose_nothing(state: State):
         assert session.get_one(Run, run_id).priority == 16 * 25
 
 
-def test_what_is_told_can_be_read_and_is_told_before_it_is_answered(state: State):
+def test_events_are_published_after_they_can_be_read_and_before_the_answer(state: State):
     seen: list[tuple[list[str], bool]] = []
     futures: list[Future[Any]] = []
-    state.records.tell = lambda told: seen.append((kept(state.records), any(one.done() for one in futures)))
+    state.records.publish = lambda published: seen.append((kept(state.records), any(one.done() for one in futures)))
     with at_once(state.records) as submit:
         futures += [submit(keep("a")), submit(keep("b"))]
 

@@ -32,7 +32,7 @@ def claimed(state: State, after: float = 0.0) -> tuple[int, int]:
 
 def said(state: State, held: tuple[int, int], *some: dict[str, Any]) -> None:
     with state.records.write() as session:
-        reports.take_report(session, *held, 0, events(*some), NOW)
+        reports.store_report(session, *held, 0, events(*some), NOW)
 
 
 def ended(state: State, held: tuple[int, int], after: float, outcome: Any = "succeeded") -> None:

@@ -78,7 +78,7 @@ def state_of(settings: Settings, timing: Timing = DEFAULT_TIMING) -> State:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(_tables())
     previews = Previews(Gallery(settings.datasets_dir, settings.data_dir / "previews"))
-    records, leases = Records(settings.url, hub.tell, timing), Leases(timing=timing)
+    records, leases = Records(settings.url, hub.publish, timing), Leases(timing=timing)
     return State(settings, records, hub, leases, Tokens.of(settings), previews, timing=timing)
 
 

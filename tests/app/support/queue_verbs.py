@@ -15,7 +15,7 @@ from tests.app.support.cast import NOW, claim, events, launch
 
 def say(state: State, held: tuple[int, int], *said: dict[str, Any], first: int = 0) -> int:
     with state.records.write() as session:
-        return reports.take_report(session, *held, first, events(*said), NOW)[0]
+        return reports.store_report(session, *held, first, events(*said), NOW)[0]
 
 
 def finish(state: State, held: tuple[int, int], outcome: Any = "succeeded", **more: Any) -> None:

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from app.errors import Conflict
+from app.records import outbox
 from app.records.models import Event
 from app.runs import runs
 from app.web.deps import State
@@ -100,15 +101,15 @@ def test_after_a_gap_nothing_is_taken_and_the_answer_says_where_to_go_on(state: 
     assert found(state, held[0]).last_epoch == 3
 
 
-def test_steps_are_told_but_never_stored(state: State):
+def test_steps_are_published_but_never_stored(state: State):
     held = held_run(state)
     with state.records.write() as session:
-        answer = reports.take_report(session, *held, 0, events(started(), step(3), step(4)), NOW)[0]
-        told = [one for one in session.info["told"] if one["event"] == "step"]
+        answer = reports.store_report(session, *held, 0, events(started(), step(3), step(4)), NOW)[0]
+        published = [one for one in outbox.recorded(session) if one.event == "step"]
 
     assert answer == 3
-    assert [one["id"] for one in told] == [None, None]
-    assert [one["data"]["step"] for one in told] == [3, 4]
+    assert [one.id for one in published] == [None, None]
+    assert [one.data["step"] for one in published] == [3, 4]
     assert "step" not in kinds(state, held[0])
 
 
