@@ -120,10 +120,10 @@ class LightEngine:
         self._state["sums/training"] = np.zeros(4)
         return sums
 
-    def evaluate(self, places: ImageIndices) -> None:
-        images = normalised(self._validation.images[places], *self._normal)
+    def evaluate(self, indices: ImageIndices) -> None:
+        images = normalised(self._validation.images[indices], *self._normal)
         shares = _soft(_inputs(images) @ self._state["net/kernel"])
-        self._count("sums/evaluation", shares, self._targets(self._validation.labels[places]), 0.0)
+        self._count("sums/evaluation", shares, self._targets(self._validation.labels[indices]), 0.0)
         self._predicted.append(shares)
 
     def end_evaluation(self) -> MeanMetrics:

@@ -1,1 +1,1 @@
-"""The compiled training loop, a file per backend; what each must offer is in interface.py."""
+"""The engine: a Keras model with its optimizer and data on one device, and one module per backend."""

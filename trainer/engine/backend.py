@@ -1,7 +1,7 @@
-"""The frameworks below Keras: what they must offer (`Backend`), and how one of them is opened.
+"""The frameworks below Keras: the interface they implement (`Backend`), and how one of them is opened.
 
-A body is a function of arrays that reads and assigns Keras variables; `program` compiles it once for each shape of its
-arrays. Keras reads the name of its backend once per process, from the environment; only this module writes it.
+A body is a function of arrays that reads and assigns Keras variables; `make_program` compiles it once per shape of its
+arrays. Keras reads the name of its backend once per process, from the environment; only this module sets it.
 """
 
 from __future__ import annotations
@@ -20,58 +20,57 @@ from trainer.failures import RecipeMistake
 from trainer.machine.backends import CLASSES, installed
 from trainer.models.norms import Norms
 
-# What a framework imports where it is installed, for plots, tables and conversions that a run has none of: a third of
-# the seconds that the import takes.
+# Packages that a framework imports if installed, for plots, tables and conversions that no run uses: a third of the
+# import's time.
 HIDDEN_PACKAGES = {"tensorflow": ("jax", "matplotlib", "pandas"), "jax": ("matplotlib", "pandas", "tensorflow")}
 
-Body = Callable[..., Any]  # of nested dicts and tuples of arrays, to the same
+Body = Callable[..., Any]  # from and to nested dicts and tuples of arrays
 Variable = Any  # a Keras variable
 
 
 class Backend(Protocol):
-    """One per process, and per net: it holds the values of the net's variables."""
+    """One per process and per model: it holds the values of the model's variables."""
 
     on_gpu: bool
-    # Classes of layers and of the optimiser that do best here: Keras' own, or of the same numbers.
+    # The fastest layer and optimizer classes here: Keras' own, or ones that compute the same numbers.
     norms: Norms
     sgd: type
-    accepts_any_size: bool  # whether a program takes batches of any size: otherwise one is made for each
+    accepts_any_size: bool  # whether one program takes batches of any size; otherwise one is compiled per size
 
     def device(self) -> str:
         """`cpu`, or the accelerator's name."""
 
     def has_bfloat16(self) -> bool:
-        """Whether the device multiplies matrices of bfloat16 faster than those of float32."""
+        """Whether the device multiplies bfloat16 matrices faster than float32 ones."""
 
     def own_variables(self, variables: Sequence[Variable]) -> None:
-        """From now on these are the variables that programs use; after the net is built, before the first program."""
+        """Register the variables that programs use; call after the model is built, before the first program."""
 
     def to_device(self, array: NDArray[Any]) -> Any:
-        """The array on the device, for programs to be given."""
+        """Copy an array to the device, to be passed to programs."""
 
     def make_program(self, body: Body, name: str) -> Callable[..., Any]:
-        """`body`, compiled at its first call with arrays of a shape. It is traced once for each; see `traces`."""
+        """Compile `body` at its first call with arrays of a new shape. It is traced once per shape; see `traces`."""
 
     def compute_gradients(
         self, loss: Callable[[], tuple[Any, Any]], variables: Sequence[Variable]
     ) -> tuple[Any, list[Any]]:
-        """Inside a body: the second thing that `loss()` answers, and the first one's gradient by each variable."""
+        """Inside a body: the second result of `loss()`, and the gradients of its first result for `variables`."""
 
     def materialize(self, values: Any) -> Any:
-        """Inside a body: the same, computed whole before anything uses it."""
+        """Inside a body: the same values, fully computed before anything uses them."""
 
     def read_variable(self, variable: Variable) -> NDArray[Any]:
-        """A copy of its value; waits for the device."""
+        """A copy of the variable's value; waits for the device."""
 
-    def write_variable(self, variable: Variable, value: NDArray[Any]) -> None:
-        """Another value."""
+    def write_variable(self, variable: Variable, value: NDArray[Any]) -> None: ...
 
     def fetch(self, value: Any) -> NDArray[Any]:
-        """What a program answered; waits for the device."""
+        """Copy a program's result to the host; waits for the device."""
 
     @property
     def traces(self) -> dict[str, int]:
-        """How often each program was traced: once per shape, or something recompiles that should not."""
+        """How often each program was traced. More than once per shape means an unwanted recompilation."""
 
 
 def import_framework(name: str, compiled: Path | None = None, available: Sequence[str] | None = None) -> Any:

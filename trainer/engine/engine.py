@@ -1,6 +1,6 @@
-"""The engine: a Keras net, its optimiser, data and sums on a device, and the programs that a backend makes of them.
+"""The engine: a Keras model with its optimizer, data and metrics on a device, and the programs that train it.
 
-The same for every backend. Importing this imports Keras. Must not know events, clocks or files.
+The same for every backend. Importing this imports Keras.
 """
 
 from __future__ import annotations
@@ -30,10 +30,9 @@ from trainer.engine.weight_averages import WeightAverages
 from trainer.models.architectures import layers
 from trainer.recipe import Recipe
 
-SMALL_BATCH = (
-    8  # pictures to make a program with that takes any number: TensorFlow never gives back what more would take
-)
-MAX_STEPS_AHEAD = 2  # steps that the device may be behind: enough to keep it busy, few enough to stop soon
+# Images in the batch that compiles a program for any batch size: TensorFlow never frees the memory of a larger one.
+SMALL_BATCH = 8
+MAX_STEPS_AHEAD = 2  # steps submitted but not finished: enough to keep the device busy, few enough to stop soon
 IDENTITY = (np.ones(3, np.float32), np.zeros(3, np.float32))
 
 
@@ -50,8 +49,8 @@ class KerasEngine:
         normal: tuple[PerChannel, PerChannel] = IDENTITY,
         precision: Precision = "float32",
     ) -> None:
-        """`rates`: float32, one per step of the whole run. `whitening`: the kernel, if the net has one. `normal`: scale
-        and shift, what trainer.augment.normalisation answers. `precision`: of convolutions.
+        """`rates`: float32, one per step of the whole run. `whitening`: the kernel, if the model has one. `normal`:
+        scale and shift from trainer.augment.normalisation. `precision`: of convolutions.
         """
         self.backend, self.classes, self._precision = backend, classes, precision
         keras.utils.set_random_seed(recipe.seed)
@@ -69,23 +68,22 @@ class KerasEngine:
         }
         self._named = collect_variables(self.model, self.train_step.optimizer, self.averages, others)
         backend.own_variables(list(self._named.values()))
-        self._pictures, self._tta = DeviceImages(recipe, classes, *normal), recipe.tta
+        self._device_images, self._tta = DeviceImages(recipe, classes, *normal), recipe.tta
         self._smallest = getattr(recipe.model, "ghost_batch", None) or 1
-        self._step = backend.make_program(self._train_made, "step")
-        self._step_of = backend.make_program(self._train_selected, "step on the device")
-        self._images = backend.make_program(self._made, "images")
+        self._step = backend.make_program(self._train_on_host_batch, "step")
+        self._step_on_device = backend.make_program(self._train_on_selection, "step on the device")
+        self._images = backend.make_program(self._build_images, "images")
         self._evaluate = backend.make_program(self._validate, "evaluate")
-        self._view = backend.make_program(self._views, "further views")
+        self._evaluate_views = backend.make_program(self._validate_views, "further views")
         self._rate = backend.make_program(lambda: self.train_step.optimizer.learning_rate, "rate")
         self._training: Any = None
         self._validation: Any = None
         self._tables: Any = {}
-        self._latest: list[
-            tuple[ImageIndices, Any, Any]
-        ] = []  # of the evaluation under way or the latest one, a batch each
+        # indices, logits and predicted classes of each batch of the current or latest evaluation
+        self._latest: list[tuple[ImageIndices, Any, Any]] = []
         self._evaluating = False
-        self._seen: Any = None  # of the latest step: label entropy, smallest and largest input
-        self._behind: list[Any] = []
+        self._observed: Any = None  # of the latest step: label entropy, smallest and largest input
+        self._in_flight: list[Any] = []
 
     def parameters(self) -> dict[str, int]:
         trainable = sum(math.prod(weight.shape) for weight in self.model.trainable_weights)
@@ -100,29 +98,29 @@ class KerasEngine:
 
     @property
     def traces(self) -> dict[str, int]:
-        """How often each program was made: see the backend."""
+        """See the backend."""
         return self.backend.traces
 
     def load_splits(self, training: Split | None, validation: Split) -> None:
-        self._training = self._held(training) if training else None
-        self._validation = self._held(validation)
+        self._training = self._to_device(training) if training else None
+        self._validation = self._to_device(validation)
 
     def compile(self, batches: list[TrainingBatch], evaluations: list[ImageIndices]) -> None:
-        """Every program once for each size of batch, then every variable as it was.
+        """Run every program once per batch size, then restore every variable.
 
-        Where a program takes any size, one small batch stands for all.
+        If a program takes any size, one small batch is enough.
         """
-        with self._undone():
+        with self._rolled_back():
             for kind in (HostBatch, Selection):
                 for batch in self._sizes([one for one in batches if isinstance(one, kind)]):
                     self.step(batch)
                     if isinstance(batch, Selection):
                         self.augmented_images(batch)
             sizes = {len(one): one for one in evaluations}
-            for places in (
+            for indices in (
                 [evaluations[0][:SMALL_BATCH]] if self.backend.accepts_any_size and evaluations else sizes.values()
             ):
-                self.evaluate(places)
+                self.evaluate(indices)
             if self._tta != "none":
                 self.evaluate_with_tta()
             self.end_evaluation()
@@ -134,29 +132,29 @@ class KerasEngine:
 
     def step(self, batch: TrainingBatch) -> None:
         if isinstance(batch, HostBatch):
-            self._seen = self._step(batch.images, _label_shares(batch.labels, self.classes))
+            self._observed = self._step(batch.images, _soft_labels(batch.labels, self.classes))
         else:
-            self._seen = self._step_of(self._training, self._tables, _selection_arrays(batch))
-        self._behind.append(self._seen)
-        if len(self._behind) > MAX_STEPS_AHEAD:
-            self.backend.fetch(self._behind.pop(0))
+            self._observed = self._step_on_device(self._training, self._tables, _selection_arrays(batch))
+        self._in_flight.append(self._observed)
+        if len(self._in_flight) > MAX_STEPS_AHEAD:
+            self.backend.fetch(self._in_flight.pop(0))
 
     def augmented_images(self, selection: Selection) -> Batch:
         return self.backend.fetch(self._images(self._training, self._tables, _selection_arrays(selection))[0])
 
     def measure_step(self, batch: TrainingBatch, step: int, moving_step: int) -> StepMeasurement:
-        """See the interface. With no momentum stored, a step moves a weight by the rate times its gradient (times
-        1 + momentum with Nesterov): a movement is read as the gradient that made it, decay as the difference.
+        """See the interface. With zero momenta, a step moves a weight by the rate times its gradient (times
+        1 + momentum with Nesterov): the gradient is computed from that move, and decay as the difference of two moves.
         """
         train_step, backend = self.train_step, self.backend
         iterations = train_step.optimizer.iterations
-        with self._undone():
+        with self._rolled_back():
             backend.write_variable(iterations, np.asarray(step, iterations.dtype))
             rate = float(backend.fetch(self._rate()))
         watched = train_step.decayed if train_step.decay.value else train_step.trained
-        moved = []  # float32, as the weights are: their differences are small, and twice a net is enough to hold
+        moved = []  # float32 like the weights: their differences are small, and two copies of a model are enough memory
         for strength in (0.0, train_step.decay.value):
-            with self._undone():
+            with self._rolled_back():
                 for momentum in train_step.optimizer.momentums:
                     backend.write_variable(momentum, np.zeros(momentum.shape, np.float32))
                 backend.write_variable(iterations, np.asarray(moving_step, iterations.dtype))
@@ -167,7 +165,7 @@ class KerasEngine:
                 self.step(batch)
                 moved.append([backend.read_variable(weight) - old for weight, old in zip(watched, before, strict=True)])
         scale = 1 / unit if unit else 0.0
-        entropy, low, high = (float(value) for value in backend.fetch(self._seen))
+        entropy, low, high = (float(value) for value in backend.fetch(self._observed))
         return StepMeasurement(
             learning_rate=rate,
             label_entropy=entropy,
@@ -182,31 +180,31 @@ class KerasEngine:
         return compute_means(self.backend.read_variable(self.train_step.sums))
 
     def end_epoch(self) -> MeanMetrics:
-        return self._emptied(self.train_step.sums)
+        return self._pop_metrics(self.train_step.sums)
 
-    def evaluate(self, places: ImageIndices) -> None:
+    def evaluate(self, indices: ImageIndices) -> None:
         if not self._evaluating:
             self._latest, self._evaluating = [], True
-        self._latest.append((places, *self._evaluate(self._validation, places)))
+        self._latest.append((indices, *self._evaluate(self._validation, indices)))
 
     def end_evaluation(self) -> MeanMetrics:
         self._evaluating = False
-        return self._emptied(self._evaluated)
+        return self._pop_metrics(self._evaluated)
 
     def evaluate_with_tta(self) -> MeanMetrics:
         kept = self.backend.read_variable(self._evaluated)
         self.backend.write_variable(self._evaluated, ZEROS)
-        for places, logits, _ in self._latest:
-            self._view(self._validation, places, logits)
-        found = self._emptied(self._evaluated)
+        for indices, logits, _ in self._latest:
+            self._evaluate_views(self._validation, indices, logits)
+        metrics = self._pop_metrics(self._evaluated)
         self.backend.write_variable(self._evaluated, kept)
-        return found
+        return metrics
 
     def predictions(self) -> tuple[NDArray[np.uint16], NDArray[np.float32]]:
         logits = np.concatenate([self.backend.fetch(one) for _, one, _ in self._latest]).astype(np.float32)
         classes = np.concatenate([self.backend.fetch(one) for *_, one in self._latest]).astype(np.uint16)
-        above = np.exp(logits - logits.max(axis=1, keepdims=True)).sum(axis=1)  # the likeliest has exp(0)
-        return classes, (1 / above).astype(np.float32)
+        total = np.exp(logits - logits.max(axis=1, keepdims=True)).sum(axis=1)  # the predicted class adds exp(0)
+        return classes, (1 / total).astype(np.float32)
 
     def state(self) -> dict[str, NDArray[Any]]:
         return save_state(self.backend, self._named)
@@ -219,45 +217,45 @@ class KerasEngine:
 
     def synchronize(self) -> None:
         # Reading a variable that every step writes waits for all of them.
-        self._behind.clear()
+        self._in_flight.clear()
         self.backend.read_variable(self.train_step.sums)
         self.backend.read_variable(self._evaluated)
 
-    def _train_made(self, images: Any, shares: Any) -> Any:
-        seen = self.train_step.step(images, shares)
+    def _train_on_host_batch(self, images: Any, shares: Any) -> Any:
+        observed = self.train_step.step(images, shares)
         if self.averages:
             self.averages.update()
-        return seen
+        return observed
 
-    def _train_selected(self, split: Any, tables: Any, places: Any) -> Any:
-        return self._train_made(*self.backend.materialize(self._pictures.training_batch(split, tables, places)))
+    def _train_on_selection(self, split: Any, tables: Any, indices: Any) -> Any:
+        return self._train_on_host_batch(*self.backend.materialize(self._build_images(split, tables, indices)))
 
-    def _made(self, split: Any, tables: Any, places: Any) -> Any:
-        return self._pictures.training_batch(split, tables, places)
+    def _build_images(self, split: Any, tables: Any, indices: Any) -> Any:
+        return self._device_images.training_batch(split, tables, indices)
 
-    def _validate(self, split: Any, places: Any) -> Any:
-        images, shares = self._pictures.validation_batch(split, places)
-        logits = self._net(images)
+    def _validate(self, split: Any, indices: Any) -> Any:
+        images, shares = self._device_images.validation_batch(split, indices)
+        logits = self._compute_logits(images)
         add_batch(self._evaluated, cross_entropy(logits, shares), 0.0, logits, shares)
         return logits, ops.cast(ops.argmax(logits, axis=-1), "int32")
 
-    def _views(self, split: Any, places: Any, plain: Any) -> Any:
-        images, shares = self._pictures.validation_batch(split, places)
-        logits = average_views(self._tta, self._net, images, plain)
+    def _validate_views(self, split: Any, indices: Any, without_tta: Any) -> Any:
+        images, shares = self._device_images.validation_batch(split, indices)
+        logits = average_views(self._tta, self._compute_logits, images, without_tta)
         add_batch(self._evaluated, cross_entropy(logits, shares), 0.0, logits, shares)
         return ops.cast(ops.argmax(logits, axis=-1), "int32")
 
-    def _net(self, images: Any) -> Any:
+    def _compute_logits(self, images: Any) -> Any:
         if self.averages is None:
             return self.model(images, training=False)
         with self.averages.swapped_in():
             return self.model(images, training=False)
 
-    def _held(self, split: Split) -> tuple[Any, Any]:
+    def _to_device(self, split: Split) -> tuple[Any, Any]:
         return self.backend.to_device(split.images), self.backend.to_device(split.labels.astype(np.int32))
 
     def _sizes(self, batches: Sequence[TrainingBatch]) -> list[Any]:
-        """One batch of each size, or of any size a small one."""
+        """One batch of each size, or one small batch if programs take any size."""
         if not batches or not self.backend.accepts_any_size:
             return list({len(batch): batch for batch in batches}.values())
         size = min(len(batches[0]), SMALL_BATCH) if self._smallest == 1 else self._smallest
@@ -267,14 +265,14 @@ class KerasEngine:
         )
         return [small]
 
-    def _emptied(self, sums: Any) -> MeanMetrics:
-        found = compute_means(self.backend.read_variable(sums))
+    def _pop_metrics(self, sums: Any) -> MeanMetrics:
+        metrics = compute_means(self.backend.read_variable(sums))
         self.backend.write_variable(sums, ZEROS)
-        return found
+        return metrics
 
     @contextmanager
-    def _undone(self) -> Iterator[None]:
-        """Whatever is done inside, every variable has its old value afterwards."""
+    def _rolled_back(self) -> Iterator[None]:
+        """On exit, every variable gets its old value back."""
         kept = self.state()
         try:
             yield
@@ -283,7 +281,7 @@ class KerasEngine:
                 self.backend.write_variable(variable, kept[name])
 
 
-def _label_shares(labels: Labels, classes: int) -> NDArray[np.float32]:
+def _soft_labels(labels: Labels, classes: int) -> NDArray[np.float32]:
     """(b, classes)."""
     if labels.ndim == 2:
         return labels.astype(np.float32)

@@ -1,13 +1,13 @@
-"""What a framework's error means for the person who launched the run, from its type's name and its text.
+"""Turns a framework's error into one of trainer.failures, by its type name and message.
 
-A pure function, so that a lost card can be tested without one. Must not import any ML framework.
+A pure function of two strings, so that a lost GPU can be tested without one.
 """
 
 from __future__ import annotations
 
 from trainer.failures import CannotTrain, DeviceLost, OutOfHostMemory, OutOfMemory, smaller
 
-# As CUDA, cuBLAS, cuDNN, XLA and TensorFlow's allocators say it.
+# Messages of CUDA, cuBLAS, cuDNN, XLA and TensorFlow's allocators.
 OUT_OF_MEMORY_ERRORS = (
     "CUDA_ERROR_OUT_OF_MEMORY",
     "OOM when allocating",
@@ -17,7 +17,7 @@ OUT_OF_MEMORY_ERRORS = (
     "CUDNN_STATUS_ALLOC_FAILED",
 )
 HOST_ALLOCATORS = ("by allocator cpu", "device:CPU:")
-# After each of these the process can do nothing more with the card; a new process may.
+# After each of these the process cannot use the GPU any more; a new process may.
 DEVICE_LOST_ERRORS = (
     "CUDA_ERROR_ILLEGAL_ADDRESS",
     "CUDA_ERROR_ECC_UNCORRECTABLE",
@@ -40,7 +40,7 @@ DEVICE_LOST_ERRORS = (
 
 
 def classify_error(type_name: str, text: str, batch_size: int) -> CannotTrain | None:
-    """The failure with a name that an error of this type and text is; None: it has none."""
+    """The failure that an error with this type name and text stands for; None if it is an unknown one."""
     low = text.lower()
     if type_name == "MemoryError":
         return OutOfHostMemory("this machine has no memory left", smaller(batch_size))

@@ -1,7 +1,4 @@
-"""What a backend's engine offers to train.py: a net, its optimiser, its data and its sums, all living on the device.
-
-Must not know any ML framework, events, clocks or files.
-"""
+"""The interface between the training loop and an engine: a model, its optimizer, data and metrics on one device."""
 
 from __future__ import annotations
 
@@ -19,24 +16,23 @@ from trainer.augment.tables import Tables
 
 @dataclass(frozen=True)
 class HostBatch:
-    """A batch that the host has prepared."""
+    """A training batch prepared on the host."""
 
     images: Batch  # float32 (b, side, side, 3), in the recipe's range
-    labels: Labels  # int64 (b,), or float32 (b, classes) shares
+    labels: Labels  # int64 (b,), or soft labels float32 (b, classes)
 
     def __len__(self) -> int:
         return len(self.images)
 
 
-TrainingBatch = (
-    HostBatch | Selection
-)  # a Selection: of the pictures on the device, which its program changes as the tables say
-ImageIndices = NDArray[np.int32]  # (b,): numbers of validation pictures
+# A Selection picks images that are on the device, which augments them with the epoch's tables.
+TrainingBatch = HostBatch | Selection
+ImageIndices = NDArray[np.int32]  # (b,), into the validation split
 
 
 @dataclass(frozen=True)
 class Split:
-    """Pictures and their classes, as a data set has them."""
+    """The images of a data set's split, and their classes."""
 
     images: Pictures  # uint8 (n, side, side, 3)
     labels: NDArray[np.int64]  # (n,)
@@ -44,31 +40,32 @@ class Split:
 
 @dataclass(frozen=True)
 class MeanMetrics:
-    """Means over the pictures seen since the sums were last emptied; not-a-number when there were none."""
+    """Means over the images seen since the sums were last reset; NaN when there were none."""
 
     count: int
     loss: float  # categorical cross-entropy, natural logarithm
-    accuracy: float  # share, argmax of the net against argmax of the label
+    accuracy: float  # 0..1, argmax of the logits against argmax of the label
     penalty: float  # what l2 weight decay adds to the loss; 0 for the other kinds
 
 
 @dataclass(frozen=True)
 class StepMeasurement:
-    """What one step really did, in the units of a gradient; nothing of it is taken from the recipe."""
+    """What one step did, in units of a gradient; measured, with nothing taken from the recipe."""
 
-    learning_rate: float  # as the optimiser reads it at that step
-    label_entropy: float  # nats, mean over the pictures, of the labels that the loss compares with
-    input_low: float  # smallest and largest value that the net was given
+    learning_rate: float  # as the optimizer reads it at that step
+    label_entropy: float  # nats, mean over the images, of the labels that the loss uses
+    input_low: float  # smallest and largest value of the model's input
     input_high: float
-    gradient_norm: float  # of the weights that decay (of all, where none does): what the data asks for
-    decay_norm: float  # of the same weights: what weight decay adds to it
-    weight_norm: float  # of the same weights
+    gradient_norm: float  # of the loss, over the weights that decay (over all weights if none does)
+    decay_norm: float  # over the same weights: what weight decay adds to the gradient
+    weight_norm: float  # over the same weights
 
 
 class Engine(Protocol):
-    """One net in training. Every call but `step`, `evaluate`, `look_again` and `begin_epoch` waits for the device.
+    """One model in training. All calls but `step`, `evaluate`, `evaluate_with_tta` and `begin_epoch` wait for the
+    device.
 
-    Errors are the framework's own; faults.py names them.
+    Raises the framework's own errors; see faults.py.
     """
 
     def parameters(self) -> dict[str, int]:
@@ -78,56 +75,56 @@ class Engine(Protocol):
         """`cpu`, or the accelerator's name."""
 
     def precision(self) -> str:
-        """`float32` or `bfloat16`: what convolutions really compute in."""
+        """`float32` or `bfloat16`: the dtype in which convolutions compute."""
 
     def load_splits(self, training: Split | None, validation: Split) -> None:
-        """Bring pictures to the device: to validate on, and to train on where the device changes them."""
+        """Copy the validation split to the device, and the training split if the device augments."""
 
     def compile(self, batches: list[TrainingBatch], evaluations: list[ImageIndices]) -> None:
-        """Build the programs for batches of these sizes; nothing learned, nothing counted."""
+        """Compile the programs for batches of these sizes, without changing weights or metrics."""
 
     def begin_epoch(self, tables: Tables) -> None:
-        """What is drawn for each picture on the device, from now on."""
+        """Set the augmentation parameters of each training image on the device for this epoch."""
 
     def step(self, batch: TrainingBatch) -> None:
-        """One optimiser step on one batch, perhaps still under way on return."""
+        """Take one optimizer step, which may still be running on return."""
 
     def augmented_images(self, selection: Selection) -> Batch:
-        """What the device's program makes of these pictures."""
+        """The augmented images of a selection, as the device's program builds them."""
 
     def measure_step(self, batch: TrainingBatch, step: int, moving_step: int) -> StepMeasurement:
-        """Do step number `step` (from 0) on this batch with and without weight decay, look, and undo it.
+        """Take step `step` (from 0) on this batch with and without weight decay, measure it, and undo it.
 
-        `moving_step` lends its learning rate to the measurement of norms: at a rate of 0 nothing moves.
+        Norms are measured at the learning rate of `moving_step`: at a rate of 0 nothing moves.
         """
 
     def training_metrics(self) -> MeanMetrics:
-        """Training sums so far; costs a wait for the device."""
+        """Training metrics so far; waits for the device."""
 
     def end_epoch(self) -> MeanMetrics:
-        """The same, then empties them."""
+        """Return the training metrics and reset them."""
 
-    def evaluate(self, places: ImageIndices) -> None:
-        """Add validation pictures to the evaluation sums, each counting the same."""
+    def evaluate(self, indices: ImageIndices) -> None:
+        """Add validation images to the evaluation metrics, with equal weight per image."""
 
     def end_evaluation(self) -> MeanMetrics:
-        """The evaluation sums, then empties them."""
+        """Return the evaluation metrics and reset them."""
 
     def evaluate_with_tta(self) -> MeanMetrics:
-        """The latest evaluation's pictures once more, with the recipe's further views averaged in."""
+        """Metrics of the latest evaluation's images with the recipe's test-time augmentation."""
 
     def predictions(self) -> tuple[NDArray[np.uint16], NDArray[np.float32]]:
-        """Of each picture of the latest evaluation, in the order of the calls: (n,) the class that the net took it for,
-        and (n,) the probability (0..1) that it gave to that, by a softmax. Without further views."""
+        """Predicted class (n,) and its softmax probability (n,), 0..1, of each image of the latest evaluation, in the
+        order of the calls. Without TTA."""
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """Copies of all that changes while training, by name: weights, momenta, counters, averages, sums."""
+        """Copies of everything that training changes, by name: weights, momenta, counters, averages, sums."""
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Be exactly as the engine was whose state this is; after compile(). Raises CannotTrain where it is no such."""
+        """Load what `state` returned, exactly; call after compile(). Raises CannotTrain if it is of another model."""
 
     def weights(self) -> dict[str, NDArray[Any]]:
         """Copies of the weights and statistics that an evaluation uses, by layer: `Conv1/kernel`."""
 
     def synchronize(self) -> None:
-        """Return when the device has finished all that it was given."""
+        """Return when the device has finished all submitted work."""

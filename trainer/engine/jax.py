@@ -1,6 +1,6 @@
-"""Programs on JAX: pure functions of the variables' values, which are held here and given up to each step.
+"""The JAX backend: pure functions of the variables' values, which are stored here and donated to each step.
 
-Importing this imports JAX (seconds). Must not know nets, steps or data.
+Importing this imports JAX (seconds).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from trainer.engine.backend import Body, Variable
 from trainer.models.norms import Norms
 
-jax.config.update("jax_enable_x64", True)  # type: ignore[no-untyped-call]  # the sums over an epoch are float64; everything else names its type
+jax.config.update("jax_enable_x64", True)  # type: ignore[no-untyped-call]  # the sums over an epoch are float64; all other arrays name their dtype
 
 TENSOR_CORES = 8.0  # compute capability from which bfloat16 is fast (Ampere)
 
@@ -40,7 +40,7 @@ class Jax:
 
     @staticmethod
     def cache_programs_in(folder: Path) -> None:
-        """From now on compiled programs are written there, and looked for first."""
+        """Use this folder as a persistent cache of compiled programs."""
         jax.config.update("jax_compilation_cache_dir", str(folder))  # type: ignore[no-untyped-call]
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)  # type: ignore[no-untyped-call]
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)  # type: ignore[no-untyped-call]
@@ -53,7 +53,7 @@ class Jax:
 
     def own_variables(self, variables: Sequence[Variable]) -> None:
         self._variables = list(variables)
-        # copies: a step gives its values up, and Keras keeps the first ones
+        # copies: a step donates its values, and Keras keeps the initial ones
         self._values = [jax.device_put(np.array(variable.value), self._device) for variable in variables]
         self._at = {id(variable): at for at, variable in enumerate(self._variables)}
 
@@ -89,9 +89,9 @@ class Jax:
 
         wanted = [variable.value for variable in variables]
         gradients, (others, after) = jax.grad(pure, has_aux=True)(wanted)
-        asked = {id(variable) for variable in variables}
+        differentiated = {id(variable) for variable in variables}
         for variable, old, new in zip(self._variables, now, after, strict=True):
-            if new is not old and id(variable) not in asked:  # running statistics, dropout's counters
+            if new is not old and id(variable) not in differentiated:  # running statistics, dropout's counters
                 variable.assign(new)
         return others, gradients
 

@@ -1,4 +1,4 @@
-"""From a list of layers to a Keras model. Keras only: must not know which backend runs it or how it is trained."""
+"""Builds a Keras model from a list of layers."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def build_model(
     precision: Precision = "float32",
     norms: Norms = KERAS_NORMS,
 ) -> keras.Model:
-    """Pictures (b, side, side, 3) float32 to the last layer's output, float32.
+    """A model from images (b, side, side, 3) float32 to the last layer's output, float32.
 
-    `whitening`: the kernel of the frozen convolution, where the layers have one. `seed` decides the other kernels and
-    what dropout drops. `precision`: of convolutions and of what stands between them; variables are float32 always,
-    and so are the batch norms' sums, the head and the loss. `norms`: of which classes the batch norms are.
+    `whitening`: the kernel of the frozen convolution, if there is one. `seed` determines the other kernels and the
+    dropout masks. `precision`: of convolutions and the activations between them; variables are always float32, and so
+    are the batch norms' sums, the head and the loss. `norms`: the batch-norm classes to use.
     """
     first = layers[0]
     given = {first.name: keras.Input(first.shape, name=first.name)}
@@ -49,10 +49,10 @@ def build_model(
             activation, pool = behind[layer.name]
             knobs = norm_arguments(layer.knobs) | common
             part = norms.pooled(_activation(activation.knobs), pool.knobs["size"], **knobs)
-            given[activation.name] = given[pool.name] = part(taken[0])  # nobody else asks for the activation
+            given[activation.name] = given[pool.name] = part(taken[0])  # nothing else uses the activation
         elif norms.remade and layer.name in before:
             convolution = before[layer.name]
-            # not the layer itself, of which Keras would take the kernel for the norm's
+            # its call, not the layer: Keras would count the layer's kernel among the norm's weights
             part = norms.remade(parts[convolution.name].call, **norm_arguments(layer.knobs), **common)
             given[layer.name] = part([*taken, given[first.name]])
         else:
@@ -73,7 +73,7 @@ def build_model(
 
 
 def build_layer(layer: Layer, common: dict[str, Any], seed: int, batch_norm: type) -> Any:
-    """`common`: what every layer takes. Kernels begin as zeros: build() fills them."""
+    """`common`: arguments that every layer takes. Kernels start as zeros: build_model() fills them."""
     knobs = layer.knobs
     match layer.kind:
         case "conv":
@@ -110,7 +110,7 @@ def build_layer(layer: Layer, common: dict[str, Any], seed: int, batch_norm: typ
 
 
 def norm_arguments(knobs: dict[str, Any]) -> dict[str, Any]:
-    """A batch norm's knobs in Keras' words."""
+    """A batch norm's settings as Keras' arguments."""
     return {"momentum": knobs["momentum"], "epsilon": knobs["epsilon"], "scale": knobs["is_scaled"]}
 
 
@@ -126,10 +126,10 @@ def _activation(knobs: dict[str, Any]) -> Any:
 
 @keras.saving.register_keras_serializable("pitwall")
 class GhostBatchNorm(kl.BatchNormalization):  # type: ignore[misc]
-    """Batch norm over `ghost_batch` pictures at a time; running statistics are means over these groups.
+    """Batch norm over `ghost_batch` images at a time; running statistics are means over these groups.
 
-    Hoffer et al., "Train longer, generalize better" (arXiv 1705.08741), as in Page's bag of tricks. The number of
-    pictures in training must be a multiple of `ghost_batch`.
+    Hoffer et al., "Train longer, generalize better" (arXiv 1705.08741), as in Page's bag of tricks. The size of a
+    training batch must be a multiple of `ghost_batch`.
     """
 
     def __init__(self, ghost_batch: int, **knobs: Any) -> None:
@@ -141,7 +141,7 @@ class GhostBatchNorm(kl.BatchNormalization):  # type: ignore[misc]
             return super().call(inputs, training=False, mask=mask)
         shape = ops.shape(inputs)
         groups = ops.cast(ops.reshape(inputs, (-1, self.ghost_batch, *shape[1:])), "float32")
-        within = tuple(range(1, len(shape)))  # pictures of a group, rows, columns
+        within = tuple(range(1, len(shape)))  # images of a group, rows, columns
         mean, variance = ops.moments(groups, axes=within, keepdims=True)
         for moving, now in ((self.moving_mean, mean), (self.moving_variance, variance)):
             moving.assign(moving * self.momentum + ops.mean(now, axis=(0, *within)) * (1.0 - self.momentum))

@@ -1,4 +1,4 @@
-"""The learning rate of each step, looked up inside the compiled step by the optimiser's own counter. Keras only."""
+"""A learning-rate schedule that looks up each step's rate in a table, inside the compiled step."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 @keras.saving.register_keras_serializable("pitwall")
 class RateTable(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
-    """float32 rates, one per step of the whole run; steps beyond the last get the last one's rate."""
+    """float32 rates, one per step of the whole run; later steps use the last rate."""
 
     def __init__(self, rates: NDArray[np.float32]) -> None:
         super().__init__()

@@ -1,7 +1,4 @@
-"""Everything of an engine that changes, by name: taken off the device as arrays, and put back.
-
-Must not know files or what the arrays mean.
-"""
+"""The training state of an engine as named arrays: saved from the device, and loaded back."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from trainer.engine.backend import Backend
 from trainer.engine.weight_averages import WeightAverages
 from trainer.failures import CannotTrain
 
-SEED_STATE = "seed_generator_state"  # dropout's counter: a part of the state, but no weight
+SEED_STATE = "seed_generator_state"  # dropout's counter: part of the state, but not a weight
 
 
 def collect_variables(
@@ -23,7 +20,7 @@ def collect_variables(
 ) -> dict[str, Any]:
     """Weights, running statistics, dropout's counters, momenta, the step counter, averages, and `others`.
 
-    The names are of layers, not of Keras' own counting, which goes on from one net of a process to the next.
+    Named by layer: Keras' own numbering continues from one model of a process to the next.
     """
     found = [(f"net/{layer.name}/{one.name}", one) for layer in model.layers for one in layer.variables]
     found += [(f"optimizer/{one.name}", one) for one in optimizer.variables]
@@ -42,18 +39,18 @@ def collect_variables(
 
 
 def save_state(backend: Backend, named: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
-    """Copies; returns when the device has finished what it was given."""
+    """Copies of the variables' values; waits for the device."""
     return {name: backend.read_variable(one) for name, one in named.items()}
 
 
 def load_state(backend: Backend, named: Mapping[str, Any], state: Mapping[str, NDArray[Any]]) -> None:
-    """Raises CannotTrain, and changes nothing, where names, shapes or types are not exactly those of the variables."""
+    """Raises CannotTrain, and changes nothing, unless names, shapes and dtypes are exactly those of the variables."""
     wanted = {name: (tuple(one.shape), np.dtype(one.dtype)) for name, one in named.items()}
     given = {name: (array.shape, array.dtype) for name, array in state.items()}
     if wanted != given:
         other = sorted(name for name in wanted.keys() | given.keys() if wanted.get(name) != given.get(name))
-        text = f"the checkpoint is of another net: {len(other)} of its arrays do not fit, such as {other[0]}"
-        raise CannotTrain(text, "Retry from scratch, or go on with the version of Pitwall that made it.")
+        text = f"the checkpoint is of another model: {len(other)} of its arrays do not fit, such as {other[0]}"
+        raise CannotTrain(text, "Retry from scratch, or continue with the version of Pitwall that wrote it.")
     for name, one in named.items():
         backend.write_variable(one, state[name])
 
@@ -61,7 +58,7 @@ def load_state(backend: Backend, named: Mapping[str, Any], state: Mapping[str, N
 def evaluation_weights(
     backend: Backend, named: Mapping[str, Any], averages: WeightAverages | None
 ) -> dict[str, NDArray[Any]]:
-    """The net's weights and running statistics as an evaluation uses them, by layer: `Conv1/kernel`."""
+    """The weights and running statistics that an evaluation uses, by layer: `Conv1/kernel`."""
     part = "average/net/" if averages is not None else "net/"
     return {
         name.removeprefix(part): array

@@ -1,6 +1,6 @@
-"""Programs on TensorFlow: graphs that assign its variables; compiled by XLA on a GPU, where that pays.
+"""The TensorFlow backend: graphs that assign variables, compiled by XLA on a GPU, where that pays.
 
-Importing this imports TensorFlow (seconds). Must not know nets, steps or data.
+Importing this imports TensorFlow (seconds).
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ class TensorFlow:
     def __init__(self) -> None:
         self._gpus = tf.config.list_physical_devices("GPU")
         for gpu in self._gpus:
-            # Take memory as needed: the default grabs the whole card and starves a neighbour.
+            # Allocate memory as needed: by default TensorFlow reserves the whole GPU, also from other processes.
             tf.config.experimental.set_memory_growth(gpu, True)
         self.on_gpu = bool(self._gpus)
-        # TensorFlow's own graphs take any batch, XLA compiles for each size. On a CPU its convolutions are slower.
+        # TensorFlow's own graphs take any batch size, XLA compiles one per size. On a CPU XLA's convolutions are slower.
         self.accepts_any_size = not self.on_gpu
         fused = Norms(FusedBatchNorm, PooledBatchNorm, RecomputedBatchNorm)
         self.norms = Norms(keras.layers.BatchNormalization) if self.on_gpu else fused
@@ -44,7 +44,7 @@ class TensorFlow:
         return self.on_gpu and tuple(self._details().get("compute_capability", (0, 0))) >= TENSOR_CORES
 
     def own_variables(self, variables: Sequence[Variable]) -> None:
-        pass  # they hold their values themselves
+        pass  # TensorFlow's variables hold their values themselves
 
     def to_device(self, array: NDArray[Any]) -> Any:
         return tf.convert_to_tensor(array)
@@ -58,9 +58,9 @@ class TensorFlow:
 
         def run(*arrays: Any) -> Any:
             if not made:
-                # Every first axis stays open, so that a smaller last batch is not traced anew.
+                # The first axis stays open, so that a smaller last batch is not traced again.
                 signature = tf.nest.map_structure(_with_open_axis, arrays)
-                # No autograph: a body has no branches that depend on arrays, and to look for them takes a second.
+                # No autograph: a body has no branches that depend on arrays, and looking for them takes a second.
                 made.append(tf.function(traced, input_signature=signature, autograph=False, jit_compile=self.on_gpu))
             return made[0](*arrays)
 
@@ -74,7 +74,7 @@ class TensorFlow:
         return others, tape.gradient(value, list(variables))
 
     def materialize(self, values: Any) -> Any:
-        return values  # each operation of a graph is
+        return values  # a graph computes each operation as a whole
 
     def read_variable(self, variable: Variable) -> NDArray[Any]:
         return np.asarray(variable.numpy())

@@ -1,7 +1,4 @@
-"""One optimiser step on a batch that is on the device: loss, gradients, weight decay, update. Keras only.
-
-Must not know where the batch comes from, or which backend runs this.
-"""
+"""One optimizer step on a batch on the device: loss, gradients, weight decay, update."""
 
 from __future__ import annotations
 
@@ -18,11 +15,11 @@ from trainer.engine.rate_table import RateTable
 from trainer.engine.sums import add_batch, cross_entropy, new_sums
 from trainer.recipe import Recipe
 
-GRADIENT_FACTOR = {"l2": 2.0, "coupled": 1.0, "decoupled": 0.0}  # what the gradient gets, in values times weight
+GRADIENT_FACTOR = {"l2": 2.0, "coupled": 1.0, "decoupled": 0.0}  # the gradient gets this times value times weight
 
 
 class TrainStep:
-    """A net's optimiser and the sums of what it trains on."""
+    """A model's optimizer and its running training metrics."""
 
     def __init__(self, backend: Backend, model: Any, recipe: Recipe, classes: int, rates: NDArray[np.float32]) -> None:
         """`rates`: float32, one per step of the whole run."""
@@ -34,18 +31,18 @@ class TrainStep:
         self.trained: Sequence[Any] = model.trainable_variables
         self.optimizer.build(self.trained)
         self.decayed = [weight for weight in self.trained if self.decay.on == "all" or _is_convolution_kernel(weight)]
-        # a variable, so that a step can be done without decay by the very program that is trained with
+        # a variable, so that the training program itself can take a step without decay (see measure_step)
         self.strength = keras.Variable(self.decay.value, dtype="float32", trainable=False, name="decay")
         self.sums = new_sums("training")
-        # the bias of a frozen convolution is learned for so many steps, and then stays with its filters
+        # the bias of a frozen convolution is trained for this many steps, then frozen like its filters
         self._held = [weight for weight in self.trained if weight.name == "bias"]
         self._held_from = round(getattr(recipe.model, "bias_epochs", 0) * len(rates) / recipe.epochs)
         self._backend = backend
 
     def step(self, images: Any, shares: Any) -> Any:
-        """Inside a program. `images` (b, side, side, 3), label `shares` (b, classes).
+        """Call inside a program. `images` (b, side, side, 3), soft labels `shares` (b, classes).
 
-        Answers what the step saw: [label entropy, smallest input, largest input].
+        Returns [label entropy, smallest input, largest input].
         """
         targets = shares
         if smoothing := self.loss.label_smoothing:
@@ -58,34 +55,34 @@ class TrainStep:
 
         (logits, losses), gradients = self._backend.compute_gradients(loss, self.trained)
         penalty = self._penalty()
-        pulled = [self._pulled(gradient, weight) for gradient, weight in zip(gradients, self.trained, strict=True)]
+        decayed = [self._add_decay(gradient, weight) for gradient, weight in zip(gradients, self.trained, strict=True)]
         if self.decay.kind == "decoupled" and self.decay.value:
             rate = self.optimizer.learning_rate
             for weight in self.decayed:
                 weight.assign(weight.value - rate * self.strength.value * weight.value)
-        # what they are now: on TensorFlow `value` alone is the variable, which goes on changing
+        # copies of the current values: on TensorFlow `value` alone is the variable itself
         step, before = self.optimizer.iterations.value + 0, [weight.value + 0.0 for weight in self._held]
-        self.optimizer.apply(pulled, self.trained)
+        self.optimizer.apply(decayed, self.trained)
         for weight, old in zip(self._held, before, strict=True):
             weight.assign(ops.where(step < self._held_from, weight.value, old))
         add_batch(self.sums, losses, penalty, logits, shares)
-        sure = ops.maximum(targets, np.float32(1e-30))
-        entropy = ops.mean(-ops.sum(targets * ops.log(sure), axis=-1))
+        positive = ops.maximum(targets, np.float32(1e-30))
+        entropy = ops.mean(-ops.sum(targets * ops.log(positive), axis=-1))
         return ops.stack([entropy, ops.min(images), ops.max(images)])
 
     def _penalty(self) -> Any:
-        """What Keras' `l2(value)` regulariser would add to the loss: value · sum(w²)."""
+        """What Keras' `l2(value)` regularizer would add to the loss: value · sum(w²)."""
         if self.decay.kind != "l2" or not self.decay.value:
             return ops.convert_to_tensor(0.0, "float32")
         squares = [ops.sum(ops.square(weight.value)) for weight in self.decayed]
         return self.strength.value * sum(squares[1:], squares[0])
 
-    def _pulled(self, gradient: Any, weight: Any) -> Any:
-        """The gradient with weight decay: 2·value·w (l2), value·w (coupled), nothing (decoupled).
+    def _add_decay(self, gradient: Any, weight: Any) -> Any:
+        """The gradient plus weight decay: 2·value·w (l2), value·w (coupled), nothing (decoupled).
 
-        Decay is not multiplied by a bias' own rate: there the rate is f times, the decay 1/f of the others'.
+        Decay is not scaled by the bias learning rate: with a rate of f times the others', its decay is 1/f of theirs.
         """
-        # Keras' SGD has one rate for all weights: a gradient of f times the size is a rate of f times the size
+        # Keras' SGD has one rate for all weights: f times the gradient is f times the rate
         if weight.name == "beta" and self.knobs.bias_rate != 1:
             gradient = self.knobs.bias_rate * gradient
         factor = GRADIENT_FACTOR[self.decay.kind]

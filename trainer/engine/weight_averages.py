@@ -1,8 +1,8 @@
-"""A running average of a net's weights and batch-norm statistics, for an evaluation to see in their place. Keras only.
+"""Exponential moving averages of a model's weights and batch-norm statistics, used for evaluation.
 
-David Page's bag of tricks: every few steps, by the power of the decay, over the running statistics too (Keras' own
-`use_ema` leaves these out). Keller Jordan's airbench: the decay rises with the run, and training goes on from the
-average. Must not know what is evaluated.
+David Page's bag of tricks updates them every few steps with decay^every, and includes the running statistics (Keras'
+own `use_ema` leaves these out). Keller Jordan's airbench raises the decay over the run, and copies the average back
+into the weights.
 """
 
 from __future__ import annotations
@@ -19,41 +19,41 @@ from trainer.recipe.optimizer import Ema
 
 
 class WeightAverages:
-    """Begin as the weights are. `toward` inside the program of a step; `in_place` around an evaluation's net."""
+    """Initialized with the weights. Call `update` inside a training step and `swapped_in` around an evaluation."""
 
     def __init__(self, weights: Sequence[Any], knobs: Ema, steps: int) -> None:
-        """`steps`: of the whole run."""
+        """`steps`: number of steps of the whole run."""
         self.weights = list(weights)
         self.variables = [
             keras.Variable(ops.copy(weight.value), dtype=weight.dtype, trainable=False) for weight in self.weights
         ]
         self.steps = keras.Variable(0, dtype="int32", trainable=False, name="steps")
-        self._kept = step_decays(knobs, steps)
-        self._puts_back = knobs.put_back
+        self._decays = step_decays(knobs, steps)
+        self._copies_back = knobs.put_back
 
     def update(self) -> None:
-        """After a step: the averages take their part of the weights, where it is their turn."""
+        """Update the averages after a step; a no-op on the steps between two updates."""
         step = self.steps.value
-        kept = ops.take(ops.convert_to_tensor(self._kept), ops.minimum(step, len(self._kept) - 1), axis=0)
+        decay = ops.take(ops.convert_to_tensor(self._decays), ops.minimum(step, len(self._decays) - 1), axis=0)
         self.steps.assign(step + 1)
         for average, weight in zip(self.variables, self.weights, strict=True):
-            now = average.value * kept + weight.value * (1.0 - kept)
+            now = average.value * decay + weight.value * (1.0 - decay)
             average.assign(now)
-            if self._puts_back:
-                weight.assign(ops.where(kept < 1.0, now, weight.value))
+            if self._copies_back:
+                weight.assign(ops.where(decay < 1.0, now, weight.value))
 
     def swapped_in(self) -> Any:
-        """A context in which the net computes with the averages."""
+        """A context in which the model computes with the averages."""
         return keras.StatelessScope(
             [(weight, average.value) for weight, average in zip(self.weights, self.variables, strict=True)]
         )
 
 
 def step_decays(knobs: Ema, steps: int) -> NDArray[np.float32]:
-    """How much of the average each step keeps: float32 (steps,), 1 where the average stays as it is.
+    """The share of the average that each step keeps: float32 (steps,), 1 on steps without an update.
 
-    decay^every where it is its turn, times (done / steps)^rise: `triangle` and `LookaheadState` of airbench94.py.
+    An update keeps decay^every * (step / steps)^rise: `triangle` and `LookaheadState` of airbench94.py.
     """
     number = np.arange(1, steps + 1)
-    kept = knobs.decay**knobs.every * (number / steps) ** knobs.rise
-    return np.where(number % knobs.every, 1.0, kept).astype(np.float32)
+    decay = knobs.decay**knobs.every * (number / steps) ** knobs.rise
+    return np.where(number % knobs.every, 1.0, decay).astype(np.float32)

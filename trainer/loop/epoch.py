@@ -97,11 +97,11 @@ def evaluate(run: Experiment) -> MeanMetrics:
     """The validation of the epoch whose steps are done. Raises Stopped; the epoch is then as it was trained."""
     batches = evaluation_batches(len(run.data.val_images))
     run.progress.phase("evaluating", run.place.epoch + 1, len(batches))
-    for done, places in enumerate(batches):
+    for done, indices in enumerate(batches):
         if run.stop():
             run.engine.end_evaluation()
             raise Stopped
-        run.engine.evaluate(places)
+        run.engine.evaluate(indices)
         run.progress.update(step=done + 1)
     return run.engine.end_evaluation()
 
