@@ -1,10 +1,9 @@
-"""`python -m trainer RECIPE.json`: one run as a process. JSON events on stdout, people's log on stderr.
+"""`python -m trainer RECIPE.json`: one run as a process. Writes JSON events to stdout, and a log for people to stderr.
 
-With --dir it goes on from the newest checkpoint there. SIGTERM stops it at the next step, with a checkpoint; SIGUSR1
-writes what each thread is doing to the log. With --wait it gets ready for a run like RECIPE first, and waits to be
-told which one it is (warm.py). Exit code 0: finished; 75: stopped on request; 2: the recipe is wrong;
-1: failed, the last event says why.
-Must not import a framework before stdout is safe, and knows nothing of the app.
+With --dir it resumes from the newest checkpoint there. SIGTERM stops it at the next step, with a checkpoint; SIGUSR1
+writes the stacks of all threads to the log. With --wait it first preloads for a run like RECIPE, then waits for its
+order on stdin (warm.py). Exit codes: 0 finished; 75 stopped on request; 2 the recipe is wrong; 1 failed, and the last
+event says why. No framework may be imported before stdout is redirected.
 """
 
 from __future__ import annotations
@@ -49,37 +48,37 @@ def main() -> int:
     if arguments.parent is not None:
         die_with(arguments.parent)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"  # errors only: its notes about CPU features are no news
-    say, cache = _event_writer(events), opened(arguments.compiled)
-    ready = Preloaded(began=_process_start(), cache=cache)
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"  # errors only: no notes about CPU features
+    emit, cache = _event_writer(events), opened(arguments.compiled)
+    preloaded = Preloaded(began=_process_start(), cache=cache)
     try:
         recipe = _read_recipe(arguments)
         if arguments.wait:
             order = wait_for_order(recipe, arguments.datasets, programs=arguments.wait == "all", cache=cache)
             if order is None:
                 return FINISHED
-            arguments, ready = _parse_arguments([*sys.argv[1:], *order.arguments]), order.preloaded
+            arguments, preloaded = _parse_arguments([*sys.argv[1:], *order.arguments]), order.preloaded
             recipe = _ordered_recipe(order, recipe)
     except RecipeMistake as mistake:
         log.error("%s", mistake)
-        say(Failed(kind=mistake.kind, message=str(mistake)))
+        emit(Failed(kind=mistake.kind, message=str(mistake)))
         return BAD_RECIPE
-    return _run(recipe, say, arguments, _install_stop_flag(), ready)
+    return _run(recipe, emit, arguments, _install_stop_flag(), preloaded)
 
 
 def _run(
     recipe: Recipe,
-    say: Callable[[BaseEvent], None],
+    emit: Callable[[BaseEvent], None],
     arguments: argparse.Namespace,
     stop: Callable[[], bool],
-    ready: Preloaded,
+    preloaded: Preloaded,
 ) -> int:
     from trainer.loop.train import train
 
     try:
         train(
             recipe,
-            say,
+            emit,
             arguments.datasets,
             stop,
             arguments.processes,
@@ -88,64 +87,64 @@ def _run(
             known=arguments.known,
             meter=meter(arguments.meter),
             watch=Watch(gauge(arguments.meter)),
-            ready=ready,
+            preloaded=preloaded,
         )
     except Stopped:
         log.info("stopped on request")
         return STOPPED
     except BrokenPipeError:
-        log.error("nobody reads the events any more")
+        log.error("stopped: the reader of the events is gone")
         return FAILED
     except CannotTrain as problem:
         log.error("%s. %s", problem, problem.hint)
-        say(Failed(kind=problem.kind, message=str(problem), hint=problem.hint))
+        emit(Failed(kind=problem.kind, message=str(problem), hint=problem.hint))
         return BAD_RECIPE if problem.kind == "recipe" else FAILED
     except Exception as error:
         log.exception("the run failed")
-        say(Failed(kind="error", message=f"{type(error).__name__}: {error}"))
+        emit(Failed(kind="error", message=f"{type(error).__name__}: {error}"))
         return FAILED
     return FINISHED
 
 
 def _process_start() -> float:
-    """When this process was started, on time.monotonic(): before Python itself was ready."""
+    """The start of this process on time.monotonic(), including Python's own startup."""
     ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])  # since boot; field 22 of the line
     age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
     return time.monotonic() - age
 
 
 def _take_over_stdout() -> IO[str]:
-    """The real stdout as a stream of our own; from now on fd 1 is stderr, for us and for every C library."""
+    """Return the real stdout as a stream for events; fd 1 becomes stderr, also for C libraries."""
     events = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
     os.dup2(2, 1)
     return events
 
 
 def _event_writer(events: IO[str]) -> Callable[[BaseEvent], None]:
-    lock = Lock()  # the progress thread speaks too
+    lock = Lock()  # the progress thread emits events, too
 
-    def say(event: BaseEvent) -> None:
+    def emit(event: BaseEvent) -> None:
         with lock:
             events.write(line(event) + "\n")
             events.flush()
-        if told := _describe(event):
-            log.info(told)
+        if text := _describe(event):
+            log.info(text)
 
-    return say
+    return emit
 
 
 def _describe(event: BaseEvent) -> str:
     match event:
         case Started():
             device = event.environment.get("device")
-            stands = f"after epoch {event.resumed_from_epoch}"
+            position = f"after epoch {event.resumed_from_epoch}"
             if event.resumed_at_step:
-                stands += f" and {event.resumed_at_step} steps"
-            goes_on = f"\ncontinuing {stands}" if event.resumed_from_epoch or event.resumed_at_step else ""
+                position += f" and {event.resumed_at_step} steps"
+            resumed = f"\nresuming {position}" if event.resumed_from_epoch or event.resumed_at_step else ""
             return (
-                f"{event.train_images:,} training and {event.val_images:,} validation pictures, "
+                f"{event.train_images:,} training and {event.val_images:,} validation images, "
                 f"{len(event.classes)} classes, {event.parameters['total']:,} parameters, on {device}"
-                f"{goes_on}"
+                f"{resumed}"
             )
         case EpochEnded():
             return (
@@ -168,30 +167,30 @@ def _percent(share: float | None) -> str:
 
 def _parse_arguments(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m trainer", description="Train one recipe.")
-    parser.add_argument("recipe", nargs="?", help="a JSON file, perhaps partial; - or nothing: stdin")
-    parser.add_argument("--preset", choices=list(PRESETS), help="lay the recipe over this one")
-    parser.add_argument("--dir", type=Path, help="where the run keeps its checkpoints, and goes on from the newest")
+    parser.add_argument("recipe", nargs="?", help="a JSON file, may be partial; - or nothing: stdin")
+    parser.add_argument("--preset", choices=list(PRESETS), help="merge the recipe over this preset")
+    parser.add_argument("--dir", type=Path, help="folder of the run's checkpoints; resume from the newest")
     parser.add_argument(
         "--checkpoint-every",
         type=_seconds,
         default=EVERY_S,
         metavar="SECONDS",
-        help="at most so often, when an epoch ends",
+        help="minimum interval, at the end of an epoch (default: 60)",
     )
     parser.add_argument(
-        "--known", type=_epochs, metavar="K", help="say again the rows after epoch K that the checkpoint remembers"
+        "--known", type=_epochs, metavar="K", help="emit again the rows after epoch K that the checkpoint remembers"
     )
     parser.add_argument("--datasets", type=Path, default=Path("data/datasets"))
     parser.add_argument(
-        "--processes", type=int, metavar="N", help="that prepare pictures; 0: a thread (default: by cores)"
+        "--processes", type=int, metavar="N", help="size of the loader pool; 0: one thread (default: by cores)"
     )
-    parser.add_argument("--meter", metavar="gpu:N", default="cpu", help="the card whose energy is measured")
-    parser.add_argument("--parent", type=int, metavar="PID", help="die when this process does")
-    parser.add_argument("--compiled", type=Path, metavar="DIR", help="keep compiled programs there, for like runs")
+    parser.add_argument("--meter", metavar="gpu:N", default="cpu", help="the GPU whose energy is measured")
+    parser.add_argument("--parent", type=int, metavar="PID", help="end when this process has ended")
+    parser.add_argument("--compiled", type=Path, metavar="DIR", help="cache of compiled programs")
     parser.add_argument(
         "--wait",
         choices=["host", "all"],
-        help="get ready for a run like this one, and wait for an order on stdin; all: open the device, too",
+        help="preload for a run like this one, then wait for an order on stdin; all: also open the device",
     )
     return parser.parse_args(words)
 
@@ -209,16 +208,16 @@ def _epochs(text: str) -> int:
 
 
 def _read_recipe(arguments: argparse.Namespace) -> Recipe:
-    """The complete recipe. Raises RecipeMistake with a line for each mistake, its path first."""
+    """The complete recipe. Raises RecipeMistake with one line per mistake, starting with its path."""
     base = PRESETS[arguments.preset].recipe if arguments.preset else Recipe()
     return _merge_recipe(base, lambda: _read_partial(arguments))
 
 
 def _ordered_recipe(order: Order, expected: Recipe) -> Recipe:
-    """The complete recipe of an order. Raises RecipeMistake, also where another framework was made ready for it."""
+    """The complete recipe of an order. Raises RecipeMistake, also if this process has loaded another framework."""
     recipe = _merge_recipe(Recipe(), lambda: order.recipe)
     if recipe.backend != expected.backend:
-        raise RecipeMistake(f"backend: this process was made ready for {expected.backend}, not {recipe.backend}")
+        raise RecipeMistake(f"backend: this process has loaded {expected.backend}, not {recipe.backend}")
     return recipe
 
 
@@ -246,15 +245,15 @@ def _read_partial(arguments: argparse.Namespace) -> Any:
 
 
 def _install_stop_flag() -> Callable[[], bool]:
-    asked = False
+    is_requested = False
 
-    def ask(_signal: int, _frame: Any) -> None:
-        nonlocal asked
-        asked = True
+    def request_stop(_signal: int, _frame: Any) -> None:
+        nonlocal is_requested
+        is_requested = True
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, ask)
-    return lambda: asked
+        signal.signal(number, request_stop)
+    return lambda: is_requested
 
 
 if __name__ == "__main__":

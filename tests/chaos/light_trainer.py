@@ -57,8 +57,8 @@ def light_engine(recipe: Recipe, data: Data, rates: NDArray[np.float32], normal:
 
 
 if __name__ == "__main__":
-    vars(trainer.loop.train)["_engine"] = light_engine
-    vars(trainer.loop.warm)["ready"] = lambda *_: None
+    vars(trainer.loop.train)["_build_engine"] = light_engine
+    vars(trainer.loop.warm)["import_engine"] = lambda *_: None
     for module in (trainer.augment.host, trainer.augment.crew, trainer.loop.warm):
         vars(module)["imgaug"] = light_imgaug
     sys.exit(trainer.__main__.main())

@@ -30,7 +30,7 @@ class TensorFlow:
             # Allocate memory as needed: by default TensorFlow reserves the whole GPU, also from other processes.
             tf.config.experimental.set_memory_growth(gpu, True)
         self.on_gpu = bool(self._gpus)
-        # TensorFlow's own graphs take any batch size, XLA compiles one per size. On a CPU XLA's convolutions are slower.
+        # TensorFlow graphs take any batch size, XLA compiles one per size. On a CPU, XLA's convolutions are slower.
         self.accepts_any_size = not self.on_gpu
         fused = Norms(FusedBatchNorm, PooledBatchNorm, RecomputedBatchNorm)
         self.norms = Norms(keras.layers.BatchNormalization) if self.on_gpu else fused

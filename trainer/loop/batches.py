@@ -1,6 +1,6 @@
-"""Where an epoch's batches come from: prepared by the host's crew, or left to the device's own program.
+"""Where an epoch's batches come from: prepared by the loader pool on the host, or built by a program on the device.
 
-What a batch shows depends on (recipe, epoch, selection) alone, whoever makes it. Must not know the net or events.
+A batch depends on (recipe, epoch, selection) alone, whichever source builds it.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ Normal = tuple[PerChannel, PerChannel]  # scale and shift
 
 
 class EpochBatches(Protocol):
-    """A context that hands out an epoch's batches in order."""
+    """A context that yields an epoch's batches in order."""
 
     @property
     def waited(self) -> float:
-        """Seconds that the iterating thread stood still for a batch, so far."""
+        """Seconds that the iterating thread has waited for batches so far."""
 
     def __enter__(self) -> EpochBatches: ...
 
@@ -44,12 +44,12 @@ class EpochBatches(Protocol):
 
 
 class BatchSource(Protocol):
-    """A context; nothing of it outlives it."""
+    """A context that ends its threads and processes on exit."""
 
     pipeline: Pipeline
     engine: str  # imgaug or device
-    processes: int  # that prepare pictures
-    is_bit_exact: bool  # whether it makes the very bits that the pipeline makes
+    processes: int  # in the loader pool
+    is_bit_exact: bool  # whether its images are bit-identical to the pipeline's
 
     def __enter__(self) -> BatchSource: ...
 
@@ -58,26 +58,26 @@ class BatchSource(Protocol):
     ) -> None: ...
 
     def load_data(self, engine: Engine) -> None:
-        """Bring to the device what it needs of the data set."""
+        """Copy to the device what it needs of the data set."""
 
     def example_batches(self, engine: Engine, selected: Sequence[Selection]) -> list[TrainingBatch]:
-        """Batches of these sizes, for programs to be made with."""
+        """Batches of these sizes, to compile programs with."""
 
     def warm_up(self) -> None:
-        """What takes seconds and is no epoch's fault."""
+        """Do what takes seconds once and should not count as part of an epoch."""
 
     def augment_once(self, stop: Callable[[], bool]) -> None:
-        """Where pictures are changed ahead of the loop: do it. Raises Stopped once `stop()` is true."""
+        """Augment all images ahead of the loop, where the source supports it. Raises Stopped once `stop()` is true."""
 
     def epoch_batches(self, engine: Engine, epoch: int, selected: Sequence[Selection]) -> EpochBatches:
-        """Those of epoch `epoch` (from 1), in order."""
+        """The batches of epoch `epoch` (from 1), in order."""
 
     def batch_with_images(self, engine: Engine, epoch: int, selection: Selection) -> tuple[TrainingBatch, Batch]:
-        """One batch for a step, and the pictures that the step sees: float32 (b, side, side, 3)."""
+        """One batch, and the images that a step on it sees: float32 (b, side, side, 3)."""
 
 
 def open_batch_source(recipe: Recipe, data: Data, normal: Normal, device: str, processes: int) -> BatchSource:
-    """The one that the recipe names, or the faster one. `device`: as the engine calls it. `processes`: of a crew."""
+    """The source that the recipe names, or with `auto` the faster one for `device` (the engine's name for it)."""
     kind = recipe.augment_engine
     if kind == "auto":
         kind = "imgaug" if device == "cpu" else "device"
@@ -89,15 +89,15 @@ def open_batch_source(recipe: Recipe, data: Data, normal: Normal, device: str, p
 
 
 class HostBatchSource:
-    """A crew prepares pictures while the device is busy with the batch before."""
+    """A loader pool prepares batches while the device works on the previous one."""
 
     engine = "imgaug"
     is_bit_exact = True
 
     def __init__(self, recipe: Recipe, data: Data, normal: Normal, processes: int) -> None:
-        """`processes`: that the crew has; 0: a thread."""
-        self._data, self._crew = data, Crew(recipe, data.train_images, processes, normal)
-        self.pipeline, self.processes = self._crew.pipeline, processes
+        """`processes`: size of the loader pool; 0: one thread."""
+        self._data, self._pool = data, Crew(recipe, data.train_images, processes, normal)
+        self.pipeline, self.processes = self._pool.pipeline, processes
 
     def __enter__(self) -> HostBatchSource:
         return self
@@ -105,7 +105,7 @@ class HostBatchSource:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._crew.__exit__(kind, error, trace)
+        self._pool.__exit__(kind, error, trace)
 
     def load_data(self, engine: Engine) -> None:
         engine.load_splits(None, _validation_split(self._data))
@@ -118,17 +118,17 @@ class HostBatchSource:
         ]
 
     def warm_up(self) -> None:
-        self._crew.warm_up()
+        self._pool.warm_up()
 
     def augment_once(self, stop: Callable[[], bool]) -> None:
-        self._crew.change_once(stop)
+        self._pool.change_once(stop)
 
     def epoch_batches(self, engine: Engine, epoch: int, selected: Sequence[Selection]) -> EpochBatches:
-        feed = Feed(lambda one: self._crew.prepare(epoch, one), selected, ahead=self._crew.ahead)
+        feed = Feed(lambda one: self._pool.prepare(epoch, one), selected, ahead=self._pool.ahead)
         return _HostBatches(feed, self._labels)
 
     def batch_with_images(self, engine: Engine, epoch: int, selection: Selection) -> tuple[TrainingBatch, Batch]:
-        images = self._crew.prepare(epoch, selection).result()
+        images = self._pool.prepare(epoch, selection).result()
         return HostBatch(images, self._labels(selection)), images
 
     def _labels(self, selection: Selection) -> NDArray[np.int64] | NDArray[np.float32]:
@@ -162,11 +162,11 @@ class _HostBatches:
 
 
 class DeviceBatchSource:
-    """The pictures lie on the device; an epoch costs the host its draws, which are made while the one before runs."""
+    """The images are on the device; the host only draws each epoch's parameters, while the previous epoch runs."""
 
     engine = "device"
     processes = 0
-    is_bit_exact = False  # the same operations, but the device rounds in its own way
+    is_bit_exact = False  # the same operations, rounded differently
 
     def __init__(self, recipe: Recipe, data: Data, normal: Normal) -> None:
         self._recipe, self._data = recipe.model_copy(update={"augment_engine": "device"}), data
@@ -193,7 +193,7 @@ class DeviceBatchSource:
         pass
 
     def augment_once(self, stop: Callable[[], bool]) -> None:
-        pass  # the draws of epoch 1 are every epoch's: what they cost on a device is not worth keeping 600 MB for
+        pass  # every epoch uses the draws of epoch 1: applying them again is cheaper than 600 MB of device memory
 
     def epoch_batches(self, engine: Engine, epoch: int, selected: Sequence[Selection]) -> EpochBatches:
         began = perf_counter()

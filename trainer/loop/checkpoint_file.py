@@ -1,8 +1,8 @@
-"""The file of a checkpoint: everything that a run needs to go on, or only the weights of its best epoch.
+"""The file format of checkpoints: everything that a run needs to resume, or only the weights of its best epoch.
 
-safetensors: arrays by name and text, nothing that could be run. The text holds the metadata (JSON) and a SHA-256 over
-metadata and arrays, so a file that is whole is known to be. It appears under its name only when it is on the disk.
-Must not know any ML framework, recipes, or when a checkpoint is made; light until a file is read or written.
+safetensors: named arrays and text, and nothing executable. The text holds the metadata (JSON) and a SHA-256 over
+metadata and arrays, so that a damaged file is recognized. A file gets its name only when it is completely on the disk.
+Importing this is cheap: NumPy and safetensors are imported when a file is read or written.
 """
 
 from __future__ import annotations
@@ -27,36 +27,37 @@ log = logging.getLogger(__name__)
 
 FORMAT = "pitwall-checkpoint-1"
 FILE_NAME = re.compile(r"checkpoint-(\d{5,})-(\d{6,})\.safetensors")
-PARTIAL_SUFFIX = ".part"  # ends the name of a file that is being written
-BUFFER = 2**20  # bytes: small arrays share a write
-# NumPy's names of numbers and the format's
+PARTIAL_SUFFIX = ".part"  # of a file that is being written
+BUFFER = 2**20  # bytes; small arrays share a write
+# NumPy's dtypes and the names that safetensors uses
 DTYPES = {"<f8": "F64", "<f4": "F32", "<f2": "F16", "<i8": "I64", "<i4": "I32", "<u8": "U64", "<u4": "U32", "|u1": "U8"}
 
 
 @dataclass(frozen=True)
 class RunPosition:
-    """Where a run stands, beside what lives on the device."""
+    """The position of a run, apart from the state on the device."""
 
-    epoch: int = 0  # completed
-    step: int = 0  # finished steps of the epoch after that
-    seconds: float = 0.0  # what these steps took, over all attempts
-    input_seconds: float = 0.0  # of which the device waited for pictures
+    epoch: int = 0  # completed epochs
+    step: int = 0  # finished steps of the next epoch
+    seconds: float = 0.0  # duration of these steps, over all attempts
+    input_seconds: float = 0.0  # of which the device waited for batches
     energy_wh: float | None = None  # of the device in these seconds; None: not measured
     best_epoch: int = 0  # 0: none yet
-    best_accuracy: float = 0.0  # of the validation, a share
+    best_accuracy: float = 0.0  # validation accuracy, 0..1
     history: list[dict[str, Any]] = field(default_factory=list)  # the `epoch` event of each completed epoch
 
 
 @dataclass(frozen=True)
 class Metadata:
-    """What is known of the arrays. All of it is plain JSON."""
+    """Describes the arrays of a checkpoint; stored as JSON."""
 
     place: RunPosition
     recipe: dict[str, Any]  # complete
     dataset_fingerprint: str
-    environment: dict[str, Any]  # in which it was made
-    classes: list[str] = field(default_factory=list)  # by number; empty in files of earlier versions, as is:
-    normal: list[list[float]] = field(default_factory=list)  # scale and shift of each channel, as normalisation() says
+    environment: dict[str, Any]  # in which the checkpoint was made
+    # Files of earlier versions have neither of these:
+    classes: list[str] = field(default_factory=list)  # names by class number
+    normal: list[list[float]] = field(default_factory=list)  # scale and shift of each channel, from normalisation()
 
 
 @dataclass(frozen=True)
@@ -70,22 +71,22 @@ def checkpoint_path(folder: Path, place: RunPosition) -> Path:
 
 
 def parse_position(path: Path) -> tuple[int, int]:
-    """(completed epochs, finished steps of the next one), from the name. Raises ValueError for another file's name."""
+    """(completed epochs, finished steps of the next one), from the file's name. Raises ValueError for other names."""
     if (found := FILE_NAME.fullmatch(path.name)) is None:
         raise ValueError(f"{path.name} is not the name of a checkpoint")
     return int(found[1]), int(found[2])
 
 
 def list_checkpoints(folder: Path) -> list[Path]:
-    """The checkpoints of a folder (which need not exist), newest first, whole or not."""
+    """The checkpoints in a folder (which need not exist), newest first, including damaged ones."""
     found = [path for path in folder.glob("checkpoint-*.safetensors") if FILE_NAME.fullmatch(path.name)]
     return sorted(found, key=parse_position, reverse=True)
 
 
 def read_newest(folder: Path, *, drop_damaged: bool = False) -> Checkpoint | None:
-    """The newest whole checkpoint of a folder; damaged ones are passed over, with a word in the log.
+    """The newest undamaged checkpoint of a folder; damaged ones are skipped with a warning.
 
-    `drop_damaged` removes those that are surely damaged; one that the disk would not give may be whole.
+    `drop_damaged` deletes the damaged ones, but not those that could not be read because of an OSError.
     """
     for path in list_checkpoints(folder):
         try:
@@ -98,13 +99,13 @@ def read_newest(folder: Path, *, drop_damaged: bool = False) -> Checkpoint | Non
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> int:
-    """Bring it to the disk and then to its name; answers its size in bytes. Raises OSError, and leaves no rest then.
+    """Write and fsync the file, then rename it; returns its size in bytes. Raises OSError, and leaves no partial file.
 
-    A reader finds the old file or the whole new one, whatever happens meanwhile to this process or the machine.
+    A reader finds the old file or the complete new one, even if this process or the machine crashes.
     """
     import numpy as np
 
-    # by the size of their numbers, so that each begins at a multiple of it
+    # largest items first, so that each array is aligned to its item size
     order = sorted(checkpoint.tensors.items(), key=lambda named: (-named[1].dtype.itemsize, named[0]))
     tensors = {name: np.require(array, requirements="C") for name, array in order}
     temporary = path.with_name(f"{path.name}.{os.getpid()}{PARTIAL_SUFFIX}")
@@ -126,7 +127,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> int:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Raises CheckpointDamaged where the file cannot be read or is not exactly what was written."""
+    """Raises CheckpointDamaged if the file cannot be read or is not exactly what was written."""
     import pydantic
     from safetensors import SafetensorError
     from safetensors.numpy import load
@@ -148,7 +149,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def read_position(path: Path) -> RunPosition:
-    """Where the run stood, without a look at the arrays. Raises CheckpointDamaged."""
+    """The position of the run, without reading the arrays. Raises CheckpointDamaged."""
     import pydantic
 
     try:
@@ -160,7 +161,7 @@ def read_position(path: Path) -> RunPosition:
 
 
 def sync_folder(folder: Path) -> None:
-    """Return when the names in the folder are on the disk."""
+    """fsync a folder, so that new names in it survive a crash."""
     opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(opened)
@@ -169,17 +170,17 @@ def sync_folder(folder: Path) -> None:
 
 
 def remove_file(path: Path) -> None:
-    """Remove a file that nobody needs; where that fails, it stays and harms nobody."""
+    """Delete a file that is not needed any more; failures are logged only."""
     try:
         path.unlink(missing_ok=True)
     except OSError as problem:
-        log.warning("%s is left behind: %s", path, problem)
+        log.warning("%s could not be deleted: %s", path, problem)
 
 
 def _header(metadata: str, tensors: Mapping[str, NDArray[np.generic]]) -> bytes:
-    """The beginning of a safetensors file: a length, and JSON that says where each array lies.
+    """The header of a safetensors file: a length, and JSON with the offsets of each array.
 
-    The library would copy all arrays to make it, and hold up every other thread meanwhile.
+    Written here because the library would copy all arrays, and block every other thread meanwhile.
     """
     text = {"format": FORMAT, "facts": metadata, "sha256": _digest(metadata, tensors)}
     entries: dict[str, Any] = {"__metadata__": text}
@@ -201,5 +202,5 @@ def _digest(metadata: str, tensors: Mapping[str, NDArray[np.generic]]) -> str:
 
 
 def _bytes_of(array: NDArray[np.generic]) -> memoryview:
-    """Of an array in C order, without a copy."""
+    """The bytes of an array in C order, without a copy."""
     return array.reshape(-1).view("u1").data

@@ -1,10 +1,10 @@
-"""Keeps a run's checkpoints: when one is made, and which ones stay. Written beside the training, in one thread.
+"""Saves a run's checkpoints in a background thread, and decides when to save and which ones to keep.
 
-    checkpoint-<epoch>-<step>.safetensors    all that the run needs to go on; the newest two stay
+    checkpoint-<epoch>-<step>.safetensors    everything that the run needs to resume; the newest two are kept
     best.safetensors                         the weights of the best epoch so far, as its evaluation used them
 
-What is not written yet is lost with the process, and nothing else is: the older checkpoint stays until the next one
-is on the disk. Must not know the engine, recipes or the net; without a folder it keeps nothing.
+If the process dies, only what is not written yet is lost: the older checkpoint is kept until the next one is on the
+disk. Without a folder nothing is saved.
 """
 
 from __future__ import annotations
@@ -27,27 +27,27 @@ from trainer.protocol import BEST
 
 log = logging.getLogger(__name__)
 
-NEXT_BEST = "best.next.safetensors"  # waits for the checkpoint of its epoch, so as never to be the newer one
-EVERY_S = 60.0  # seconds; epochs that take longer make one each
-MAX_CHECKPOINTS = 2  # the last one, and one before it in case the disk spoils the last
+NEXT_BEST = "best.next.safetensors"  # renamed once its epoch's checkpoint is written, so it is never newer than that
+EVERY_S = 60.0  # seconds; epochs that take longer save one each
+MAX_CHECKPOINTS = 2  # the latest, and the one before it in case the disk damages the latest
 
-TakeSnapshot = Callable[[], Checkpoint]  # looks at the device: the training waits meanwhile
+TakeSnapshot = Callable[[], Checkpoint]  # reads the device; training waits meanwhile
 
 
 class Checkpoints:
-    """Of one folder, for as long as the context lasts. Use from the training's thread."""
+    """The checkpoints in one folder, locked while the context lasts. Use from the training thread."""
 
     def __init__(
         self,
         folder: Path | None,
         every_s: float,
-        say: Callable[[BaseEvent], None],
+        emit: Callable[[BaseEvent], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`every_s`: seconds between two checkpoints at least. Raises FolderUnusable."""
-        self._folder, self._every_s, self._say, self._clock = folder, every_s, say, clock
+        """`every_s`: minimum seconds between two checkpoints. Raises FolderUnusable."""
+        self._folder, self._every_s, self._emit, self._clock = folder, every_s, emit, clock
         self._made_at = clock()
-        self._on_disk = (0, 0)  # where the run stood at its last good checkpoint; it begins at (0, 0)
+        self._on_disk = (0, 0)  # epoch and step of the latest good checkpoint; a run begins at (0, 0)
         self._best: Checkpoint | None = None  # not on the disk yet
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoints")
         self._under_way: Future[Checkpoint | None] | None = None
@@ -67,7 +67,7 @@ class Checkpoints:
             self._collect()
 
     def load_newest(self) -> Checkpoint | None:
-        """Where to go on from; None: at the beginning. Clears away what a killed process left half done."""
+        """The checkpoint to resume from, or None. Deletes the partial files of a killed process."""
         if self._folder is None:
             return None
         for path in self._folder.glob(f"*{PARTIAL_SUFFIX}"):
@@ -79,7 +79,7 @@ class Checkpoints:
         return found
 
     def write_note(self, name: str, text: str) -> None:
-        """A file for people, whose loss would be no harm."""
+        """Write a file for people to read; failures are logged only."""
         if self._folder is not None:
             try:
                 (self._folder / name).write_text(text)
@@ -87,16 +87,16 @@ class Checkpoints:
                 log.warning("%s could not be written: %s", name, problem.strerror)
 
     def start_timer(self) -> None:
-        """The training begins: from now on the seconds count."""
+        """Count the seconds to the next checkpoint from now; call when training starts."""
         self._made_at = self._clock()
 
     def hold_best(self, make: TakeSnapshot) -> None:
-        """The epoch that just ended is the best so far. Its weights wait in memory for the next checkpoint."""
+        """Keep the best weights so far in memory until the next checkpoint is saved."""
         if self._folder is not None:
             self._best = make()
 
     def save_if_due(self, make: TakeSnapshot, *, is_last: bool) -> None:
-        """Make a checkpoint if one is due; after the last epoch in any case, and return when it is on the disk."""
+        """Save a checkpoint if one is due; after the last epoch always, and wait until it is on the disk."""
         if self._folder is None or (not is_last and self._clock() - self._made_at < self._every_s):
             return
         if is_last or self._under_way is None or self._under_way.done():
@@ -105,7 +105,7 @@ class Checkpoints:
             self._collect()
 
     def save_now(self, make: TakeSnapshot) -> None:
-        """Make one at once, if anything has happened since the last, and return when it is on the disk."""
+        """Save a checkpoint if the position has changed since the last one, and wait for the disk."""
         if self._folder is not None:
             self._make(make)
             self._collect()
@@ -121,13 +121,13 @@ class Checkpoints:
         self._under_way = self._writer.submit(self._write, made, self._best, began, self._made_at - began)
 
     def _collect(self) -> None:
-        """Wait for what is being written. Raises what went wrong, other than with the disk."""
+        """Wait for the write in progress. Raises its errors, other than the disk's."""
         if self._under_way is not None and self._under_way.result() is self._best:
-            self._best = None  # and no better one has come meanwhile
+            self._best = None  # written, and no better one has replaced it meanwhile
         self._under_way = None
 
     def _write(self, made: Checkpoint, best: Checkpoint | None, began: float, waited: float) -> Checkpoint | None:
-        """In the thread. Answers the best weights that are on the disk now, of those that waited."""
+        """Runs in the thread. Returns the best weights if they are on the disk now."""
         assert self._folder is not None
         place = made.metadata.place
         try:
@@ -140,7 +140,7 @@ class Checkpoints:
             text = f"The checkpoint could not be written: {problem.strerror or problem}."
             text += " The one before is kept." if self._on_disk != (0, 0) else ""
             log.warning("%s", text)
-            self._say(CheckpointFailed(epoch=place.epoch, step=place.step, message=text))
+            self._emit(CheckpointFailed(epoch=place.epoch, step=place.step, message=text))
             return None
         self._on_disk = (place.epoch, place.step)
         try:
@@ -149,13 +149,16 @@ class Checkpoints:
         except OSError as problem:
             log.warning("older checkpoints stay for now: %s", problem.strerror)
         seconds = self._clock() - began
-        self._say(
+        self._emit(
             CheckpointSaved(epoch=place.epoch, step=place.step, bytes=size, seconds=seconds, waited_seconds=waited)
         )
         return best
 
     def _settle_best(self, found: Checkpoint | None) -> None:
-        """Weights that still wait for their checkpoint have it, or belong to epochs that are trained again."""
+        """Publish or delete best weights that a killed process left behind.
+
+        They are published if the checkpoint of their epoch exists; otherwise that epoch will be trained again.
+        """
         assert self._folder is not None
         waiting = self._folder / NEXT_BEST
         with suppress(CheckpointDamaged, OSError):
@@ -166,11 +169,11 @@ class Checkpoints:
         with suppress(CheckpointDamaged):
             epoch = checkpoint_file.read_position(self._folder / BEST).best_epoch
             if found is None or epoch != found.metadata.place.best_epoch:
-                checkpoint_file.remove_file(self._folder / BEST)  # of other epochs than the run goes on from
+                checkpoint_file.remove_file(self._folder / BEST)  # not the best epoch of the checkpoint to resume from
 
 
 def _lock_folder(folder: Path) -> int:
-    """The folder, made and locked until the descriptor is closed or the process ends. Raises FolderUnusable."""
+    """Create and lock the folder until the returned descriptor is closed or the process ends. Raises FolderUnusable."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -1,8 +1,7 @@
-"""Whether a device can do a recipe at all, found out before anything is built: its precision, and room in its memory.
+"""Checks before anything is built that a device can run a recipe: its precision, and its memory.
 
-The memory is a lower bound. What is counted must be there at once whatever the framework does: the weights with their
-gradients, momenta and averages, and of each picture of a batch what the backward pass needs and nobody makes again. A
-recipe that passes may still run out. Must not know any ML framework.
+The memory estimate is a lower bound: weights with their gradients, momenta and averages, and for each image of a batch
+the activations that the backward pass needs and that are not recomputed. A recipe that passes may still run out.
 """
 
 from __future__ import annotations
@@ -19,23 +18,23 @@ from trainer.recipe import Recipe
 
 Precision = Literal["float32", "bfloat16"]
 
-FLOAT_BYTES = 4  # bytes of a weight
-INPUT_SAVING_LAYERS = {"conv", "batch_norm", "dense"}  # layers whose input the backward pass looks at
+FLOAT_BYTES = 4
+INPUT_SAVING_LAYERS = {"conv", "batch_norm", "dense"}  # kinds of layers whose input the backward pass needs
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 def choose_precision(recipe: Recipe, device: str, *, has_bfloat16: bool) -> Precision:
-    """What convolutions compute in. Raises RecipeMistake where the recipe asks for what the device lacks."""
+    """The dtype of convolutions. Raises RecipeMistake if the recipe asks for one that the device lacks."""
     if recipe.precision == "bfloat16" and not has_bfloat16:
         words = "a CPU emulates it, many times slower" if device == "cpu" else f"{device} lacks it"
-        raise RecipeMistake(f"precision: bfloat16 is not to be had here: {words}", "Take float32, or auto.")
+        raise RecipeMistake(f"precision: bfloat16 is not available here: {words}", "Use float32 or auto.")
     if recipe.precision == "auto":
         return "bfloat16" if has_bfloat16 else "float32"
     return recipe.precision
 
 
 def estimate_step_bytes(layers: Sequence[Layer], recipe: Recipe, batch: int, precision: str = "float32") -> int:
-    """Bytes at least, of a step on `batch` pictures. `precision`: of what stands between the layers."""
+    """Lower bound in bytes for a step on `batch` images. `precision`: of the activations between the layers."""
     by_name = {layer.name: layer for layer in layers}
     copies = 3 + (1 if recipe.ema else 0)  # weight, gradient, momentum, average
     weights = sum(layer.trainable * copies + layer.frozen for layer in layers) * FLOAT_BYTES
@@ -48,27 +47,27 @@ def estimate_step_bytes(layers: Sequence[Layer], recipe: Recipe, batch: int, pre
 
 
 def refuse_too_large(
-    layers: Sequence[Layer], recipe: Recipe, room: int | None, device: str, precision: str = "float32"
+    layers: Sequence[Layer], recipe: Recipe, available: int | None, device: str, precision: str = "float32"
 ) -> None:
-    """Raises OutOfMemory (of a CPU: OutOfHostMemory) where a step takes more than `room` bytes. None: not known."""
-    if room is None or (least := estimate_step_bytes(layers, recipe, recipe.batch_size, precision)) <= room:
+    """Raises OutOfMemory (on a CPU: OutOfHostMemory) if a step needs more than `available` bytes. None: unknown."""
+    if available is None or (least := estimate_step_bytes(layers, recipe, recipe.batch_size, precision)) <= available:
         return
     fits = next(
         (
             size
             for size in _smaller_batches(recipe.batch_size)
-            if estimate_step_bytes(layers, recipe, size, precision) <= room
+            if estimate_step_bytes(layers, recipe, size, precision) <= available
         ),
         None,
     )
-    hint = f"Try a batch size of {fits}." if fits else "Make the net narrower."
+    hint = f"Try a batch size of {fits}." if fits else "Make the model narrower."
     kind: type[CannotTrain] = OutOfHostMemory if device == "cpu" else OutOfMemory
-    text = f"a step on {recipe.batch_size} pictures takes at least {_format_bytes(least)} of memory, and {device} has"
-    raise kind(f"{text} {_format_bytes(room)}", hint)
+    text = f"a step on {recipe.batch_size} images takes at least {_format_bytes(least)} of memory, and {device} has"
+    raise kind(f"{text} {_format_bytes(available)}", hint)
 
 
 def device_memory(device: str) -> int | None:
-    """Bytes of the device's memory in all, or of this machine's where it is a CPU; None: nobody says."""
+    """Total bytes of the device's memory, or of this machine's for a CPU; None if unknown."""
     return _host_memory() if device == "cpu" else _card_memory()
 
 
@@ -83,8 +82,8 @@ def _host_memory() -> int | None:
 
 
 def _card_memory() -> int | None:
-    """The largest card's: which one of several this process was given, only its worker knows."""
-    with suppress(Exception):  # no driver, no library, no card: then nothing is refused
+    """The largest GPU's: only the worker knows which of several this process was given."""
+    with suppress(Exception):  # no driver, library or GPU: then nothing is refused
         import pynvml
 
         pynvml.nvmlInit()

@@ -1,7 +1,4 @@
-"""Whether a run has diverged: its loss is no number any more, or far beyond what learning ever sees.
-
-Must not know the engine or how the loss was measured.
-"""
+"""Detects a diverged run: its loss is not finite any more, or above the recipe's limit."""
 
 from __future__ import annotations
 
@@ -18,20 +15,20 @@ from trainer.recipe.schedule import Piecewise
 
 
 def refuse_not_finite(recipe: Recipe, value: float, what: str) -> None:
-    """Raises Diverged where `value`, which is called `what`, is not finite."""
+    """Raises Diverged if `value` is not finite. `what` names it in the message."""
     if not math.isfinite(value):
         raise Diverged(f"{what} is not a number any more", _hint(recipe))
 
 
 def refuse_diverged(recipe: Recipe, loss: float, penalty: float, what: str) -> None:
-    """Raises Diverged where a mean loss, with its penalty, is no number, or above the recipe's limit without it."""
+    """Raises Diverged if loss + penalty is not finite, or if the loss alone is above the recipe's limit."""
     refuse_not_finite(recipe, loss + penalty, what)
     if recipe.diverges_at is not None and loss > recipe.diverges_at:
         raise Diverged(f"{what} is {loss:.3g}, above the limit of {recipe.diverges_at:g} (diverges_at)", _hint(recipe))
 
 
 def refuse_broken_state(recipe: Recipe, state: Mapping[str, NDArray[Any]]) -> None:
-    """Raises Diverged where any of the arrays holds something that is no number: the loss shows it a step later."""
+    """Raises Diverged if any array holds a value that is not finite; the loss would show it a step later."""
     for name, array in state.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             refuse_not_finite(recipe, math.nan, f"a value of {name}")

@@ -1,7 +1,6 @@
-"""One epoch, from wherever it stands to its end: the steps that are left, then its evaluation.
+"""One epoch: the remaining steps from the current position, then the evaluation.
 
-What happened so far is in `Experiment.place` and on the device, at every step boundary, so a run can be stopped at
-any of them. Must not know files, processes or who listens.
+At every step boundary, `Experiment.place` and the device hold the complete state, so a run can be stopped at any step.
 """
 
 from __future__ import annotations
@@ -28,33 +27,33 @@ from trainer.machine.gauge import Watch
 from trainer.machine.power import Wh
 from trainer.recipe import Recipe
 
-EVALUATION_BATCH = 500  # pictures; divides CIFAR's 10,000, and a wide net's activations still fit a small card
-MEASURED_EPOCHS = (1, 2)  # epochs whose first step is measured: the first, and one in which new draws must be seen
-LOOK_S = 1.0  # seconds between two looks at the device's sums: each makes it wait
+EVALUATION_BATCH = 500  # images; divides CIFAR's 10,000, and a wide model's activations still fit a small GPU
+MEASURED_EPOCHS = (1, 2)  # epochs whose first step is measured: the first, and one that must show new draws
+LOOK_S = 1.0  # seconds between two reads of the training metrics: each waits for the device
 
 
 @dataclass
 class Experiment:
-    """All that an epoch is made with, and where it stands."""
+    """Everything that an epoch needs, and its current position."""
 
     recipe: Recipe
     data: Data
     rates: NDArray[np.float32]  # of the whole run
-    steps: int  # of an epoch
+    steps: int  # per epoch
     engine: Engine
     source: BatchSource
     progress: Progress
-    say: Callable[[BaseEvent], None]
+    emit: Callable[[BaseEvent], None]
     stop: Callable[[], bool]
-    meter: Wh | None = None  # of the device
-    watch: Watch | None = None  # of its load
+    meter: Wh | None = None  # the device's energy
+    watch: Watch | None = None  # the device's load
     look_s: float = LOOK_S
     place: RunPosition = field(default_factory=RunPosition)
-    is_augmented_once: bool = False  # all pictures, where the recipe has that done ahead of the loop
+    is_augmented_once: bool = False  # whether this attempt has augmented all images ahead of the loop
 
 
 def train_steps(run: Experiment) -> MeanMetrics:
-    """Take the steps that the epoch under way still has. Its sums stay on the device until the epoch is over.
+    """Take the remaining steps of the current epoch. Its metrics stay on the device until the epoch ends.
 
     Raises Stopped at a step boundary, and Diverged.
     """
@@ -86,7 +85,7 @@ def train_steps(run: Experiment) -> MeanMetrics:
                 evidence, expected = witnessed
                 if isinstance(batch, HostBatch):
                     evidence.is_what_the_step_saw &= np.array_equal(batch.images, expected)
-                run.say(evidence)
+                run.emit(evidence)
                 witnessed = None
         trained = run.engine.training_metrics()
         run.place = stands(step)
@@ -94,7 +93,7 @@ def train_steps(run: Experiment) -> MeanMetrics:
 
 
 def evaluate(run: Experiment) -> MeanMetrics:
-    """The validation of the epoch whose steps are done. Raises Stopped; the epoch is then as it was trained."""
+    """Validate after an epoch's last step. Raises Stopped, with the position still at the end of training."""
     batches = evaluation_batches(len(run.data.val_images))
     run.progress.phase("evaluating", run.place.epoch + 1, len(batches))
     for done, indices in enumerate(batches):
@@ -114,7 +113,7 @@ def evaluation_batches(images: int) -> list[ImageIndices]:
 
 
 def _start_meter(run: Experiment) -> Callable[[RunPosition], float | None]:
-    """From now on: a place's energy and what was used meanwhile."""
+    """Start measuring; the returned function adds the energy used since then to a position's."""
     if run.meter is None:
         return lambda place: None
     meter, began = run.meter, run.meter()
@@ -122,9 +121,9 @@ def _start_meter(run: Experiment) -> Callable[[RunPosition], float | None]:
 
 
 def _augment_once(run: Experiment, epoch: int) -> None:
-    """Where pictures are changed ahead of the loop: a part of the first epoch, for it is what training cost.
+    """Augment all images ahead of the loop if the recipe says so; its time counts in the epoch, as a cost of training.
 
-    Again in each attempt, since they are in memory only.
+    Repeated in each attempt, since the images are in memory only.
     """
     if run.recipe.augment_when == "once" and not run.is_augmented_once:
         run.progress.phase("loading", epoch)
@@ -147,14 +146,14 @@ def _measure_first_step(run: Experiment, epoch: int) -> tuple[Evidence, Batch]:
 
 
 class _StepMonitor:
-    """Says how the epoch goes on, and looks at the device's sums now and then."""
+    """Updates the progress after each step, and reads the training metrics now and then."""
 
     def __init__(self, run: Experiment) -> None:
         self._run, self._images = run, 0
         self._began = self._looked = perf_counter()
 
     def stepped(self, step: int, images: int) -> None:
-        """Raises Diverged when the loss so far is no number."""
+        """Raises Diverged if the loss so far is not finite."""
         self._images += images
         now, run = perf_counter(), self._run
         known: dict[str, float] = {

@@ -1,8 +1,7 @@
-"""Looks at what a step really does: the batch that it sees, and how its weights move. Judges nothing.
+"""Measures what a training step does: the batch that it sees, and how its weights move. evidence.py judges the result.
 
-The original experiment believed in a cutout that had been traced once, a mixup that was never called and a decay
-that was added to a local name. A look at the recipe cannot find such things; this can.
-Must not know any ML framework, events' way or the recipe's meaning (evidence.py judges).
+The original experiment relied on a cutout that had been traced once, a mixup that was never called and a decay that
+was added to a local name. Checking the recipe cannot find such mistakes; measuring a step can.
 """
 
 from __future__ import annotations
@@ -18,18 +17,16 @@ from trainer.engine.interface import Engine
 from trainer.events import Change, Evidence
 from trainer.loop.batches import BatchSource
 
-MAX_ROUNDING = 0.51  # of the 256 of a byte: less is how a device rounds
-MAX_SHARE_BEYOND = (
-    1e-3  # share of the values that may be further off: a rotation's or a blur's byte, rounded to the other side
-)
+MAX_ROUNDING = 0.51  # levels, of 256: smaller differences are the device's rounding
+MAX_SHARE_BEYOND = 1e-3  # share of values that may differ more: a rotation or blur that rounded a byte the other way
 
 
 def measure_first_step(
     source: BatchSource, engine: Engine, rates: NDArray[np.float32], epoch: int, steps: int, selection: Selection
 ) -> tuple[Evidence, Batch]:
-    """Measure the first step of `epoch` ahead of it; answers what it will be shown, too.
+    """Measure the first step of `epoch` before it runs, and restore everything that the measurement changed.
 
-    `rates`: of the whole run. `steps`: of an epoch. Everything that the engine moves is put back.
+    `rates`: of the whole run. `steps`: per epoch. Returns the evidence, and the images that the step will see.
     """
     new_pixels = None
     earlier = source.batch_with_images(engine, 1, selection)[1] if epoch > 1 else None
@@ -58,7 +55,7 @@ def measure_first_step(
 
 
 def matches_expected(expected: Batch, shown: Batch, source: BatchSource) -> bool:
-    """Whether these are the pictures that the operations make, as exactly as this source makes them."""
+    """Whether `shown` are the images that the operations produce, up to the rounding of this source."""
     if source.is_bit_exact or expected.shape != shown.shape:
         return np.array_equal(expected, shown)
     far = np.abs(expected - shown) * source.pipeline.scale > MAX_ROUNDING
@@ -66,7 +63,7 @@ def matches_expected(expected: Batch, shown: Batch, source: BatchSource) -> bool
 
 
 def _changed_shares(before: NDArray[Any], after: NDArray[Any]) -> dict[str, float]:
-    """Shares of pixels (any channel) and of pictures (any pixel) that differ; where the size changed, all do."""
+    """Shares of pixels (any channel) and of images (any pixel) that differ; all do if the size changed."""
     if before.shape != after.shape:
         return {"pixels": 1.0, "pictures": 1.0}
     pixels = (before != after).any(axis=-1)

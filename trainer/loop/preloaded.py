@@ -1,7 +1,6 @@
-"""What a process has ready when its run begins: pictures in memory, and programs compiled for a run like it.
+"""What a process has loaded before its run starts: images in memory, and programs compiled for a similar run.
 
-A new process has nothing, and loads and builds what it is asked for; a warm one (warm.py) has done so before. Must
-not know processes, streams, the engine or any ML framework.
+A new process has nothing yet, and loads and builds on demand; a warm one (warm.py) has done so before.
 """
 
 from __future__ import annotations
@@ -18,16 +17,16 @@ from trainer.engine.interface import Engine
 from trainer.machine.compile_cache import CompileCache
 from trainer.recipe import Dataset, Recipe
 
-IGNORED_SETTINGS = {"seed": 0, "target_accuracy": None}  # a program does not depend on them
+IGNORED_SETTINGS = {"seed": 0, "target_accuracy": None}  # compiled programs do not depend on them
 
 
 @dataclass
 class Preloaded:
-    """Use for one run, or for a rehearsal (warm.py) and then one run."""
+    """Serves one run, or a rehearsal (warm.py) and then one run."""
 
     is_warm: bool = False
     cache: CompileCache | None = None  # of programs, on the disk
-    began: float | None = None  # on time.monotonic(): when the process started, or a warm one was given its order
+    began: float | None = None  # time.monotonic() at the process's start, or at the order to a warm one
     _read: tuple[Dataset, Path, str] | None = None
     _data: Data | None = field(default=None, repr=False)
     _built_for: tuple[Recipe, str] | None = None
@@ -36,11 +35,11 @@ class Preloaded:
 
     @property
     def seconds(self) -> float | None:
-        """Since the process started, or was given its order; None: nobody knows."""
+        """Seconds since the process started or received its order; None if unknown."""
         return None if self.began is None else time.monotonic() - self.began
 
     def data(self, dataset: Dataset, root: Path, note: Note) -> Data:
-        """See datasets.load. What was read before is good for as long as none of its files changes."""
+        """See datasets.load. Reuses the images in memory as long as none of their files has changed."""
         stands = (dataset, root, datasets.stamp(dataset.name, root))
         if self._data is None or self._read != stands:
             self._data = None  # two at once would take twice the memory
@@ -48,9 +47,9 @@ class Preloaded:
         return self._data
 
     def engine(self, recipe: Recipe, data: Data, make: Callable[[], Engine]) -> Engine:
-        """What `make` makes of the recipe; or an engine whose programs are compiled, exactly as that one would be.
+        """The engine from `make`, or an equal one whose programs are compiled already.
 
-        Two that differ in their seed alone differ in nothing but the state that they start with.
+        Recipes that differ only in their seed differ only in the engine's initial state.
         """
         wanted = (recipe.model_copy(update=IGNORED_SETTINGS), data.fingerprint)
         if self._engine is None or self._built_for != wanted:

@@ -1,7 +1,7 @@
-"""Says where the run stands, a few times a second, whatever the run is busy with.
+"""Publishes the run's progress about once a second, whatever the run is busy with.
 
-A thread of its own, so that a step of ten seconds or a long import is seen moving. Must not know the device:
-it repeats what it was last told, with a clock that goes on.
+A thread of its own, so that the clock advances during a step of ten seconds or a long import. It never touches the
+device: it repeats the latest update with the current time.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import Any
 
 from trainer.events import BaseEvent, Phase, Step
 
-INTERVAL = 0.75  # seconds between two sayings: at least one a second with room to spare
+INTERVAL = 0.75  # seconds between two events: at least one per second, with a margin
 
 
 class Progress:
-    """A context manager: nothing is said before it is entered or after it is left."""
+    """A context manager that publishes only while it is entered."""
 
-    def __init__(self, say: Callable[[BaseEvent], None]) -> None:
-        self._say = say
+    def __init__(self, emit: Callable[[BaseEvent], None]) -> None:
+        self._emit = emit
         self._lock = Lock()
         self._over = Event()
         self._began = perf_counter()
@@ -39,7 +39,7 @@ class Progress:
         self._thread.join()
 
     def phase(self, phase: Phase, epoch: int = 0, steps_per_epoch: int = 0) -> None:
-        """A new phase begins: its clock starts and what was known of the old one is forgotten."""
+        """Start a new phase: reset the clock and all fields."""
         with self._lock:
             self._began = perf_counter()
             self._known = {"phase": phase, "epoch": epoch, "steps_per_epoch": steps_per_epoch}
@@ -54,6 +54,6 @@ class Progress:
             with self._lock:
                 step = Step(**self._known, seconds=perf_counter() - self._began)
             try:
-                self._say(step)
+                self._emit(step)
             except OSError:
-                return  # nobody listens any more; the run finds out at its next word
+                return  # the reader is gone; the run finds out at its next event

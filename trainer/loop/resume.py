@@ -1,7 +1,4 @@
-"""Whether a run may go on from a checkpoint: only the same recipe on the same pictures makes the same result.
-
-Must not know files' formats, the engine or any ML framework.
-"""
+"""Checks that a run may resume from a checkpoint: only the same recipe on the same images gives the same result."""
 
 from __future__ import annotations
 
@@ -14,16 +11,16 @@ from trainer.failures import DatasetChanged, RecipeMistake
 from trainer.loop.checkpoint_file import Metadata
 from trainer.recipe import Recipe
 
-IGNORED_SETTINGS = {"target_accuracy"}  # is only compared with what comes out
-MAX_NAMED = 3  # knobs that a refusal names
+IGNORED_SETTINGS = {"target_accuracy"}  # only compared with the result
+MAX_NAMED = 3  # settings that an error names
 
 
 def refuse_another_recipe(recipe: Recipe, metadata: Metadata, folder: Path | None) -> None:
-    """Raises RecipeMistake where the checkpoint in `folder` was made with another recipe."""
+    """Raises RecipeMistake if the checkpoint in `folder` was made with another recipe."""
     try:
-        then = Recipe.model_validate(metadata.recipe)  # knobs that it did not know had today's defaults
+        then = Recipe.model_validate(metadata.recipe)  # settings newer than the checkpoint get their defaults
     except ValidationError:
-        differing = ["it has knobs that this version does not know"]
+        differing = ["it has settings that this version does not know"]
     else:
         old, new = _flatten(then.model_dump(mode="json")), _flatten(recipe.model_dump(mode="json"))
         differing = [
@@ -38,15 +35,15 @@ def refuse_another_recipe(recipe: Recipe, metadata: Metadata, folder: Path | Non
 
 
 def refuse_other_images(fingerprint: str, metadata: Metadata) -> None:
-    """Raises DatasetChanged where the data set is not the one that the run began with."""
+    """Raises DatasetChanged if the data set is not the one that the run began with."""
     if fingerprint != metadata.dataset_fingerprint:
-        text = f"the pictures are not those that the run began with (fingerprint {fingerprint[:12]}, "
+        text = f"the images are not those that the run began with (fingerprint {fingerprint[:12]}, "
         text += f"was {metadata.dataset_fingerprint[:12]})"
         raise DatasetChanged(text, "Bring the old ones back, or retry from scratch.")
 
 
 def _flatten(value: Any, path: str = "") -> dict[str, Any]:
-    """Each knob by its path, `augment.2.p`; a list's or part's absence shows as well."""
+    """Each setting by its path, such as `augment.2.p`; an empty list or object is a value of its own."""
     if isinstance(value, dict | list) and value:
         pairs = value.items() if isinstance(value, dict) else enumerate(value)
         parts = [_flatten(inner, f"{path}.{key}" if path else str(key)) for key, inner in pairs]

@@ -1,6 +1,6 @@
-"""The experiment on one screen: data, net, engine, epochs. Read it top to bottom; epoch.py has what an epoch does.
+"""Trains one recipe, from data and engine through all epochs; epoch.py does a single epoch.
 
-Speaks through `say` and nothing else. Must not know processes, signals, formats of files, or the app.
+Its only output, beside checkpoints, are the events passed to `emit`.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ log = logging.getLogger(__name__)
 
 def train(
     recipe: Recipe,
-    say: Callable[[BaseEvent], None],
+    emit: Callable[[BaseEvent], None],
     root: Path,
     stop: Callable[[], bool],
     processes: int | None = None,
@@ -60,24 +60,24 @@ def train(
     known: int | None = None,
     meter: Wh | None = None,
     watch: Watch | None = None,
-    ready: Preloaded | None = None,
+    preloaded: Preloaded | None = None,
     look_s: float = LOOK_S,
 ) -> None:
-    """Run the recipe to its last step, on the data sets under `root`, going on from what is in `folder`.
+    """Train the recipe on the data sets under `root`, resuming from the newest checkpoint in `folder`.
 
-    `processes` prepare pictures (0: a thread; None: as many as suit the cores); the result does not depend on it.
-    `every_s`: between two checkpoints. `look_s`: between two looks at the loss within an epoch. `known`: whoever
-    listens has the rows of so many epochs; the later ones that the checkpoint remembers are said again. `meter`: of
-    the device's energy. `watch`: of its load. `ready`: what this process has made ready before. Raises Stopped once
-    `stop()` is true (asked between two steps, when a checkpoint has been made), and CannotTrain's kinds.
+    `processes`: size of the loader pool (0: one thread; None: by the number of cores); results do not depend on it.
+    `every_s`: seconds between two checkpoints. `look_s`: seconds between two reads of the loss within an epoch.
+    `known`: the number of epochs whose rows the reader has; later ones in the checkpoint are emitted again.
+    `meter`: measures the device's energy. `watch`: measures its load. `preloaded`: by this process, before the run.
+    Raises Stopped once `stop()` is true (called between steps), after saving a checkpoint; and CannotTrain's kinds.
     """
-    ready = ready or Preloaded()
-    with _classified_failures(recipe), Progress(say) as progress, Checkpoints(folder, every_s, say) as checkpoints:
+    preloaded = preloaded or Preloaded()
+    with _classified_failures(recipe), Progress(emit) as progress, Checkpoints(folder, every_s, emit) as checkpoints:
         saved = checkpoints.load_newest()
         if saved:
             refuse_another_recipe(recipe, saved.metadata, folder)
         checkpoints.write_note("recipe.json", recipe.model_dump_json(indent=2) + "\n")
-        data = ready.data(recipe.dataset, root, log.info)
+        data = preloaded.data(recipe.dataset, root, log.info)
         if saved:
             refuse_other_images(data.fingerprint, saved.metadata)
         steps = _count_steps(recipe, len(data.train_images))
@@ -89,33 +89,32 @@ def train(
         if processes is None:
             processes = fitting(len(os.sched_getaffinity(0)))
         normal = normalisation(recipe.normalize, data.train_images)
-        compiled = ready.cache.folder if ready.cache else None
-        engine = ready.engine(recipe, data, lambda: _build_engine(recipe, data, rates, normal, compiled))
+        compiled = preloaded.cache.folder if preloaded.cache else None
+        engine = preloaded.engine(recipe, data, lambda: _build_engine(recipe, data, rates, normal, compiled))
         if stop():  # the framework's import alone takes seconds
             raise Stopped
         with open_batch_source(recipe, data, normal, engine.device(), processes) as source:
             source.load_data(engine)
-            run = Experiment(recipe, data, rates, steps, engine, source, progress, say, stop, meter, watch, look_s)
+            run = Experiment(recipe, data, rates, steps, engine, source, progress, emit, stop, meter, watch, look_s)
             compile_seconds = 0.0 if saved and saved.metadata.place.epoch == recipe.epochs else _compile(run)
-            metadata = _start(run, saved, known, ready, normal)
-            del saved  # as large as the net
+            metadata = _start(run, saved, known, preloaded, normal)
+            del saved  # as large as the model
             _train_epochs(run, checkpoints, metadata, compile_seconds)
-    say(Finished(epochs=recipe.epochs))
+    emit(Finished(epochs=recipe.epochs))
 
 
 def _train_epochs(run: Experiment, checkpoints: Checkpoints, metadata: Metadata, compile_seconds: float) -> None:
     recipe, engine = run.recipe, run.engine
 
-    def all_of_it() -> Checkpoint:
+    def take_snapshot() -> Checkpoint:
         made = Checkpoint(replace(metadata, place=run.place), engine.state())
-        refuse_broken_state(
-            recipe, made.tensors
-        )  # broken weights show in a loss one step later, in averages later still
+        # broken weights show in the loss one step later, and in averages later still
+        refuse_broken_state(recipe, made.tensors)
         return made
 
     checkpoints.start_timer()
     if run.watch:
-        run.watch.taken()  # what was before the first epoch is none of its
+        run.watch.taken()  # discard the load before the first epoch
     while run.place.epoch < recipe.epochs:
         epoch = run.place.epoch + 1
         try:
@@ -126,7 +125,7 @@ def _train_epochs(run: Experiment, checkpoints: Checkpoints, metadata: Metadata,
             looked = perf_counter()
             again = engine.evaluate_with_tta() if recipe.tta != "none" else None
         except Stopped:
-            checkpoints.save_now(all_of_it)
+            checkpoints.save_now(take_snapshot)
             raise
         refuse_not_finite(recipe, validated.loss, f"the validation loss of epoch {epoch}")
         classes, confidences = engine.predictions() if epoch == recipe.epochs else (None, None)
@@ -153,13 +152,13 @@ def _train_epochs(run: Experiment, checkpoints: Checkpoints, metadata: Metadata,
         )
         compile_seconds = 0.0
         engine.end_epoch()
-        run.say(row)
+        run.emit(row)
         run.place = _advance(run.place, row, (again or validated).accuracy)
         if run.place.best_epoch == epoch:
             checkpoints.hold_best(lambda: Checkpoint(replace(metadata, place=run.place), engine.weights()))
         if epoch == recipe.epochs:
             run.progress.phase("saving", epoch, run.steps)
-        checkpoints.save_if_due(all_of_it, is_last=epoch == recipe.epochs)
+        checkpoints.save_if_due(take_snapshot, is_last=epoch == recipe.epochs)
 
 
 def _advance(place: RunPosition, row: EpochEnded, accuracy: float) -> RunPosition:
@@ -173,12 +172,12 @@ def _advance(place: RunPosition, row: EpochEnded, accuracy: float) -> RunPositio
 
 
 def _count_steps(recipe: Recipe, images: int) -> int:
-    """Steps of an epoch. Raises RecipeMistake where the pictures do not make a single batch."""
+    """Steps per epoch. Raises RecipeMistake if there are too few images for a single batch."""
     steps = steps_per_epoch(recipe, images)
     if not steps:
         needed = recipe.batch_size * (2 if recipe.mixup and recipe.mixup.pairing == "disjoint" else 1)
-        problem = f"batch_size: an epoch has no step, since a batch takes {needed} of only {images} training pictures"
-        raise RecipeMistake(problem, "Take smaller batches, or keep the last batch.")
+        problem = f"batch_size: an epoch has no step, since a batch takes {needed} of only {images} training images"
+        raise RecipeMistake(problem, "Use a smaller batch size, or keep the last batch.")
     return steps
 
 
@@ -189,7 +188,7 @@ def _build_engine(
     normal: tuple[PerChannel, PerChannel],
     compiled: Path | None,
 ) -> Engine:
-    """Imported here: a missing data set is found without the seconds that a framework takes."""
+    """Imports the framework only here, so that a missing data set is reported without waiting seconds for it."""
     from trainer.engine.backend import open_backend
 
     opened = open_backend(recipe.backend, compiled)
@@ -204,7 +203,7 @@ def _build_engine(
 
 
 def _compile(run: Experiment) -> float:
-    """The programs and the crew are made ready; answers the seconds."""
+    """Compile the programs and start the loader pool; returns the seconds it took."""
     run.progress.phase("compiling")
     began = perf_counter()
     examples = run.source.example_batches(run.engine, selections(run.recipe, len(run.data.train_images), 1))
@@ -217,16 +216,16 @@ def _start(
     run: Experiment,
     saved: Checkpoint | None,
     known: int | None,
-    ready: Preloaded,
+    preloaded: Preloaded,
     normal: tuple[PerChannel, PerChannel],
 ) -> Metadata:
-    """Go to where the checkpoint stands, and say so. Answers what every checkpoint of this attempt will hold."""
-    recipe, data, engine, startup_seconds = run.recipe, run.data, run.engine, ready.seconds
+    """Restore the checkpoint and emit `started`. Returns the metadata of this attempt's checkpoints."""
+    recipe, data, engine, startup_seconds = run.recipe, run.data, run.engine, preloaded.seconds
     if saved:
         engine.restore(saved.tensors)
         run.place = saved.metadata.place
-    if ready.cache:
-        ready.cache.note()
+    if preloaded.cache:
+        preloaded.cache.note()
     most = peak(engine.device(), engine.precision())
     surroundings = {
         **environment(engine.device()),
@@ -236,7 +235,7 @@ def _start(
         "augment_processes": run.source.processes,
         "precision": engine.precision(),
     }
-    run.say(
+    run.emit(
         Started(
             train_images=len(data.train_images),
             val_images=len(data.val_images),
@@ -250,13 +249,13 @@ def _start(
             training_flops=totals(layers(recipe.model, len(data.classes))).training_flops,
             peak_flops=most[0] if most else None,
             peak_source=most[1] if most else None,
-            is_warm=ready.is_warm,
-            compile_cache=ready.cache.said if ready.cache else "off",
+            is_warm=preloaded.is_warm,
+            compile_cache=preloaded.cache.said if preloaded.cache else "off",
             startup_seconds=startup_seconds,
         )
     )
     for row in run.place.history[known:] if known is not None else []:
-        run.say(EpochEnded.model_validate(row))
+        run.emit(EpochEnded.model_validate(row))
     fed = [part.tolist() for part in normal]
     return Metadata(run.place, recipe.model_dump(mode="json"), data.fingerprint, surroundings, list(data.classes), fed)
 
@@ -268,8 +267,8 @@ def _classified_failures(recipe: Recipe) -> Iterator[None]:
     except (Stopped, CannotTrain):
         raise
     except BrokenProcessPool:
-        hint = "The machine may have run out of memory: look at its log, or prepare with fewer processes."
-        raise InputBroken("a process that prepares pictures was killed", hint) from None
+        hint = "The machine may have run out of memory: look at its log, or use fewer processes."
+        raise InputBroken("a process that prepares images was killed", hint) from None
     except Exception as error:
         if failure := faults.classify_error(type(error).__name__, str(error), recipe.batch_size):
             raise failure from error

@@ -1,11 +1,9 @@
-"""A process that gets ready for a run before it is told which one: `python -m trainer --wait`.
+"""A warm process, which prepares for a run before it receives its recipe: `python -m trainer --wait`.
 
-It imports the framework and reads the data set of a run like the one to come; with `programs` it also rehearses that
-run up to its first step, which compiles what the run will need. Then it waits for its order, a line on stdin:
+It imports the framework and reads the data set of a similar run; with `programs` it also rehearses that run up to its
+first step, which compiles the programs. A rehearsal publishes no events. Then it waits for its order, a line on stdin:
 
     {"at": seconds on the monotonic clock, "recipe": {…}, "arguments": ["--dir", …]}
-
-Must not know the worker, the app, or what is said of a run: of a rehearsal nothing is.
 """
 
 from __future__ import annotations
@@ -35,7 +33,7 @@ STDIN = 0
 
 @dataclass(frozen=True)
 class Order:
-    """The run, as the command line would have named it, and what is ready for it."""
+    """The run to do: recipe and command-line arguments, and what is preloaded for it."""
 
     recipe: Any
     arguments: list[str]
@@ -43,20 +41,20 @@ class Order:
 
 
 def import_engine(backend: str, compiled: Path | None = None) -> None:
-    """Import the framework (seconds), which opens no device. The only place that does so ahead of a run."""
+    """Import the framework and the engine (seconds) without opening a device."""
     import_framework(backend, compiled)
     import_module("trainer.engine.engine")
 
 
 def wait_for_order(recipe: Recipe, root: Path, *, programs: bool, cache: CompileCache | None = None) -> Order | None:
-    """Get ready for a run like this, on data sets under `root`, and wait. None: stdin was closed without an order.
+    """Preload for a run like this one, on data sets under `root`, and wait. None: stdin was closed without an order.
 
-    `programs`: compile them, too, which opens the device. `cache`: of programs, on the disk.
-    Where nothing can be made ready, the run finds out why.
-    Raises RecipeMistake where the line is no order.
+    `programs`: also compile programs, which opens the device. `cache`: of compiled programs, on the disk.
+    Failures are ignored here: the run itself reports them.
+    Raises RecipeMistake if the line is not an order.
     """
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_DFL)  # there is nothing to keep
+        signal.signal(number, signal.SIG_DFL)  # there is nothing to save
     made = Preloaded(is_warm=True, cache=cache)
     with standing_back():
         logging.disable()
@@ -72,11 +70,11 @@ def wait_for_order(recipe: Recipe, root: Path, *, programs: bool, cache: Compile
         made.began = float(order["at"])
         return Order(order["recipe"], [str(one) for one in order["arguments"]], made)
     except (ValueError, KeyError, TypeError) as error:
-        raise RecipeMistake(f"this is no order: {error}") from error
+        raise RecipeMistake(f"this is not an order: {error}") from error
 
 
 def read_stdin_line() -> str:
-    """The next one on stdin, and not a byte more, so that `select` sees the one after it. Empty: stdin was closed."""
+    """Read one line from stdin, unbuffered so that `select` sees the next one. Empty: stdin was closed."""
     with open(STDIN, "rb", buffering=0, closefd=False) as stream:
         return stream.readline().decode()
 
@@ -85,7 +83,7 @@ def _preload(made: Preloaded, recipe: Recipe, root: Path, *, programs: bool) -> 
     if recipe.augment_engine != "device":
         imgaug()
     if not find(recipe.dataset.name, root).available:
-        return  # a download is for the run to begin, and to tell of
+        return  # the run itself starts a download and shows its progress
     if programs:
         _rehearse(made, recipe, root)
     else:
@@ -93,11 +91,11 @@ def _preload(made: Preloaded, recipe: Recipe, root: Path, *, programs: bool) -> 
 
 
 def _rehearse(made: Preloaded, recipe: Recipe, root: Path) -> None:
-    """Raises Stopped in front of the first step, or earlier where the order has come."""
+    """Raises Stopped before the first step, or earlier if the order has arrived."""
     from trainer.loop.train import train
 
-    def say(event: BaseEvent) -> None:
+    def emit(event: BaseEvent) -> None:
         if isinstance(event, Started):
             raise Stopped
 
-    train(recipe, say, root, lambda: bool(select.select([STDIN], [], [], 0)[0]), 0, ready=made)
+    train(recipe, emit, root, lambda: bool(select.select([STDIN], [], [], 0)[0]), 0, preloaded=made)

@@ -23,7 +23,7 @@ def test_bfloat16_is_refused_where_the_device_lacks_it_and_chosen_where_it_has_i
     assert choose_precision(auto, "NVIDIA H200", has_bfloat16=True) == "bfloat16"
     assert choose_precision(auto, "cpu", has_bfloat16=False) == "float32"
     for device in ("cpu", "Tesla T4"):
-        with pytest.raises(RecipeMistake, match="precision: bfloat16 is not to be had here") as refused:
+        with pytest.raises(RecipeMistake, match="precision: bfloat16 is not available here") as refused:
             choose_precision(asked, device, has_bfloat16=False)
         assert refused.value.hint == "Take float32, or auto."
 
@@ -43,7 +43,7 @@ def test_a_batch_that_cannot_fit_is_refused_with_one_that_does(device: str, kind
     recipe = Recipe(batch_size=16_384)
     refuse_too_large(NET, recipe, None, device)
     refuse_too_large(NET, recipe, 200 * GIB, device)
-    with pytest.raises(kind, match=r"a step on 16384 pictures takes at least \d+\.\d GiB of memory") as refused:
+    with pytest.raises(kind, match=r"a step on 16384 images takes at least \d+\.\d GiB of memory") as refused:
         refuse_too_large(NET, recipe, 8 * GIB, device)
     hint = refused.value.hint  # type: ignore[attr-defined]
     size = int(hint.removeprefix("Try a batch size of ").removesuffix("."))
@@ -53,7 +53,7 @@ def test_a_batch_that_cannot_fit_is_refused_with_one_that_does(device: str, kind
 def test_a_net_whose_weights_alone_do_not_fit_is_to_be_made_narrower():
     with pytest.raises(OutOfMemory) as refused:
         refuse_too_large(NET, Recipe(), 2**20, "NVIDIA H200")
-    assert refused.value.hint == "Make the net narrower."
+    assert refused.value.hint == "Make the model narrower."
 
 
 def test_this_machine_has_memory():
@@ -74,5 +74,5 @@ def test_a_run_that_its_device_cannot_do_ends_at_once_with_a_sentence(tmp_path: 
     from trainer.loop.train import train
 
     recipe = Recipe.model_validate({"precision": "bfloat16", "dataset": {"train_limit": 60}, "batch_size": 30})
-    with pytest.raises(RecipeMistake, match="bfloat16 is not to be had here: a CPU emulates it"):
+    with pytest.raises(RecipeMistake, match="bfloat16 is not available here: a CPU emulates it"):
         train(recipe, lambda event: None, tmp_path, lambda: False)

@@ -104,7 +104,7 @@ def test_killed_twice_and_stopped_once_a_run_ends_with_the_same_bits(begin: Begi
         second.of("checkpoint")[-1][key] for key in ("epoch", "step")
     )
     log = second.log.read_text()
-    assert f"continuing after epoch {started['resumed_from_epoch']}\n" in log
+    assert f"resuming after epoch {started['resumed_from_epoch']}\n" in log
     assert "Thread 0x" in log
     assert "trainer/loop/train.py" in log
 

@@ -111,4 +111,4 @@ def test_a_recipe_of_a_version_that_knew_more_is_refused_in_words(shapes: Path, 
     recipe = {**Recipe.model_validate(RECIPE).model_dump(mode="json"), "telepathy": True}
     metadata = Metadata(RunPosition(epoch=2), recipe, "0" * 64, {})
     write_checkpoint(checkpoint_path(begun, metadata.place), Checkpoint(metadata, {}))
-    assert "knobs that this version does not know" in str(refusal(RecipeMistake, shapes, begun))
+    assert "settings that this version does not know" in str(refusal(RecipeMistake, shapes, begun))
