@@ -1,6 +1,6 @@
-"""The columns of the runs list: one table from which the list, its CSV and JSON, sorting and filtering come.
+"""The columns of the list of runs: one table for display, export, sorting and filtering.
 
-Keys are words of URLs: `best_val_accuracy`, `recipe.schedule.max_lr`, `counted_accuracy@10`.
+Keys stand in URLs: `best_val_accuracy`, `recipe.schedule.max_lr`, `counted_accuracy@10`.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def _column(key: str, title: str, unit: Unit, *, is_default: bool = False) -> Co
     return Column(key, title, unit, getattr(Run, key, None), is_default)
 
 
-# In front of every row.
+# First in every row.
 ALWAYS = {
     one.key: one
     for one in (_column("id", "Run", "number"), _column("name", "Name", "word"), _column("status", "Status", "word"))
@@ -82,7 +82,7 @@ COLUMNS = {
 }
 DEFAULT_COLUMNS = [one for one in COLUMNS.values() if one.is_default]
 
-# The accuracy that ranks, and beside it the one without test-time augmentation.
+# Accuracy used for ranking -> the same without test-time augmentation.
 WITHOUT_TTA = {
     "best_val_accuracy": "best_plain_accuracy",
     "last_val_accuracy": "last_plain_accuracy",
@@ -100,7 +100,7 @@ OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "=": eq,
     "<": lt,
     ">": gt,
-    "!=": lambda column, value: column.is_distinct_from(value),  # a run without a value differs, too
+    "!=": lambda column, value: column.is_distinct_from(value),  # also true for runs without a value
 }
 CONDITION = re.compile(r"\s*([a-z][\w.@]*)\s*(<=|>=|!=|=|<|>)\s*(.*?)\s*", re.ASCII | re.DOTALL)
 
@@ -120,7 +120,7 @@ def find_column(key: str, parameter: str = "column") -> Column:
 
 
 def sort_key(key: str, parameter: str) -> ColumnElement[Any]:
-    """What a column is sorted and filtered by. Raises InvalidRequest where there is no such column, or it cannot be."""
+    """The SQL to sort and filter by. Raises InvalidRequest if there is none."""
     if (found := find_column(key, parameter).sql) is None:
         raise InvalidRequest([(parameter, f"{key!r} is known only while a run trains: choose another column")])
     return found
@@ -132,18 +132,18 @@ def parse_condition(text: str, parameter: str = "where") -> ColumnElement[bool]:
     if parts is None:
         words = f"{text[:80]!r} is no condition: write KEY=VALUE, with one of {' '.join(OPERATORS)}"
         raise InvalidRequest([(parameter, words)])
-    key, operator, said = parts.groups()
-    found, value = sort_key(key, parameter), _compared_value(find_column(key, parameter), said, parameter)
+    key, operator, text_value = parts.groups()
+    found, value = sort_key(key, parameter), _compared_value(find_column(key, parameter), text_value, parameter)
     if value is None:
         if operator not in {"=", "!="}:
             raise InvalidRequest([(parameter, f"{text[:80]!r}: null is neither more nor less than anything")])
         return found.is_(None) if operator == "=" else found.is_not(None)
-    made: ColumnElement[bool] = OPERATORS[operator](found, value)
-    return made
+    compared: ColumnElement[bool] = OPERATORS[operator](found, value)
+    return compared
 
 
 def with_accuracies_without_tta(chosen: Sequence[Column]) -> list[Column]:
-    """Each accuracy followed by the one without TTA, and at the end which views a recipe averages over."""
+    """Add to each accuracy the one without TTA and, after all columns, the setting `tta`."""
     keys: list[str] = []
     for one in chosen:
         name, at, epoch = one.key.partition("@")
@@ -154,7 +154,7 @@ def with_accuracies_without_tta(chosen: Sequence[Column]) -> list[Column]:
 
 
 def column_values(session: Session, runs: Sequence[Run], wanted: Sequence[Column]) -> dict[int, list[Any]]:
-    """By run, in the order of `wanted`; None where a run has no such value. Only `…@EPOCH` costs a query."""
+    """By run id, in the order of `wanted`; None for a missing value. Only columns `…@EPOCH` cost a query."""
     at_epochs = [one for one in wanted if "@" in one.key]
     found: Mapping[int, Mapping[str, Any]] = {}
     if at_epochs and runs:
@@ -166,7 +166,7 @@ def column_values(session: Session, runs: Sequence[Run], wanted: Sequence[Column
 
 @cache
 def setting_title(path: str) -> str:
-    """`schedule.max_lr` as the form calls it; its path where two settings share a title."""
+    """The title in the form; the path itself if two settings share a title."""
     known = titles()
     title = known.get(path)
     return title if title and sum(one == title for one in known.values()) == 1 else path
@@ -187,42 +187,42 @@ def _value(run: Run, key: str, at_epochs: Mapping[str, Any]) -> Any:
     return place
 
 
-def _compared_value(column: Column, said: str, parameter: str) -> Any:
-    """JSON where it is some, else a word; a column of words holds words, or null. SQLite keeps true as 1."""
+def _compared_value(column: Column, text: str, parameter: str) -> Any:
+    """JSON if it parses, else text; for a text column always text or None. True becomes 1, as SQLite stores it."""
     is_setting, is_word = column.key.startswith("recipe."), column.unit == "word"
-    if said == "null":
+    if text == "null":
         return None
     if column.unit == "time":
-        return _time(said, parameter)
+        return _time(text, parameter)
     try:
-        value = json.loads(said)
+        value = json.loads(text)
     except ValueError:
-        value = said
+        value = text
     if is_word and not is_setting and not isinstance(value, str):
-        value = said
-    if isinstance(value, str) and not value.isprintable():  # among these lone surrogates, which no database takes
+        value = text
+    if isinstance(value, str) and not value.isprintable():  # includes lone surrogates, which the database refuses
         raise InvalidRequest([(parameter, "holds what cannot be printed")])
     if isinstance(value, bool):
         return int(value)
     if not is_word and not isinstance(value, int | float):
-        raise InvalidRequest([(parameter, f"{column.key} is a number, and {said[:40]!r} is none")])
+        raise InvalidRequest([(parameter, f"{column.key} is a number, and {text[:40]!r} is none")])
     if isinstance(value, int) and abs(value) >= 2**63:
         return float(value)
-    return value if isinstance(value, int | float | str) or value is None else said
+    return value if isinstance(value, int | float | str) or value is None else text
 
 
-def _time(said: str, parameter: str) -> datetime:
+def _time(text: str, parameter: str) -> datetime:
     try:
-        time = datetime.fromisoformat(said)
+        time = datetime.fromisoformat(text)
         if time.tzinfo is None:
-            raise InvalidRequest([(parameter, f"{said[:40]!r} has no time zone: add +00:00")])
+            raise InvalidRequest([(parameter, f"{text[:40]!r} has no time zone: add +00:00")])
         return time.astimezone(UTC)
     except (ValueError, OverflowError):
-        raise InvalidRequest([(parameter, f"{said[:40]!r} is no time: write 2026-01-31T12:00+00:00")]) from None
+        raise InvalidRequest([(parameter, f"{text[:40]!r} is no time: write 2026-01-31T12:00+00:00")]) from None
 
 
 def _accuracy_at_epoch(accuracy: ColumnElement[Any], epoch: int) -> ColumnElement[Any]:
-    """An accuracy of an epoch: of the latest attempt that has it. All of it lies in one index, run beside run."""
+    """Of the latest attempt that has this epoch. One covering index answers it."""
     since = Epoch.attempt >= Run.trail_from  # a retry from scratch begins a new curve
     found = select(accuracy).where(Epoch.run_id == Run.id, Epoch.epoch == epoch, since)
     return found.order_by(Epoch.attempt.desc()).limit(1).correlate(Run).scalar_subquery()

@@ -1,7 +1,4 @@
-"""HTML of the list of runs: filters, order and columns live in its address, and one verb acts on many runs.
-
-Works without JavaScript. Must not know SQL or what a column is.
-"""
+"""Pages of the list of runs. Filters, order and columns are in the URL; forms apply one action to many runs."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ from app.web.deps import Here
 from app.web.templates import page
 from trainer.recipe.knob_paths import titles
 
-MAX_ROWS = 500  # redrawn at once
+MAX_ROWS = 500  # redrawn by one request
 
 router = APIRouter(include_in_schema=False)
 
@@ -35,7 +32,7 @@ def show_runs(request: Request, here: Here, question: QueryFromUrl, columns: Col
             "datasets": listing.dataset_names(session),
             "question": question,
             "addresses": addresses,
-            "older": addresses.of(cursor=next_cursor) if next_cursor else None,
+            "older": addresses.with_changes(cursor=next_cursor) if next_cursor else None,
             "is_first_page": question == listing.ListQuery(limit=question.limit),
             "plain": [find_column(key) for key in COLUMNS],
             "knobs": [find_column(f"recipe.{path}") for path in titles()],
@@ -53,7 +50,7 @@ def show_rows(
     ids: Annotated[str, Query(max_length=10_000, pattern=r"^\d{1,18}(,\d{1,18})*$")],
     boxes: bool = False,
 ) -> HTMLResponse:
-    """Rows that moved, as the table they stand in has them; those of deleted runs are not there."""
+    """Rows to redraw, in the columns of their table. Deleted runs are left out."""
     wanted = [int(one) for one in ids.split(",")][:MAX_ROWS]
     with here.records.read() as session:
         rows = listing.load_runs(session, wanted)
@@ -69,11 +66,11 @@ def press_bulk(
     tag: Annotated[Tag | Literal[""], Form()] = "",
     back: Annotated[str, Form(max_length=10_000)] = "",
 ) -> Response:
-    """Back to the same list; where a run was left out, a page that says why."""
+    """Redirect to the same list, or show which runs were skipped and why."""
     if not chosen:
         raise InvalidRequest([("runs", "none was chosen: tick the boxes of some first")])
-    done = bulk.apply_to_runs(here, do, chosen, tag.strip())
+    result = bulk.apply_to_runs(here, do, chosen, tag.strip())
     address = "/runs" + (f"?{back}" if back else "")
-    if done.refused:
-        return page(request, "runs/done.html", {"done": done, "verb": do, "back": address})
+    if result.refused:
+        return page(request, "runs/done.html", {"result": result, "verb": do, "back": address})
     return RedirectResponse(address, 303)

@@ -1,4 +1,4 @@
-"""JSON of the list of runs."""
+"""Response of the list of runs."""
 
 from __future__ import annotations
 

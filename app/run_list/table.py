@@ -1,4 +1,4 @@
-"""The table of runs, as the list, home and groups show it."""
+"""The table of runs on the list, home and group pages."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from app.web.deps import State
 def build_run_table(
     session: Session, here: State, rows: Any, columns: list[Column], *, has_boxes: bool = False
 ) -> dict[str, Any]:
-    """What `macros.run_table` and `runs/_rows.html` want."""
-    asked = [("column", column.key) for column in columns] + ([("boxes", "1")] if has_boxes else [])
+    """Context of `macros.run_table` and `runs/_rows.html`."""
+    query = [("column", column.key) for column in columns] + ([("boxes", "1")] if has_boxes else [])
     return {
         "runs": [schemas.RunResponse.model_validate(run) for run in rows],
         "columns": columns,
         "cells": column_values(session, rows, columns),
         "has_boxes": has_boxes,
-        "rows_from": "/fragments/rows?" + urlencode(asked),
+        "rows_from": "/fragments/rows?" + urlencode(query),
         "steps": here.hub.steps,
     }

@@ -48,7 +48,7 @@ def show_run(run_id: int, request: Request, here: Here) -> HTMLResponse:
         parts = _evidence(session, run, here) | _progress_vs_best(
             session, found, progress_vs_best.find_best(session, found)
         )
-        parts |= _recipe(session, run, request, here) | {"moments": timeline.run_timeline(session, run_id)}
+        parts |= _recipe(session, run, request, here) | {"timeline": timeline.run_timeline(session, run_id)}
         summary = _summary(session, run, here)
         after = listing.last_event_id(session)
     recipe = Recipe.model_validate(run.recipe)
@@ -156,8 +156,8 @@ def show_seen(run_id: int, request: Request, here: Here) -> HTMLResponse:
 def show_timeline(run_id: int, request: Request, here: Here) -> HTMLResponse:
     with here.records.read() as session:
         runs.find(session, run_id)
-        moments = timeline.run_timeline(session, run_id)
-    return page(request, "runs/_timeline.html", {"moments": moments})
+        entries = timeline.run_timeline(session, run_id)
+    return page(request, "runs/_timeline.html", {"timeline": entries})
 
 
 @router.get("/runs/{run_id}/evidence")

@@ -1,7 +1,7 @@
-"""The three clocks of a run, and what share of its device's peak it used. Pure functions of a run and its attempts.
+"""The three clocks of a run, and the share of the device's peak it used (MFU).
 
-Train: the epochs alone, as DAWNBench counts. Job: from the claim to the result. Cold: a job whose process was new and
-had no compiled programs of earlier runs. Must not know the database, HTTP or HTML.
+Train: the epochs only, as DAWNBench counts. Job: from claim to result. Cold: a job whose process was new and had no
+compiled programs of earlier runs.
 """
 
 from __future__ import annotations
@@ -12,35 +12,35 @@ from typing import Any
 from app.records.models import ENDED
 from app.runs.schemas import AttemptResponse, ClocksResponse, RunResponse
 
-Said = Mapping[str, Any]  # of trainer.events.Started, as it is kept; older trainers say less
+StartedData = Mapping[str, Any]  # a stored trainer.events.Started; those of older trainers have fewer keys
 
 
 def compute_clocks(run: RunResponse, attempts: Sequence[AttemptResponse]) -> ClocksResponse:
     """`attempts`: oldest first."""
     own = [one for one in attempts if one.number >= run.trail_from]
-    done = own[-1] if own and own[-1].outcome == "succeeded" else None
-    said = [one.started for one in own if one.started]
-    pictures = run.last_epoch * images_per_epoch(run.recipe, said[-1]) if said and _is_one_curve(run) else None
-    job = (done.ended_at - done.claimed_at).total_seconds() if done and done.ended_at else None
-    no_result = None if done else "there is no result" if run.status in ENDED else "known at the end"
-    not_cold = _cold_remark(done) if done else no_result
-    mfu, mfu_remark = _mfu(run, said, pictures)
+    succeeded = own[-1] if own and own[-1].outcome == "succeeded" else None
+    started = [one.started for one in own if one.started]
+    images = run.last_epoch * images_per_epoch(run.recipe, started[-1]) if started and _is_one_curve(run) else None
+    job = (succeeded.ended_at - succeeded.claimed_at).total_seconds() if succeeded and succeeded.ended_at else None
+    no_result = None if succeeded else "no result" if run.status in ENDED else "known when the run ends"
+    not_cold = _cold_remark(succeeded) if succeeded else no_result
+    mfu, mfu_remark = _mfu(run, started, images)
     return ClocksResponse(
         train_seconds=run.elapsed_seconds,
         job_seconds=job,
-        job_remark=_job_remark(run, done) if done else no_result,
+        job_remark=_job_remark(run, succeeded) if succeeded else no_result,
         cold_seconds=None if not_cold else job,
         cold_remark=not_cold,
-        startup_seconds=said[-1].get("startup_seconds") if said else None,
-        pictures=pictures,
+        startup_seconds=started[-1].get("startup_seconds") if started else None,
+        pictures=images,
         mfu=mfu,
         mfu_remark=mfu_remark,
     )
 
 
-def images_per_epoch(recipe: Mapping[str, Any], started: Said) -> int:
-    """How many the net is trained on: all, or whole batches where the rest is left out. Two pictures that mixup made
-    one are one."""
+def images_per_epoch(recipe: Mapping[str, Any], started: StartedData) -> int:
+    """Number of images trained on: all, or whole batches if the last batch is dropped. Two images that mixup made
+    into one count as one."""
     mixup = recipe.get("mixup")
     if recipe.get("last_batch") == "drop" or (mixup and mixup["pairing"] == "disjoint"):
         return int(started["steps_per_epoch"] * recipe["batch_size"])
@@ -48,57 +48,57 @@ def images_per_epoch(recipe: Mapping[str, Any], started: Said) -> int:
 
 
 def _is_one_curve(run: RunResponse) -> bool:
-    """Whether exactly epochs 1 to the last one make `elapsed_seconds`. While a later attempt goes over epochs of an
-    earlier one, more may be shown."""
+    """Whether `elapsed_seconds` covers exactly epochs 1 to `last_epoch`. While a later attempt repeats epochs of an
+    earlier one, the curve may hold more."""
     return run.attempt == run.trail_from or run.status == "succeeded"
 
 
-def _job_remark(run: RunResponse, done: AttemptResponse) -> str | None:
-    if after := _resume_point(done):
-        return f"of attempt {done.number} alone, which went on {after}"
-    return f"of attempt {done.number} alone" if done.number > run.trail_from else None
+def _job_remark(run: RunResponse, succeeded: AttemptResponse) -> str | None:
+    if point := _resume_point(succeeded):
+        return f"attempt {succeeded.number} only, resumed {point}"
+    return f"attempt {succeeded.number} only" if succeeded.number > run.trail_from else None
 
 
 def _resume_point(attempt: AttemptResponse) -> str:
-    """From where it went on; empty: from the beginning."""
+    """Empty if the attempt started from the beginning."""
     epoch, step = attempt.resumed_from_epoch, (attempt.started or {}).get("resumed_at_step")
     if step:
         return f"within epoch {epoch + 1}"
     return f"after epoch {epoch}" if epoch else ""
 
 
-def _cold_remark(done: AttemptResponse) -> str | None:
-    """Why its job was not a cold one; None: it was."""
-    said = done.started or {}
-    if _resume_point(done):
+def _cold_remark(succeeded: AttemptResponse) -> str | None:
+    """Why the job was not cold; None if it was."""
+    started = succeeded.started or {}
+    if _resume_point(succeeded):
         return "the run was resumed"
-    if said.get("is_warm"):
-        return "its process was warm: ready before the claim"
-    match said.get("compile_cache"):
+    if started.get("is_warm"):
+        return "the process was started before the claim"
+    match started.get("compile_cache"):
         case "empty" | "off":
             return None
         case "used":
             return "compiled programs of earlier runs were used"
-    return "the trainer did not say what its compile cache held"
+    return "the trainer did not report the state of its compile cache"
 
 
-def _mfu(run: RunResponse, said: Sequence[Said], pictures: int | None) -> tuple[float | None, str]:
-    """Model FLOPs utilisation (Chowdhery et al., PaLM, 2022), and of which peak, or why it is not known."""
-    if not run.last_epoch or not said:
+def _mfu(run: RunResponse, started: Sequence[StartedData], images: int | None) -> tuple[float | None, str]:
+    """Model FLOPs utilisation (Chowdhery et al., PaLM, 2022), and the source of the peak or why MFU is unknown."""
+    if not run.last_epoch or not started:
         return None, "known after the first epoch"
-    if pictures is None:
-        return None, "known at the end: an earlier attempt's epochs are in the curve"
-    flops, peak = said[-1].get("training_flops"), said[-1].get("peak_flops")
+    if images is None:
+        return None, "known when the run ends: the curve still holds epochs of an earlier attempt"
+    flops, peak = started[-1].get("training_flops"), started[-1].get("peak_flops")
     if not peak:
-        return None, "the peak of the device is not known"
+        return None, "the peak of the device is unknown"
     if not flops or not run.elapsed_seconds:
-        return None, "the trainer did not say how many operations a picture costs"
-    if len({_device(one) for one in said}) > 1:
-        return None, "its attempts ran on different devices"
-    share = flops * pictures / run.elapsed_seconds / peak
-    return share, f"of the device's peak ({said[-1].get('peak_source') or 'source unknown'})"
+        return None, "the trainer did not report the operations per image"
+    if len({_device(one) for one in started}) > 1:
+        return None, "the attempts ran on different devices"
+    share = flops * images / run.elapsed_seconds / peak
+    return share, f"of the device's peak ({started[-1].get('peak_source') or 'source unknown'})"
 
 
-def _device(started: Said) -> tuple[Any, Any]:
+def _device(started: StartedData) -> tuple[Any, Any]:
     facts = started["environment"]
     return facts.get("device"), facts.get("cpu")

@@ -1,7 +1,6 @@
-"""How people stop a run and let it go on: cancel, pause, resume, retry. Conditional UPDATEs that check what they hit.
+"""Cancel, pause, resume, move and retry runs, by conditional UPDATEs inside the caller's transaction.
 
-A run that a worker holds is only asked: its worker hears it with the next beat (run_queue.standing) and answers with
-`finish`. Each function works inside the caller's transaction. Must not know HTTP, HTML or workers.
+A run that a worker holds only gets a request: the worker receives it with its next beat and answers with `finish`.
 """
 
 from __future__ import annotations
@@ -21,9 +20,8 @@ from app.runs.runs import find
 
 Source = Literal["checkpoint", "scratch"]
 
-MAX_PRIORITY = 100  # from 0: a priority that people may give
+MAX_PRIORITY = 100  # people may set -100 to 100
 
-# What is forgotten of the old curve when a run begins again.
 NO_CURVE: dict[str, Any] = {
     "last_epoch": 0,
     "last_val_accuracy": None,
@@ -40,13 +38,13 @@ NO_CURVE: dict[str, Any] = {
 
 
 def cancel(session: Session, run_id: int, now: datetime) -> Run:
-    """Stop a run for good: at once where nobody works on it, else by asking its worker. Asked twice: by force."""
-    again = _update_if(session, run_id, HELD, {"forced": True}, Run.requested == "cancel")
-    asked = not again and _update_if(session, run_id, HELD, {"requested": "cancel"})
+    """Cancel at once if no worker holds the run, else request it. A second request kills the trainer."""
+    forced = _update_if(session, run_id, HELD, {"forced": True}, Run.requested == "cancel")
+    requested = not forced and _update_if(session, run_id, HELD, {"requested": "cancel"})
     ended = {"status": Status.CANCELLED, "requested": None, "ended_at": now}
     stopped = _update_if(session, run_id, (Status.QUEUED, Status.PAUSED), ended)
     run = find(session, run_id)
-    if again or asked or stopped:
+    if forced or requested or stopped:
         outbox.store_status(session, run, now)
     elif run.status != Status.CANCELLED:
         raise Conflict(f"run {run_id} has already {run.status}: there is nothing to cancel")
@@ -54,43 +52,44 @@ def cancel(session: Session, run_id: int, now: datetime) -> Run:
 
 
 def pause(session: Session, run_id: int, now: datetime) -> Run:
-    """Free the device and keep the place: at once where the run waits, else at its next step, with a checkpoint."""
-    asked = _update_if(session, run_id, HELD, {"requested": "pause"}, Run.requested.is_(None))
+    """Pause a queued run at once, a running one at its next step, with a checkpoint."""
+    requested = _update_if(session, run_id, HELD, {"requested": "pause"}, Run.requested.is_(None))
     stopped = _update_if(session, run_id, (Status.QUEUED,), {"status": Status.PAUSED})
     run = find(session, run_id)
-    if asked or stopped:
+    if requested or stopped:
         outbox.store_status(session, run, now)
     elif run.status != Status.PAUSED and run.requested != "pause":
-        raise Conflict(f"run {run_id} {_describe_status(run)}: only a run that waits or trains can be paused")
+        raise Conflict(f"run {run_id} {_describe_status(run)}: only a queued or running run can be paused")
     return run
 
 
 def resume(session: Session, run_id: int, now: datetime) -> Run:
-    """Back to the queue, to its old place; a pause that its worker has not answered yet is taken back."""
-    again = _update_if(session, run_id, (Status.PAUSED,), {"status": Status.QUEUED})
-    taken_back = _update_if(session, run_id, HELD, {"requested": None}, Run.requested == "pause")
+    """Put a paused run back in its place in the queue, or withdraw a pause that its worker has not carried out yet."""
+    queued = _update_if(session, run_id, (Status.PAUSED,), {"status": Status.QUEUED})
+    withdrawn = _update_if(session, run_id, HELD, {"requested": None}, Run.requested == "pause")
     run = find(session, run_id)
-    if not again and not taken_back:
+    if not queued and not withdrawn:
         raise Conflict(f"run {run_id} {_describe_status(run)}: only a paused run can be resumed")
     outbox.store_status(session, run, now)
     return run
 
 
 def move(session: Session, run_id: int, before: int | None, now: datetime) -> Run:
-    """Put a run that waits before another one, or behind all (None).
+    """Move a queued run before another one, or to the end (None).
 
-    The queue goes by priority, then by id. The run's priority changes, and as little as is needed of those ahead of it.
+    The queue is ordered by priority, then by id. The run's priority changes, and those of runs ahead of it only as
+    far as needed.
     """
     queue = select(Run).where(Run.status == Status.QUEUED).order_by(Run.priority.desc(), Run.id)
-    places = {run.id: run for run in session.scalars(queue)}
+    queued = {run.id: run for run in session.scalars(queue)}
     for one in (run_id, before):
-        if one is not None and one not in places:
+        if one is not None and one not in queued:
             raise Conflict(
-                f"run {one} {_describe_status(find(session, one))}: only runs that wait have a place in the queue"
+                f"run {one} {_describe_status(find(session, one))}: only queued runs have a place in the queue"
             )
-    run = places.pop(run_id)
-    others = list(places.values())
-    at = len(others) if before in (None, run_id) else others.index(places[before])
+    run = queued.pop(run_id)
+    others = list(queued.values())
+    at = len(others) if before in (None, run_id) else others.index(queued[before])
     _place_in_queue([*others[:at], run, *others[at:]], run)
     session.flush()
     outbox.store_status(session, run, now)
@@ -98,7 +97,7 @@ def move(session: Session, run_id: int, before: int | None, now: datetime) -> Ru
 
 
 def _place_in_queue(queue: list[Run], moved: Run) -> None:
-    """Give `moved` a priority with which it stands where it is, and raise others ahead of it where that takes them."""
+    """Set priorities so that sorting by (-priority, id) gives this order; change few besides that of `moved`."""
     behind = queue[queue.index(moved) + 1 :]
     ahead = queue[: queue.index(moved)]
     if behind:
@@ -113,7 +112,7 @@ def _place_in_queue(queue: list[Run], moved: Run) -> None:
 
 
 def _raise_priorities(queue: list[Run]) -> None:
-    """From the end on: nobody stands ahead with less than what that takes."""
+    """From the end on, raise each run as far as it needs to stay ahead of the one behind it."""
     for ahead, behind in zip(queue[-2::-1], queue[:0:-1], strict=True):
         ahead.priority = max(ahead.priority, behind.priority + (ahead.id > behind.id))
 
@@ -121,7 +120,7 @@ def _raise_priorities(queue: list[Run]) -> None:
 def retry(session: Session, run_id: int, source: Source, now: datetime) -> Run:
     """Queue a failed or cancelled run again, from its last checkpoint if it has one, or from scratch.
 
-    From scratch begins a new trail: no old checkpoint is used, and the curve begins anew.
+    A retry from scratch starts a new trail: it uses no old checkpoint and starts a new curve.
     """
     values: dict[str, Any] = {
         "status": Status.QUEUED, "requested": None, "forced": False, "strikes": 0,
@@ -143,11 +142,11 @@ def retry(session: Session, run_id: int, source: Source, now: datetime) -> Run:
 
 
 def _update_if(
-    session: Session, run_id: int, stands: tuple[Status, ...], values: dict[str, Any], *conditions: Any
+    session: Session, run_id: int, statuses: tuple[Status, ...], values: dict[str, Any], *conditions: Any
 ) -> bool:
-    """Change the run if it stands so. Raises NotFound where there is none."""
+    """Update the run if it has one of the statuses and meets the conditions; whether it did. Raises NotFound."""
     run = find(session, run_id)
-    done = session.execute(update(Run).where(Run.id == run_id, Run.status.in_(stands), *conditions).values(**values))
+    done = session.execute(update(Run).where(Run.id == run_id, Run.status.in_(statuses), *conditions).values(**values))
     session.refresh(run)
     return changed_a_row(done)
 

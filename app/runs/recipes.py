@@ -1,7 +1,4 @@
-"""From what somebody asks for (a preset, a partial recipe) to a complete recipe, or to named mistakes.
-
-Must not know the database or HTTP. Reads only the trainer's light modules.
-"""
+"""Complete and check recipes: a preset and a partial recipe give a complete one, or the list of mistakes."""
 
 from __future__ import annotations
 
@@ -22,7 +19,7 @@ from trainer.recipe.knobs import list_errors, merge
 
 @dataclass(frozen=True)
 class Resolved:
-    """A complete recipe and the preset that it started from, if any."""
+    """A complete recipe and the preset it is based on, if any."""
 
     recipe: Recipe
     preset: str | None
@@ -30,9 +27,9 @@ class Resolved:
 
 
 def resolve(preset: str | None, partial: dict[str, Any], datasets_dir: Path, *, strict: bool) -> Resolved:
-    """Merge `partial` over the preset (or over the defaults) and check every knob.
+    """Merge `partial` over the preset (or the defaults) and check every setting.
 
-    `strict`: JSON types must fit exactly ("3" is not 3); a form's text is read leniently.
+    `strict`: JSON types must match exactly ("3" is not 3); forms, whose values are text, are not strict.
     Raises InvalidRecipe with one (path, sentence) for each mistake.
     """
     if preset is not None and preset not in PRESETS:
@@ -51,7 +48,7 @@ def resolve_over(
     *,
     strict: bool = True,
 ) -> Resolved:
-    """The same over a complete recipe, such as an earlier run's."""
+    """Like `resolve`, over a complete recipe such as that of an earlier run."""
     try:
         recipe = Recipe.model_validate(merge(base, partial), strict=strict)
     except ValidationError as error:
@@ -61,7 +58,7 @@ def resolve_over(
 
 
 def count_training_images(recipe: Recipe, datasets_dir: Path) -> int | None:
-    """How many pictures a run would train on, as far as is known without reading any; None: not known."""
+    """Number of images a run would train on; None if only reading the data set would tell."""
     try:
         images = datasets.find(recipe.dataset.name, datasets_dir).train_images
         return None if images is None else datasets.training_rows(recipe.dataset, images)
@@ -70,7 +67,7 @@ def count_training_images(recipe: Recipe, datasets_dir: Path) -> int | None:
 
 
 def _check_data(recipe: Recipe, datasets_dir: Path) -> None:
-    """A folder that is not there, or fewer pictures than are held out, is known before a run waits for a GPU."""
+    """Refuse at launch, not when a GPU is free: a missing data set, or more images held out than there are."""
     name = recipe.dataset.name
     try:
         info = datasets.find(name, datasets_dir)
@@ -79,18 +76,16 @@ def _check_data(recipe: Recipe, datasets_dir: Path) -> None:
     held_out = recipe.dataset.val_from_train
     if held_out is not None and info.train_images is not None and held_out >= info.train_images:
         raise InvalidRecipe(
-            [("dataset.val_from_train", f"{name} has {info.train_images} training pictures: hold out fewer")]
+            [("dataset.val_from_train", f"{name} has {info.train_images} training images: hold out fewer")]
         )
 
 
-MISSING = object()  # this recipe has no such knob
-
-
-UNHASHED_KEYS = {"seed", "target_accuracy"}  # change no result of a recipe, or are what repeats differ in
+MISSING = object()  # the recipe does not have this setting
+UNHASHED_KEYS = {"seed", "target_accuracy"}  # not part of `recipe_hash`
 
 
 def flatten(value: Any, path: str = "") -> list[tuple[str, Any]]:
-    """A nested recipe as (path, value), in its own order. An empty list is one row, "none"; null a dash."""
+    """A nested recipe as (path, value), in its own order. An empty list becomes "none", null a dash."""
     if isinstance(value, dict):
         return [row for key, inner in value.items() for row in flatten(inner, f"{path}.{key}".strip("."))]
     if isinstance(value, list):
@@ -103,7 +98,7 @@ def flatten(value: Any, path: str = "") -> list[tuple[str, Any]]:
 def differing_settings(
     recipes: Sequence[Mapping[str, Any]], without: Iterable[str] = UNHASHED_KEYS
 ) -> list[tuple[str, list[Any]]]:
-    """(path, value in each recipe) of the knobs that are not the same in all; NOT_THERE where one has no such knob."""
+    """(path, value in each recipe) of the settings that differ; MISSING where a recipe does not have the setting."""
     rows = [dict(flatten(recipe)) for recipe in recipes]
     paths = {path: None for row in rows for path in row if path not in set(without)}
     found = [(path, [row.get(path, MISSING) for row in rows]) for path in paths]

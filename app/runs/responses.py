@@ -1,4 +1,4 @@
-"""Rows of the records in the shapes that pages and JSON share. Reads only; must not know HTML or routes."""
+"""A run as pages and API return it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from app.web.deps import State
 
 
 def run_response(session: Session, run: Run, here: State) -> schemas.RunDetails:
-    """One run with its attempts and, while somebody works on it, its latest step and whether they are heard of."""
     attempts = [schemas.AttemptResponse.model_validate(one) for one in runs.list_attempts(session, run.id)]
     head = schemas.RunResponse.model_validate(run)
     return schemas.RunDetails(

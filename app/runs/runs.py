@@ -1,8 +1,4 @@
-"""What people do to runs: launch, find, follow, edit, delete. Stopping and going on again is run_verbs.py, reading many
-at once listing.py.
-
-Each function works inside the caller's transaction and never commits. Must not know HTTP, HTML or workers.
-"""
+"""Launch, find, read, edit and delete runs. Each function works inside the caller's transaction and never commits."""
 
 from __future__ import annotations
 
@@ -25,7 +21,7 @@ from trainer.recipe import Recipe, recipe_hash
 
 @dataclass(frozen=True)
 class RunLabels:
-    """What people write on a run; nothing here changes a result."""
+    """What people write on a run. Nothing here changes the result."""
 
     name: str = ""
     tags: list[str] = field(default_factory=list)
@@ -42,15 +38,15 @@ def launch(
     repeats: int = 1,
     parent_id: int | None = None,
 ) -> list[Run]:
-    """Queue the recipe `repeats` times, with seeds seed, seed+1, …; more than one make a group."""
-    made: list[Run] = []
+    """Queue the recipe `repeats` times, with seeds seed, seed+1, …; several runs get a common `group_id`."""
+    launched: list[Run] = []
     for index in range(repeats):
         seed = resolved.recipe.seed + index
         if seed >= 2**32:
             raise InvalidRequest([("repeats", "the last seed would be above 4294967295: start from a smaller seed")])
         recipe = resolved.recipe.model_copy(update={"seed": seed})
         run = Run(
-            name=labels.name or _name(resolved, recipe),
+            name=labels.name or _default_name(resolved, recipe),
             tags=labels.tags,
             notes=labels.notes,
             priority=labels.priority,
@@ -64,22 +60,22 @@ def launch(
             seed=seed,
             epochs=recipe.epochs,
             parent_id=parent_id,
-            group_id=made[0].id if made else None,
+            group_id=launched[0].id if launched else None,
             created_at=now,
         )
         session.add(run)
         session.flush()
-        if repeats > 1 and not made:
+        if repeats > 1 and not launched:
             run.group_id = run.id
-        made.append(run)
+        launched.append(run)
         outbox.store_status(session, run, now)
-    return made
+    return launched
 
 
 def relaunch(
     session: Session,
     run: Run,
-    root: Path,
+    datasets_dir: Path,
     now: datetime,
     changes: Mapping[str, Any],
     *,
@@ -87,14 +83,14 @@ def relaunch(
     repeats: int = 1,
     parent_id: int | None = None,
 ) -> list[Run]:
-    """Queue a run's recipe once more, changed as a partial recipe says. Raises InvalidRecipe. `root`: of data sets."""
-    resolved = resolve_over(run.recipe, run.preset, run.preset_version, dict(changes), root)
+    """Queue a run's recipe again, with the partial recipe `changes` merged over it. Raises InvalidRecipe."""
+    resolved = resolve_over(run.recipe, run.preset, run.preset_version, dict(changes), datasets_dir)
     labels = RunLabels(name, list(run.tags), "", run.priority)
     return launch(session, resolved, labels, now, repeats=repeats, parent_id=parent_id)
 
 
 def find(session: Session, run_id: int) -> Run:
-    """The run, or NotFound. Ids beyond SQLite's 64 bits are simply not there."""
+    """Raises NotFound, also for ids beyond SQLite's 64 bits."""
     run = session.get(Run, run_id) if 0 < run_id < 2**63 else None
     if run is None:
         raise NotFound(f"there is no run {run_id}")
@@ -109,7 +105,7 @@ def list_attempts(session: Session, run_id: int) -> Sequence[Attempt]:
 def shown_epochs(session: Session, run_id: int) -> Sequence[Epoch]:
     """The run's curve: for each epoch the row of the highest attempt, in order of epoch.
 
-    A retry from scratch begins a new curve; the rows of the old one stay in the records.
+    A retry from scratch starts a new curve; the rows of the old one stay in the database.
     """
     since = select(Run.trail_from).where(Run.id == run_id).scalar_subquery()
     shown = (
@@ -127,7 +123,7 @@ def shown_epochs(session: Session, run_id: int) -> Sequence[Epoch]:
 
 
 def price(session: Session, name: str, per_hour: float | None) -> None:
-    """What an hour of a worker costs. Raises NotFound."""
+    """Set the price of an hour of a worker. Raises NotFound."""
     worker = session.get(Worker, name)
     if worker is None:
         raise NotFound(f"there is no worker {name[:120]!r}")
@@ -136,17 +132,17 @@ def price(session: Session, name: str, per_hour: float | None) -> None:
 
 
 def list_artifacts(session: Session, run_id: int) -> Sequence[Artifact]:
-    """The newest file of each name, by name."""
+    """The newest file of each name, sorted by name."""
     return session.scalars(select(Artifact).where(Artifact.run_id == run_id).order_by(Artifact.name)).all()
 
 
 def artifact_hashes(session: Session) -> set[tuple[str, str]]:
-    """(run, hash) of all files that any run names."""
+    """(run id, SHA-256) of every file of every run."""
     return {(str(run_id), sha256) for run_id, sha256 in session.execute(select(Artifact.run_id, Artifact.sha256))}
 
 
 def find_artifact(session: Session, run_id: int, name: str) -> Artifact:
-    """One of them, or NotFound."""
+    """Raises NotFound."""
     find(session, run_id)
     found = session.get(Artifact, (run_id, name))
     if found is None:
@@ -155,13 +151,13 @@ def find_artifact(session: Session, run_id: int, name: str) -> Artifact:
 
 
 def remove_artifact(session: Session, run_id: int, name: str) -> None:
-    """Forget a file; who calls frees its place."""
+    """Delete the row of a file; the caller deletes the file itself."""
     session.delete(find_artifact(session, run_id, name))
     session.flush()
 
 
 def edit(session: Session, run_id: int, changes: dict[str, Any], now: datetime) -> Run:
-    """Change name, tags, notes or priority; the recipe of a run never changes."""
+    """Change name, tags, notes or priority. The recipe of a run never changes."""
     run = find(session, run_id)
     for key, value in changes.items():
         setattr(run, key, value)
@@ -171,7 +167,7 @@ def edit(session: Session, run_id: int, changes: dict[str, Any], now: datetime) 
 
 
 def remove(session: Session, run_id: int) -> None:
-    """Delete a run and all its rows. One that a worker holds must be cancelled first."""
+    """Delete a run and all its rows. Raises Conflict if a worker holds it."""
     run = find(session, run_id)
     if run.status in HELD:
         raise Conflict(f"run {run_id} is {run.status}: cancel it first")
@@ -182,28 +178,28 @@ def remove(session: Session, run_id: int) -> None:
 def launch_once(
     session: Session, key: str | None, body_hash: str, launch: Callable[[], list[Run]], now: datetime
 ) -> list[Run]:
-    """What `launch` makes, or made earlier under this Idempotency-Key (None: every time anew)."""
+    """Call `launch`, or return the runs launched earlier under this Idempotency-Key. Without a key: always launch."""
     if key is None:
         return launch()
-    if (made := _submitted(session, key, body_hash)) is None:
-        made = launch()
-        ids = {"runs": [run.id for run in made]}
+    if (launched := _launched_before(session, key, body_hash)) is None:
+        launched = launch()
+        ids = {"runs": [run.id for run in launched]}
         session.add(Submission(key=key, body_hash=body_hash, run_ids=ids, at=now))
-    return made
+    return launched
 
 
-def _submitted(session: Session, key: str, body_hash: str) -> list[Run] | None:
-    """The runs made earlier under this Idempotency-Key; None where it is new; another body under it is a mistake."""
+def _launched_before(session: Session, key: str, body_hash: str) -> list[Run] | None:
+    """None if the key is new. Raises InvalidRequest if it was used with another body."""
     earlier = session.get(Submission, key)
     if earlier is None:
         return None
     if earlier.body_hash != body_hash:
         raise InvalidRequest([("Idempotency-Key", "was used before with another body: send a new key")])
-    made = [session.get(Run, run_id) for run_id in earlier.run_ids["runs"]]
-    if None in made:
+    launched = [session.get(Run, run_id) for run_id in earlier.run_ids["runs"]]
+    if None in launched:
         raise Conflict("what was launched under this Idempotency-Key has been deleted since: send a new key")
-    return [run for run in made if run is not None]
+    return [run for run in launched if run is not None]
 
 
-def _name(resolved: Resolved, recipe: Recipe) -> str:
+def _default_name(resolved: Resolved, recipe: Recipe) -> str:
     return f"{resolved.preset or recipe.model.name} {recipe.dataset.name} seed {recipe.seed}"

@@ -1,7 +1,4 @@
-"""JSON in and out of the API, never tables. Times are RFC 3339 in UTC, accuracies shares (0..1), durations seconds.
-
-Must not know how anything is stored or decided.
-"""
+"""Requests and responses of the runs API. Times are RFC 3339 in UTC, accuracies shares (0..1), durations seconds."""
 
 from __future__ import annotations
 
@@ -14,26 +11,26 @@ from app.json_shapes import Name, Notes, Priority, RequestModel, ResponseModel, 
 
 
 class LaunchRequest(RequestModel):
-    """A run to launch: a preset, a (partial) recipe laid over it, or both."""
+    """A run to launch: a preset, a (partial) recipe that is merged over it, or both."""
 
     preset: str | None = Field(None, max_length=64)
     recipe: dict[str, Any] = Field(default_factory=dict)
     name: Name = ""
     tags: Tags = Field(default_factory=list)
     notes: Notes = ""
-    repeats: int = Field(1, ge=1, le=100, description="Launch so many runs with seeds seed, seed+1, …")
+    repeats: int = Field(1, ge=1, le=100, description="Runs this recipe with that many seeds: seed, seed+1, …")
     priority: Priority = 0
 
 
 class CloneRequest(RequestModel):
-    """What the clone shall have otherwise."""
+    """Overrides applied to the clone."""
 
     recipe: dict[str, Any] = Field(default_factory=dict)
     name: Name = ""
 
 
 class EditRequest(RequestModel):
-    """Only the keys that are sent change."""
+    """Keys that are not sent stay as they are."""
 
     name: Annotated[Name, Field(min_length=1)] | None = None
     tags: Tags | None = None
@@ -42,7 +39,9 @@ class EditRequest(RequestModel):
 
 
 class MoveRequest(RequestModel):
-    before: int | None = Field(ge=1, lt=2**63, description="The id of a run that waits; null: behind all of them")
+    before: int | None = Field(
+        ge=1, lt=2**63, description="Id of the queued run to move before; null: to the end of the queue"
+    )
 
 
 class AttemptResponse(ResponseModel):
@@ -52,16 +51,18 @@ class AttemptResponse(ResponseModel):
     claimed_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
-    outcome: str | None = Field(description="succeeded, failed, cancelled, paused, released, lost; null: held")
+    outcome: str | None = Field(
+        description="succeeded, failed, cancelled, paused, released or lost; null while a worker holds it"
+    )
     exit_code: int | None
-    failure: str | None = Field(description="The failure's name: diverged, out_of_memory, killed, hang, lost …")
+    failure: str | None = Field(description="Failure code: diverged, out_of_memory, killed, hang, lost, …")
     reason: str | None
     resumed_from_epoch: int
-    checkpoint_epoch: int = Field(description="Finished epochs in the newest checkpoint that it made")
-    checkpoint_step: int = Field(description="And finished steps of the epoch after these")
-    trouble: str | None = Field(description="Why its newest checkpoint could not be written")
-    started: dict[str, Any] | None = Field(description="What the trainer said of itself: versions, device, data")
-    evidence: list[dict[str, Any]] = Field(description="What the first step of some epochs really did, as measured")
+    checkpoint_epoch: int = Field(description="Epochs completed in its newest checkpoint")
+    checkpoint_step: int = Field(description="Steps completed in the epoch after `checkpoint_epoch`")
+    trouble: str | None = Field(description="Error of the latest checkpoint if it could not be written")
+    started: dict[str, Any] | None = Field(description="Reported by the trainer at start: versions, device, data")
+    evidence: list[dict[str, Any]] = Field(description="Measured at the first step of the first epochs")
 
 
 class RunResponse(ResponseModel):
@@ -78,35 +79,43 @@ class RunResponse(ResponseModel):
     preset_version: int | None
     dataset: str
     seed: int
-    epochs: int = Field(description="Planned")
+    epochs: int = Field(description="Number of epochs planned")
     group_id: int | None
     parent_id: int | None
     attempt: int
-    trail_from: int = Field(description="The first attempt of the present curve; a retry from scratch begins a new one")
-    kept_for: str | None = Field(description="The worker whose disk has the newest checkpoint")
-    forced: bool = Field(description="Cancel was asked for twice: the trainer is killed")
+    trail_from: int = Field(description="First attempt of the current curve; a retry from scratch starts a new curve")
+    kept_for: str | None = Field(description="Worker whose disk has the newest checkpoint")
+    forced: bool = Field(description="Cancelled twice: the trainer is killed")
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
-    failure: str | None = Field(description="The failure's name: diverged, out_of_memory, killed, hang, lost …")
+    failure: str | None = Field(description="Failure code: diverged, out_of_memory, killed, hang, lost, …")
     reason: str | None
     hint: str | None
     last_epoch: int
-    last_val_accuracy: float | None = Field(description="As it counts: with TTA where the recipe asks for it")
-    last_plain_accuracy: float | None = Field(description="Without TTA; null: the recipe has none, the other is plain")
-    best_val_accuracy: float | None = Field(description="As it counts")
-    best_plain_accuracy: float | None = Field(description="Likewise, of `best_epoch`")
+    last_val_accuracy: float | None = Field(description="Accuracy used for ranking (with TTA if enabled)")
+    last_plain_accuracy: float | None = Field(
+        description="`last_val_accuracy` without TTA; null if the recipe uses no TTA"
+    )
+    best_val_accuracy: float | None = Field(description="Accuracy used for ranking (with TTA if enabled)")
+    best_plain_accuracy: float | None = Field(
+        description="Accuracy of `best_epoch` without TTA; null if the recipe uses no TTA"
+    )
     best_epoch: int | None
-    time_to_target: float | None
-    elapsed_seconds: float
-    spent_seconds: float
-    tta_seconds: float = Field(description="What the further views of validation pictures took, over the shown epochs")
-    energy_wh: float | None = Field(description="Of the device, over the shown epochs; null: not measured")
-    worker: str | None = Field(description="That the latest attempt ran on; likewise the next three")
-    hardware: str | None
-    fingerprint: str | None = Field(description="Of the pictures: equal pictures, equal print")
-    version: str | None = Field(description="Pitwall's")
-    is_resumed: bool = Field(description="Its curve is that of several attempts")
+    time_to_target: float | None = Field(description="`elapsed_seconds` when `target_accuracy` was first reached")
+    elapsed_seconds: float = Field(description="Training time of the epochs of the curve")
+    spent_seconds: float = Field(description="Training time of all epochs, incl. those of failed attempts")
+    tta_seconds: float = Field(description="Time of test-time augmentation over the epochs of the curve")
+    energy_wh: float | None = Field(
+        description="Energy used by the device over the epochs of the curve; null if not measured"
+    )
+    worker: str | None = Field(description="Worker of the latest attempt")
+    hardware: str | None = Field(description="Hardware of the latest attempt")
+    fingerprint: str | None = Field(
+        description="Fingerprint of the images of the latest attempt; equal for equal images"
+    )
+    version: str | None = Field(description="Pitwall's version in the latest attempt")
+    is_resumed: bool = Field(description="Whether the curve combines several attempts")
 
 
 class ArtifactResponse(ResponseModel):
@@ -114,38 +123,38 @@ class ArtifactResponse(ResponseModel):
     bytes: int
     sha256: str
     attempt: int
-    epoch: int = Field(description="Finished epochs in it")
-    step: int = Field(description="And finished steps of the epoch after these")
+    epoch: int = Field(description="Epochs completed in it")
+    step: int = Field(description="Steps completed in the epoch after `epoch`")
     at: datetime
 
 
 class ClocksResponse(BaseModel):
     """How long a run took, by three clocks, and how well it used its device."""
 
-    train_seconds: float = Field(description="The shown epochs alone: no start, compilation or validation")
-    job_seconds: float | None = Field(description="From the claim to the result, of the attempt that finished")
-    job_remark: str | None = Field(description="What of the run is not in it, or why there is none")
-    cold_seconds: float | None = Field(description="The job, where its process was new and had no compiled program")
-    cold_remark: str | None = Field(description="Why it was not measured")
-    startup_seconds: float | None = Field(description="Of the latest attempt: until its programs were compiled")
-    pictures: int | None = Field(description="That the net was trained on, each as often as it was")
-    mfu: float | None = Field(description="Operations of the training over what the device could do in its time")
-    mfu_remark: str = Field(description="Of which peak, or why it is not known")
+    train_seconds: float = Field(description="Epochs of the curve only, without startup, compilation and validation")
+    job_seconds: float | None = Field(description="From claim to result of the attempt that succeeded")
+    job_remark: str | None = Field(description="What `job_seconds` leaves out, or why it is null")
+    cold_seconds: float | None = Field(description="`job_seconds` if the process was new and had no compiled programs")
+    cold_remark: str | None = Field(description="Why `cold_seconds` is null")
+    startup_seconds: float | None = Field(description="Time of the latest attempt until its programs were compiled")
+    pictures: int | None = Field(description="Images trained on, repetitions included")
+    mfu: float | None = Field(description="Model FLOPs utilisation: share of the device's peak that the training used")
+    mfu_remark: str = Field(description="Source of the peak, or why `mfu` is null")
 
 
 class RunDetails(RunResponse):
-    """One run with its attempts and, while it trains, where it stands."""
+    """A run with its attempts and files and, while it trains, its latest step."""
 
     attempts: list[AttemptResponse]
     artifacts: list[ArtifactResponse]
     clocks: ClocksResponse
     resumed_from_epoch: int = 0
     step: dict[str, Any] | None = None
-    is_silent: bool = Field(False, description="Its worker has not been heard of for some seconds")
+    is_silent: bool = Field(False, description="Its worker has not reported for some seconds")
 
 
 class RetryRequest(RequestModel):
-    """Where to begin: at the newest checkpoint, or from scratch."""
+    """Where to start: at the newest checkpoint, or from scratch."""
 
     source: Literal["checkpoint", "scratch"] = Field("checkpoint", alias="from")
 

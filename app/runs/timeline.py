@@ -1,4 +1,4 @@
-"""What happened to a run, newest first, a line each: from the stored events. Must not know HTML or HTTP."""
+"""The timeline of a run: a line for each stored event, newest first."""
 
 from __future__ import annotations
 
@@ -13,45 +13,37 @@ from sqlalchemy.orm import Session
 from app.records.models import Event
 from app.web.labels import FAILURES
 
-MAX_ENTRIES = 100  # lines; the log and the epochs have the rest
-HIDDEN_KINDS = ("epoch", "evidence", "artifact")  # they have parts of their own on the page
-REQUESTS = {"cancel": "asked to cancel", "pause": "asked to pause"}
-STATUSES = {
-    "queued": "waits for a worker",
-    "starting": "taken by a worker",
-    "running": "trains",
-    "paused": "paused",
-    "succeeded": "succeeded",
-    "failed": "failed",
-    "cancelled": "cancelled",
-}
+MAX_ENTRIES = 100  # lines
+HIDDEN_KINDS = ("epoch", "evidence", "artifact")  # shown elsewhere on the page
+REQUESTS = {"cancel": "cancel requested", "pause": "pause requested"}
+STATUSES = {"starting": "claimed by a worker"}  # the others are called as they are stored
 
 
 @dataclass(frozen=True)
 class Entry:
     at: datetime
-    status: str  # whose mark stands before it; empty: none
+    status: str  # empty: not a change of status
     attempt: int | None
-    words: str
+    text: str
 
 
 def run_timeline(session: Session, run_id: int) -> list[Entry]:
-    """Newest first. A status that is said again (somebody edited the notes) is no moment of its own."""
+    """Newest first. Status events that repeat the status, such as after an edit of the notes, are left out."""
     wanted = (Event.run_id == run_id, Event.kind.not_in(HIDDEN_KINDS))
     rows = session.scalars(select(Event).where(*wanted).order_by(Event.id.desc()).limit(2 * MAX_ENTRIES)).all()
     return _without_repeats([_entry(row) for row in rows])[:MAX_ENTRIES]
 
 
-def _without_repeats(moments: Sequence[Entry]) -> list[Entry]:
+def _without_repeats(entries: Sequence[Entry]) -> list[Entry]:
     kept: list[Entry] = []
-    standing: tuple[str, int | None] | None = None
-    for moment in reversed(moments):
-        if moment.status:
-            now = (moment.words, moment.attempt)
-            if now == standing:
+    latest: tuple[str, int | None] | None = None
+    for entry in reversed(entries):
+        if entry.status:
+            current = (entry.text, entry.attempt)
+            if current == latest:
                 continue
-            standing = now
-        kept.append(moment)
+            latest = current
+        kept.append(entry)
     return kept[::-1]
 
 
@@ -62,18 +54,18 @@ def _entry(row: Event) -> Entry:
 def _describe(kind: str, data: dict[str, Any]) -> str:
     match kind:
         case "status":
-            said = REQUESTS.get(data.get("requested") or "") or STATUSES.get(data["status"], data["status"])
-            why = FAILURES.get(data.get("failure") or "", "") if data["status"] == "failed" else ""
-            return f"{said}: {why}" if why else said
+            text = REQUESTS.get(data.get("requested") or "") or STATUSES.get(data["status"], data["status"])
+            failure = FAILURES.get(data.get("failure") or "", "") if data["status"] == "failed" else ""
+            return f"{text}: {failure}" if failure else text
         case "started":
             epoch, warm = data.get("resumed_from_epoch"), " in a warm process" if data.get("is_warm") else ""
-            return f"began to train{warm}" + (f", going on after epoch {epoch}" if epoch else "")
+            return f"training started{warm}" + (f", resumed after epoch {epoch}" if epoch else "")
         case "checkpoint":
             return f"checkpoint{_position(data)}"
         case "not_saved":
-            return f"no checkpoint{_position(data)}: {data.get('message', '')}"
+            return f"checkpoint failed{_position(data)}: {data.get('message', '')}"
         case "failed":
-            return f"said why: {data.get('message', '')}"
+            return f"error: {data.get('message', '')}"
         case "finished":
             return f"finished {data.get('epochs')} epochs"
     return kind.replace("_", " ")

@@ -72,7 +72,7 @@ def test_very_many_moves_keep_priorities_within_what_people_may_give(state: Stat
 def test_only_what_waits_has_a_place(client: TestClient, state: State):
     held, waiting = launch(state), launch(state)
     assert claim(state)
-    with state.records.write() as session, pytest.raises(Conflict, match="only runs that wait"):
+    with state.records.write() as session, pytest.raises(Conflict, match="only queued runs"):
         lifecycle.move(session, held, waiting, NOW)
     assert client.post(f"/api/v1/runs/{waiting}/move", json={"before": held}).status_code == 409
     assert client.post(f"/api/v1/runs/{waiting}/move", json={"before": None}).status_code == 200

@@ -64,17 +64,17 @@ def test_what_happened_is_told_newest_first_and_once(client: TestClient, state: 
     hand.say({"event": "not_saved", "epoch": 2, "step": 0, "message": "the disk is full"})
     client.post(f"/api/v1/runs/{run}/cancel").raise_for_status()
     with state.records.read() as session:
-        words = [moment.words for moment in timeline.run_timeline(session, run)]
-    assert words == [
-        "asked to cancel",
-        "no checkpoint after epoch 2: the disk is full",
+        lines = [entry.text for entry in timeline.run_timeline(session, run)]
+    assert lines == [
+        "cancel requested",
+        "checkpoint failed after epoch 2: the disk is full",
         "checkpoint after epoch 1, step 4 of the next",
-        "began to train",
-        "trains",
-        "taken by a worker",
-        "waits for a worker",
+        "training started",
+        "running",
+        "claimed by a worker",
+        "queued",
     ]
-    assert "asked to cancel" in client.get(f"/runs/{run}").text
+    assert "cancel requested" in client.get(f"/runs/{run}").text
 
 
 def test_it_is_long_and_ends(state: State):
@@ -84,9 +84,9 @@ def test_it_is_long_and_ends(state: State):
             at, data = NOW + timedelta(seconds=number), {"epoch": number, "step": 0}
             session.add(Event(run_id=run, attempt=1, seq=number, kind="checkpoint", data=data, at=at))
     with state.records.read() as session:
-        moments = timeline.run_timeline(session, run)
-    assert [moment.words for moment in moments[:2]] == ["checkpoint after epoch 499", "checkpoint after epoch 498"]
-    assert len(moments) == timeline.MAX_ENTRIES
+        entries = timeline.run_timeline(session, run)
+    assert [entry.text for entry in entries[:2]] == ["checkpoint after epoch 499", "checkpoint after epoch 498"]
+    assert len(entries) == timeline.MAX_ENTRIES
 
 
 @pytest.mark.parametrize("has_login", [False, True])

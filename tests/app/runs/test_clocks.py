@@ -65,10 +65,10 @@ def test_a_new_process_that_found_nothing_compiled_has_all_three(state: State, c
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ({"compile_cache": "empty", "is_warm": True}, "its process was warm: ready before the claim"),
+        ({"compile_cache": "empty", "is_warm": True}, "the process was started before the claim"),
         ({"compile_cache": "used"}, "compiled programs of earlier runs were used"),
-        ({"compile_cache": "used", "is_warm": True}, "its process was warm: ready before the claim"),
-        ({}, "the trainer did not say what its compile cache held"),
+        ({"compile_cache": "used", "is_warm": True}, "the process was started before the claim"),
+        ({}, "the trainer did not report the state of its compile cache"),
     ],
 )
 def test_where_something_was_ready_no_cold_start_is_claimed(state: State, more: dict[str, Any], words: str):
@@ -86,21 +86,24 @@ def test_a_resumed_run_s_job_is_that_of_the_attempt_that_finished_and_says_so(st
     said(state, second, started(**COLD, resumed_from_epoch=1), epoch(2, seconds=3.0))
 
     under_way = of(state, run_id)
-    assert (under_way.job_seconds, under_way.job_remark, under_way.cold_remark) == (None, *["known at the end"] * 2)
-    assert (under_way.mfu, under_way.mfu_remark[:16]) == (None, "known at the end")
+    assert (under_way.job_seconds, under_way.job_remark, under_way.cold_remark) == (
+        None,
+        *["known when the run ends"] * 2,
+    )
+    assert (under_way.mfu, under_way.mfu_remark[:23]) == (None, "known when the run ends")
 
     ended(state, second, 107.0)
     found = of(state, run_id)
     assert (found.train_seconds, found.job_seconds, found.cold_seconds) == (5.0, 7.0, None)
-    assert found.job_remark == "of attempt 2 alone, which went on after epoch 1"
+    assert found.job_remark == "attempt 2 only, resumed after epoch 1"
     assert found.cold_remark == "the run was resumed"
     assert found.pictures == 2 * 1497
 
 
 def test_an_attempt_that_began_within_an_epoch_or_anew_says_that(state: State):
     for more, words in (
-        ({"resumed_at_step": 7}, "of attempt 2 alone, which went on within epoch 1"),
-        ({}, "of attempt 2 alone"),
+        ({"resumed_at_step": 7}, "attempt 2 only, resumed within epoch 1"),
+        ({}, "attempt 2 only"),
     ):
         run_id = launch(state)
         rescue(state, claimed(state))
@@ -119,7 +122,7 @@ def test_a_run_without_a_result_has_no_job_seconds(state: State):
 
     found = of(state, held[0])
     assert (found.job_seconds, found.cold_seconds) == (None, None)
-    assert found.job_remark == found.cold_remark == "there is no result"
+    assert found.job_remark == found.cold_remark == "no result"
     assert found.mfu == pytest.approx(1e6 * 1497 / 2.0 / 1e10), "its epochs were trained all the same"
 
 
@@ -134,9 +137,9 @@ def test_mfu_is_the_operations_done_over_those_that_the_device_could_do(state: S
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        (KNOWN | {"peak_flops": None}, "the peak of the device is not known"),
-        (KNOWN | {"training_flops": None}, "the trainer did not say how many operations a picture costs"),
-        ({}, "the peak of the device is not known"),
+        (KNOWN | {"peak_flops": None}, "the peak of the device is unknown"),
+        (KNOWN | {"training_flops": None}, "the trainer did not report the operations per image"),
+        ({}, "the peak of the device is unknown"),
     ],
 )
 def test_mfu_is_not_known_where_one_of_its_parts_is_not(state: State, more: dict[str, Any], words: str):
@@ -154,7 +157,7 @@ def test_mfu_is_not_known_of_attempts_on_different_devices(state: State):
     said(state, second, started(**COLD, environment={"device": "GPU two"}, resumed_from_epoch=1), epoch(2))
     ended(state, second, 9.0)
 
-    assert (of(state, run_id).mfu, of(state, run_id).mfu_remark) == (None, "its attempts ran on different devices")
+    assert (of(state, run_id).mfu, of(state, run_id).mfu_remark) == (None, "the attempts ran on different devices")
 
 
 @pytest.mark.parametrize(
@@ -193,5 +196,5 @@ def test_the_page_of_a_run_shows_them(client: TestClient, state: State):
 
     page = client.get("/runs/1").text
     assert "from claim to result" in page
-    assert "not measured: its process was warm: ready before the claim" in page
+    assert "not measured: the process was started before the claim" in page
     assert percent(1e6 * 2 * 1497 / 4.0 / 1e10) in page and "of the device&#39;s peak (datasheet)" in page

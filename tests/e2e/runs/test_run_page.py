@@ -69,7 +69,7 @@ def test_after_training_everything_about_a_run_is_on_its_page(site: Site, page: 
         assert download.value.path().stat().st_size > 100_000
 
     expect(page.locator(".timeline")).to_contain_text("succeeded")
-    expect(page.locator(".timeline li").last).to_contain_text("waits for a worker")
+    expect(page.locator(".timeline li").last).to_contain_text("queued")
 
     page.get_by_text("Write notes").click()
     page.get_by_label("Notes Markdown").fill("It *works*.\n\n- one\n- two")
