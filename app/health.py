@@ -1,7 +1,4 @@
-"""For machines that watch: alive, ready, and figures for Prometheus.
-
-Must not know what the figures are used for; changes nothing.
-"""
+"""Health checks, and metrics for Prometheus."""
 
 from __future__ import annotations
 
@@ -23,13 +20,13 @@ router = APIRouter(tags=["health"])
 
 @router.get("/healthz")
 async def is_alive() -> dict[str, str]:
-    """The process answers."""
+    """Liveness: the process responds."""
     return {"status": "ok"}
 
 
 @router.get("/readyz")
 def is_ready(here: Here) -> dict[str, str]:
-    """The records answer, too. Whether they can be written just now is a figure."""
+    """Readiness: the database can be read. `/metrics` says whether it can be written."""
     with here.records.read() as session:
         session.execute(text("SELECT 1"))
     return {"status": "ok"}
@@ -37,14 +34,14 @@ def is_ready(here: Here) -> dict[str, str]:
 
 @router.get("/metrics", response_class=Response)
 def get_metrics(here: Here) -> Response:
-    """Prometheus' text format."""
+    """Metrics in the Prometheus text format."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Figures(here))
+    registry.register(_Metrics(here))
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
 
-class _Figures(Collector):
-    """Counted when they are asked for: nothing to keep in step."""
+class _Metrics(Collector):
+    """Computed on each request."""
 
     def __init__(self, here: State) -> None:
         self._here = here
@@ -58,10 +55,10 @@ class _Figures(Collector):
             runs.add_metric([status], number)
         yield runs
         present = sum(worker.present for worker in known)
-        yield GaugeMetricFamily("pitwall_workers_present", "Workers that are there", present)
+        yield GaugeMetricFamily("pitwall_workers_present", "Connected workers", present)
         yield GaugeMetricFamily("pitwall_streams_open", "Open event streams", self._here.hub.open_streams)
         writable = float(self._here.records.trouble is None)
-        yield GaugeMetricFamily("pitwall_records_writable", "1: the latest write went well", writable)
+        yield GaugeMetricFamily("pitwall_records_writable", "1 if the latest write succeeded", writable)
         disk = storage.free_space(self._here.settings.data_dir)
-        yield GaugeMetricFamily("pitwall_disk_free_bytes", "Bytes left on the data folder's disk", disk.free)
-        yield GaugeMetricFamily("pitwall_disk_total_bytes", "Bytes of the data folder's disk", disk.total)
+        yield GaugeMetricFamily("pitwall_disk_free_bytes", "Free bytes on the disk of the data folder", disk.free)
+        yield GaugeMetricFamily("pitwall_disk_total_bytes", "Size of the disk of the data folder in bytes", disk.total)

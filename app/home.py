@@ -1,7 +1,4 @@
-"""HTML: home, which says what runs, what waits, what has ended since the last visit, and who works on it.
-
-Works without JavaScript. Must not know SQL: rows come from listing.py, shown.py, curves.py and the board.
-"""
+"""The home page: running, queued and recently finished runs, workers and their load, the top of the leaderboard."""
 
 from __future__ import annotations
 
@@ -32,8 +29,8 @@ from app.workers.listing import WorkerResponse, list_known
 
 MAX_CARDS, MAX_QUEUED, ENDED_ROWS, LEADERBOARD_ROWS = 12, 30, 10, 3  # rows of each part
 VISIT_COOKIE = "pitwall_visit"
-VISIT_ENDS_S = 20 * 60  # without a look at home; then the next one is another visit
-A_MONTH_S = 31 * 24 * 3600
+VISIT_TIMEOUT_S = 20 * 60  # after this long without a request, the next one starts a new visit
+COOKIE_MAX_AGE_S = 31 * 24 * 3600
 
 router = APIRouter(include_in_schema=False)
 Since = Annotated[int, Query(ge=0, lt=2**40)]
@@ -41,30 +38,30 @@ Since = Annotated[int, Query(ge=0, lt=2**40)]
 
 @dataclass(frozen=True)
 class Card:
-    """A run that somebody works on."""
+    """A starting or running run."""
 
     run: schemas.RunResponse
     step: dict[str, Any] | None
-    curve: str  # points of its accuracy over the planned epochs; empty: no epoch has ended
+    curve: str  # SVG points of its accuracy over the planned epochs; empty before the first epoch
 
 
 @dataclass(frozen=True)
 class Device:
-    """A worker with the last minutes of its device."""
+    """A worker and the recent load of its device."""
 
     worker: WorkerResponse
-    now: dict[str, Any]  # gauges' latest reading, empty where there is none
-    busy: str  # points
-    watts: str
+    now: dict[str, Any]  # the latest reading; empty if there is none
+    busy: str  # SVG points
+    watts: str  # SVG points
 
 
 @router.get("/")
 def show_home(request: Request, here: Here) -> HTMLResponse:
     since, cookie = _visit(request.cookies.get(VISIT_COOKIE, ""), int(here.now().timestamp()))
     with here.records.read() as session:
-        context = _now(session, here, since) | _devices(session, here) | {"head": _leaderboard(session)}
+        context = _now(session, here, since) | _devices(session, here) | {"leaderboard": _leaderboard(session)}
         answer = page(request, "home.html", context | {"after": listing.last_event_id(session)})
-    answer.set_cookie(VISIT_COOKIE, cookie, max_age=A_MONTH_S, httponly=True, samesite="lax")
+    answer.set_cookie(VISIT_COOKIE, cookie, max_age=COOKIE_MAX_AGE_S, httponly=True, samesite="lax")
     return answer
 
 
@@ -91,24 +88,24 @@ def show_devices(request: Request, here: Here) -> HTMLResponse:
 
 @router.post("/runs/{run_id}/move")
 def press_move(run_id: int, here: Here, before: Annotated[str, Form(pattern=r"^\d{0,18}$")] = "") -> RedirectResponse:
-    """Before another run that waits, or with nothing said behind all of them."""
+    """Before another queued run, or to the end if `before` is empty."""
     with here.records.write() as session:
         lifecycle.move(session, run_id, int(before) if before else None, here.now())
     return RedirectResponse("/", 303)
 
 
-def _visit(said: str, now: int) -> tuple[int, str]:
-    """(when the visit before this one ended, 0: there was none; the cookie anew). The cookie: `<that>.<last look>`."""
-    before, _, last = said.partition(".")
-    if not (before.isdecimal() and last.isdecimal() and len(said) < 40) or int(last) > now:
+def _visit(cookie: str, now: int) -> tuple[int, str]:
+    """(end of the previous visit, 0 if there was none; the new cookie). A cookie is `PREVIOUS_END.LAST_REQUEST`."""
+    before, _, last = cookie.partition(".")
+    if not (before.isdecimal() and last.isdecimal() and len(cookie) < 40) or int(last) > now:
         return 0, f"0.{now}"
-    since = int(last) if now - int(last) > VISIT_ENDS_S else int(before)
+    since = int(last) if now - int(last) > VISIT_TIMEOUT_S else int(before)
     return since, f"{since}.{now}"
 
 
 def _now(session: Session, here: State, since: int) -> dict[str, Any]:
     running = listing.held_runs(session, MAX_CARDS)
-    waiting = listing.queued_and_paused_runs(session, MAX_QUEUED + 2)  # the last that is shown can go behind the next
+    waiting = listing.queued_and_paused_runs(session, MAX_QUEUED + 2)  # the last one shown can move behind the next
     news = listing.ended_runs(session, ENDED_ROWS, datetime.fromtimestamp(since, UTC)) if since else []
     return {
         "cards": _cards(session, here, running),
@@ -121,7 +118,6 @@ def _now(session: Session, here: State, since: int) -> dict[str, Any]:
 
 
 def _ended_columns() -> list[Column]:
-    """As in the list, but nothing is left of them, and when they ended is what orders them."""
     return [find_column(key) for key in ("best_val_accuracy", "elapsed_seconds", "ended_at")]
 
 
@@ -142,13 +138,13 @@ def _curve(run: Any, drawn: dict[int, curves.Curve]) -> str:
 
 
 def _queue_rows(runs: Any) -> list[dict[str, Any]]:
-    """Each waiting run with what its buttons say: before which other run."""
+    """Each pending run with the values of its buttons: the run to move before."""
     queue = [run.id for run in runs if run.status == Status.QUEUED]
     places = {run_id: at for at, run_id in enumerate(queue)}
-    found = []
+    rows = []
     for run in runs[:MAX_QUEUED]:
-        at = places.get(run.id)  # None: paused, which has no place
-        found.append(
+        at = places.get(run.id)  # None: paused, so not in the queue
+        rows.append(
             {
                 "run": schemas.RunResponse.model_validate(run),
                 "first": queue[0] if at else None,
@@ -156,7 +152,7 @@ def _queue_rows(runs: Any) -> list[dict[str, Any]]:
                 "down": None if at is None or at + 1 == len(queue) else queue[at + 2] if at + 2 < len(queue) else "",
             }
         )
-    return found
+    return rows
 
 
 def _devices(session: Session, here: State) -> dict[str, Any]:
@@ -180,7 +176,7 @@ def _device(worker: WorkerResponse, here: State) -> Device:
 
 
 def _leaderboard(session: Session) -> dict[str, Any] | None:
-    """The first rows of the board that opens by itself; None where nothing is ranked."""
-    board = ranking.rank_recipes(session, ranking.BoardQuery(limit=LEADERBOARD_ROWS))
-    rows = [row for row in board.rows if row.rank is not None]
-    return {"rows": rows, "query": board.query, "metric": METRICS[board.query.metric]} if rows else None
+    """The first rows of the default board; None if no recipe is ranked."""
+    found = ranking.rank_recipes(session, ranking.BoardQuery(limit=LEADERBOARD_ROWS))
+    rows = [row for row in found.rows if row.rank is not None]
+    return {"rows": rows, "query": found.query, "metric": METRICS[found.query.metric]} if rows else None

@@ -72,5 +72,5 @@ def press_bulk(
     result = bulk.apply_to_runs(here, do, chosen, tag.strip())
     address = "/runs" + (f"?{back}" if back else "")
     if result.refused:
-        return page(request, "runs/done.html", {"result": result, "verb": do, "back": address})
+        return page(request, "runs/bulk_result.html", {"result": result, "verb": do, "back": address})
     return RedirectResponse(address, 303)

@@ -1,7 +1,4 @@
-"""What the buttons of a run's page do: each a form that POSTs, then 303. The same verbs as the API.
-
-Must not know SQL or how a run is drawn (run_pages.py).
-"""
+"""The actions of a run's page: forms that POST and are redirected back."""
 
 from __future__ import annotations
 
@@ -27,25 +24,25 @@ router = APIRouter(include_in_schema=False)
 
 @router.post("/runs/{run_id}/cancel")
 def press_cancel(run_id: int, here: Here) -> RedirectResponse:
-    return _done(here, run_id, lifecycle.cancel)
+    return _apply(here, run_id, lifecycle.cancel)
 
 
 @router.post("/runs/{run_id}/pause")
 def press_pause(run_id: int, here: Here) -> RedirectResponse:
-    return _done(here, run_id, lifecycle.pause)
+    return _apply(here, run_id, lifecycle.pause)
 
 
 @router.post("/runs/{run_id}/resume")
 def press_resume(run_id: int, here: Here) -> RedirectResponse:
-    return _done(here, run_id, lifecycle.resume)
+    return _apply(here, run_id, lifecycle.resume)
 
 
 @router.post("/runs/{run_id}/retry/{source}")
 def press_retry(run_id: int, source: Literal["checkpoint", "scratch"], here: Here) -> RedirectResponse:
-    answer = _done(here, run_id, lifecycle.retry, source)
+    response = _apply(here, run_id, lifecycle.retry, source)
     if source == "scratch":
         files.remove_artifacts(here.settings.data_dir, run_id)
-    return answer
+    return response
 
 
 @router.post("/runs/{run_id}/edit")
@@ -56,19 +53,19 @@ def press_edit(
     tags: Annotated[str, Form()] = "",
     notes: Annotated[str, Form()] = "",
 ) -> RedirectResponse:
-    """What people call a run and write about it; `tags` separated by commas."""
+    """`tags` are separated by commas."""
     try:
-        asked = EditRequest(name=name, tags=form.tags_of(tags), notes=form.lines_of(notes))
+        edited = EditRequest(name=name, tags=form.tags_of(tags), notes=form.lines_of(notes))
     except ValidationError as error:
         raise InvalidRequest(list_errors(error)) from None
     with here.records.write() as session:
-        runs.edit(session, run_id, asked.model_dump(exclude_unset=True), here.now())
+        runs.edit(session, run_id, edited.model_dump(exclude_unset=True), here.now())
     return RedirectResponse(f"/runs/{run_id}", 303)
 
 
 @router.post("/runs/{run_id}/discard")
 def press_discard(run_id: int, here: Here) -> RedirectResponse:
-    """Delete the files of a run that has ended; its curve and log stay."""
+    """Delete the files of an ended run; its curve and log stay."""
     with here.records.read() as session:
         names = [one.name for one in runs.list_artifacts(session, run_id)]
     artifacts.discard(here, run_id, names)
@@ -83,7 +80,7 @@ def press_delete(run_id: int, here: Here) -> RedirectResponse:
     return RedirectResponse("/runs", 303)
 
 
-def _done(here: State, run_id: int, verb: Callable[..., Run], *more: Any) -> RedirectResponse:
+def _apply(here: State, run_id: int, action: Callable[..., Run], *arguments: Any) -> RedirectResponse:
     with here.records.write() as session:
-        verb(session, run_id, *more, here.now())
+        action(session, run_id, *arguments, here.now())
     return RedirectResponse(f"/runs/{run_id}", 303)

@@ -1,7 +1,7 @@
 """A run as an entry of DAWNBench's CIFAR-10 training track: a JSON file and a table of its epochs.
 
-Format: README.md of stanford-futuredata/dawn-bench-entries, "CIFAR10 Training". Pure functions of rows. What only its
-author knows (name, address) is left open, in words. Must not know HTTP or the database.
+Format: README.md of stanford-futuredata/dawn-bench-entries, "CIFAR10 Training". The author's name and address are
+placeholders.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ HOUR = 3600.0
 
 
 def entry_name(run: RunDetails) -> str:
-    """Of both files, without their ends: `[author]_[model]_[hardware]_[framework]`, as the format asks."""
+    """File name without suffix, in the required form `[author]_[model]_[hardware]_[framework]`."""
     model, hardware = run.recipe["model"]["name"], (run.hardware or "unknown").removeprefix("cpu: ")
     return "_".join(
         re.sub(r"[^A-Za-z0-9]+", "-", part).strip("-") for part in ("AUTHOR", model, hardware, _backend(run))
@@ -35,13 +35,13 @@ def entry_name(run: RunDetails) -> str:
 
 
 def entry_json(run: RunDetails, price_per_hour: float | None) -> str:
-    """The JSON file. `price_per_hour`: of the worker, left out where it is not known."""
+    """The JSON file. `price_per_hour` of the worker is left out if None."""
     recipe, started = run.recipe, _started(run)
-    place = started.get("environment", {})
+    environment = started.get("environment", {})
     framework = " ".join(
-        part for part in (_backend(run), place.get(_backend(run)), "Keras", place.get("keras")) if part
+        part for part in (_backend(run), environment.get(_backend(run)), "Keras", environment.get("keras")) if part
     )
-    found: dict[str, Any] = {
+    entry: dict[str, Any] = {
         "version": VERSION,
         "author": "YOUR NAME",
         "authorEmail": "YOUR ADDRESS",
@@ -58,21 +58,21 @@ def entry_json(run: RunDetails, price_per_hour: float | None) -> str:
         },
     }
     if has_tta(recipe):
-        found["misc"]["testTimeAugmentation"] = {
+        entry["misc"]["testTimeAugmentation"] = {
             "views": tta_views(recipe),
             "forwardPasses": FORWARD_PASSES[tta_views(recipe)],
             "seconds": run.tta_seconds,
             "plainTop1Accuracy": None if run.last_plain_accuracy is None else round(100 * run.last_plain_accuracy, 8),
         }
     if price_per_hour is not None:
-        found["costPerHour"] = price_per_hour
-    return json.dumps(found, indent=2) + "\n"
+        entry["costPerHour"] = price_per_hour
+    return json.dumps(entry, indent=2) + "\n"
 
 
 def epochs_tsv(rows: Sequence[EpochResponse]) -> str:
-    """The epochs, tab-separated: number, hours of the training clock, per cent of the pictures, as they count.
+    """The epochs, tab-separated: number, hours of training time, accuracy used for ranking in per cent.
 
-    Epochs that nobody validated are left out. Numbers are written so that reading them gives the same bits.
+    Epochs without validation are left out. `repr` writes floats so that they read back bit-identical.
     """
     lines = ["epoch\thours\ttop1Accuracy"]
     lines += [
@@ -88,7 +88,7 @@ def _backend(run: RunDetails) -> str:
 
 
 def _started(run: RunDetails) -> dict[str, Any]:
-    """What the child said of itself; nothing, if it has not."""
+    """What the trainer reported at start; empty before that."""
     return (run.attempts[-1].started if run.attempts else None) or {}
 
 
@@ -97,19 +97,20 @@ router = APIRouter(prefix="/api/v1", responses={"4XX": PROBLEM})
 
 @router.get("/runs/{run_id}/dawnbench.json", tags=["runs"])
 def get_dawnbench_entry(run_id: int, here: Here) -> Response:
-    """The run as an entry of DAWNBench: what it ran on, and its recipe."""
-    name, entry, _ = _dawnbench(here, run_id)
-    return _file(entry, "application/json", f"{name}.json")
+    """Return the run as a DAWNBench entry: hardware, framework and recipe."""
+    name, entry, _ = _load_entry(here, run_id)
+    return _download(entry, "application/json", f"{name}.json")
 
 
 @router.get("/runs/{run_id}/dawnbench.tsv", tags=["runs"])
 def get_dawnbench_table(run_id: int, here: Here) -> Response:
-    """Its epochs as DAWNBench wants them: number, hours, per cent."""
-    name, _, table = _dawnbench(here, run_id)
-    return _file(table, "text/tab-separated-values; charset=utf-8", f"{name}.tsv")
+    """Return the epochs in the format of DAWNBench: number, hours, accuracy in per cent."""
+    name, _, table = _load_entry(here, run_id)
+    return _download(table, "text/tab-separated-values; charset=utf-8", f"{name}.tsv")
 
 
-def _dawnbench(here: State, run_id: int) -> tuple[str, str, str]:
+def _load_entry(here: State, run_id: int) -> tuple[str, str, str]:
+    """File name, JSON, table. Raises Conflict if the run has no epoch."""
     with here.records.read() as session:
         run = responses.run_response(session, runs.find(session, run_id), here)
         rows = with_elapsed(runs.shown_epochs(session, run_id))
@@ -119,5 +120,5 @@ def _dawnbench(here: State, run_id: int) -> tuple[str, str, str]:
     return entry_name(run), entry_json(run, price), epochs_tsv(rows)
 
 
-def _file(text: str, kind: str, name: str) -> Response:
-    return Response(text, media_type=kind, headers={"Content-Disposition": f'attachment; filename="{name}"'})
+def _download(text: str, media_type: str, name: str) -> Response:
+    return Response(text, media_type=media_type, headers={"Content-Disposition": f'attachment; filename="{name}"'})

@@ -1,7 +1,4 @@
-"""The evidence of a run as rows for people: a knob, what the recipe says of it, what was measured. Pure functions.
-
-Must not judge (trainer.recipe.evidence does), nor know HTML or the database.
-"""
+"""The evidence of a run as a table: settings, their values in the recipe, and what was measured at run time."""
 
 from __future__ import annotations
 
@@ -20,27 +17,27 @@ DECAY_FORMULAS = {"l2": "2·value·w", "coupled": "value·w", "decoupled": "valu
 
 @dataclass(frozen=True)
 class Row:
-    knob: str
-    says: str
+    setting: str
+    expected: str  # by the recipe
     values: list[str]  # one per measured step
 
 
 def evidence_rows(recipe: Recipe, evidence: Sequence[Evidence]) -> list[Row]:
-    def row(knob: str, says: str, value: Callable[[Evidence], str]) -> Row:
-        return Row(knob, says, [value(one) for one in evidence])
+    def row(setting: str, expected: str, value: Callable[[Evidence], str]) -> Row:
+        return Row(setting, expected, [value(one) for one in evidence])
 
     decay, loss = recipe.optimizer.weight_decay, recipe.loss
     labels = f"smoothing {loss.label_smoothing:g}" + (", mixed" if recipe.mixup else "")
-    found = [
-        row(f"augment.{position}", _says(operation), partial(_change, position=position))
+    rows = [
+        row(f"augment.{position}", _operation_text(operation), partial(_change, position=position))
         for position, operation in enumerate(recipe.augment)
     ]
     if recipe.mixup:
-        says = f"mixup, alpha {recipe.mixup.alpha:g}, {recipe.mixup.pairing}, {recipe.mixup.when}"
-        found.append(row("mixup", says, partial(_change, position=None)))
+        text = f"mixup, alpha {recipe.mixup.alpha:g}, {recipe.mixup.pairing}, {recipe.mixup.when}"
+        rows.append(row("mixup", text, partial(_change, position=None)))
     return [
-        *found,
-        row("augment_when", recipe.augment_when.replace("_", " "), _new),
+        *rows,
+        row("augment_when", recipe.augment_when.replace("_", " "), _new_pixels),
         row("labels", labels, lambda one: f"entropy {one.label_entropy:.3f}"),
         row("normalize", recipe.normalize, lambda one: f"{one.input_low:.3g} to {one.input_high:.3g}"),
         row("learning rate", recipe.schedule.kind.replace("_", " "), lambda one: figure(one.learning_rate)),
@@ -48,9 +45,9 @@ def evidence_rows(recipe: Recipe, evidence: Sequence[Evidence]) -> list[Row]:
     ]
 
 
-def _says(operation: Operation) -> str:
-    knobs = {key: value for key, value in operation.model_dump(mode="json").items() if key != "op"}
-    return f"{operation.op.replace('_', ' ')} " + ", ".join(f"{key} {_short(value)}" for key, value in knobs.items())
+def _operation_text(operation: Operation) -> str:
+    settings = {key: value for key, value in operation.model_dump(mode="json").items() if key != "op"}
+    return f"{operation.op.replace('_', ' ')} " + ", ".join(f"{key} {_short(value)}" for key, value in settings.items())
 
 
 def _short(value: Any) -> str:
@@ -61,17 +58,17 @@ def _change(one: Evidence, position: int | None) -> str:
     name = "mixup" if position is None else None
     for change in one.changes:
         if change.position == position and (name is None or change.name == name):
-            return f"{change.pixels:.1%} of pixels, {change.pictures:.0%} of pictures"
-    return "not done"
+            return f"{change.pixels:.1%} of pixels, {change.pictures:.0%} of images"
+    return "not applied"
 
 
-def _new(one: Evidence) -> str:
-    return "–" if one.new_pixels is None else f"{one.new_pixels:.1%} of pixels other than in epoch 1"
+def _new_pixels(one: Evidence) -> str:
+    return "–" if one.new_pixels is None else f"{one.new_pixels:.1%} of pixels differ from epoch 1"
 
 
 def _decay(one: Evidence) -> str:
     if one.gradient_norm is None or one.decay_norm is None:
-        return "the gradient is not a finite number"
+        return "the gradient is not finite"
     if not one.gradient_norm or not one.weight_norm:
-        return "not measurable at a rate of 0" if one.weight_norm else "no weights to pull"
+        return "not measurable at a learning rate of 0" if one.weight_norm else "no weights to decay"
     return f"{one.decay_norm / one.gradient_norm:.2g} of the gradient ({one.decay_norm / one.weight_norm:.3g}·w)"

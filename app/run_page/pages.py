@@ -1,7 +1,4 @@
-"""HTML: the page of a run. What its buttons do is button_pages.py; works without JavaScript.
-
-Must not know SQL, or what a knob means: rows come from runs.py and shown.py, figures from charts.py.
-"""
+"""The page of a run, and its parts that redraw while the run trains."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ from app.metrics.epochs import with_elapsed
 from app.records import files
 from app.records.models import ENDED, HELD, Run
 from app.run_list import listing
-from app.run_page import evidence as measured
+from app.run_page import evidence as evidence_table
 from app.run_page import progress_vs_best, snippets
 from app.runs import responses, runs, schemas, timeline
 from app.runs.recipes import count_training_images, flatten
@@ -33,8 +30,8 @@ from trainer.protocol import BEST, CHECKPOINT
 from trainer.recipe import Recipe
 from trainer.recipe.learning_rates import steps_per_epoch
 
-LAST_WORDS = 2000  # bytes of log beside a failure
-PICTURES = 8
+LOG_TAIL_BYTES = 2000  # shown with a failure
+IMAGES = 8
 
 router = APIRouter(include_in_schema=False)
 
@@ -56,7 +53,7 @@ def show_run(run_id: int, request: Request, here: Here) -> HTMLResponse:
     start, log = files.read_log(files.log_path(here.settings.data_dir, run_id, run.attempt))
     context = (
         summary
-        | _seen(run)
+        | _images(run)
         | {
             "rows": [row.model_dump(mode="json") for row in rows],
             "best_epoch": run.best_epoch,
@@ -87,13 +84,13 @@ def show_progress_vs_best(
     here: Here,
     beside: Annotated[str, Query(max_length=1000, pattern=r"^(\d{1,18}(,\d{1,18})*)?$")] = "",
 ) -> HTMLResponse:
-    """Redrawn at every epoch: beside those that were best when the page was opened, so that no board is made anew."""
+    """Redrawn at every epoch. `beside`: the runs of the best when the page was opened; no board is ranked again."""
     with here.records.read() as session:
         run = runs.find(session, run_id)
         best = progress_vs_best.best_from_runs(
             listing.load_runs(session, [int(one) for one in beside.split(",") if one])
         )
-        return page(request, "runs/_standing.html", {"run": run} | _progress_vs_best(session, run, best))
+        return page(request, "runs/_progress_vs_best.html", {"run": run} | _progress_vs_best(session, run, best))
 
 
 @router.get("/runs/{run_id}/epochs")
@@ -114,25 +111,25 @@ def show_recipe(run_id: int, request: Request, here: Here) -> HTMLResponse:
 
 
 @router.get("/runs/{run_id}/pictures")
-def show_pictures(run_id: int, request: Request, here: Here) -> HTMLResponse:
-    """The first pictures of epoch 1, as this run was trained on them: they follow from recipe and seed."""
+def show_training_images(run_id: int, request: Request, here: Here) -> HTMLResponse:
+    """The first images of epoch 1 as the run was trained on them, which follow from recipe and seed."""
     with here.records.read() as session:
         recipe = Recipe.model_validate(runs.find(session, run_id).recipe)
     try:
-        context = {"pictures": here.previews.augmentation(recipe, PICTURES), "problem": ""}
+        context = {"pictures": here.previews.augmentation(recipe, IMAGES), "problem": ""}
     except InvalidRecipe as problem:  # the data set is not on this machine
         context = {"pictures": None, "problem": "; ".join(sentence for _, sentence in problem.mistakes)}
-    return page(request, "runs/_pictures.html", context)
+    return page(request, "runs/_training_images.html", context)
 
 
 @router.get("/runs/{run_id}/learned")
-def show_learned(
+def show_evaluation(
     run_id: int,
     request: Request,
     here: Here,
-    part: Annotated[bool, Query(description="Without the page around")] = False,
+    part: Annotated[bool, Query(description="Only the part, without the page around it")] = False,
 ) -> HTMLResponse:
-    """What its last epoch's predictions say."""
+    """By the predictions of the last epoch."""
     found, problem = None, ""
     with here.records.read() as session:
         run = runs.find(session, run_id)
@@ -140,16 +137,15 @@ def show_learned(
             found = evaluation.evaluate(pictures.validation_of(session, here.previews.gallery, run, "run"))
         except InvalidRequest as refused:
             problem = "; ".join(sentence for _, sentence in refused.mistakes)
-        shape = "runs/_learned.html" if part else "runs/learned.html"
-        return page(request, shape, {"run": run, "learned": found, "problem": problem})
+        template = "runs/_evaluation.html" if part else "runs/evaluation.html"
+        return page(request, template, {"run": run, "learned": found, "problem": problem})
 
 
 @router.get("/runs/{run_id}/seen")
-def show_seen(run_id: int, request: Request, here: Here) -> HTMLResponse:
-    """What can be looked at: more of it once the run has ended."""
+def show_images(run_id: int, request: Request, here: Here) -> HTMLResponse:
     with here.records.read() as session:
         run = responses.run_response(session, runs.find(session, run_id), here)
-    return page(request, "runs/_seen.html", {"run": run} | _seen(run))
+    return page(request, "runs/_images.html", {"run": run} | _images(run))
 
 
 @router.get("/runs/{run_id}/timeline")
@@ -179,7 +175,7 @@ def _summary(session: Session, run: schemas.RunDetails, here: State) -> dict[str
     log_tail = ""
     if run.status == "failed" and run.attempt:
         path = files.log_path(here.settings.data_dir, run.id, run.attempt)
-        log_tail = files.read_log(path, limit=LAST_WORDS)[1]
+        log_tail = files.read_log(path, limit=LOG_TAIL_BYTES)[1]
     return {
         "run": run,
         "is_held": run.status in HELD,
@@ -191,7 +187,7 @@ def _summary(session: Session, run: schemas.RunDetails, here: State) -> dict[str
     }
 
 
-def _seen(run: schemas.RunDetails) -> dict[str, bool]:
+def _images(run: schemas.RunDetails) -> dict[str, bool]:
     has_best = any(one.name == BEST for one in run.artifacts)
     return {"has_best": has_best, "has_learned": run.status in ENDED and run.last_epoch > 0}
 
@@ -199,48 +195,48 @@ def _seen(run: schemas.RunDetails) -> dict[str, bool]:
 def _progress_vs_best(session: Session, run: Run, best: progress_vs_best.BestRecipe | None) -> dict[str, Any]:
     beside = ",".join(map(str, best.runs)) if best else ""
     return {
-        "standing": progress_vs_best.compare_with_best(session, run, best),
+        "progress": progress_vs_best.compare_with_best(session, run, best),
         "target": float(run.recipe["target_accuracy"]),
-        "standing_from": f"/runs/{run.id}/standing?beside={beside}",
+        "progress_url": f"/runs/{run.id}/standing?beside={beside}",
     }
 
 
 def _evidence(session: Session, run: schemas.RunDetails, here: State) -> dict[str, Any]:
-    """What the run's first steps really did, what of it contradicts the recipe, and what the recipe check says."""
+    """Measurements of the first steps, their contradictions to the recipe, and the warnings of the recipe check."""
     recipe, evidence = Recipe.model_validate(run.recipe), warnings.evidence_of(run)
     return {
         "run": run,
         "has_ended": run.status in ENDED,
         "evidence": evidence,
-        "measured": measured.evidence_rows(recipe, evidence),
+        "measured": evidence_table.evidence_rows(recipe, evidence),
         "contradictions": warnings.of_run(run),
         "remarks": warnings.of_recipe(session, recipe, run.preset, here.settings.datasets_dir),
     }
 
 
 def _recipe(session: Session, run: schemas.RunDetails, request: Request, here: State) -> dict[str, Any]:
-    """Each knob, with what it was in the preset and in the run that this one was cloned from, where that differs."""
+    """Each setting, with its values in the preset and in the parent run where they differ."""
     origins = []
     if run.preset in PRESETS:
         of_preset = dict(flatten(PRESETS[run.preset].recipe.model_dump(mode="json")))
         origins.append((f"preset {run.preset}", of_preset | {"seed": run.seed}))
     if run.parent_id and (parents := listing.load_runs(session, [run.parent_id])):
         origins.append((f"run {run.parent_id}", dict(flatten(parents[0].recipe))))
-    knobs = [
+    settings = [
         (path, value, [(origin, was.get(path, "–")) for origin, was in origins if was.get(path, "–") != value])
         for path, value in flatten(run.recipe)
     ]
     site, has_login = str(request.base_url).rstrip("/"), bool(here.tokens.login)
     return {
-        "knobs": knobs,
+        "settings": settings,
         "origins": [origin for origin, _ in origins],
         "environment": _environment(run),
-        "copies": snippets.launch_snippets(run.recipe, run.name, site, has_login=has_login),
+        "snippets": snippets.launch_snippets(run.recipe, run.name, site, has_login=has_login),
     }
 
 
 def _train_images(run: schemas.RunDetails, recipe: Recipe, here: State) -> int | None:
-    """As the child counted them; before it has, as the recipe and the data set say."""
+    """As reported by the trainer; before that, as expected from recipe and data set."""
     started = run.attempts[-1].started if run.attempts else None
     if started:
         return int(started["train_images"])
@@ -248,9 +244,9 @@ def _train_images(run: schemas.RunDetails, recipe: Recipe, here: State) -> int |
 
 
 def _environment(run: schemas.RunDetails) -> list[tuple[str, Any]]:
-    """What the child said of itself, as rows."""
+    """What the trainer reported at start, as rows."""
     started = run.attempts[-1].started if run.attempts else None
     if not started:
         return []
-    said = {key: started[key] for key in ("train_images", "val_images", "steps_per_epoch")}
-    return flatten(said | {"parameters": started["parameters"]} | started["environment"])
+    sizes = {key: started[key] for key in ("train_images", "val_images", "steps_per_epoch")}
+    return flatten(sizes | {"parameters": started["parameters"]} | started["environment"])

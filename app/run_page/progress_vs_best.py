@@ -1,7 +1,4 @@
-"""Where a run stands: what is left to its target, and beside the best of its board at the same epoch and second.
-
-Reads only. Must not know HTTP or HTML.
-"""
+"""Progress of a run vs. the best of its board at the same epoch and second, and its projected time to target."""
 
 from __future__ import annotations
 
@@ -17,12 +14,12 @@ from app.metrics.curves import Curve, compute_band
 from app.metrics.projection import Projection
 from app.records.models import ENDED, Run
 
-MAX_SEEDS = 50  # earlier runs that are looked at
+MAX_SEEDS = 50  # earlier runs that are compared
 
 
 @dataclass(frozen=True)
 class BestRecipe:
-    """The first row of a run's board: same pictures, same hardware."""
+    """The first row of the run's board: same images, same hardware."""
 
     name: str
     recipe_hash: str
@@ -31,12 +28,12 @@ class BestRecipe:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The run's accuracy and the best's, each at the same moment."""
+    """The accuracies of the run and of the best recipe at the same moment."""
 
-    at: float  # epoch, or seconds of the training clock
+    at: float  # epoch, or seconds of training time
     own: float
     best: float  # mean over its runs
-    sd: float | None  # of its runs
+    sd: float | None  # over its runs
 
 
 @dataclass(frozen=True)
@@ -44,23 +41,23 @@ class ProgressVsBest:
     best: BestRecipe | None
     epoch: Comparison | None
     second: Comparison | None
-    projection: Projection | None  # of a run that is under way
+    projection: Projection | None  # None: the run has ended or reached its target
 
 
 def best_from_runs(runs: Sequence[Run]) -> BestRecipe | None:
-    """Of runs that were found to be the best's."""
+    """From the runs of the best recipe, as found earlier by `find_best`."""
     return BestRecipe(runs[-1].name, runs[-1].recipe_hash, [run.id for run in runs]) if runs else None
 
 
 def find_best(session: Session, run: Run) -> BestRecipe | None:
-    """By time to the run's target; where nobody gets there, by accuracy. None: the run has not started, or is alone."""
+    """By time to the run's target or, if no recipe reaches it, by accuracy. None: not started, or no other runs."""
     if run.hardware is None or run.fingerprint is None:
         return None
     for metric in ("time_to_target", "accuracy"):
-        asked = ranking.BoardQuery(
+        query = ranking.BoardQuery(
             run.dataset, metric, float(run.recipe["target_accuracy"]), run.hardware, run.fingerprint, limit=1
         )
-        rows = [row for row in ranking.rank_recipes(session, asked).rows if row.rank]
+        rows = [row for row in ranking.rank_recipes(session, query).rows if row.rank]
         if rows:
             others = [row.id for row in rows[0].sample.included if row.id != run.id][-MAX_SEEDS:]
             return BestRecipe(rows[0].run.name, rows[0].run.recipe_hash, others) if others else None
@@ -68,7 +65,7 @@ def find_best(session: Session, run: Run) -> BestRecipe | None:
 
 
 def compare_with_best(session: Session, run: Run, best: BestRecipe | None) -> ProgressVsBest:
-    """Costs the curves of the best and of the run's own repeats, not a board."""
+    """Reads the curves of the best and of the run's own repeats, but does not rank a board."""
     own = curves.load_curves(session, [run.id]).get(run.id)
     if own is None:
         return ProgressVsBest(best, None, None, None)
@@ -88,14 +85,14 @@ def _compare(own: Curve, others: list[Curve]) -> tuple[Comparison | None, Compar
     if len(at):
         spread = float(mean.sd[at[0]])
         by_epoch = Comparison(epoch, accuracy, float(mean.mean[at[0]]), None if np.isnan(spread) else spread)
-    then = [value for one in others if (value := _accuracy_at(one, seconds)) is not None]
-    sd = float(np.std(then, ddof=1)) if len(then) > 1 else None
-    by_second = Comparison(seconds, accuracy, float(np.mean(then)), sd) if len(then) == len(others) else None
+    known = [value for one in others if (value := _accuracy_at(one, seconds)) is not None]
+    sd = float(np.std(known, ddof=1)) if len(known) > 1 else None
+    by_second = Comparison(seconds, accuracy, float(np.mean(known)), sd) if len(known) == len(others) else None
     return by_epoch, by_second
 
 
 def _accuracy_at(curve: Curve, seconds: float) -> float | None:
-    """The accuracy of the last epoch that had ended by then."""
+    """Of the last epoch that had finished by then."""
     ended = curve.counted_accuracy[(curve.elapsed <= seconds) & ~np.isnan(curve.counted_accuracy)]
     return float(ended[-1]) if len(ended) else None
 
@@ -104,9 +101,7 @@ def _projection(session: Session, run: Run, own: Curve) -> Projection | None:
     if run.status in ENDED or run.time_to_target is not None:
         return None
     same = (Run.recipe_hash == run.recipe_hash, Run.hardware == run.hardware, Run.fingerprint == run.fingerprint)
-    counted = [
-        row for sample in samples.group_into_samples(samples.load_rows(session, *same)) for row in sample.included
-    ]
-    earlier = [row.id for row in counted if row.id != run.id][-MAX_SEEDS:]
+    included = [row for sample in samples.group_into_samples(samples.load_rows(session, *same)) for row in sample.included]
+    earlier = [row.id for row in included if row.id != run.id][-MAX_SEEDS:]
     history = list(curves.load_curves(session, earlier).values())
     return projection.project(own, run.epochs, float(run.recipe["target_accuracy"]), history)

@@ -1,4 +1,4 @@
-"""HTML: try a run's net on a picture of one's own. Must not know how pictures are decoded or nets are run."""
+"""Try the model of a run on an uploaded image, and download it in other formats."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ router = APIRouter(include_in_schema=False)
 
 
 @router.get("/runs/{run_id}/try")
-def leave_try(run_id: int) -> RedirectResponse:
-    """A reload of the answer's page: the picture is gone, the run is there."""
+def redirect_to_run(run_id: int) -> RedirectResponse:
+    """For a reload of the prediction page, whose image is not stored."""
     return RedirectResponse(f"/runs/{run_id}", 303)
 
 
@@ -28,24 +28,24 @@ def leave_try(run_id: int) -> RedirectResponse:
 async def download_export(
     run_id: int, kind: Literal["keras", "onnx"], request: Request, here: Here
 ) -> StreamingResponse:
-    """The same as the API's, whose refusals are pages here."""
+    """The same as in the API, with errors as pages."""
     return await task_api.export_run(run_id, kind, request, here)
 
 
 @router.post("/runs/{run_id}/try")
-async def try_picture(run_id: int, request: Request, here: Here) -> HTMLResponse:
-    """The page of the answer; a script takes only the answer out of it."""
+async def predict_image(run_id: int, request: Request, here: Here) -> HTMLResponse:
+    """A complete page; with JavaScript only `#tried` is taken from it."""
     run = await run_in_threadpool(_run, here, run_id)
     predicted, problem, status = None, "", 200
     async with request.form(max_files=1, max_fields=2) as form:
-        sent = form.get("picture")
-        content = await sent.read() if isinstance(sent, UploadFile) else b""
+        upload = form.get("picture")
+        content = await upload.read() if isinstance(upload, UploadFile) else b""
     try:
         predicted = await task_api.look(here, run_id, content, task_api.is_gone(request, here))
-    except Problem as found:
-        problem, status = "; ".join(sentence for _, sentence in found.mistakes) or found.detail, found.status
+    except Problem as error:
+        problem, status = "; ".join(sentence for _, sentence in error.mistakes) or error.detail, error.status
     context = {"run": run, "predicted": predicted, "problem": problem}
-    return await run_in_threadpool(page, request, "runs/tried.html", context, status)
+    return await run_in_threadpool(page, request, "runs/prediction.html", context, status)
 
 
 def _run(here: State, run_id: int) -> schemas.RunResponse:

@@ -1,4 +1,4 @@
-"""Home: cards of what runs, a queue that people order, what ended since they were here, devices and their load."""
+"""Home: cards of running runs, the queue and its order, recently finished runs, workers and their load."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 
 from app.charts.svg_paths import MAX_POINTS, points
 from app.errors import Conflict
-from app.home import VISIT_ENDS_S, _visit
+from app.home import VISIT_TIMEOUT_S, _visit
 from app.live.device_load import WINDOW_S, Gauges
 from app.records.models import Run
 from app.runs import lifecycle
@@ -69,7 +69,7 @@ def test_very_many_moves_keep_priorities_within_what_people_may_give(state: Stat
     assert queue(state) == ids
 
 
-def test_only_what_waits_has_a_place(client: TestClient, state: State):
+def test_only_queued_runs_have_a_place(client: TestClient, state: State):
     held, waiting = launch(state), launch(state)
     assert claim(state)
     with state.records.write() as session, pytest.raises(Conflict, match="only queued runs"):
@@ -79,7 +79,7 @@ def test_only_what_waits_has_a_place(client: TestClient, state: State):
     assert client.post(f"/runs/{waiting}/move", data={"before": "x"}).status_code == 422
 
 
-def test_the_queue_s_buttons_are_plain_posts(client: TestClient, state: State):
+def test_the_buttons_of_the_queue_are_form_posts(client: TestClient, state: State):
     ids = [launch(state, name=name) for name in "abc"]
     page = client.get("/").text
     forms = dict(re.findall(r'action="/runs/(\d+)/move"(.*?)</form>', page, re.DOTALL))
@@ -92,13 +92,13 @@ def test_the_queue_s_buttons_are_plain_posts(client: TestClient, state: State):
     assert queue(state) == [ids[2], ids[0], ids[1]]
 
 
-def test_what_ended_since_the_last_visit_is_told_first(client: TestClient, state: State):
-    assert "Ended since you were last here" not in client.get("/").text
+def test_runs_that_finished_since_the_last_visit_come_first(client: TestClient, state: State):
+    assert "Finished since your last visit" not in client.get("/").text
     ran(client, state, (0.5, 0.95))
-    assert "Ended last" in client.get("/").text, "the same visit"
+    assert "Recently finished" in client.get("/").text, "the same visit"
     long_ago = int((state.now() - timedelta(days=2)).timestamp())
     client.cookies.clear()
-    assert "Ended since you were last here" in client.get("/", headers={"Cookie": f"pitwall_visit=0.{long_ago}"}).text
+    assert "Finished since your last visit" in client.get("/", headers={"Cookie": f"pitwall_visit=0.{long_ago}"}).text
     client.cookies.clear()
     assert client.get("/", headers={"Cookie": "pitwall_visit=<b>.1"}).status_code == 200
 
@@ -107,7 +107,7 @@ def test_a_visit_ends_when_nobody_looked_for_a_while():
     first = _visit("", 1000)
     assert first == (0, "0.1000")
     assert _visit("0.1000", 1100) == (0, "0.1100")
-    assert _visit("0.1100", 1100 + VISIT_ENDS_S + 1) == (1100, f"1100.{1101 + VISIT_ENDS_S}")
+    assert _visit("0.1100", 1100 + VISIT_TIMEOUT_S + 1) == (1100, f"1100.{1101 + VISIT_TIMEOUT_S}")
     assert _visit("5.99999", 100) == (0, "0.100"), "a cookie of the future"
 
 
@@ -148,11 +148,11 @@ def test_a_line_has_no_more_points_than_can_be_told_apart():
     assert flat == ["0.0,12.0", "100.0,12.0"]
 
 
-def test_the_head_of_the_board_is_there_once_something_is_ranked(client: TestClient, state: State):
-    assert "Head of the board" not in client.get("/").text
+def test_the_leaderboard_is_shown_once_something_is_ranked(client: TestClient, state: State):
+    assert "Leaderboard" not in client.get("/").text
     for seed in range(2):
         ran(client, state, (0.5, 0.95), seed=seed)
-    assert "Head of the board" in client.get("/").text
+    assert "Leaderboard" in client.get("/").text
 
 
 def test_every_order_of_three_can_be_made(state: State):

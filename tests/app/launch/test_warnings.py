@@ -157,11 +157,11 @@ def test_what_was_measured_is_on_the_run_s_page_and_in_its_json(client: TestClie
     page = client.get("/runs/1").text
     text = " ".join(evidence_section(page).split())
     assert "Epoch 1, first step" in text and "Epoch 2, first step" in text
-    assert "pad crop pad 4, mode reflect 81.2% of pixels, 98% of pictures" in text
-    assert "73.1% of pixels other than in epoch 1" in text
+    assert "pad crop pad 4, mode reflect 81.2% of pixels, 98% of images" in text
+    assert "73.1% of pixels differ from epoch 1" in text
     assert "l2 0.0005 (2·value·w) 0.016 of the gradient (0.001·w)" in text
-    assert "every knob did what the recipe says" in text
-    assert "does not do what its recipe says" not in text
+    assert "every setting matches the recipe" in text
+    assert "does not match its recipe" not in text
 
     run = client.get("/api/v1/runs/1").json()
     kept = run["attempts"][0]["evidence"]
@@ -202,8 +202,8 @@ def test_what_contradicts_the_recipe_is_told_first(
 
     for address in ("/runs/1", "/runs/1/evidence"):
         page = client.get(address).text
-        assert "The run does not do what its recipe says." in page
-        assert "every knob did what the recipe says" not in page
+        assert "The run does not match its recipe." in page
+        assert "every setting matches the recipe" not in page
         said = {
             unescape(found) for found in re.findall(r"<li><code>([^<]*)</code> [^<]*</li>", page.split("<table", 1)[0])
         }

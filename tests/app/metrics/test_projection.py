@@ -107,7 +107,7 @@ def test_the_page_of_a_run_says_where_it_stands(client: TestClient, state: State
     run = under_way(client, state, 0.55, 0.89)
 
     page = client.get(f"/runs/{run}").text
-    assert "Where it stands" in page and f"≈ 12.0{SPACE}s" in page
+    assert "Progress vs. best" in page and f"≈ 12.0{SPACE}s" in page
     assert "from 2 earlier runs and its curve so far" in page
     assert f"−1.00{SPACE}points" in page, "beside the best at epoch 2"
     assert f"−6.00{SPACE}points" in page, "beside the best at second 8, when that had ended"
@@ -117,7 +117,7 @@ def test_the_page_of_a_run_says_where_it_stands(client: TestClient, state: State
 
 def test_who_stands_alone_is_compared_with_nobody(client: TestClient, state: State):
     run = under_way(client, state, 0.5)
-    assert "Where it stands" not in client.get(f"/runs/{run}").text
+    assert "Progress vs. best" not in client.get(f"/runs/{run}").text
     assert client.get(f"/runs/{run}/standing?beside=").status_code == 200
     assert client.get(f"/runs/{run}/standing?beside=999").status_code == 200
     assert client.get(f"/runs/{run}/standing?beside=x").status_code == 422

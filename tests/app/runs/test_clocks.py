@@ -190,7 +190,7 @@ def test_the_page_of_a_run_shows_them(client: TestClient, state: State):
     assert "Cold seconds" not in client.get("/runs/1").text, "nobody has claimed it"
     hand = Hand(client, state)
     assert hand.claim()
-    assert "not known" in client.get("/runs/1").text
+    assert "known after the first epoch" in client.get("/runs/1").text
     hand.say(started(**COLD, is_warm=True), epoch(1), epoch(2))
     hand.finish()
 

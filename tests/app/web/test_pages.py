@@ -23,7 +23,7 @@ def test_every_page_answers_on_an_empty_database(client: TestClient):
         assert answer.status_code == 200, address
         assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert "No runs yet." in client.get("/runs").text
-    assert "Nothing runs." in client.get("/").text
+    assert "No runs in progress." in client.get("/").text
 
 
 def test_every_page_has_one_title_one_heading_and_a_skip_link(client: TestClient, state: State):
@@ -114,7 +114,7 @@ def test_a_lost_run_says_that_its_worker_fell_silent(client: TestClient, state: 
     with state.records.write() as session:
         queue.rescue(session, [(hand.run, hand.attempt)], NOW)
 
-    assert "Lost: its worker fell silent." in client.get(f"/runs/{hand.run}").text
+    assert "Worker lost." in client.get(f"/runs/{hand.run}").text
 
 
 def test_what_differs_from_the_preset_is_marked(client: TestClient):
@@ -153,7 +153,7 @@ def test_the_list_is_filtered_sorted_and_paged_by_links(client: TestClient, stat
     assert "beta 54" not in second
     assert "Alpha one" in client.get("/runs?status=succeeded").text
     assert "beta" not in re.sub("value=.*", "", client.get("/runs?q=alpha").text)
-    assert "No run fits." in client.get("/runs?q=nothing-like-it").text
+    assert "No matching runs." in client.get("/runs?q=nothing-like-it").text
     assert "Alpha one" in client.get("/runs?sort=-best_val_accuracy").text
 
 

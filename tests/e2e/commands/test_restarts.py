@@ -88,8 +88,8 @@ def test_a_killed_worker_is_shown_within_ten_seconds_and_the_same_chart_goes_on(
     worker.wait()
     psutil.wait_procs(children, timeout=5)
     assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
-    expect(page.get_by_text("Its worker is silent.")).to_be_visible(timeout=10_000)
-    expect(page.get_by_text("Lost: its worker fell silent.")).to_be_visible(timeout=6_000)
+    expect(page.get_by_text("Worker not responding.")).to_be_visible(timeout=10_000)
+    expect(page.get_by_text("Worker lost.")).to_be_visible(timeout=6_000)
     run = site.run(run_id)
     assert run["status"] == "queued" and run["attempts"][0]["outcome"] == "lost"
 
@@ -125,7 +125,7 @@ def test_a_run_is_paused_resumed_and_cancelled_by_its_buttons(site: Site, page: 
 
     page.get_by_role("button", name="Cancel").click()
     expect(page.locator("main .badge").first).to_have_text("Cancelled", timeout=20_000)
-    page.get_by_role("button", name="Retry from its checkpoint").click()
+    page.get_by_role("button", name="Retry from checkpoint").click()
     site.wait_for(run_id, "starting", "running")
     site.post(f"/api/v1/runs/{run_id}/cancel")
     site.wait_for(run_id, "cancelled", seconds=20)

@@ -61,22 +61,22 @@ def test_what_is_ticked_is_cancelled_tagged_and_compared_together(site: Site, pa
     bar = page.locator("[data-bulk]")
     expect(bar.get_by_role("button", name="Cancel")).to_be_disabled()
 
-    page.get_by_label("Choose run 0").check()
-    page.get_by_label("Choose run 2").check()
+    page.get_by_label("Select run 0").check()
+    page.get_by_label("Select run 2").check()
     expect(bar).to_contain_text("2 selected")
     site.post(f"/api/v1/runs/{runs[0]}/pause")
     expect(page.locator(f"tr[data-run='{runs[0]}']")).to_contain_text("Paused")
-    expect(page.get_by_label("Choose run 0")).to_be_checked()  # a redrawn row keeps its tick
+    expect(page.get_by_label("Select run 0")).to_be_checked()  # a redrawn row keeps its tick
 
     bar.get_by_placeholder("tag").fill("later")
     bar.get_by_role("button", name="Add tag").click()
     expect(page.locator("table .tag", has_text="later")).to_have_count(2)
-    page.get_by_label("Choose all runs").check()
+    page.get_by_label("Select all runs").check()
     bar.get_by_role("button", name="Cancel").click()
     expect(page.locator("tr[data-status='cancelled']")).to_have_count(3)
 
-    page.get_by_label("Choose run 0").check()
-    page.get_by_label("Choose run 1").check()
+    page.get_by_label("Select run 0").check()
+    page.get_by_label("Select run 1").check()
     bar.get_by_role("button", name="Compare").click()
     expect(page).to_have_url(re.compile(rf"/compare\?runs={runs[1]},{runs[0]}$"))
     expect(page.locator("table.sides tbody tr")).to_have_count(2)

@@ -35,16 +35,16 @@ def test_after_training_everything_about_a_run_is_on_its_page(site: Site, page: 
     expect(log).not_to_contain_text("finished after")
     page.get_by_label("Which lines").select_option("All lines")
 
-    page.get_by_text("The pictures that it trained on").click()
+    page.get_by_text("Training images").click()
     pictures = page.locator("[data-lazy] img")
     expect(pictures.first).to_be_visible()
     assert pictures.count() >= 8
 
-    page.get_by_text("What it has learned").click()
+    page.get_by_text("Evaluation:").click()
     expect(page.locator(".confusion tbody tr")).to_have_count(10)
     expect(page.get_by_text("expected calibration error")).to_be_visible()
 
-    page.get_by_text("Try it on a picture of your own").click()
+    page.get_by_text("Try the model on your own image").click()
     seven = site.data_dir / "seven.png"
     Image.fromarray(digits.read()[2][0]).resize((300, 200)).save(seven)
     page.locator("#try-picture").set_input_files(seven)
@@ -71,7 +71,7 @@ def test_after_training_everything_about_a_run_is_on_its_page(site: Site, page: 
     expect(page.locator(".timeline")).to_contain_text("succeeded")
     expect(page.locator(".timeline li").last).to_contain_text("queued")
 
-    page.get_by_text("Write notes").click()
+    page.get_by_text("Add notes").click()
     page.get_by_label("Notes Markdown").fill("It *works*.\n\n- one\n- two")
     page.get_by_label("Tags").fill("good, week 3")
     page.get_by_role("button", name="Save").click()
