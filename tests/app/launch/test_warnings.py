@@ -216,7 +216,7 @@ def test_a_rate_or_weights_of_nothing_do_not_break_the_page(client: TestClient, 
 
     page = client.get("/runs/1")
     assert page.status_code == 200
-    assert "not measurable at a rate of 0" in page.text and "no weights to pull" in page.text
+    assert "not measurable at a learning rate of 0" in page.text and "no weights to decay" in page.text
 
 
 def test_the_check_of_a_run_s_recipe_stands_open_until_it_has_ended(client: TestClient, state: State):

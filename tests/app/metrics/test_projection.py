@@ -101,14 +101,14 @@ def under_way(client: TestClient, state: State, *accuracies: float, seed: int = 
     return hand.run
 
 
-def test_the_page_of_a_run_says_where_it_stands(client: TestClient, state: State):
+def test_the_page_of_a_run_shows_its_progress_vs_the_best(client: TestClient, state: State):
     for seed in range(2):
         ran(client, state, (0.5, 0.9, 0.95), seed=seed, lr=0.1, seconds=2.0)
     run = under_way(client, state, 0.55, 0.89)
 
     page = client.get(f"/runs/{run}").text
     assert "Progress vs. best" in page and f"≈ 12.0{SPACE}s" in page
-    assert "from 2 earlier runs and its curve so far" in page
+    assert "based on 2 previous runs and the curve so far" in page
     assert f"−1.00{SPACE}points" in page, "beside the best at epoch 2"
     assert f"−6.00{SPACE}points" in page, "beside the best at second 8, when that had ended"
     fragment = page.partition(f'data-fragment="/runs/{run}/standing')[2].partition('"')[0].replace("&amp;", "&")

@@ -223,8 +223,8 @@ def test_a_wrong_question_is_a_page_that_says_so(client: TestClient, address: st
 
 def test_a_run_whose_backend_no_worker_has_says_so_and_what_works(client: TestClient, state: State):
     run_id = launch(state, {"backend": "jax"})
-    assert "No worker here has" not in client.get(f"/runs/{run_id}").text  # there is none at all
+    assert "No worker supports" not in client.get(f"/runs/{run_id}").text  # there is none at all
     assert not Hand(client, state).claim()
     page = text_of(client.get(f"/runs/{run_id}").text)
-    assert "No worker here has jax." in page
+    assert "No worker supports the backend jax." in page
     assert "launch again with backend tensorflow" in page
