@@ -121,7 +121,7 @@ def test_gauges_forget_what_is_older_than_ten_minutes():
     assert gauges.of("nobody") == []
 
 
-def test_a_worker_s_readings_come_with_claims_and_beats(client: TestClient, state: State):
+def test_claims_and_beats_carry_the_device_load(client: TestClient, state: State):
     bearer = {"Authorization": f"Bearer {state.settings.worker_token_file.read_text().strip()}"}
     reading = {"busy": 0.25, "memory": 3 * 10**9, "memory_total": 16 * 10**9, "temperature": 61.4, "watts": 215.2}
     asked = {"worker": "ada", "device": "gpu:0", "backends": ["tensorflow"], "wait_s": 0, "gauge": reading}
@@ -138,7 +138,7 @@ def test_a_worker_s_readings_come_with_claims_and_beats(client: TestClient, stat
         assert client.post(beat, json={"gauge": wrong}, headers=bearer).status_code == 422
 
 
-def test_a_line_has_no_more_points_than_can_be_told_apart():
+def test_a_sparkline_has_a_maximum_of_points():
     xs = list(range(10_000))
     line = points(xs, [float(x) for x in xs], across=(0, 9999), up=(0, 9999)).split()
     assert len(line) == MAX_POINTS

@@ -1,4 +1,4 @@
-"""Many runs at once over HTTP: one verb for all of them, and the list as a file; the page that does the same."""
+"""Bulk actions and exports over HTTP, and the page of the list."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.web.deps import State
 from tests.app.support.cast import Hand, launch, trained
 
 
-def test_one_verb_acts_on_many_and_says_what_it_left(client: TestClient, state: State):
+def test_a_bulk_action_reports_the_runs_it_skipped(client: TestClient, state: State):
     ended, first, second = trained(client, state), launch(state), launch(state)
 
     answer = client.post("/api/v1/runs/bulk", json={"do": "pause", "runs": [first, second, ended, 999]})
@@ -36,12 +36,12 @@ def test_one_verb_acts_on_many_and_says_what_it_left(client: TestClient, state: 
         ({"do": "tag", "runs": [1], "tag": "a\nb"}, "tag"),
     ],
 )
-def test_what_cannot_be_done_to_many_is_named(client: TestClient, body: dict[str, Any], field: str):
+def test_an_invalid_bulk_request_names_the_field(client: TestClient, body: dict[str, Any], field: str):
     answer = client.post("/api/v1/runs/bulk", json=body)
     assert (answer.status_code, answer.json()["field"]) == (422, field)
 
 
-def test_the_buttons_of_the_list_lead_back_to_it_or_say_what_was_left(client: TestClient, state: State):
+def test_the_bulk_form_redirects_to_the_list_or_shows_what_was_skipped(client: TestClient, state: State):
     ended, waiting = trained(client, state), launch(state)
 
     answer = client.post(
@@ -56,7 +56,7 @@ def test_the_buttons_of_the_list_lead_back_to_it_or_say_what_was_left(client: Te
     assert hostile.status_code == 422
 
 
-def test_a_file_holds_every_run_of_the_question_with_the_chosen_columns(client: TestClient, state: State):
+def test_an_export_has_every_matching_run_with_the_chosen_columns(client: TestClient, state: State):
     for number in range(3):
         trained(client, state, (0.5, 0.6 + number / 10), name=f"=run {number}", tags=["a", "b"])
     asked: dict[str, Any] = {"sort": "-best_val_accuracy", "where": "val_accuracy@2>=0.7", "limit": 1,
@@ -96,7 +96,7 @@ def test_a_file_holds_every_run_of_the_question_with_the_chosen_columns(client: 
         ({"limit": 501}, "limit"),
     ],
 )
-def test_a_wrong_question_is_named_by_page_list_and_file(client: TestClient, asked: dict[str, Any], field: str):
+def test_an_invalid_query_is_refused_by_page_list_and_export(client: TestClient, asked: dict[str, Any], field: str):
     addresses = ["/api/v1/runs.csv", "/api/v1/runs.json"] if field != "cursor" else []
     for address in [*addresses, *(["/api/v1/runs"] if field != "column" else [])]:
         answer = client.get(address, params=asked)
@@ -104,7 +104,7 @@ def test_a_wrong_question_is_named_by_page_list_and_file(client: TestClient, ask
     assert client.get("/runs", params=asked).status_code == 422
 
 
-def test_rows_that_moved_are_drawn_as_the_table_has_them(client: TestClient, state: State):
+def test_redrawn_rows_look_as_in_the_table(client: TestClient, state: State):
     runs = [launch(state, name=f"run {number}") for number in range(3)]
     hand = Hand(client, state)
     assert hand.claim()
@@ -117,7 +117,7 @@ def test_rows_that_moved_are_drawn_as_the_table_has_them(client: TestClient, sta
     assert client.get("/fragments/rows?ids=x").status_code == 422
 
 
-def test_links_of_the_list_keep_what_was_asked(client: TestClient, state: State):
+def test_links_of_the_list_keep_its_query(client: TestClient, state: State):
     for number in range(3):
         launch(state, name=f"run {number}", tags=["t"])
     page = client.get("/runs?tag=t&limit=1&sort=name&column=seed&where=seed%3E%3D0&q=run").text

@@ -1,4 +1,4 @@
-"""One verb for many runs: each as it would be alone."""
+"""Bulk actions on runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def status(http: TestClient, run_id: int) -> str:
     return str(http.get(f"/api/v1/runs/{run_id}").json()["status"])
 
 
-def test_cancel_pause_and_resume_act_on_each_and_name_those_that_cannot(client: TestClient, state: State):
+def test_cancel_pause_and_resume_act_on_each_run_and_report_refusals(client: TestClient, state: State):
     ended, first, second = trained(client, state), launch(state), launch(state)
 
     paused = bulk.apply_to_runs(state, "pause", [first, second, first, ended])
@@ -29,7 +29,7 @@ def test_cancel_pause_and_resume_act_on_each_and_name_those_that_cannot(client: 
     assert status(client, second) == "cancelled"
 
 
-def test_tags_are_added_once_and_taken_away(client: TestClient, state: State):
+def test_tags_are_added_once_and_removed(client: TestClient, state: State):
     one, other = launch(state, tags=["a"]), launch(state, tags=[f"t{number}" for number in range(20)])
 
     done = bulk.apply_to_runs(state, "tag", [one, other], "b")
@@ -65,7 +65,7 @@ def test_clones_have_the_same_recipe_and_remember_where_they_come_from(client: T
     ]
 
 
-def test_a_clone_that_cannot_be_made_is_named_and_the_others_are(client: TestClient, state: State):
+def test_a_clone_that_fails_is_reported_and_the_others_are_launched(client: TestClient, state: State):
     folder = state.settings.datasets_dir / "mine"
     for part in ("train/a", "train/b", "test/a", "test/b"):
         (folder / part).mkdir(parents=True)
@@ -78,6 +78,6 @@ def test_a_clone_that_cannot_be_made_is_named_and_the_others_are(client: TestCli
     assert "no data set at" in done.refused[lost]
 
 
-def test_more_than_a_thousand_are_too_many(state: State):
+def test_more_than_a_thousand_runs_are_refused(state: State):
     with pytest.raises(InvalidRequest, match="at most 1000"):
         bulk.apply_to_runs(state, "cancel", range(1, 1002))

@@ -1,4 +1,4 @@
-"""The list of runs: sorted and filtered by columns, knobs and accuracies at an epoch; page by page."""
+"""The list of runs: sorted, filtered and paged by columns, settings and accuracies at an epoch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RATES = (0.3, 0.1, 0.2)
 
 @pytest.fixture
 def ran(client: TestClient, state: State) -> list[int]:
-    """Three runs of two epochs, and one that waits."""
+    """Three runs of two epochs, and a queued one."""
     made = []
     for number, rate in enumerate(RATES):
         recipe = {"epochs": 2, "schedule": {"kind": "constant", "lr": rate}, "model": {"identity": number == 1}}
@@ -41,7 +41,7 @@ def found(http: TestClient, **asked: Any) -> list[int]:
         ("ended_at", [0, 1, 2]),
     ],
 )
-def test_runs_are_sorted_by_any_of_these_and_those_without_come_last(
+def test_runs_are_sorted_by_any_column_and_those_without_a_value_come_last(
     client: TestClient, ran: list[int], key: str, order: list[int]
 ):
     if key == "best_val_accuracy":  # 0.9, 0.8, 0.7
@@ -77,9 +77,7 @@ def test_runs_are_sorted_by_any_of_these_and_those_without_come_last(
         ("ended_at!=null", {0, 1, 2}),
     ],
 )
-def test_a_condition_holds_for_what_is_found(
-    client: TestClient, state: State, ran: list[int], where: str, expected: set[int]
-):
+def test_a_condition_filters_runs(client: TestClient, state: State, ran: list[int], where: str, expected: set[int]):
     ran += [launch(state, name=name) for name in ("true", "1e5")]
     expected |= {4, 5} if where.startswith("created_at") else set()
     if where in ("recipe.mixup.alpha=null", "best_val_accuracy=null", "status=queued"):
@@ -133,7 +131,7 @@ def test_pages_show_every_run_once(client: TestClient, state: State, ran: list[i
         ({"cursor": "bHVjaw"}, "cursor"),
     ],
 )
-def test_what_cannot_be_asked_is_named(client: TestClient, ran: list[int], asked: dict[str, str], field: str):
+def test_an_invalid_query_names_the_parameter(client: TestClient, ran: list[int], asked: dict[str, str], field: str):
     answer = client.get("/api/v1/runs", params=asked)
     assert (answer.status_code, answer.json()["field"]) == (422, field)
 
@@ -156,7 +154,7 @@ def test_an_accuracy_is_that_of_the_curve_that_is_shown(client: TestClient, stat
     assert found(client, where="val_accuracy@1>0.5") == []
 
 
-def test_a_cursor_belongs_to_its_question(client: TestClient, ran: list[int]):
+def test_a_cursor_belongs_to_its_query(client: TestClient, ran: list[int]):
     cursor = client.get("/api/v1/runs", params={"sort": "name", "limit": 2}).json()["next_cursor"]
     for other in ({"sort": "-name"}, {"sort": "name", "q": "run"}, {"sort": "name", "where": "seed=0"}):
         answer = client.get("/api/v1/runs", params={**other, "limit": "2", "cursor": cursor})

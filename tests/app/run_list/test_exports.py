@@ -1,4 +1,4 @@
-"""A list as a file: what sheets and scripts read back is what was there."""
+"""Exports as CSV and JSON read back as they were."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def test_csv_is_read_back_as_it_was():
     assert second[1] == "3"
 
 
-def test_no_line_end_within_a_cell_makes_a_row():
+def test_a_line_break_in_a_cell_starts_no_row():
     text = "".join(as_csv(("a", "b"), [("x\ry", "z")]))
     assert list(csv.reader(io.StringIO(text, newline="")))[1:] == [["x\ry", "z"]]
 
 
-def test_a_name_that_a_sheet_would_run_is_text():
+def test_a_name_that_a_spreadsheet_would_run_is_text():
     for evil in ("=1+1", "+1", "-1", "@x", "\t=1"):
         ((name,),) = csv.reader(io.StringIO("".join(as_csv(("name",), [(evil,)])).removeprefix("name\r\n")))
         assert name == f"'{evil}"

@@ -1,4 +1,4 @@
-"""A run as an entry of DAWNBench, and what others published there."""
+"""A run as an entry of DAWNBench, and the published entries."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.app.support.cast import Hand, epoch, launch, started
 
 
 def read(text: str) -> list[tuple[float, float, float]]:
-    """(epoch, seconds, share) of each line of such a table, anybody's. Raises ValueError where it is none."""
+    """(epoch, seconds, share) of each line of a DAWNBench table. Raises ValueError for other texts."""
     head, *lines = [line.split() for line in text.removeprefix("\ufeff").splitlines() if line.strip()] or [[]]
     if [word.lower() for word in head[:3]] != ["epoch", "hours", "top1accuracy"]:
         raise ValueError("its first line is not: epoch, hours, top1Accuracy")
@@ -52,7 +52,7 @@ def test_the_entry_has_what_the_format_asks_and_leaves_the_author_open(client: T
     assert client.get(f"/api/v1/runs/{run}/dawnbench.json").json()["costPerHour"] == 2.5
 
 
-def test_epochs_that_nobody_validated_are_left_out_and_a_run_without_any_has_no_entry(client: TestClient, state: State):
+def test_epochs_without_validation_are_left_out_and_a_run_without_epochs_has_no_entry(client: TestClient, state: State):
     waits = launch(state)
     assert client.get(f"/api/v1/runs/{waits}/dawnbench.tsv").status_code == 409
     assert client.get("/api/v1/runs/999/dawnbench.json").status_code == 404
@@ -62,7 +62,7 @@ def test_epochs_that_nobody_validated_are_left_out_and_a_run_without_any_has_no_
     assert [row[0] for row in read(client.get(f"/api/v1/runs/{waits}/dawnbench.tsv").text)] == [2]
 
 
-def test_what_is_no_table_is_refused():
+def test_text_that_is_no_table_is_refused():
     for text in ("a\tb\tc\n1\t2\t3\n", "epoch\thours\ttop1Accuracy\n1\tx\t3\n", "", "epoch hours top1Accuracy\n1 2\n"):
         with pytest.raises(ValueError, match=r"first line|could not convert|fewer than three"):
             read(text)

@@ -1,4 +1,4 @@
-"""The parts of a run's page beside its curves: notes, what differs, what happened, its launch in other words."""
+"""The page of a run besides its curves: notes, settings that differ, timeline, snippets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from trainer.presets import PRESETS
 HOSTILE = "<script>alert(1)</script>"
 
 
-def test_name_tags_and_notes_are_edited_by_a_plain_form(client: TestClient, state: State):
+def test_name_tags_and_notes_are_edited_by_a_form(client: TestClient, state: State):
     run = launch(state, name="before")
     told = {"name": " after ", "tags": "week 3, , good", "notes": f"**Bold** {HOSTILE}\r\n\r\n| a |\r\n|-|\r\n| 1 |"}
     answer = client.post(f"/runs/{run}/edit", data=told)
@@ -32,7 +32,7 @@ def test_name_tags_and_notes_are_edited_by_a_plain_form(client: TestClient, stat
 
 
 @pytest.mark.parametrize(("told", "field"), [({"name": ""}, "name"), ({"name": "a", "tags": "x" * 41}, "tags")])
-def test_what_cannot_be_kept_is_refused_by_name(client: TestClient, state: State, told: dict[str, str], field: str):
+def test_an_invalid_edit_names_the_field(client: TestClient, state: State, told: dict[str, str], field: str):
     run = launch(state, name="before")
     answer = client.post(f"/runs/{run}/edit", data=told)
     assert answer.status_code == 422
@@ -40,7 +40,7 @@ def test_what_cannot_be_kept_is_refused_by_name(client: TestClient, state: State
     assert client.get(f"/api/v1/runs/{run}").json()["name"] == "before"
 
 
-def test_each_knob_says_what_it_was_in_preset_and_parent(client: TestClient):
+def test_each_setting_shows_its_value_in_preset_and_parent(client: TestClient):
     asked = {"preset": "quickstart", "recipe": {"epochs": 3}}
     first = client.post("/api/v1/runs", json=asked).json()["runs"][0]["id"]
     again = client.post(f"/api/v1/runs/{first}/clone", json={"recipe": {"epochs": 5, "seed": 4}})
@@ -54,7 +54,7 @@ def test_each_knob_says_what_it_was_in_preset_and_parent(client: TestClient):
     assert re.findall(r'<span class="sub">(.*?)</span>', rows["seed"]) == [f"run {first}: 0"]
 
 
-def test_what_happened_is_told_newest_first_and_once(client: TestClient, state: State):
+def test_the_timeline_is_newest_first_without_repeats(client: TestClient, state: State):
     hand = Hand(client, state)
     run = launch(state, name="told")
     assert hand.claim()
@@ -77,7 +77,7 @@ def test_what_happened_is_told_newest_first_and_once(client: TestClient, state: 
     assert "cancel requested" in client.get(f"/runs/{run}").text
 
 
-def test_it_is_long_and_ends(state: State):
+def test_the_timeline_has_a_maximum_length(state: State):
     run = launch(state)
     with state.records.write() as session:
         for number in range(500):
@@ -90,7 +90,7 @@ def test_it_is_long_and_ends(state: State):
 
 
 @pytest.mark.parametrize("has_login", [False, True])
-def test_copies_hold_the_recipe_and_never_a_token(has_login: bool):
+def test_snippets_hold_the_recipe_and_never_a_token(has_login: bool):
     recipe = {"epochs": 3, "note": 'it\'s "quoted" $HOME `x`'}
     found = dict(snippets.launch_snippets(recipe, "a'b", "http://here:8000", has_login=has_login))
     assert json.loads(found["JSON"]) == {"name": "a'b", "recipe": recipe}
@@ -98,7 +98,7 @@ def test_copies_hold_the_recipe_and_never_a_token(has_login: bool):
     assert ("PITWALL_TOKEN" in found["curl"] and "PITWALL_TOKEN" in found["Python"]) == has_login
 
 
-def test_the_pictures_of_a_run_are_drawn_when_they_are_asked_for(client: TestClient, state: State):
+def test_the_training_images_of_a_run_are_loaded_on_demand(client: TestClient, state: State):
     run = launch(state, {"dataset": {"name": "digits"}})
     assert f'data-lazy="/runs/{run}/pictures"' in client.get(f"/runs/{run}").text
     assert client.get(f"/runs/{run}/pictures").text.count('<tr data-picture="') == 8

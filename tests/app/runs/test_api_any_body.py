@@ -1,4 +1,4 @@
-"""Whatever a launch is given: it is launched or refused, and never a mistake of ours."""
+"""Any request body either launches a run or is refused; none is a server error."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ BODIES = st.fixed_dictionaries(
 
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(body=BODIES | VALUES)
-def test_no_body_is_ever_our_mistake(sturdy: TestClient, body: Any):
+def test_no_body_is_a_server_error(sturdy: TestClient, body: Any):
     answer = sturdy.post("/api/v1/runs", content=json.dumps(body), headers=JSON | {"Idempotency-Key": "k" * 8})
 
     assert answer.status_code in {201, 400, 422}, answer.text

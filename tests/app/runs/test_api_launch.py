@@ -1,4 +1,4 @@
-"""A launch over the API: presets, what a recipe in part means, repeats, idempotency keys."""
+"""Launches over the API: presets, partial recipes, repeats, idempotency keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the API refuses: it names every mistake, stores nothing, and answers in one form."""
+"""What the API refuses: every mistake is named, nothing is stored, all errors have one format."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tests.app.support.api_calls import JSON, count, launched
 
 BAD: list[tuple[str, Any, str]] = [
     ("an unknown key", {"recipee": {}}, "recipee"),
-    ("an unknown knob", {"recipe": {"epoch": 3}}, "epoch"),
-    ("an unknown knob inside", {"recipe": {"schedule": {"lr": 0.1}}}, "schedule.lr"),
+    ("an unknown setting", {"recipe": {"epoch": 3}}, "epoch"),
+    ("an unknown nested setting", {"recipe": {"schedule": {"lr": 0.1}}}, "schedule.lr"),
     ("too small", {"recipe": {"epochs": 0}}, "epochs"),
     ("too large", {"recipe": {"batch_size": 16_385}}, "batch_size"),
     ("negative", {"recipe": {"optimizer": {"momentum": -0.1}}}, "optimizer.momentum"),
@@ -37,7 +37,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("an unknown kind", {"recipe": {"schedule": {"kind": "cosinus"}}}, "schedule"),
     ("an unknown operation", {"recipe": {"augment": [{"op": "flip"}, {"op": "spin"}]}}, "augment.1"),
     ("an operation without a name", {"recipe": {"augment": [{"p": 0.5}]}}, "augment.0"),
-    ("a wrong knob of an operation", {"recipe": {"augment": [{"op": "flip", "p": 2}]}}, "augment.0.p"),
+    ("an invalid setting of an operation", {"recipe": {"augment": [{"op": "flip", "p": 2}]}}, "augment.0.p"),
     ("too many operations", {"recipe": {"augment": [{"op": "flip"}] * 17}}, "augment"),
     ("a peak below the base", {"recipe": {"schedule": {"base_lr": 1, "max_lr": 0.5}}}, "schedule.max_lr"),
     ("a range upside down", {"recipe": {"augment": [{"op": "cutout", "s_l": 0.5}]}}, "augment.0.s_h"),
@@ -59,14 +59,14 @@ BAD: list[tuple[str, Any, str]] = [
     ("a lone surrogate in the notes", {"notes": "\udfff"}, "notes"),
     ("a lone surrogate in a preset", {"preset": "\ud800"}, "preset"),
     ("a lone surrogate as a key", {"\ud800": 1}, ""),
-    ("a lone surrogate as a knob", {"recipe": {"\ud800": 1}}, ""),
+    ("a lone surrogate as a setting", {"recipe": {"\ud800": 1}}, ""),
     ("a lone surrogate in a recipe", {"recipe": {"dataset": {"name": "\ud800"}}}, "dataset.name"),
     ("a lone surrogate deep in a recipe", {"recipe": {"model": {"\udc00": ["\ud800"]}}}, ""),
 ]
 
 
 @pytest.mark.parametrize(("what", "body", "field"), BAD, ids=[what for what, _, _ in BAD])
-def test_a_wrong_field_is_named_and_nothing_is_stored(client: TestClient, what: str, body: Any, field: str):
+def test_an_invalid_field_is_named_and_nothing_is_stored(client: TestClient, what: str, body: Any, field: str):
     answer = client.post("/api/v1/runs", content=json.dumps(body), headers=JSON)
 
     assert answer.status_code == 422, answer.text
@@ -151,7 +151,7 @@ def test_a_body_without_a_content_type_is_refused(client: TestClient):
 
 
 @pytest.mark.parametrize("run_id", ["x", "-1", "0", "1.5", str(10**30), "9" * 5000, "1e3", "%00", "1%20or%201", "٣"])
-def test_an_id_that_is_none_is_not_found(client: TestClient, run_id: str):
+def test_an_invalid_id_is_not_found(client: TestClient, run_id: str):
     for method, path in [("GET", ""), ("PATCH", ""), ("DELETE", ""), ("POST", "/cancel"), ("POST", "/clone")]:
         body: dict[str, Any] = {"json": {}} if method == "PATCH" else {}
         answer = client.request(method, f"/api/v1/runs/{run_id}{path}", **body)
@@ -185,7 +185,7 @@ def test_an_id_that_is_none_is_not_found(client: TestClient, run_id: str):
         ({"q": "x" * 201}, "q"),
     ],
 )
-def test_a_wrong_question_is_named(client: TestClient, question: dict[str, Any], field: str):
+def test_an_invalid_query_names_the_parameter(client: TestClient, question: dict[str, Any], field: str):
     launched(client)
     answer = client.get("/api/v1/runs", params=question)
 
@@ -193,7 +193,7 @@ def test_a_wrong_question_is_named(client: TestClient, question: dict[str, Any],
     assert answer.json()["field"] == field
 
 
-def test_an_address_or_method_that_is_none_answers_in_the_same_form(client: TestClient):
+def test_unknown_urls_and_methods_return_the_same_error_format(client: TestClient):
     for method, address, status in [("GET", "/api/v1/nothing", 404), ("PUT", "/api/v1/runs", 405)]:
         answer = client.request(method, address)
         assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")

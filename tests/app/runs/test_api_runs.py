@@ -1,4 +1,4 @@
-"""Runs over the API: lists, one run, its curve and its log; edited, cancelled, deleted, cloned."""
+"""Runs over the API: list, details, curve and log; edit, cancel, delete, clone."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_no_run_is_missed_or_doubled_while_paging_over_ties_and_nulls(client: Te
         assert [run[key] for run in runs][len(values) :] == [None] * (10 - len(values))  # without a value: last
 
 
-def test_runs_that_are_launched_while_somebody_pages_neither_repeat_nor_hide_any(client: TestClient):
+def test_runs_launched_while_paging_neither_repeat_nor_hide_any(client: TestClient):
     before = [launched(client)["id"] for _ in range(5)]
     seen = []
     for run in paged(client, limit=2):
@@ -100,7 +100,7 @@ def test_the_curve_is_one_row_per_epoch_with_the_clock_added_up(client: TestClie
     assert {"train_loss", "train_accuracy", "val_loss", "learning_rate", "seconds"} <= set(rows[0])
 
 
-def test_a_log_is_read_from_where_the_reader_is(client: TestClient, state: State):
+def test_a_log_is_read_from_an_offset(client: TestClient, state: State):
     run_id = launched(client)["id"]
     empty = client.get(f"/api/v1/runs/{run_id}/log")
     hand = Hand(client, state)
@@ -135,7 +135,7 @@ def test_each_attempt_has_its_own_log(client: TestClient, state: State):
 # changing
 
 
-def test_labels_can_be_edited_and_nothing_else(client: TestClient):
+def test_only_name_tags_notes_and_priority_can_be_edited(client: TestClient):
     run = launched(client)
     address = f"/api/v1/runs/{run['id']}"
 
@@ -171,7 +171,7 @@ def test_a_run_is_cancelled_and_deleted(client: TestClient, state: State):
     assert launched(client)["id"] > run_id
 
 
-def test_what_has_succeeded_cannot_be_cancelled(client: TestClient, state: State):
+def test_a_succeeded_run_cannot_be_cancelled(client: TestClient, state: State):
     run_id = trained(client, state)
 
     answer = client.post(f"/api/v1/runs/{run_id}/cancel")

@@ -1,4 +1,4 @@
-"""The three clocks of a run, and the share of its device's peak that it used."""
+"""The three clocks of a run, and its model FLOPs utilisation."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def whole(state: State, **more: Any) -> ClocksResponse:
 
 
 @pytest.mark.parametrize("cache", ["empty", "off"])
-def test_a_new_process_that_found_nothing_compiled_has_all_three(state: State, cache: str):
+def test_a_new_process_without_compiled_programs_has_all_three_clocks(state: State, cache: str):
     found = whole(state, **COLD | {"compile_cache": cache})
 
     assert (found.train_seconds, found.job_seconds, found.cold_seconds) == (4.0, 10.0, 10.0)
@@ -71,13 +71,13 @@ def test_a_new_process_that_found_nothing_compiled_has_all_three(state: State, c
         ({}, "the trainer did not report the state of its compile cache"),
     ],
 )
-def test_where_something_was_ready_no_cold_start_is_claimed(state: State, more: dict[str, Any], words: str):
+def test_a_start_that_was_not_cold_has_no_cold_seconds(state: State, more: dict[str, Any], words: str):
     found = whole(state, **more)
 
     assert (found.job_seconds, found.cold_seconds, found.cold_remark) == (10.0, None, words)
 
 
-def test_a_resumed_run_s_job_is_that_of_the_attempt_that_finished_and_says_so(state: State):
+def test_job_seconds_of_a_resumed_run_cover_the_last_attempt_only(state: State):
     run_id = launch(state)
     first = claimed(state)
     said(state, first, started(**COLD), epoch(1), epoch(2))
@@ -100,7 +100,7 @@ def test_a_resumed_run_s_job_is_that_of_the_attempt_that_finished_and_says_so(st
     assert found.pictures == 2 * 1497
 
 
-def test_an_attempt_that_began_within_an_epoch_or_anew_says_that(state: State):
+def test_the_remark_says_whether_the_attempt_resumed_within_an_epoch(state: State):
     for more, words in (
         ({"resumed_at_step": 7}, "attempt 2 only, resumed within epoch 1"),
         ({}, "attempt 2 only"),
@@ -142,13 +142,13 @@ def test_mfu_is_the_operations_done_over_those_that_the_device_could_do(state: S
         ({}, "the peak of the device is unknown"),
     ],
 )
-def test_mfu_is_not_known_where_one_of_its_parts_is_not(state: State, more: dict[str, Any], words: str):
+def test_mfu_is_unknown_if_one_of_its_parts_is(state: State, more: dict[str, Any], words: str):
     found = whole(state, **more)
 
     assert (found.mfu, found.mfu_remark) == (None, words)
 
 
-def test_mfu_is_not_known_of_attempts_on_different_devices(state: State):
+def test_mfu_is_unknown_for_attempts_on_different_devices(state: State):
     run_id = launch(state)
     first = claimed(state)
     said(state, first, started(**COLD, environment={"device": "GPU one"}), epoch(1))
@@ -170,14 +170,14 @@ def test_mfu_is_not_known_of_attempts_on_different_devices(state: State):
         ({"batch_size": 100, "mixup": {"pairing": "disjoint"}}, 700),  # two batches make one
     ],
 )
-def test_pictures_trained_are_counted_exactly(recipe: dict[str, Any], pictures: int):
+def test_trained_images_are_counted_exactly(recipe: dict[str, Any], pictures: int):
     made = Recipe.model_validate(recipe)
     told = {"train_images": 1497, "steps_per_epoch": steps_per_epoch(made, 1497)}
 
     assert clocks.images_per_epoch(made.model_dump(mode="json"), told) == pictures
 
 
-def test_recipes_and_trainers_of_before_are_read(client: TestClient, state: State):
+def test_recipes_and_reports_of_older_versions_are_read(client: TestClient, state: State):
     run_id = trained(client, state)
     found = client.get(f"/api/v1/runs/{run_id}").json()["clocks"]
 

@@ -1,4 +1,4 @@
-"""The architecture page in a real browser: nothing overflows, nothing is missing, nothing complains."""
+"""The architecture page in a browser: nothing overflows, nothing is missing, no console errors."""
 
 from __future__ import annotations
 

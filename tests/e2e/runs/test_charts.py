@@ -1,4 +1,4 @@
-"""Charts before and after somebody handles them: by mouse, by keyboard, on paper, without scripts, without Plotly."""
+"""Charts with mouse and keyboard, in print, without JavaScript, without Plotly."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def peak(page: Page) -> str:
     return page.locator(".static-chart .word").first.inner_text()
 
 
-def test_a_still_follows_what_is_typed_and_nobody_loads_plotly(site: Site, page: Page) -> None:
+def test_a_static_chart_follows_the_form_without_loading_plotly(site: Site, page: Page) -> None:
     site.serve()
     page.goto(site.url + FORM)
     assert peak(page).startswith("peak 0.0498")
@@ -28,7 +28,7 @@ def test_a_still_follows_what_is_typed_and_nobody_loads_plotly(site: Site, page:
     assert not page.evaluate(IS_LOADED)
 
 
-def test_who_comes_by_keyboard_gets_the_buttons_too(site: Site, page: Page) -> None:
+def test_keyboard_users_get_the_buttons_too(site: Site, page: Page) -> None:
     site.serve()
     page.goto(site.url + FORM)
     page.wait_for_load_state()
@@ -37,7 +37,7 @@ def test_who_comes_by_keyboard_gets_the_buttons_too(site: Site, page: Page) -> N
     expect(page.locator("[data-curve] .modebar-btn").first).to_be_focused()
 
 
-def test_while_plotly_does_not_come_the_still_stands_and_then_it_is_drawn(site: Site, page: Page) -> None:
+def test_the_static_chart_stays_until_plotly_loads(site: Site, page: Page) -> None:
     site.serve()
     page.route(f"**{assets.PLOTLY_ADDRESS}", lambda route: route.abort())
     page.watched.forgive = True  # type: ignore[attr-defined]  # the requests fail on purpose
@@ -54,7 +54,7 @@ def test_while_plotly_does_not_come_the_still_stands_and_then_it_is_drawn(site: 
     assert not wrong, wrong
 
 
-def test_on_paper_a_comparison_has_no_empty_frame(site: Site, page: Page) -> None:
+def test_a_printed_comparison_has_no_empty_frame(site: Site, page: Page) -> None:
     site.serve()
     runs = [site.launch(preset="quickstart", recipe={"schedule": {"max_lr": rate}}) for rate in (0.1, 0.2)]
     page.goto(f"{site.url}/compare?runs={runs[0]},{runs[1]}&field=val_loss")
@@ -66,7 +66,7 @@ def test_on_paper_a_comparison_has_no_empty_frame(site: Site, page: Page) -> Non
     assert page.evaluate(f"{seen}.every((plot) => plot.childElementCount > 0)")
 
 
-def test_without_scripts_nothing_waits_for_ever(site: Site, browser: Browser) -> None:
+def test_without_javascript_nothing_stays_loading(site: Site, browser: Browser) -> None:
     site.serve()
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
@@ -77,7 +77,7 @@ def test_without_scripts_nothing_waits_for_ever(site: Site, browser: Browser) ->
     context.close()
 
 
-def test_a_handled_chart_goes_on_while_somebody_types(site: Site, page: Page) -> None:
+def test_an_interactive_chart_follows_the_form(site: Site, page: Page) -> None:
     site.serve()
     page.goto(site.url + FORM)
     handled(page, "[data-curve]")

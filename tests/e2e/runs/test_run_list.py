@@ -1,4 +1,4 @@
-"""The list of runs in a browser: what is shown stays in the address, and one verb acts on those that are ticked."""
+"""The list of runs in a browser: its query stays in the URL, and bulk actions apply to selected runs."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
 
 def rates(page: Page, rows: int) -> list[str]:
-    """Of a page that shows so many `rows`."""
+    """The column of a page with that many `rows`."""
     expect(page.locator("table.runs thead")).to_contain_text("Peak learning rate ↓")
     expect(page.locator("table.runs tbody tr")).to_have_count(rows)
     at = page.locator("table.runs thead th").all_inner_texts().index("Peak learning rate ↓")
     return [row.locator("td, th").nth(at).inner_text() for row in page.locator("table.runs tbody tr").all()]
 
 
-def test_columns_order_and_conditions_live_in_the_address(site: Site, page: Page) -> None:
+def test_columns_order_and_conditions_are_in_the_url(site: Site, page: Page) -> None:
     site.serve()
     for number, rate in enumerate((0.1, 0.4, 0.2)):
         site.launch(preset="quickstart", name=f"run {number}", recipe={"schedule": {"max_lr": rate}})
@@ -53,7 +53,7 @@ def test_columns_order_and_conditions_live_in_the_address(site: Site, page: Page
     assert rates(page, 3) == ["0.4", "0.2", "0.1"]
 
 
-def test_what_is_ticked_is_cancelled_tagged_and_compared_together(site: Site, page: Page) -> None:
+def test_selected_runs_are_cancelled_tagged_and_compared(site: Site, page: Page) -> None:
     site.serve()
     runs = [site.launch(preset="quickstart", name=f"run {number}") for number in range(3)]
     page.goto(f"{site.url}/runs")

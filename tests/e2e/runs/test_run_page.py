@@ -1,4 +1,4 @@
-"""A run's page beside its curves: the log sifted, notes written, pictures looked at, its launch copied and used."""
+"""A run's page besides its curves: filter the log, write notes, view images, copy and use the snippets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.mark.keras
-def test_after_training_everything_about_a_run_is_on_its_page(site: Site, page: Page) -> None:
+def test_a_finished_run_has_everything_on_its_page(site: Site, page: Page) -> None:
     site.serve()
     site.work()
     run = site.launch(preset="quickstart", name="first", recipe={"epochs": 2})
@@ -80,7 +80,7 @@ def test_after_training_everything_about_a_run_is_on_its_page(site: Site, page: 
     expect(page.locator(".head .tag")).to_have_text(["good", "week 3"])
 
 
-def test_what_is_copied_launches_the_same_recipe(site: Site, page: Page) -> None:
+def test_a_copied_snippet_launches_the_same_recipe(site: Site, page: Page) -> None:
     site.serve()
     run = site.launch(preset="page-2018-small", name='it\'s "one"', recipe={"dataset": {"name": "digits"}})
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])

@@ -1,4 +1,4 @@
-"""Somebody reads a page while a run moves: what they marked or zoomed stays theirs. The run is told by hand."""
+"""A page keeps selection, scroll position and zoom while its run is updated. The test plays the worker."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ DRAWN = "Number(document.documentElement.dataset.drawnEpoch)"
 
 
 @dataclass
-class Teller:
-    """A worker's side of one run, told step by step."""
+class FakeWorker:
+    """A worker's side of one run, reported step by step."""
 
     client: Client
     claim: Claim
@@ -32,13 +32,13 @@ class Teller:
     def epoch(self, count: int = 1) -> None:
         for _ in range(count):
             self.epochs += 1
-            said = {
+            event = {
                 "event": "epoch", "epoch": self.epochs, "train_loss": 1.0, "train_accuracy": 0.5, "val_loss": 1.0,
                 "val_accuracy": 0.5, "learning_rate": 0.1, "seconds": 2.0,
             }  # fmt: skip
-            self.say(said)
+            self.report(event)
 
-    def say(self, *events: dict) -> None:
+    def report(self, *events: dict) -> None:
         self.client.report(self.claim, Batch(self.seq, list(events), self.log_bytes, ""))
         self.seq += len(events)
 
@@ -48,21 +48,19 @@ class Teller:
 
 
 @pytest.fixture
-def teller(site: Site) -> Iterator[Teller]:
+def worker(site: Site) -> Iterator[FakeWorker]:
     site.serve()
     site.launch(preset="quickstart", recipe={"epochs": 200})
     client = Client(site.url, (site.data_dir / "worker-token").read_text().strip())
-    claim = client.claim("teller", "cpu", ["tensorflow"], 5)
+    claim = client.claim("fake", "cpu", ["tensorflow"], 5)
     assert claim
-    yield Teller(client, claim)
+    yield FakeWorker(client, claim)
     client.close()
 
 
-def test_the_reader_s_place_in_the_table_and_their_selection_in_the_log_stay(
-    site: Site, page: Page, teller: Teller
-) -> None:
-    teller.epoch(60)
-    teller.write("first line\nTraceback to copy\n")
+def test_scroll_position_and_text_selection_stay(site: Site, page: Page, worker: FakeWorker) -> None:
+    worker.epoch(60)
+    worker.write("first line\nTraceback to copy\n")
     page.goto(f"{site.url}/runs/1")
     page.evaluate("document.querySelector('.scroll.tall').scrollTop = 500")
     page.evaluate(
@@ -70,8 +68,8 @@ def test_the_reader_s_place_in_the_table_and_their_selection_in_the_log_stay(
         "marked.setStart(log, 11); marked.setEnd(log, 28); getSelection().addRange(marked); }"
     )
 
-    teller.epoch()
-    teller.write("one more line\n")
+    worker.epoch()
+    worker.write("one more line\n")
     expect(page.locator("[data-log]")).to_contain_text("one more line")
     expect(page.locator("table.epochs tbody tr")).to_have_count(61)
 
@@ -79,23 +77,23 @@ def test_the_reader_s_place_in_the_table_and_their_selection_in_the_log_stay(
     assert page.evaluate("getSelection().toString()") == "Traceback to copy"
 
 
-def test_validation_does_not_take_the_progress_back(site: Site, page: Page, teller: Teller) -> None:
+def test_validation_does_not_reduce_the_progress(site: Site, page: Page, worker: FakeWorker) -> None:
     page.goto(f"{site.url}/runs/1")
     bar = "document.querySelector('[data-progress-of] progress').value"
     step = {"event": "step", "phase": "training", "epoch": 1, "step": 30, "steps_per_epoch": 30, "seconds": 3.0}
-    teller.say(step)
+    worker.report(step)
     until(lambda: page.evaluate(bar) > 0, 10, "the bar moves")
     before = page.evaluate(bar)
 
-    teller.say(step | {"phase": "evaluating", "step": 0})
+    worker.report(step | {"phase": "evaluating", "step": 0})
     expect(page.locator("[data-phase]")).to_have_text("evaluating")
 
     assert page.evaluate(bar) >= before == pytest.approx(1 / 200)
 
 
-def test_a_tab_that_was_hidden_knows_all_when_it_is_seen_again(site: Site, page: Page, teller: Teller) -> None:
+def test_a_hidden_tab_catches_up_when_it_is_shown(site: Site, page: Page, worker: FakeWorker) -> None:
     page.goto(f"{site.url}/runs/1")
-    teller.epoch()
+    worker.epoch()
     until(lambda: page.evaluate(DRAWN) == 1, 10, "the epoch is drawn")
     hide = (
         "hidden => { Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });"
@@ -104,15 +102,15 @@ def test_a_tab_that_was_hidden_knows_all_when_it_is_seen_again(site: Site, page:
 
     page.evaluate(hide, True)
     until(lambda: "pitwall_streams_open 0.0" in metrics(site), 10, "the stream is closed while hidden")
-    teller.epoch(3)
-    teller.write("written while nobody looked\n")
+    worker.epoch(3)
+    worker.write("written while nobody looked\n")
     page.evaluate(hide, False)
 
     until(lambda: page.evaluate(DRAWN) == 4, 10, "all epochs are drawn")
     expect(page.locator("[data-log]")).to_contain_text("written while nobody looked")
 
 
-def test_an_old_run_that_moves_is_not_listed_as_a_new_one(site: Site, page: Page, teller: Teller) -> None:
+def test_an_old_run_that_moves_is_not_listed_as_a_new_one(site: Site, page: Page, worker: FakeWorker) -> None:
     for _ in range(55):
         site.launch(preset="quickstart")
     page.goto(f"{site.url}/runs")
@@ -133,9 +131,9 @@ def metrics(site: Site) -> str:
         return str(answer.read().decode())
 
 
-def test_an_answer_that_is_cut_in_the_middle_is_no_answer(browser: Browser) -> None:
+def test_a_truncated_response_counts_as_none(browser: Browser) -> None:
     class Cutting(BaseHTTPRequestHandler):
-        """A page of ours, and an address whose answer ends too early, as that of an app which is killed does."""
+        """Serves a page, and a URL whose response ends too early, as that of an app that is killed."""
 
         def do_GET(self) -> None:
             self.send_response(200)
