@@ -101,7 +101,9 @@ def _projection(session: Session, run: Run, own: Curve) -> Projection | None:
     if run.status in ENDED or run.time_to_target is not None:
         return None
     same = (Run.recipe_hash == run.recipe_hash, Run.hardware == run.hardware, Run.fingerprint == run.fingerprint)
-    included = [row for sample in samples.group_into_samples(samples.load_rows(session, *same)) for row in sample.included]
+    included = [
+        row for sample in samples.group_into_samples(samples.load_rows(session, *same)) for row in sample.included
+    ]
     earlier = [row.id for row in included if row.id != run.id][-MAX_SEEDS:]
     history = list(curves.load_curves(session, earlier).values())
     return projection.project(own, run.epochs, float(run.recipe["target_accuracy"]), history)

@@ -204,9 +204,8 @@ def test_what_contradicts_the_recipe_is_told_first(
         page = client.get(address).text
         assert "The run does not match its recipe." in page
         assert "every setting matches the recipe" not in page
-        said = {
-            unescape(found) for found in re.findall(r"<li><code>([^<]*)</code> [^<]*</li>", page.split("<table", 1)[0])
-        }
+        before_table = page.rpartition('data-fragment="/runs/1/evidence"')[2].partition("<table")[0]
+        said = {unescape(found) for found in re.findall(r"<li><code>([^<]*)</code> [^<]*</li>", before_table)}
         assert path in said
         assert sentence in unescape(page)
 
