@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Query, Request
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse
 from sqlalchemy.orm import Session
 
 from app.board import ranking
@@ -22,7 +22,7 @@ from app.records.models import Status
 from app.run_list import listing
 from app.run_list.columns import Column, find_column
 from app.run_list.table import build_run_table
-from app.runs import lifecycle, schemas
+from app.runs import schemas
 from app.web.deps import Here, State
 from app.web.templates import page
 from app.workers.listing import WorkerResponse, list_known
@@ -84,14 +84,6 @@ def show_card(run_id: int, request: Request, here: Here) -> HTMLResponse:
 def show_devices(request: Request, here: Here) -> HTMLResponse:
     with here.records.read() as session:
         return page(request, "_devices.html", _devices(session, here))
-
-
-@router.post("/runs/{run_id}/move")
-def press_move(run_id: int, here: Here, before: Annotated[str, Form(pattern=r"^\d{0,18}$")] = "") -> RedirectResponse:
-    """Before another queued run, or to the end if `before` is empty."""
-    with here.records.write() as session:
-        lifecycle.move(session, run_id, int(before) if before else None, here.now())
-    return RedirectResponse("/", 303)
 
 
 def _visit(cookie: str, now: int) -> tuple[int, str]:

@@ -10,8 +10,8 @@ from app.board import groups, ranking, schemas
 from app.board.schemas import MetricName
 from app.errors import InvalidRequest
 from app.json_shapes import PROBLEM
-from app.runs import runs
 from app.web.deps import Here
+from app.workers import prices
 from app.workers.listing import WorkerResponse, list_known
 
 Target = Annotated[
@@ -68,5 +68,5 @@ def get_group(
 def edit_worker(name: str, edit: schemas.WorkerEdited, here: Here) -> WorkerResponse:
     """Set the price of a worker's hour. It applies to all costs at once, also those of earlier runs."""
     with here.records.write() as session:
-        runs.price(session, name, edit.price_per_hour)
+        prices.set_price(session, name, edit.price_per_hour)
         return next(worker for worker in list_known(session, here.leases) if worker.name == name)

@@ -11,12 +11,12 @@ from sqlalchemy.orm import Session
 
 from app.board import samples
 from app.board.metrics import HOUR, find_target_hits
-from app.board.ranking import load_prices
 from app.board.samples import Sample
 from app.errors import InvalidRequest, NotFound
 from app.metrics import accuracy, statistics
 from app.metrics.curves import Curve, load_curves
 from app.records.models import ENDED, Run
+from app.workers.prices import load_prices
 
 MIN_HASH_LETTERS = 8  # of a recipe's hash, to name a group
 MAX_CURVES = 200

@@ -18,11 +18,11 @@ from app.board.schemas import MetricName, WorkerEdited
 from app.errors import InvalidRequest
 from app.run_list import listing
 from app.run_list.columns import setting_title
-from app.runs import runs
 from app.runs.recipes import MISSING, differing_settings
 from app.web.assets import PLOTLY_ADDRESS as PLOTLY
 from app.web.deps import Here
 from app.web.templates import page, word
+from app.workers import prices
 from app.workers.listing import list_known
 
 DECIMAL_COMMA = re.compile(r"^\s*(\d+),(\d{1,2})\s*$")  # 0,50; but 1,000 is refused
@@ -84,7 +84,7 @@ def press_price(
     except ValueError:
         raise InvalidRequest([("price", f"{price!r} is no price: a number from 0 to 1,000,000, or nothing")]) from None
     with here.records.write() as session:
-        runs.price(session, name, edit.price_per_hour)
+        prices.set_price(session, name, edit.price_per_hour)
     return RedirectResponse("/board" + (f"?{back}" if back else ""), 303)
 
 

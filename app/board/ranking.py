@@ -19,8 +19,9 @@ from app.board import samples
 from app.board.metrics import METRICS, Metric, TargetHit, find_target_hits
 from app.board.samples import AccuraciesWithoutTta, Sample, has_finished, load_samples
 from app.metrics import accuracy, statistics
-from app.records.models import Run, Status, Worker
+from app.records.models import Run, Status
 from app.run_list import listing
+from app.workers.prices import load_prices
 
 ALL = "all"  # value of `hardware` that shows every kind, side by side
 
@@ -128,12 +129,6 @@ def find_unknown_filters(board: Board) -> list[tuple[str, str]]:
         for field, values in known.items()
         if getattr(board.query, field) not in values
     ]
-
-
-def load_prices(session: Session) -> dict[str, float]:
-    """Price per hour by worker, of the workers that have one."""
-    priced = select(Worker.name, Worker.price_per_hour).where(Worker.price_per_hour.is_not(None))
-    return {name: price for name, price in session.execute(priced) if price is not None}
 
 
 def _candidates(found: Sequence[Sample], metric: Metric, target: float, prices: dict[str, float]) -> list[_Candidate]:

@@ -18,7 +18,8 @@ import numpy as np
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app.records.models import Epoch, Run, Worker
+from app.records.models import Epoch, Run
+from app.workers.prices import load_prices
 from trainer.recipe import Recipe
 
 LOOKED_AT = 300  # runs, the newest
@@ -58,7 +59,7 @@ def estimate_cost(session: Session, recipe: Recipe) -> list[Estimate]:
     for row in session.execute(taken):
         if _shape(row.recipe) == shape:
             found[row.hardware].append(row)
-    prices = {name: price for name, price in session.execute(select(Worker.name, Worker.price_per_hour)) if price}
+    prices = {name: price for name, price in load_prices(session).items() if price}
     return sorted((_of(name, rows, recipe, prices) for name, rows in found.items()), key=lambda one: one.seconds)
 
 

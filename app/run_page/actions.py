@@ -45,6 +45,14 @@ def press_retry(run_id: int, source: Literal["checkpoint", "scratch"], here: Her
     return response
 
 
+@router.post("/runs/{run_id}/move")
+def press_move(run_id: int, here: Here, before: Annotated[str, Form(pattern=r"^\d{0,18}$")] = "") -> RedirectResponse:
+    """Before another queued run, or to the end if `before` is empty. Leads home, where the queue is."""
+    with here.records.write() as session:
+        lifecycle.move(session, run_id, int(before) if before else None, here.now())
+    return RedirectResponse("/", 303)
+
+
 @router.post("/runs/{run_id}/edit")
 def press_edit(
     run_id: int,

@@ -13,7 +13,6 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from app.board import ranking
 from app.errors import Conflict
 from app.json_shapes import PROBLEM
 from app.metrics.accuracy import FORWARD_PASSES, has_tta, ranking_accuracy, tta_views
@@ -21,6 +20,7 @@ from app.metrics.epochs import EpochResponse, with_elapsed
 from app.runs import responses, runs
 from app.runs.schemas import RunDetails
 from app.web.deps import Here, State
+from app.workers.prices import load_prices
 
 VERSION = "v1.0"
 HOUR = 3600.0
@@ -114,7 +114,7 @@ def _load_entry(here: State, run_id: int) -> tuple[str, str, str]:
     with here.records.read() as session:
         run = responses.run_response(session, runs.find(session, run_id), here)
         rows = with_elapsed(runs.shown_epochs(session, run_id))
-        price = ranking.load_prices(session).get(run.worker or "")
+        price = load_prices(session).get(run.worker or "")
     if not rows:
         raise Conflict(f"run {run_id} has no epoch yet")
     return entry_name(run), entry_json(run, price), epochs_tsv(rows)

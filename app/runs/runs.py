@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from app.errors import Conflict, InvalidRequest, NotFound
 from app.records import outbox
-from app.records.models import HELD, Artifact, Attempt, Epoch, Run, Status, Submission, Worker
+from app.records.models import HELD, Artifact, Attempt, Epoch, Run, Status, Submission
 from app.records.outbox import OutboxEvent
 from app.runs.recipes import Resolved, resolve_over
 from trainer.recipe import Recipe, recipe_hash
@@ -120,15 +120,6 @@ def shown_epochs(session: Session, run_id: int) -> Sequence[Epoch]:
         .where(Epoch.run_id == run_id)
         .order_by(Epoch.epoch)
     ).all()
-
-
-def price(session: Session, name: str, per_hour: float | None) -> None:
-    """Set the price of an hour of a worker. Raises NotFound."""
-    worker = session.get(Worker, name)
-    if worker is None:
-        raise NotFound(f"there is no worker {name[:120]!r}")
-    worker.price_per_hour = per_hour
-    session.flush()
 
 
 def list_artifacts(session: Session, run_id: int) -> Sequence[Artifact]:

@@ -53,7 +53,7 @@ WINGS = {
     ),
     "app.workers": Wing(
         "errors json_shapes records metrics live web runs",
-        sql="queue reports listing", http="api artifacts listing task_api",
+        sql="queue reports listing prices", http="api artifacts listing task_api",
         writes="queue reports",
     ),
     "app.run_list": Wing(
@@ -61,10 +61,11 @@ WINGS = {
     ),
     "app.board": Wing(
         "errors json_shapes records metrics charts web runs workers run_list",
-        sql="ranking samples groups", http="api pages group_pages", writes="ranking",
+        sql="ranking samples groups", http="api pages group_pages",
     ),
     "app.launch": Wing(
-        "errors json_shapes records images charts web runs run_list", sql="estimates", http="api form pages previews"
+        "errors json_shapes records images charts web runs workers run_list",
+        sql="estimates", http="api form pages previews",
     ),
     "app.compare": Wing(
         "errors json_shapes records metrics images charts web runs run_list board",
