@@ -69,7 +69,7 @@ def serve(settings: Settings) -> None:
         gallery = Gallery(settings.datasets_dir, settings.data_dir / "previews")
         state = State(settings, records, hub, Leases(), tokens, Previews(gallery))
         if settings.quickstart:
-            quickstart.queue_first(state)
+            quickstart.queue_first(records, settings.datasets_dir, state.now())
         config = uvicorn.Config(
             create_app(state),
             host=settings.host,

@@ -128,7 +128,7 @@ async def _life(app: FastAPI) -> AsyncIterator[None]:
     state.hub.bind(asyncio.get_running_loop())
     with state.records.read() as session:
         state.leases.restore(queue.held(session))
-    await asyncio.to_thread(artifacts.sweep, state)
+    await asyncio.to_thread(artifacts.sweep, state.records, state.settings.data_dir)
     tasks = [asyncio.create_task(watch(state))]
     if state.settings.hooks:
         tasks.append(asyncio.create_task(sender.run_sender(state)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -15,7 +16,7 @@ from app.board import ranking
 from app.board.metrics import METRICS
 from app.charts.svg_paths import points
 from app.errors import NotFound
-from app.live.device_load import WINDOW_S
+from app.live.device_load import WINDOW_S, Gauges
 from app.metrics import curves
 from app.records import disk
 from app.records.models import Status
@@ -33,6 +34,7 @@ VISIT_TIMEOUT_S = 20 * 60  # after this long without a request, the next one sta
 COOKIE_MAX_AGE_S = 31 * 24 * 3600
 
 router = APIRouter(include_in_schema=False)
+Steps = Mapping[int, dict[str, Any]]  # by run, of those that somebody works on: the newest step
 Since = Annotated[int, Query(ge=0, lt=2**40)]
 
 
@@ -59,7 +61,9 @@ class Device:
 def show_home(request: Request, here: Here) -> HTMLResponse:
     since, cookie = _visit(request.cookies.get(VISIT_COOKIE, ""), int(here.now().timestamp()))
     with here.records.read() as session:
-        context = _now(session, here, since) | _devices(session, here) | {"leaderboard": _leaderboard(session)}
+        context = (
+            _now(session, here.hub.steps, since) | _devices(session, here) | {"leaderboard": _leaderboard(session)}
+        )
         answer = page(request, "home.html", context | {"after": listing.last_event_id(session)})
     answer.set_cookie(VISIT_COOKIE, cookie, max_age=COOKIE_MAX_AGE_S, httponly=True, samesite="lax")
     return answer
@@ -68,7 +72,7 @@ def show_home(request: Request, here: Here) -> HTMLResponse:
 @router.get("/fragments/now")
 def show_now(request: Request, here: Here, since: Since = 0) -> HTMLResponse:
     with here.records.read() as session:
-        return page(request, "_now.html", _now(session, here, since))
+        return page(request, "_now.html", _now(session, here.hub.steps, since))
 
 
 @router.get("/fragments/card/{run_id}")
@@ -77,7 +81,7 @@ def show_card(run_id: int, request: Request, here: Here) -> HTMLResponse:
         rows = listing.load_runs(session, [run_id])
         if not rows:
             raise NotFound(f"there is no run {run_id}")
-        return page(request, "_card.html", {"card": _cards(session, here, rows)[0]})
+        return page(request, "_card.html", {"card": _cards(session, here.hub.steps, rows)[0]})
 
 
 @router.get("/fragments/devices")
@@ -95,16 +99,16 @@ def _visit(cookie: str, now: int) -> tuple[int, str]:
     return since, f"{since}.{now}"
 
 
-def _now(session: Session, here: State, since: int) -> dict[str, Any]:
+def _now(session: Session, steps: Steps, since: int) -> dict[str, Any]:
     running = listing.held_runs(session, MAX_CARDS)
     waiting = listing.queued_and_paused_runs(session, MAX_QUEUED + 2)  # the last one shown can move behind the next
     news = listing.ended_runs(session, ENDED_ROWS, datetime.fromtimestamp(since, UTC)) if since else []
     return {
-        "cards": _cards(session, here, running),
+        "cards": _cards(session, steps, running),
         "waiting": _queue_rows(waiting),
         "is_more_waiting": len(waiting) > MAX_QUEUED,
         "are_news": bool(news),
-        "ended": build_run_table(session, here, news or listing.ended_runs(session, ENDED_ROWS), _ended_columns()),
+        "ended": build_run_table(session, steps, news or listing.ended_runs(session, ENDED_ROWS), _ended_columns()),
         "since": since,
     }
 
@@ -113,11 +117,9 @@ def _ended_columns() -> list[Column]:
     return [find_column(key) for key in ("best_val_accuracy", "elapsed_seconds", "ended_at")]
 
 
-def _cards(session: Session, here: State, rows: Any) -> list[Card]:
+def _cards(session: Session, steps: Steps, rows: Any) -> list[Card]:
     drawn = curves.load_curves(session, [run.id for run in rows])
-    return [
-        Card(schemas.RunResponse.model_validate(run), here.hub.steps.get(run.id), _curve(run, drawn)) for run in rows
-    ]
+    return [Card(schemas.RunResponse.model_validate(run), steps.get(run.id), _curve(run, drawn)) for run in rows]
 
 
 def _curve(run: Any, drawn: dict[int, curves.Curve]) -> str:
@@ -149,14 +151,14 @@ def _queue_rows(runs: Any) -> list[dict[str, Any]]:
 
 def _devices(session: Session, here: State) -> dict[str, Any]:
     return {
-        "devices": [_device(worker, here) for worker in list_known(session, here.leases)],
+        "devices": [_device(worker, here.gauges) for worker in list_known(session, here.leases)],
         "disk": disk.free_space(here.settings.data_dir),
         "minutes": round(WINDOW_S / 60),
     }
 
 
-def _device(worker: WorkerResponse, here: State) -> Device:
-    samples = here.gauges.of(worker.name) if worker.present else []
+def _device(worker: WorkerResponse, gauges: Gauges) -> Device:
+    samples = gauges.of(worker.name) if worker.present else []
     times = [-sample.ago_s for sample in samples]
 
     def line(name: str, most: float) -> str:

@@ -23,7 +23,7 @@ from app.launch.pages import FIRST_PRESET
 from app.launch.schemas import RecipeRequest
 from app.runs import responses, runs, schemas
 from app.runs.recipes import resolve
-from app.web.deps import Here, State
+from app.web.deps import Here
 from app.web.templates import page
 from trainer.data import datasets
 from trainer.models.architectures import layers as layers_of
@@ -49,7 +49,7 @@ def show_architecture(
     """The net of a run, or else of a preset."""
     if run is not None:
         with here.records.read() as session:
-            found = responses.run_response(session, runs.find(session, run), here)
+            found = responses.run_response(session, runs.find(session, run), here.hub, here.leases)
         try:
             recipe = Recipe.model_validate(found.recipe)
         except ValidationError as error:  # a run of a version that knew other knobs
@@ -69,7 +69,7 @@ async def show_architecture_of_form(request: Request, here: Here) -> HTMLRespons
     form = await posted(request)
     if not form.is_form:
         raise InvalidRequest([("body", "is not the form of a recipe")])
-    return await asyncio.to_thread(_page_of_form, request, here, form)
+    return await asyncio.to_thread(_page_of_form, request, here.settings.datasets_dir, form)
 
 
 @router.post("/api/v1/previews/architecture", tags=["previews"], responses={"4XX": PROBLEM})
@@ -84,9 +84,9 @@ def preview_architecture(asked: RecipeRequest, here: Here) -> ArchitectureRespon
     )
 
 
-def _page_of_form(request: Request, here: State, form: Posted) -> HTMLResponse:
-    recipe = form.resolved(here).recipe
-    return _page(request, recipe, count_classes(recipe, here.settings.datasets_dir))
+def _page_of_form(request: Request, datasets_dir: Path, form: Posted) -> HTMLResponse:
+    recipe = form.resolved(datasets_dir).recipe
+    return _page(request, recipe, count_classes(recipe, datasets_dir))
 
 
 def _page(

@@ -36,7 +36,7 @@ def show_group(
         group = groups.load_group(session, name, hardware, target)
         context = {
             "newest": group.runs[0],
-            "runs": build_run_table(session, here, group.runs[:MAX_RUNS], DEFAULT_COLUMNS),
+            "runs": build_run_table(session, here.hub.steps, group.runs[:MAX_RUNS], DEFAULT_COLUMNS),
             "after": listing.last_event_id(session),
             "plotly": PLOTLY,
         }

@@ -17,8 +17,9 @@ from app.errors import InvalidRequest
 from app.images import predictions
 from app.runs import runs
 from app.web.assets import PLOTLY_ADDRESS as PLOTLY
-from app.web.deps import Here, State
+from app.web.deps import Here
 from app.web.templates import page
+from trainer.data.gallery import Gallery
 
 FIELDS = {
     "counted_accuracy": "Validation accuracy",
@@ -62,11 +63,13 @@ def show_comparison(
             "parallel": charts.build_parallel_coordinates(axes),
             "plotly": PLOTLY,
         }
-        return page(request, "compare/index.html", context | _disagreement(session, here, found, left, right))
+        return page(
+            request, "compare/index.html", context | _disagreement(session, here.previews.gallery, found, left, right)
+        )
 
 
 def _disagreement(
-    session: Session, here: State, found: comparison.Comparison, left: int | None, right: int | None
+    session: Session, gallery: Gallery, found: comparison.Comparison, left: int | None, right: int | None
 ) -> dict[str, Any]:
     """Images on which the chosen runs disagree. A wrong choice gives a sentence beside the form, not an error page."""
     choices = predictions.with_predictions(session, found.run_ids)
@@ -76,7 +79,7 @@ def _disagreement(
         return context
     try:
         one, other = (runs.find(session, run_id) for run_id in chosen)
-        context["disagreement"] = predictions.disagreement(session, here.previews.gallery, one, other)
+        context["disagreement"] = predictions.disagreement(session, gallery, one, other)
     except InvalidRequest as problem:
         context["trouble"] = "; ".join(sentence for _, sentence in problem.mistakes)
     return context

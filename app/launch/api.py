@@ -35,7 +35,9 @@ def launch_sweep(
     """
     axes = [Axis(one.knob, one.values) for one in asked.over]
     try:
-        found = sweep_runs.plan_sweep(asked.recipe, asked.preset, axes, asked.repeats, here, strict=True)
+        found = sweep_runs.plan_sweep(
+            asked.recipe, asked.preset, axes, asked.repeats, here.settings.datasets_dir, strict=True
+        )
     except InvalidRecipe as problem:  # named as in a form
         raise InvalidRecipe([(re.sub(r"^sweep\.", "over.", path), words) for path, words in problem.mistakes]) from None
     points = [point for point, _ in found]

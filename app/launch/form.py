@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from fastapi import Request
@@ -16,7 +17,6 @@ from app.launch import form_fields, sweeps
 from app.launch.sweeps import SHAPES
 from app.records.models import Run
 from app.runs.recipes import Resolved, resolve
-from app.web.deps import State
 from trainer.data import datasets
 from trainer.presets import PRESETS
 from trainer.recipe import Recipe
@@ -42,9 +42,9 @@ class Posted:
     listed: str = ""  # the sweep whose runs were shown before this was sent
     is_form: bool = True  # missing boxes are off, so that nothing at all would be a whole recipe
 
-    def resolved(self, here: State) -> Resolved:
+    def resolved(self, datasets_dir: Path) -> Resolved:
         """The complete recipe. Raises InvalidRecipe."""
-        return resolve(self.preset, self.recipe, here.settings.datasets_dir, strict=False)
+        return resolve(self.preset, self.recipe, datasets_dir, strict=False)
 
 
 async def posted(request: Request) -> Posted:
@@ -93,10 +93,10 @@ def pressed(form: Posted) -> Posted:
     return replace(form, recipe=form_fields.reshaped(form.recipe, form.do))
 
 
-def shown(form: Posted, here: State, errors: Mapping[str, str] | None = None) -> dict[str, Any]:
+def shown(form: Posted, datasets_dir: Path, errors: Mapping[str, str] | None = None) -> dict[str, Any]:
     """For the template `launch/_form.html`."""
     errors = errors or {}
-    names = [info.name for info in datasets.describe(here.settings.datasets_dir)]
+    names = [info.name for info in datasets.describe(datasets_dir)]
     return {
         "preset": form.preset,
         "parent": form.parent,

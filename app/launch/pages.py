@@ -21,6 +21,7 @@ from app.launch import sweeps as sweep_runs
 from app.launch.form import Posted, posted, pressed
 from app.launch.preview_panel import panel
 from app.launch.sweeps import Planned, parse_axes
+from app.records.database import Records
 from app.runs import runs, schemas
 from app.web.assets import PLOTLY_ADDRESS as PLOTLY
 from app.web.deps import Here, State
@@ -42,7 +43,7 @@ def new_run(
     fix: Annotated[str, Query(max_length=20_000)] = "",
 ) -> HTMLResponse:
     """The form, filled from a preset or from the run that is cloned; `fix` is a warning's partial recipe."""
-    form = started_from(here, preset, from_run)
+    form = started_from(here.records, preset, from_run)
     if fix:
         form = pressed(replace(form, do=f"fix.{fix}"))
     return _page(request, here, form)
@@ -64,11 +65,11 @@ async def launch_run(request: Request, here: Here) -> Response:
     return await asyncio.to_thread(_launch, request, here, form)
 
 
-def started_from(here: State, preset: str | None, run_id: int | None) -> Posted:
+def started_from(records: Records, preset: str | None, run_id: int | None) -> Posted:
     """A form as it begins: from an earlier run, else from a preset, else from the first one. Raises NotFound."""
     if run_id is None:
         return form_posts.of_preset(preset if preset in PRESETS else FIRST_PRESET)
-    with here.records.read() as session:
+    with records.read() as session:
         return form_posts.of_run(runs.find(session, run_id))
 
 
@@ -87,10 +88,10 @@ def _launch(request: Request, here: State, form: Posted) -> Response:
         errors |= {f"label.{field.partition('.')[0]}": sentence for field, sentence in mistakes_of(error)}
     resolved, planned = None, list[Planned]()
     try:
-        resolved = form.resolved(here)
+        resolved = form.resolved(here.settings.datasets_dir)
         axes = parse_axes(form.sweep)
         planned = sweep_runs.plan_sweep(
-            form.recipe, form.preset, axes, asked.repeats if asked else 1, here, strict=False
+            form.recipe, form.preset, axes, asked.repeats if asked else 1, here.settings.datasets_dir, strict=False
         )
     except InvalidRequest as problem:
         errors |= dict(problem.mistakes)
@@ -120,7 +121,7 @@ def _page(
     planned: Sequence[Planned] = (),
 ) -> HTMLResponse:
     context: dict[str, Any] = {
-        "form": form_posts.shown(form, here, errors),
+        "form": form_posts.shown(form, here.settings.datasets_dir, errors),
         "families": {FAMILIES[key]: _cards(key, form.preset) for key in FAMILIES},
         "chosen": PRESETS.get(form.preset or ""),
         "preview": panel(form, here, pictures=6 if with_pictures else 0),

@@ -12,7 +12,7 @@ import numpy as np
 
 from app.charts import run_charts
 from app.errors import InvalidRecipe
-from app.images.augmentation import Augmentation, no_step
+from app.images.augmentation import Augmentation, Previews, no_step
 from app.launch import estimates
 from app.launch import warnings as advice
 from app.launch.estimates import Estimate
@@ -58,7 +58,7 @@ class Panel:
 def panel(form: Posted, here: State, pictures: int) -> Panel:
     """`pictures`: how many to show; 0 leaves them out, which saves loading what draws them."""
     try:
-        resolved = form.resolved(here)
+        resolved = form.resolved(here.settings.datasets_dir)
         train_images = count_training_images(resolved.recipe, here.settings.datasets_dir)
         curve = _curve(resolved.recipe, train_images) if train_images else None
     except InvalidRecipe as problem:
@@ -66,20 +66,20 @@ def panel(form: Posted, here: State, pictures: int) -> Panel:
     with here.records.read() as session:
         warnings = advice.of_recipe(session, resolved.recipe, resolved.preset, here.settings.datasets_dir)
         found = estimates.estimate_cost(session, resolved.recipe)
-    shown = _pictures(resolved.recipe, here, pictures) if pictures else {}
+    shown = _pictures(resolved.recipe, here.previews, pictures) if pictures else {}
     return Panel(warnings=warnings, curve=curve, estimates=found, **shown)
 
 
-def _pictures(recipe: Recipe, here: State, count: int) -> dict[str, Any]:
+def _pictures(recipe: Recipe, previews: Previews, count: int) -> dict[str, Any]:
     try:
-        return {"pictures": here.previews.augmentation(recipe, count)}
+        return {"pictures": previews.augmentation(recipe, count)}
     except InvalidRecipe as problem:
         said = "; ".join(sentence for _, sentence in problem.mistakes)
         if recipe.dataset.name == STAND_IN or any(path != "dataset.name" for path, _ in problem.mistakes):
             return {"picture_problem": said}
     other = recipe.model_copy(update={"dataset": recipe.dataset.model_copy(update={"name": STAND_IN})})
     try:
-        shown = here.previews.augmentation(other, count)
+        shown = previews.augmentation(other, count)
     except InvalidRecipe as problem:  # its limits do not fit the stand-in either
         return {"picture_problem": said + "; " + "; ".join(sentence for _, sentence in problem.mistakes)}
     return {"pictures": shown, "picture_problem": said, "stands_in": STAND_IN}

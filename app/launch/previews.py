@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -52,7 +53,7 @@ def show_previews(
     from_run: Annotated[int | None, Query(alias="from", ge=1, lt=2**63)] = None,
 ) -> HTMLResponse:
     """The previews on a page of their own, of a preset or an earlier run."""
-    return _page(request, here, started_from(here, preset, from_run))
+    return _page(request, here, started_from(here.records, preset, from_run))
 
 
 @router.post("/previews", include_in_schema=False)
@@ -80,7 +81,7 @@ async def show_panel(
 )
 def preview_schedule(asked: ScheduleRequest, here: Here) -> Response:
     """The learning rate of every step of a run."""
-    recipe = _resolved(asked, here).recipe
+    recipe = _resolved(asked, here.settings.datasets_dir).recipe
     train_images = count_training_images(recipe, here.settings.datasets_dir)
     if train_images is None:
         raise InvalidRecipe([("dataset.name", f"{recipe.dataset.name} cannot be read, so its steps are not known")])
@@ -94,21 +95,21 @@ def preview_schedule(asked: ScheduleRequest, here: Here) -> Response:
 @router.post("/api/v1/previews/augmentation", tags=["previews"], responses={"4XX": PROBLEM})
 def preview_augmentation(asked: AugmentationRequest, here: Here) -> AugmentationResponse:
     """The first pictures of epoch 1, before, during and after their changes."""
-    shown = here.previews.augmentation(_resolved(asked, here).recipe, asked.count)
+    shown = here.previews.augmentation(_resolved(asked, here.settings.datasets_dir).recipe, asked.count)
     return AugmentationResponse(pictures=[_picture(one) for one in shown.pictures])
 
 
 @router.post("/api/v1/previews/check", tags=["previews"], responses={"4XX": PROBLEM})
 def check_recipe(asked: RecipeRequest, here: Here) -> CheckResponse:
     """Where the recipe does something else than it seems to. Warnings never stop a launch."""
-    resolved = _resolved(asked, here)
+    resolved = _resolved(asked, here.settings.datasets_dir)
     with here.records.read() as session:
         found = warnings.of_recipe(session, resolved.recipe, resolved.preset, here.settings.datasets_dir)
     return CheckResponse(warnings=[WarningResponse.model_validate(one) for one in found])
 
 
-def _resolved(asked: RecipeRequest, here: State) -> Resolved:
-    return resolve(asked.preset, asked.partial(), here.settings.datasets_dir, strict=True)
+def _resolved(asked: RecipeRequest, datasets_dir: Path) -> Resolved:
+    return resolve(asked.preset, asked.partial(), datasets_dir, strict=True)
 
 
 def _picture(one: Previewed) -> PreviewImage:
@@ -128,7 +129,7 @@ def _stage(seen: Seen) -> StageResponse:
 
 def _page(request: Request, here: State, form: Posted) -> HTMLResponse:
     context: dict[str, Any] = {
-        "form": form_posts.shown(form, here),
+        "form": form_posts.shown(form, here.settings.datasets_dir),
         "knobs": KNOBS,
         "preview": panel(form, here, ON_THEIR_OWN),
         "plotly": PLOTLY,

@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -23,7 +24,6 @@ from app.records.models import Run
 from app.runs import runs
 from app.runs.recipes import Resolved, resolve
 from app.runs.schemas import LaunchRequest
-from app.web.deps import State
 from trainer.recipe.knob_paths import is_knob
 
 Planned = tuple[dict[str, Any], Resolved]  # knob to value, and the whole recipe
@@ -34,7 +34,7 @@ def plan_sweep(
     preset: str | None,
     axes: Sequence[Axis],
     repeats: int,
-    here: State,
+    datasets_dir: Path,
     *,
     strict: bool,
 ) -> list[Planned]:
@@ -42,12 +42,11 @@ def plan_sweep(
     check_axes(axes, repeats)
     if not axes:
         return []
-    root = here.settings.datasets_dir
-    whole = resolve(preset, partial, root, strict=strict).recipe.model_dump(mode="json")
+    whole = resolve(preset, partial, datasets_dir, strict=strict).recipe.model_dump(mode="json")
     found = []
     for point in list_points(axes):
         try:
-            found.append((point, resolve(preset, recipe_at(whole, point, axes), root, strict=strict)))
+            found.append((point, resolve(preset, recipe_at(whole, point, axes), datasets_dir, strict=strict)))
         except InvalidRecipe as problem:
             raise InvalidRecipe([_at(path, sentence, point, axes) for path, sentence in problem.mistakes]) from None
     seen = [resolved.recipe.model_dump_json() for _, resolved in found]

@@ -14,12 +14,13 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
 from app.json_shapes import PROBLEM, RequestModel, Tag
+from app.records.database import Records
 from app.run_list import bulk, listing
 from app.run_list.columns import column_values, with_accuracies_without_tta
 from app.run_list.query import ColumnsFromUrl, QueryFromUrl
 from app.run_list.schemas import RunsPage
 from app.runs import schemas
-from app.web.deps import Here, State
+from app.web.deps import Here
 
 FIXED_COLUMNS = ("id", "name", "status", "tags")  # precede the chosen columns
 
@@ -50,14 +51,14 @@ def export_runs_as_csv(here: Here, query: QueryFromUrl, columns: ColumnsFromUrl)
 
     Each accuracy column is followed by the accuracy without TTA, which is empty if the recipe uses no TTA.
     """
-    keys, rows = _rows(here, query, columns)
+    keys, rows = _rows(here.records, query, columns)
     return _download(as_csv(keys, rows), "text/csv; charset=utf-8", "runs.csv")
 
 
 @router.get("/runs.json", tags=["runs"], response_class=StreamingResponse)
 def export_runs_as_json(here: Here, query: QueryFromUrl, columns: ColumnsFromUrl) -> StreamingResponse:
     """Export all runs that match as a JSON array of objects."""
-    keys, rows = _rows(here, query, columns)
+    keys, rows = _rows(here.records, query, columns)
     return _download(as_json(keys, rows), "application/json", "runs.json")
 
 
@@ -67,11 +68,13 @@ def _download(chunks: Iterator[str], media_type: str, name: str) -> StreamingRes
     )
 
 
-def _rows(here: State, query: QueryFromUrl, columns: ColumnsFromUrl) -> tuple[Sequence[str], Iterator[Sequence[Any]]]:
+def _rows(
+    records: Records, query: QueryFromUrl, columns: ColumnsFromUrl
+) -> tuple[Sequence[str], Iterator[Sequence[Any]]]:
     """Read page by page, so that a slow client holds no transaction; the first at once, so that errors get a status."""
     columns = [column for column in with_accuracies_without_tta(columns) if column.key not in {*FIXED_COLUMNS, "left"}]
     query = replace(query, limit=listing.MAX_LIMIT, cursor=None)
-    pages = _pages(here, query, columns)
+    pages = _pages(records, query, columns)
     first = next(pages)
 
     def rows() -> Iterator[Sequence[Any]]:
@@ -82,10 +85,10 @@ def _rows(here: State, query: QueryFromUrl, columns: ColumnsFromUrl) -> tuple[Se
     return [*FIXED_COLUMNS, *(column.key for column in columns)], rows()
 
 
-def _pages(here: State, query: QueryFromUrl, columns: ColumnsFromUrl) -> Iterator[list[tuple[Any, ...]]]:
+def _pages(records: Records, query: QueryFromUrl, columns: ColumnsFromUrl) -> Iterator[list[tuple[Any, ...]]]:
     cursor: str | None = None
     while True:
-        with here.records.read() as session:
+        with records.read() as session:
             runs, cursor = listing.load_page(session, replace(query, cursor=cursor))
             values = column_values(session, runs, columns)
             page = [(run.id, run.name, str(run.status), list(run.tags), *values[run.id]) for run in runs]

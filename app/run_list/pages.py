@@ -39,7 +39,11 @@ def show_runs(request: Request, here: Here, question: QueryFromUrl, columns: Col
             "chosen": {column.key for column in columns},
             "after": listing.last_event_id(session),
         }
-        return page(request, "runs/index.html", context | build_run_table(session, here, rows, columns, has_boxes=True))
+        return page(
+            request,
+            "runs/index.html",
+            context | build_run_table(session, here.hub.steps, rows, columns, has_boxes=True),
+        )
 
 
 @router.get("/fragments/rows")
@@ -54,7 +58,9 @@ def show_rows(
     wanted = [int(one) for one in ids.split(",")][:MAX_ROWS]
     with here.records.read() as session:
         rows = listing.load_runs(session, wanted)
-        return page(request, "runs/_rows.html", build_run_table(session, here, rows, columns, has_boxes=boxes))
+        return page(
+            request, "runs/_rows.html", build_run_table(session, here.hub.steps, rows, columns, has_boxes=boxes)
+        )
 
 
 @router.post("/runs/bulk")

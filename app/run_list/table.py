@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -9,11 +10,15 @@ from sqlalchemy.orm import Session
 
 from app.run_list.columns import Column, column_values
 from app.runs import schemas
-from app.web.deps import State
 
 
 def build_run_table(
-    session: Session, here: State, rows: Any, columns: list[Column], *, has_boxes: bool = False
+    session: Session,
+    steps: Mapping[int, Mapping[str, Any]],
+    rows: Any,
+    columns: list[Column],
+    *,
+    has_boxes: bool = False,
 ) -> dict[str, Any]:
     """Context of `macros.run_table` and `runs/_rows.html`."""
     query = [("column", column.key) for column in columns] + ([("boxes", "1")] if has_boxes else [])
@@ -23,5 +28,5 @@ def build_run_table(
         "cells": column_values(session, rows, columns),
         "has_boxes": has_boxes,
         "rows_from": "/fragments/rows?" + urlencode(query),
-        "steps": here.hub.steps,
+        "steps": steps,
     }

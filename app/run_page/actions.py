@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Form
@@ -12,10 +13,11 @@ from pydantic import ValidationError
 from app.errors import InvalidRequest
 from app.launch import form
 from app.records import files
+from app.records.database import Records
 from app.records.models import Run
 from app.runs import lifecycle, runs
 from app.runs.schemas import EditRequest
-from app.web.deps import Here, State
+from app.web.deps import Here
 from app.workers import artifacts
 from trainer.recipe.knobs import list_errors
 
@@ -24,22 +26,22 @@ router = APIRouter(include_in_schema=False)
 
 @router.post("/runs/{run_id}/cancel")
 def press_cancel(run_id: int, here: Here) -> RedirectResponse:
-    return _apply(here, run_id, lifecycle.cancel)
+    return _apply(here.records, here.now(), run_id, lifecycle.cancel)
 
 
 @router.post("/runs/{run_id}/pause")
 def press_pause(run_id: int, here: Here) -> RedirectResponse:
-    return _apply(here, run_id, lifecycle.pause)
+    return _apply(here.records, here.now(), run_id, lifecycle.pause)
 
 
 @router.post("/runs/{run_id}/resume")
 def press_resume(run_id: int, here: Here) -> RedirectResponse:
-    return _apply(here, run_id, lifecycle.resume)
+    return _apply(here.records, here.now(), run_id, lifecycle.resume)
 
 
 @router.post("/runs/{run_id}/retry/{source}")
 def press_retry(run_id: int, source: Literal["checkpoint", "scratch"], here: Here) -> RedirectResponse:
-    response = _apply(here, run_id, lifecycle.retry, source)
+    response = _apply(here.records, here.now(), run_id, lifecycle.retry, source)
     if source == "scratch":
         files.remove_artifacts(here.settings.data_dir, run_id)
     return response
@@ -76,7 +78,7 @@ def press_discard(run_id: int, here: Here) -> RedirectResponse:
     """Delete the files of an ended run; its curve and log stay."""
     with here.records.read() as session:
         names = [one.name for one in runs.list_artifacts(session, run_id)]
-    artifacts.discard(here, run_id, names)
+    artifacts.discard(here.records, here.settings.data_dir, run_id, names)
     return RedirectResponse(f"/runs/{run_id}", 303)
 
 
@@ -88,7 +90,9 @@ def press_delete(run_id: int, here: Here) -> RedirectResponse:
     return RedirectResponse("/runs", 303)
 
 
-def _apply(here: State, run_id: int, action: Callable[..., Run], *arguments: Any) -> RedirectResponse:
-    with here.records.write() as session:
-        action(session, run_id, *arguments, here.now())
+def _apply(
+    records: Records, now: datetime, run_id: int, action: Callable[..., Run], *arguments: Any
+) -> RedirectResponse:
+    with records.write() as session:
+        action(session, run_id, *arguments, now)
     return RedirectResponse(f"/runs/{run_id}", 303)

@@ -112,7 +112,7 @@ def get_dawnbench_table(run_id: int, here: Here) -> Response:
 def _load_entry(here: State, run_id: int) -> tuple[str, str, str]:
     """File name, JSON, table. Raises Conflict if the run has no epoch."""
     with here.records.read() as session:
-        run = responses.run_response(session, runs.find(session, run_id), here)
+        run = responses.run_response(session, runs.find(session, run_id), here.hub, here.leases)
         rows = with_elapsed(runs.shown_epochs(session, run_id))
         price = load_prices(session).get(run.worker or "")
     if not rows:

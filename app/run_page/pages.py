@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -13,6 +14,7 @@ from app.errors import InvalidRecipe, InvalidRequest
 from app.images import evaluation
 from app.images import predictions as pictures
 from app.launch import warnings
+from app.live.leases import Leases
 from app.metrics.epochs import with_elapsed
 from app.records import files
 from app.records.models import ENDED, HELD, Run
@@ -22,8 +24,9 @@ from app.run_page import progress_vs_best, snippets
 from app.runs import responses, runs, schemas, timeline
 from app.runs.recipes import count_training_images, flatten
 from app.web.assets import PLOTLY_ADDRESS as PLOTLY
-from app.web.deps import Here, State
+from app.web.deps import Here
 from app.web.templates import page
+from app.web.tokens import Tokens
 from app.workers.listing import other_backends
 from trainer.presets import PRESETS
 from trainer.protocol import BEST, CHECKPOINT
@@ -40,16 +43,16 @@ router = APIRouter(include_in_schema=False)
 def show_run(run_id: int, request: Request, here: Here) -> HTMLResponse:
     with here.records.read() as session:
         found = runs.find(session, run_id)
-        run = responses.run_response(session, found, here)
+        run = responses.run_response(session, found, here.hub, here.leases)
         rows = with_elapsed(runs.shown_epochs(session, run_id))
-        parts = _evidence(session, run, here) | _progress_vs_best(
+        parts = _evidence(session, run, here.settings.datasets_dir) | _progress_vs_best(
             session, found, progress_vs_best.find_best(session, found)
         )
-        parts |= _recipe(session, run, request, here) | {"timeline": timeline.run_timeline(session, run_id)}
-        summary = _summary(session, run, here)
+        parts |= _recipe(session, run, request, here.tokens) | {"timeline": timeline.run_timeline(session, run_id)}
+        summary = _summary(session, run, here.settings.data_dir, here.leases)
         after = listing.last_event_id(session)
     recipe = Recipe.model_validate(run.recipe)
-    images = _train_images(run, recipe, here)
+    images = _train_images(run, recipe, here.settings.datasets_dir)
     start, log = files.read_log(files.log_path(here.settings.data_dir, run_id, run.attempt))
     context = (
         summary
@@ -72,8 +75,8 @@ def show_run(run_id: int, request: Request, here: Here) -> HTMLResponse:
 @router.get("/runs/{run_id}/summary")
 def show_summary(run_id: int, request: Request, here: Here) -> HTMLResponse:
     with here.records.read() as session:
-        run = responses.run_response(session, runs.find(session, run_id), here)
-        summary = _summary(session, run, here)
+        run = responses.run_response(session, runs.find(session, run_id), here.hub, here.leases)
+        summary = _summary(session, run, here.settings.data_dir, here.leases)
     return page(request, "runs/_summary.html", summary)
 
 
@@ -105,8 +108,8 @@ def show_epochs(run_id: int, request: Request, here: Here) -> HTMLResponse:
 @router.get("/runs/{run_id}/recipe")
 def show_recipe(run_id: int, request: Request, here: Here) -> HTMLResponse:
     with here.records.read() as session:
-        run = responses.run_response(session, runs.find(session, run_id), here)
-        context = _recipe(session, run, request, here)
+        run = responses.run_response(session, runs.find(session, run_id), here.hub, here.leases)
+        context = _recipe(session, run, request, here.tokens)
     return page(request, "runs/_recipe.html", {"run": run} | context)
 
 
@@ -144,7 +147,7 @@ def show_evaluation(
 @router.get("/runs/{run_id}/seen")
 def show_images(run_id: int, request: Request, here: Here) -> HTMLResponse:
     with here.records.read() as session:
-        run = responses.run_response(session, runs.find(session, run_id), here)
+        run = responses.run_response(session, runs.find(session, run_id), here.hub, here.leases)
     return page(request, "runs/_images.html", {"run": run} | _images(run))
 
 
@@ -159,30 +162,30 @@ def show_timeline(run_id: int, request: Request, here: Here) -> HTMLResponse:
 @router.get("/runs/{run_id}/evidence")
 def show_evidence(run_id: int, request: Request, here: Here) -> HTMLResponse:
     with here.records.read() as session:
-        run = responses.run_response(session, runs.find(session, run_id), here)
-        context = _evidence(session, run, here)
+        run = responses.run_response(session, runs.find(session, run_id), here.hub, here.leases)
+        context = _evidence(session, run, here.settings.datasets_dir)
     return page(request, "runs/_evidence.html", context)
 
 
 @router.get("/runs/{run_id}/attempts")
 def show_attempts(run_id: int, request: Request, here: Here) -> HTMLResponse:
     with here.records.read() as session:
-        run = responses.run_response(session, runs.find(session, run_id), here)
+        run = responses.run_response(session, runs.find(session, run_id), here.hub, here.leases)
     return page(request, "runs/_attempts.html", {"run": run, "has_ended": run.status in ENDED})
 
 
-def _summary(session: Session, run: schemas.RunDetails, here: State) -> dict[str, Any]:
+def _summary(session: Session, run: schemas.RunDetails, data_dir: Path, leases: Leases) -> dict[str, Any]:
     log_tail = ""
     if run.status == "failed" and run.attempt:
-        path = files.log_path(here.settings.data_dir, run.id, run.attempt)
+        path = files.log_path(data_dir, run.id, run.attempt)
         log_tail = files.read_log(path, limit=LOG_TAIL_BYTES)[1]
     return {
         "run": run,
         "is_held": run.status in HELD,
         "has_ended": run.status in ENDED,
         "log_tail": log_tail,
-        "is_alone": run.status == "queued" and not here.leases.anybody,
-        "other_backends": other_backends(session, here.leases, run) if run.status == "queued" else [],
+        "is_alone": run.status == "queued" and not leases.anybody,
+        "other_backends": other_backends(session, leases, run) if run.status == "queued" else [],
         "has_checkpoint": run.kept_for or any(one.name == CHECKPOINT for one in run.artifacts),
     }
 
@@ -201,7 +204,7 @@ def _progress_vs_best(session: Session, run: Run, best: progress_vs_best.BestRec
     }
 
 
-def _evidence(session: Session, run: schemas.RunDetails, here: State) -> dict[str, Any]:
+def _evidence(session: Session, run: schemas.RunDetails, datasets_dir: Path) -> dict[str, Any]:
     """Measurements of the first steps, their contradictions to the recipe, and the warnings of the recipe check."""
     recipe, evidence = Recipe.model_validate(run.recipe), warnings.evidence_of(run)
     return {
@@ -210,11 +213,11 @@ def _evidence(session: Session, run: schemas.RunDetails, here: State) -> dict[st
         "evidence": evidence,
         "measured": evidence_table.evidence_rows(recipe, evidence),
         "contradictions": warnings.of_run(run),
-        "remarks": warnings.of_recipe(session, recipe, run.preset, here.settings.datasets_dir),
+        "remarks": warnings.of_recipe(session, recipe, run.preset, datasets_dir),
     }
 
 
-def _recipe(session: Session, run: schemas.RunDetails, request: Request, here: State) -> dict[str, Any]:
+def _recipe(session: Session, run: schemas.RunDetails, request: Request, tokens: Tokens) -> dict[str, Any]:
     """Each setting, with its values in the preset and in the parent run where they differ."""
     origins = []
     if run.preset in PRESETS:
@@ -226,7 +229,7 @@ def _recipe(session: Session, run: schemas.RunDetails, request: Request, here: S
         (path, value, [(origin, was.get(path, "–")) for origin, was in origins if was.get(path, "–") != value])
         for path, value in flatten(run.recipe)
     ]
-    site, has_login = str(request.base_url).rstrip("/"), bool(here.tokens.login)
+    site, has_login = str(request.base_url).rstrip("/"), bool(tokens.login)
     return {
         "settings": settings,
         "origins": [origin for origin, _ in origins],
@@ -235,12 +238,12 @@ def _recipe(session: Session, run: schemas.RunDetails, request: Request, here: S
     }
 
 
-def _train_images(run: schemas.RunDetails, recipe: Recipe, here: State) -> int | None:
+def _train_images(run: schemas.RunDetails, recipe: Recipe, datasets_dir: Path) -> int | None:
     """As reported by the trainer; before that, as expected from recipe and data set."""
     started = run.attempts[-1].started if run.attempts else None
     if started:
         return int(started["train_images"])
-    return count_training_images(recipe, here.settings.datasets_dir)
+    return count_training_images(recipe, datasets_dir)
 
 
 def _environment(run: schemas.RunDetails) -> list[tuple[str, Any]]:

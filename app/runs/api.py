@@ -47,7 +47,7 @@ def launch_runs(
 def get_run(run_id: int, here: Here) -> schemas.RunDetails:
     """Return a run with its attempts and files and, while it trains, its latest step."""
     with here.records.read() as session:
-        return responses.run_response(session, runs.find(session, run_id), here)
+        return responses.run_response(session, runs.find(session, run_id), here.hub, here.leases)
 
 
 @router.patch("/runs/{run_id}", tags=["runs"])
@@ -58,7 +58,7 @@ def edit_run(run_id: int, body: schemas.EditRequest, here: Here) -> schemas.RunD
     if nulls:
         raise InvalidRequest([(key, "must not be null") for key in nulls])
     with here.records.write() as session:
-        return responses.run_response(session, runs.edit(session, run_id, changes, here.now()), here)
+        return responses.run_response(session, runs.edit(session, run_id, changes, here.now()), here.hub, here.leases)
 
 
 @router.delete("/runs/{run_id}", status_code=204, tags=["runs"])
@@ -73,28 +73,30 @@ def delete_run(run_id: int, here: Here) -> None:
 def cancel_run(run_id: int, here: Here) -> schemas.RunDetails:
     """Cancel a queued or paused run at once, a running one at its next step. A second call kills the trainer."""
     with here.records.write() as session:
-        return responses.run_response(session, lifecycle.cancel(session, run_id, here.now()), here)
+        return responses.run_response(session, lifecycle.cancel(session, run_id, here.now()), here.hub, here.leases)
 
 
 @router.post("/runs/{run_id}/move", tags=["runs"])
 def move_run(run_id: int, body: schemas.MoveRequest, here: Here) -> schemas.RunDetails:
     """Move a queued run before another one, or to the end of the queue. Only priorities change."""
     with here.records.write() as session:
-        return responses.run_response(session, lifecycle.move(session, run_id, body.before, here.now()), here)
+        return responses.run_response(
+            session, lifecycle.move(session, run_id, body.before, here.now()), here.hub, here.leases
+        )
 
 
 @router.post("/runs/{run_id}/pause", tags=["runs"])
 def pause_run(run_id: int, here: Here) -> schemas.RunDetails:
     """Pause a queued run at once, a running one at its next step, with a checkpoint; its device becomes free."""
     with here.records.write() as session:
-        return responses.run_response(session, lifecycle.pause(session, run_id, here.now()), here)
+        return responses.run_response(session, lifecycle.pause(session, run_id, here.now()), here.hub, here.leases)
 
 
 @router.post("/runs/{run_id}/resume", tags=["runs"])
 def resume_run(run_id: int, here: Here) -> schemas.RunDetails:
     """Return a paused run to the queue; it continues from its checkpoint."""
     with here.records.write() as session:
-        return responses.run_response(session, lifecycle.resume(session, run_id, here.now()), here)
+        return responses.run_response(session, lifecycle.resume(session, run_id, here.now()), here.hub, here.leases)
 
 
 @router.post("/runs/{run_id}/retry", tags=["runs"])
@@ -102,7 +104,9 @@ def retry_run(run_id: int, here: Here, body: schemas.RetryRequest | None = None)
     """Queue a failed or cancelled run again, `from` its newest checkpoint (the default) or from scratch."""
     source = (body or schemas.RetryRequest()).source
     with here.records.write() as session:
-        answer = responses.run_response(session, lifecycle.retry(session, run_id, source, here.now()), here)
+        answer = responses.run_response(
+            session, lifecycle.retry(session, run_id, source, here.now()), here.hub, here.leases
+        )
     if source == "scratch":
         files.remove_artifacts(here.settings.data_dir, run_id)
     return answer

@@ -37,7 +37,7 @@ async def claim_run(
     Or for a task, where `kind` says so.
     """
     if asked.kind == "task":
-        task = await here.tasks.claim(asked.wait_s, task_api.is_gone(request, here))
+        task = await here.tasks.claim(asked.wait_s, task_api.is_gone(request, here.hub))
         return task_api.claimed(task) if task else Response(status_code=204)  # type: ignore[return-value]
     who = queue.WhoClaims(asked.worker, asked.device, asked.backends)
     if asked.gauge:

@@ -23,6 +23,7 @@ from fastapi.responses import FileResponse
 from app.errors import Conflict, InvalidRequest, NotFound, Problem, TooLarge
 from app.json_shapes import ProblemResponse
 from app.records import disk, files
+from app.records.database import Records
 from app.records.models import ENDED, Artifact
 from app.runs import runs, schemas
 from app.web.deps import Here, State
@@ -58,7 +59,7 @@ async def put_artifact(
     step: Count = 0,
 ) -> schemas.ArtifactResponse:
     """Hand in a file of the attempt that is held; it takes the place of the run's earlier one of that name."""
-    await run_in_threadpool(_check_held, here, run_id, attempt)
+    await run_in_threadpool(_check_held, here.records, run_id, attempt)
     place = files.artifact_path(here.settings.data_dir, run_id, sha256)
     part = place.with_name(f".{secrets.token_hex(8)}.part")
     try:
@@ -75,8 +76,8 @@ async def put_artifact(
 @workers.get("/checkpoint", response_class=FileResponse)
 def get_checkpoint(run_id: int, attempt: int, here: Here) -> FileResponse:
     """The run's newest checkpoint that was handed in, for the attempt that is held."""
-    _check_held(here, run_id, attempt)
-    return _file(here, run_id, CHECKPOINT)
+    _check_held(here.records, run_id, attempt)
+    return _file(here.records, here.settings.data_dir, run_id, CHECKPOINT)
 
 
 @router.get("")
@@ -90,44 +91,44 @@ def list_artifacts(run_id: int, here: Here) -> list[schemas.ArtifactResponse]:
 @router.get("/{name}", response_class=FileResponse)
 def get_artifact(run_id: int, name: str, here: Here) -> FileResponse:
     """One of them, as it is."""
-    return _file(here, run_id, name)
+    return _file(here.records, here.settings.data_dir, run_id, name)
 
 
 @router.delete("/{name}", status_code=204)
 def delete_artifact(run_id: int, name: str, here: Here) -> None:
     """Free its place on the disk. A run that may still go on from it must have ended first."""
-    discard(here, run_id, [name])
+    discard(here.records, here.settings.data_dir, run_id, [name])
 
 
-def discard(here: State, run_id: int, names: list[str]) -> None:
+def discard(records: Records, data_dir: Place, run_id: int, names: list[str]) -> None:
     """Delete files of a run that has ended."""
-    with here.records.write() as session:
+    with records.write() as session:
         run = runs.find(session, run_id)
         if run.status not in ENDED:
             raise Conflict(f"run {run_id} is {run.status}: it may go on from its files")
         for name in names:
             runs.remove_artifact(session, run_id, name)
         kept = [one.sha256 for one in runs.list_artifacts(session, run_id)]
-    files.remove_artifacts(here.settings.data_dir, run_id, kept)
+    files.remove_artifacts(data_dir, run_id, kept)
 
 
-def sweep(here: State) -> None:
+def sweep(records: Records, data_dir: Place) -> None:
     """Free what a crash left half received, and after a while what has no row. At start: nothing is under way then.
 
     Not at once: after the restore of an older backup, newer files have none, and the restore may be undone.
     """
-    with here.records.read() as session:
+    with records.read() as session:
         named = runs.artifact_hashes(session)
-    for path in (here.settings.data_dir / "exports").glob("*"):
+    for path in (data_dir / "exports").glob("*"):
         path.unlink(missing_ok=True)
-    for path in (here.settings.data_dir / "runs").glob("*/artifacts/*"):
+    for path in (data_dir / "runs").glob("*/artifacts/*"):
         is_named = (path.parent.parent.name, path.name) in named
         if path.name.endswith(".part") or (not is_named and time.time() - path.stat().st_mtime > NAMELESS_S):
             path.unlink(missing_ok=True)
 
 
-def _check_held(here: State, run_id: int, attempt: int) -> None:
-    with here.records.read() as session:
+def _check_held(records: Records, run_id: int, attempt: int) -> None:
+    with records.read() as session:
         queue.standing(session, run_id, attempt)
 
 
@@ -185,10 +186,10 @@ def _take(here: State, artifact: Artifact, part: Place, place: Place) -> schemas
     return shown
 
 
-def _file(here: State, run_id: int, name: str) -> FileResponse:
-    with here.records.read() as session:
+def _file(records: Records, data_dir: Place, run_id: int, name: str) -> FileResponse:
+    with records.read() as session:
         found = runs.find_artifact(session, run_id, name)
-        path = files.artifact_path(here.settings.data_dir, run_id, found.sha256)
+        path = files.artifact_path(data_dir, run_id, found.sha256)
         headers = {"Pitwall-SHA256": found.sha256, "Pitwall-Epoch": str(found.epoch), "Pitwall-Step": str(found.step)}
     if not path.is_file():
         raise NotFound(f"the file {name} of run {run_id} is listed, but not on the disk any more")

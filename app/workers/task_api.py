@@ -18,8 +18,10 @@ from fastapi.responses import FileResponse, StreamingResponse
 from starlette.requests import ClientDisconnect
 
 from app.errors import Conflict, Forbidden, InvalidRequest, NotFound, Problem, Trouble
+from app.live.events import Hub
 from app.live.tasks import IsGone, Task
 from app.records import disk, files
+from app.records.database import Records
 from app.runs import runs
 from app.web.deps import Here, State
 from app.workers import artifacts, task_schemas
@@ -35,7 +37,7 @@ workers = APIRouter(prefix="/api/v1/worker/tasks/{number}", tags=["worker protoc
 @router.post("/predict", openapi_extra={"requestBody": {"content": {BINARY: {}, "image/*": {}}}})
 async def predict_picture(run_id: int, request: Request, here: Here) -> task_schemas.Predicted:
     """What the run's best weights take a picture for (the body: PNG, JPEG, WEBP, BMP or GIF, at most 8 MiB)."""
-    return await look(here, run_id, await request.body(), is_gone(request, here))
+    return await look(here, run_id, await request.body(), is_gone(request, here.hub))
 
 
 @router.get("/exports/{kind}", response_class=StreamingResponse)
@@ -43,8 +45,8 @@ async def export_run(run_id: int, kind: Literal["keras", "onnx"], request: Reque
     """The run's best weights as a file for other programs: pictures of 0 to 255 go in, probabilities come out."""
     if request.headers.get("sec-fetch-site") == "cross-site":  # a GET that costs a worker some seconds
         raise Forbidden("this request comes from another site")
-    task = await _task(here, run_id, "export", kind=kind)
-    path: Path = await here.tasks.ask(task, is_gone(request, here))
+    task = await _task(here.records, here.settings.data_dir, run_id, "export", kind=kind)
+    path: Path = await here.tasks.ask(task, is_gone(request, here.hub))
     file = path.open("rb")
     path.unlink()  # who has it open can read it, and nothing stays, however this ends
     headers = {
@@ -54,11 +56,11 @@ async def export_run(run_id: int, kind: Literal["keras", "onnx"], request: Reque
     return StreamingResponse(_pieces(file), media_type=BINARY, headers=headers)
 
 
-def is_gone(request: Request, here: State) -> IsGone:
+def is_gone(request: Request, hub: Hub) -> IsGone:
     """Whether nobody waits any more: who asked has hung up, or the app stops."""
 
     async def gone() -> bool:
-        return here.hub.closing or await request.is_disconnected()
+        return hub.closing or await request.is_disconnected()
 
     return gone
 
@@ -73,7 +75,7 @@ async def look(here: State, run_id: int, picture: bytes, gone: IsGone) -> task_s
     """Raises InvalidRequest where it is no picture, Conflict where the weights do not serve, Trouble."""
     if not picture:
         raise InvalidRequest([("picture", "there is no picture: send a PNG, JPEG, WEBP, BMP or GIF")])
-    task = await _task(here, run_id, "look", picture=picture)
+    task = await _task(here.records, here.settings.data_dir, run_id, "look", picture=picture)
     said: task_schemas.LookSaid = await here.tasks.ask(task, gone)
     shares = sorted(zip(said.probabilities, said.classes, strict=True), reverse=True)
     found = [task_schemas.PredictedClass(name=name, probability=share) for share, name in shares]
@@ -140,21 +142,27 @@ def _pieces(file: IO[bytes]) -> Iterator[bytes]:
 
 
 async def _task(
-    here: State, run_id: int, what: Literal["look", "export"], *, kind: str | None = None, picture: bytes = b""
+    records: Records,
+    data_dir: Path,
+    run_id: int,
+    what: Literal["look", "export"],
+    *,
+    kind: str | None = None,
+    picture: bytes = b"",
 ) -> Task:
-    weights, sha256 = await run_in_threadpool(_weights, here, run_id)
+    weights, sha256 = await run_in_threadpool(_weights, records, data_dir, run_id)
     return Task(what, run_id, weights, sha256, kind, picture)
 
 
-def _weights(here: State, run_id: int) -> tuple[Path, str]:
-    with here.records.read() as session:
+def _weights(records: Records, data_dir: Path, run_id: int) -> tuple[Path, str]:
+    with records.read() as session:
         run = runs.find(session, run_id)
         found = next((one for one in runs.list_artifacts(session, run.id) if one.name == BEST), None)
         if found is None:
             raise Conflict(
                 f"run {run_id} has no weights here: they come when it ends, and go when its files are deleted"
             )
-        path, sha256 = files.artifact_path(here.settings.data_dir, run_id, found.sha256), found.sha256
+        path, sha256 = files.artifact_path(data_dir, run_id, found.sha256), found.sha256
     if not path.is_file():
         raise Conflict(f"the weights of run {run_id} are listed, but not on the disk any more")
     return path, sha256

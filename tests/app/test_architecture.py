@@ -74,7 +74,7 @@ WINGS = {
     "app.webhooks": Wing("errors settings records live web", sql="deliveries", http="pages", writes="deliveries"),
     "app.architecture": Wing("errors json_shapes web runs launch", http="pages"),
     "app.run_page": Wing(
-        "errors json_shapes records metrics images charts web runs workers run_list board launch",
+        "errors json_shapes records metrics images live charts web runs workers run_list board launch",
         http="pages actions try_model dawnbench",
     ),
     "app.health": Wing("records web workers run_list", sql="*", http="*"),

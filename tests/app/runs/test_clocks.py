@@ -42,7 +42,7 @@ def ended(state: State, held: tuple[int, int], after: float, outcome: Any = "suc
 
 def of(state: State, run_id: int) -> ClocksResponse:
     with state.records.read() as session:
-        return responses.run_response(session, runs.find(session, run_id), state).clocks
+        return responses.run_response(session, runs.find(session, run_id), state.hub, state.leases).clocks
 
 
 def whole(state: State, **more: Any) -> ClocksResponse:

@@ -165,13 +165,13 @@ def test_what_a_crash_left_half_received_is_freed_at_the_next_start_and_what_has
     nameless = folder / ("0" * 64)
     nameless.write_bytes(b"without its row")
 
-    artifacts.sweep(state)
+    artifacts.sweep(state.records, state.settings.data_dir)
     assert [path.read_bytes() for path in kept(state, hand.run)] == [b"without its row", b"whole"]
 
     long_ago = time.time() - artifacts.NAMELESS_S - 60
     for path in kept(state, hand.run):
         os.utime(path, (long_ago, long_ago))
-    artifacts.sweep(state)
+    artifacts.sweep(state.records, state.settings.data_dir)
     assert [path.read_bytes() for path in kept(state, hand.run)] == [b"whole"]
 
 
