@@ -9,7 +9,8 @@ import signal
 import socket
 import sys
 import threading
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from types import FrameType
 
@@ -28,7 +29,7 @@ from app.live.leases import Leases
 from app.metrics import statistics
 from app.records.database import Records
 from app.settings import Settings
-from app.web.deps import State
+from app.web.deps import State, utc_now
 from app.web.tokens import Tokens, made
 from trainer.data.gallery import Gallery
 from trainer.machine.parent import die_with
@@ -59,7 +60,7 @@ class Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-def serve(settings: Settings) -> None:
+def serve(settings: Settings, now: Callable[[], datetime] = utc_now) -> None:
     """The web process: records, streams, pages, API. Ends on SIGTERM or Ctrl-C."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     tokens = Tokens.of(settings)
@@ -67,9 +68,9 @@ def serve(settings: Settings) -> None:
     records = Records(settings.url, hub.publish)
     try:
         gallery = Gallery(settings.datasets_dir, settings.data_dir / "previews")
-        state = State(settings, records, hub, Leases(), tokens, Previews(gallery))
+        state = State(settings, records, hub, Leases(), tokens, Previews(gallery), now=now)
         if settings.quickstart:
-            quickstart.queue_first(records, settings.datasets_dir, state.now())
+            quickstart.queue_first(records, settings.datasets_dir, now())
         config = uvicorn.Config(
             create_app(state),
             host=settings.host,
@@ -117,7 +118,8 @@ def asked() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> None:
+def main(now: Callable[[], datetime] = utc_now) -> None:
+    """`now`: the wall clock."""
     arguments = asked()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -132,7 +134,7 @@ def main() -> None:
         case "serve":
             if arguments.parent is not None:
                 die_with(arguments.parent, signal.SIGTERM)
-            serve(settings)
+            serve(settings, now)
         case "migrate":
             Records(settings.url).close()
         case "token":
@@ -140,8 +142,7 @@ def main() -> None:
         case "backup":
             print(*back_up(settings, arguments.file, force=arguments.force), sep="\n")
         case "restore":
-            now = datetime.now(UTC)
-            print(*restore(settings, arguments.file, Records, now, verify=arguments.verify), sep="\n")
+            print(*restore(settings, arguments.file, Records, now(), verify=arguments.verify), sep="\n")
 
 
 if __name__ == "__main__":

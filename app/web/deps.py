@@ -20,6 +20,10 @@ from app.timing import DEFAULT_TIMING, Timing
 from app.web.tokens import Tokens
 
 
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
 @dataclass(frozen=True)
 class State:
     """The parts of one running app. `now` is the wall clock, for people; leases have their own."""
@@ -33,7 +37,7 @@ class State:
     gauges: Gauges = field(default_factory=Gauges)
     tasks: Tasks = field(default_factory=Tasks)
     timing: Timing = DEFAULT_TIMING
-    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    now: Callable[[], datetime] = utc_now
 
 
 async def of(request: Request) -> State:

@@ -1,17 +1,15 @@
 """The real app with a wall clock that jumps: as many seconds off as the file `CHAOS_CLOCK` says, at each look.
 
-The app reads the wall clock in one place, `State.now`, which is what is replaced here.
+The app reads the wall clock in one place, which is passed in.
 """
 
 from __future__ import annotations
 
 import os
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 
-import app.__main__
-from app.web.deps import State
+from app.__main__ import main
 
 CLOCK = Path(os.environ["CHAOS_CLOCK"])
 
@@ -21,5 +19,4 @@ def now() -> datetime:
 
 
 if __name__ == "__main__":
-    vars(app.__main__)["State"] = partial(State, now=now)
-    app.__main__.main()
+    main(now)
