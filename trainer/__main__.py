@@ -26,7 +26,7 @@ from pydantic import ValidationError
 from trainer.events import BaseEvent, EpochEnded, Failed, Finished, Started, line
 from trainer.failures import STOPPED, CannotTrain, RecipeMistake, Stopped
 from trainer.loop.checkpoints import EVERY_S
-from trainer.loop.preloaded import Preloaded
+from trainer.loop.preloaded import BuildEngine, Preloaded
 from trainer.loop.warm import Order, read_stdin_line, wait_for_order
 from trainer.machine.compile_cache import opened
 from trainer.machine.gauge import Watch, gauge
@@ -41,7 +41,8 @@ FINISHED, FAILED, BAD_RECIPE = 0, 1, 2
 log = logging.getLogger("trainer")
 
 
-def main() -> int:
+def main(build_engine: BuildEngine | None = None) -> int:
+    """`build_engine`: None: Keras'."""
     events = _take_over_stdout()
     faulthandler.register(signal.SIGUSR1, file=sys.stderr, all_threads=True)
     arguments = _parse_arguments(sys.argv[1:])
@@ -50,11 +51,17 @@ def main() -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"  # errors only: no notes about CPU features
     emit, cache = _event_writer(events), opened(arguments.compiled)
-    preloaded = Preloaded(began=_process_start(), cache=cache)
+    preloaded = Preloaded(began=_process_start(), cache=cache, build_engine=build_engine)
     try:
         recipe = _read_recipe(arguments)
         if arguments.wait:
-            order = wait_for_order(recipe, arguments.datasets, programs=arguments.wait == "all", cache=cache)
+            order = wait_for_order(
+                recipe,
+                arguments.datasets,
+                programs=arguments.wait == "all",
+                cache=cache,
+                build_engine=build_engine,
+            )
             if order is None:
                 return FINISHED
             arguments, preloaded = _parse_arguments([*sys.argv[1:], *order.arguments]), order.preloaded

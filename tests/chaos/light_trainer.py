@@ -1,7 +1,7 @@
 """The real trainer with lighter arithmetic: `python -m tests.chaos.light_trainer` takes what `python -m trainer` takes.
 
-Only two things are replaced: the engine (light_engine.py), so that TensorFlow is not imported, and imgaug's wrapper
-around operations that are plain NumPy anyway, so that imgaug is not. Data, draws, order, feed, epochs, checkpoints,
+Only two things differ: the engine (light_engine.py), so that TensorFlow is not imported, and the package imgaug, here a
+wrapper around operations that are plain NumPy anyway. Data, draws, order, feed, epochs, checkpoints,
 events, signals and exit codes are the real ones. It starts in about a second, so it can be killed by the hundred;
 the scenario `real` does the same to the real one.
 """
@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before NumPy: the products are tiny, and a thread pool costs a start
@@ -19,12 +20,8 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before NumPy: the products are tiny,
 import numpy as np
 from numpy.typing import NDArray
 
-import trainer.__main__
-import trainer.augment.crew
-import trainer.augment.host
-import trainer.loop.train
-import trainer.loop.warm
 from tests.chaos.light_engine import LightEngine
+from trainer.__main__ import main
 from trainer.data.datasets import Data
 from trainer.engine.interface import Engine
 from trainer.loop.batches import Normal
@@ -48,17 +45,12 @@ class Light:
     Lambda = Whole
 
 
-def light_imgaug() -> tuple[Any, Any]:
-    return Light, None
-
-
 def light_engine(recipe: Recipe, data: Data, rates: NDArray[np.float32], normal: Normal, _cache: Path | None) -> Engine:
     return LightEngine(recipe, len(data.classes), rates, normal)
 
 
 if __name__ == "__main__":
-    vars(trainer.loop.train)["_build_engine"] = light_engine
-    vars(trainer.loop.warm)["import_engine"] = lambda *_: None
-    for module in (trainer.augment.host, trainer.augment.crew, trainer.loop.warm):
-        vars(module)["imgaug"] = light_imgaug
-    sys.exit(trainer.__main__.main())
+    imgaug = ModuleType("imgaug")
+    imgaug.augmenters, imgaug.parameters = Light, None  # type: ignore[attr-defined]
+    sys.modules["imgaug"] = imgaug
+    sys.exit(main(light_engine))

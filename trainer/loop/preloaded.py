@@ -10,12 +10,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.augment.normalisation import PerChannel
 from trainer.data import datasets
 from trainer.data.datasets import Data
 from trainer.data.downloads import Note
 from trainer.engine.interface import Engine
 from trainer.machine.compile_cache import CompileCache
 from trainer.recipe import Dataset, Recipe
+
+# Of a recipe, its data, the rates of all steps, the normalisation, and the folder of compiled programs.
+BuildEngine = Callable[[Recipe, Data, NDArray[np.float32], tuple[PerChannel, PerChannel], Path | None], Engine]
 
 IGNORED_SETTINGS = {"seed": 0, "target_accuracy": None}  # compiled programs do not depend on them
 
@@ -27,6 +34,7 @@ class Preloaded:
     is_warm: bool = False
     cache: CompileCache | None = None  # of programs, on the disk
     began: float | None = None  # time.monotonic() at the process's start, or at the order to a warm one
+    build_engine: BuildEngine | None = None  # None: Keras'
     _read: tuple[Dataset, Path, str] | None = None
     _data: Data | None = field(default=None, repr=False)
     _built_for: tuple[Recipe, str] | None = None

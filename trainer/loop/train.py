@@ -90,7 +90,8 @@ def train(
             processes = fitting(len(os.sched_getaffinity(0)))
         normal = normalisation(recipe.normalize, data.train_images)
         compiled = preloaded.cache.folder if preloaded.cache else None
-        engine = preloaded.engine(recipe, data, lambda: _build_engine(recipe, data, rates, normal, compiled))
+        build = preloaded.build_engine or _build_engine
+        engine = preloaded.engine(recipe, data, lambda: build(recipe, data, rates, normal, compiled))
         if stop():  # the framework's import alone takes seconds
             raise Stopped
         with open_batch_source(recipe, data, normal, engine.device(), processes) as source:

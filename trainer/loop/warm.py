@@ -23,7 +23,7 @@ from trainer.data.datasets import find
 from trainer.engine.backend import import_framework
 from trainer.events import BaseEvent, Started
 from trainer.failures import CannotTrain, RecipeMistake, Stopped
-from trainer.loop.preloaded import Preloaded
+from trainer.loop.preloaded import BuildEngine, Preloaded
 from trainer.machine.compile_cache import CompileCache
 from trainer.machine.priority import standing_back
 from trainer.recipe import Recipe
@@ -46,20 +46,28 @@ def import_engine(backend: str, compiled: Path | None = None) -> None:
     import_module("trainer.engine.engine")
 
 
-def wait_for_order(recipe: Recipe, root: Path, *, programs: bool, cache: CompileCache | None = None) -> Order | None:
+def wait_for_order(
+    recipe: Recipe,
+    root: Path,
+    *,
+    programs: bool,
+    cache: CompileCache | None = None,
+    build_engine: BuildEngine | None = None,
+) -> Order | None:
     """Preload for a run like this one, on data sets under `root`, and wait. None: stdin was closed without an order.
 
     `programs`: also compile programs, which opens the device. `cache`: of compiled programs, on the disk.
-    Failures are ignored here: the run itself reports them.
+    `build_engine`: None: Keras'. Failures are ignored here: the run itself reports them.
     Raises RecipeMistake if the line is not an order.
     """
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)  # there is nothing to save
-    made = Preloaded(is_warm=True, cache=cache)
+    made = Preloaded(is_warm=True, cache=cache, build_engine=build_engine)
     with standing_back():
         logging.disable()
         with suppress(Stopped, CannotTrain):
-            import_engine(recipe.backend, cache.folder if cache else None)
+            if build_engine is None:
+                import_engine(recipe.backend, cache.folder if cache else None)
             _preload(made, recipe, root, programs=programs)
         logging.disable(logging.NOTSET)
         text = read_stdin_line()
