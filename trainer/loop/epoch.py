@@ -48,6 +48,7 @@ class Experiment:
     meter: Wh | None = None  # the device's energy
     watch: Watch | None = None  # the device's load
     look_s: float = LOOK_S
+    evaluation_batch: int = EVALUATION_BATCH
     place: RunPosition = field(default_factory=RunPosition)
     is_augmented_once: bool = False  # whether this attempt has augmented all images ahead of the loop
 
@@ -94,7 +95,7 @@ def train_steps(run: Experiment) -> MeanMetrics:
 
 def evaluate(run: Experiment) -> MeanMetrics:
     """Validate after an epoch's last step. Raises Stopped, with the position still at the end of training."""
-    batches = evaluation_batches(len(run.data.val_images))
+    batches = evaluation_batches(run)
     run.progress.phase("evaluating", run.place.epoch + 1, len(batches))
     for done, indices in enumerate(batches):
         if run.stop():
@@ -105,11 +106,9 @@ def evaluate(run: Experiment) -> MeanMetrics:
     return run.engine.end_evaluation()
 
 
-def evaluation_batches(images: int) -> list[ImageIndices]:
-    return [
-        np.arange(first, min(first + EVALUATION_BATCH, images), dtype=np.int32)
-        for first in range(0, images, EVALUATION_BATCH)
-    ]
+def evaluation_batches(run: Experiment) -> list[ImageIndices]:
+    images, size = len(run.data.val_images), run.evaluation_batch
+    return [np.arange(first, min(first + size, images), dtype=np.int32) for first in range(0, images, size)]
 
 
 def _start_meter(run: Experiment) -> Callable[[RunPosition], float | None]:

@@ -31,7 +31,7 @@ from trainer.loop.checkpoint_file import Checkpoint, Metadata, RunPosition
 from trainer.loop.checkpoints import EVERY_S, Checkpoints
 from trainer.loop.device_fit import choose_precision, device_memory, refuse_too_large
 from trainer.loop.divergence import refuse_broken_state, refuse_diverged, refuse_not_finite
-from trainer.loop.epoch import LOOK_S, Experiment, evaluate, evaluation_batches, train_steps
+from trainer.loop.epoch import EVALUATION_BATCH, LOOK_S, Experiment, evaluate, evaluation_batches, train_steps
 from trainer.loop.preloaded import Preloaded
 from trainer.loop.progress import Progress
 from trainer.loop.resume import refuse_another_recipe, refuse_other_images
@@ -62,11 +62,13 @@ def train(
     watch: Watch | None = None,
     preloaded: Preloaded | None = None,
     look_s: float = LOOK_S,
+    evaluation_batch: int = EVALUATION_BATCH,
 ) -> None:
     """Train the recipe on the data sets under `root`, resuming from the newest checkpoint in `folder`.
 
     `processes`: size of the loader pool (0: one thread; None: by the number of cores); results do not depend on it.
     `every_s`: seconds between two checkpoints. `look_s`: seconds between two reads of the loss within an epoch.
+    `evaluation_batch`: images of a batch in validation.
     `known`: the number of epochs whose rows the reader has; later ones in the checkpoint are emitted again.
     `meter`: measures the device's energy. `watch`: measures its load. `preloaded`: by this process, before the run.
     Raises Stopped once `stop()` is true (called between steps), after saving a checkpoint; and CannotTrain's kinds.
@@ -96,7 +98,9 @@ def train(
             raise Stopped
         with open_batch_source(recipe, data, normal, engine.device(), processes) as source:
             source.load_data(engine)
-            run = Experiment(recipe, data, rates, steps, engine, source, progress, emit, stop, meter, watch, look_s)
+            run = Experiment(
+                recipe, data, rates, steps, engine, source, progress, emit, stop, meter, watch, look_s, evaluation_batch
+            )
             compile_seconds = 0.0 if saved and saved.metadata.place.epoch == recipe.epochs else _compile(run)
             metadata = _start(run, saved, known, preloaded, normal)
             del saved  # as large as the model
@@ -208,7 +212,7 @@ def _compile(run: Experiment) -> float:
     run.progress.phase("compiling")
     began = perf_counter()
     examples = run.source.example_batches(run.engine, selections(run.recipe, len(run.data.train_images), 1))
-    run.engine.compile(examples, evaluation_batches(len(run.data.val_images)))
+    run.engine.compile(examples, evaluation_batches(run))
     run.source.warm_up()
     return perf_counter() - began
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ import pytest
 from trainer.engine.backend import import_framework
 from trainer.events import BaseEvent, CheckpointSaved, EpochEnded, Evidence, Finished, Started, Step
 from trainer.failures import CannotTrain, Stopped
-from trainer.loop import epoch as epoch_module
 from trainer.loop.checkpoint_file import (
     checkpoint_path,
     list_checkpoints,
@@ -57,13 +56,10 @@ ONCE: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module", autouse=True)
-def frameworks() -> Iterator[None]:
+def frameworks() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TensorFlow's own, at import
         import_framework("tensorflow")
-    kept, epoch_module.EVALUATION_BATCH = epoch_module.EVALUATION_BATCH, 16
-    yield
-    epoch_module.EVALUATION_BATCH = kept
 
 
 @dataclass
@@ -98,7 +94,7 @@ def attempt(knobs: dict[str, Any], folder: Path, stop: int | None, every_s: floa
 
     recipe = Recipe.model_validate(knobs)
     try:
-        train(recipe, said.append, folder, stopping, 0, folder=folder, every_s=every_s, **more)
+        train(recipe, said.append, folder, stopping, 0, folder=folder, every_s=every_s, evaluation_batch=16, **more)
     except Stopped:
         assert stop is not None
     return said
