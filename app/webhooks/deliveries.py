@@ -14,7 +14,7 @@ from app.records.sqlite import insert_or_ignore
 from app.settings import Hook
 
 RETRY_DELAYS_S = (10, 60, 300, 1800, 7200)  # after each failed try; then it is given up
-LOG_ROWS = 500  # ended deliveries that are kept
+LOG_ROWS = 500  # latest deliveries that are kept
 MAX_AGE = timedelta(days=1)  # runs that ended earlier are not sent
 
 

@@ -1,4 +1,4 @@
-"""Groups over JSON and on their page: which runs count, what they say together, more seeds of the same recipe."""
+"""Groups as JSON and on their page: included runs, statistics, more seeds of the same recipe."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def queued(http: TestClient, seed: int = 0, **recipe: Any) -> dict[str, Any]:
 
 
 def ran(
-    http: TestClient, state: State, *accuracies: float, seed: int = 0, outcome: str = "succeeded", **said: Any
+    http: TestClient, state: State, *accuracies: float, seed: int = 0, outcome: str = "succeeded", **environment: Any
 ) -> dict[str, Any]:
-    """A run from its launch to its end, epochs of 2 s. `said`: of its place, and `energy_wh` of each epoch."""
+    """A run from its launch to its end, epochs of 2 s. `environment` also takes the `energy_wh` of each epoch."""
     run = queued(http, seed)
-    hand, energy = Hand(http, state), said.pop("energy_wh", None)
+    hand, energy = Hand(http, state), environment.pop("energy_wh", None)
     assert hand.claim()
-    hand.say(started(environment=PLACE | said))
+    hand.say(started(environment=PLACE | environment))
     hand.say(*(epoch(number, share, energy_wh=energy) for number, share in enumerate(accuracies, 1)))
     if outcome == "diverged":
         hand.say({"event": "failed", "kind": "diverged", "message": "The loss is no number."})
@@ -37,8 +37,8 @@ def ran(
     return run
 
 
-def group(http: TestClient, run: dict[str, Any], **asked: Any) -> dict[str, Any]:
-    answer = http.get(f"/api/v1/groups/{run['recipe_hash']}", params=asked)
+def group(http: TestClient, run: dict[str, Any], **query: Any) -> dict[str, Any]:
+    answer = http.get(f"/api/v1/groups/{run['recipe_hash']}", params=query)
     assert answer.status_code == 200, answer.text
     return dict(answer.json())
 
@@ -59,7 +59,7 @@ def test_a_single_run_is_a_group_without_spread(client: TestClient, state: State
     assert "n = 1: no spread" in page and "1 of 1" in page and "1 run included, on GPU one" in page
 
 
-def test_seeds_are_summed_up_and_a_diverged_one_is_a_miss(client: TestClient, state: State):
+def test_statistics_are_over_all_seeds_and_a_diverged_run_is_a_miss(client: TestClient, state: State):
     accuracies = [(0.91, 0.94), (0.5, 0.92), (0.6, 0.7)]
     runs = [ran(client, state, *one, seed=seed, energy_wh=0.25 * seed) for seed, one in enumerate(accuracies)]
     diverged = ran(client, state, 0.95, seed=3, outcome="diverged")
@@ -71,10 +71,8 @@ def test_seeds_are_summed_up_and_a_diverged_one_is_a_miss(client: TestClient, st
     assert (final["n"], final["min"], final["max"], final["median"]) == (3, 0.7, 0.94, 0.92)
     assert final["mean"] == pytest.approx(np.mean([0.94, 0.92, 0.7]))
     assert final["sd"] == pytest.approx(np.std([0.94, 0.92, 0.7], ddof=1))
-    assert (best["n"], best["max"]) == (3, 0.94), "of runs that finished"
-    assert (found["reached"]["count"], found["reached"]["n"]) == (2, 4), (
-        "the diverged one touched it on its way: a miss"
-    )
+    assert (best["n"], best["max"]) == (3, 0.94), "of the runs that finished"
+    assert (found["reached"]["count"], found["reached"]["n"]) == (2, 4), "the diverged run reached it before: a miss"
     assert found["times_to_target"]["n"] == 2
     assert found["median_time_to_target"] is None  # 2, 4 and two misses
     assert (found["energy"]["n"], found["energy"]["max"]) == (3, 1.0)
@@ -85,16 +83,16 @@ def test_seeds_are_summed_up_and_a_diverged_one_is_a_miss(client: TestClient, st
     assert "2 of 4" in client.get(f"/groups/{runs[0]['recipe_hash']}").text
 
 
-def test_replays_cancelled_runs_and_those_under_way_are_counted_apart(client: TestClient, state: State):
-    first, replay = ran(client, state, 0.5, 0.93), ran(client, state, 0.5, 0.99)
+def test_duplicate_seeds_cancelled_runs_and_runs_in_progress_are_not_included(client: TestClient, state: State):
+    first, duplicate = ran(client, state, 0.5, 0.93), ran(client, state, 0.5, 0.99)
     ran(client, state, 0.3, seed=1, outcome="cancelled")
-    other_pictures = ran(client, state, 0.1, 0.2, seed=2, dataset_fingerprint="e" * 64)
+    other_data = ran(client, state, 0.1, 0.2, seed=2, dataset_fingerprint="e" * 64)
     ran(client, state, 0.5, 0.95, seed=3)
     queued(client, seed=4)
 
     found = group(client, first)
-    assert (found["runs"][0], len(found["runs"]), found["replays"]) == (first["id"], 2, [replay["id"]])
-    assert other_pictures["id"] not in found["runs"] + found["replays"]
+    assert (found["runs"][0], len(found["runs"]), found["replays"]) == (first["id"], 2, [duplicate["id"]])
+    assert other_data["id"] not in found["runs"] + found["replays"]
     assert (found["excluded"], found["under_way"], found["final_accuracy"]["n"]) == (1, 1, 2)
 
     page = client.get(f"/groups/{first['recipe_hash']}").text
@@ -103,13 +101,13 @@ def test_replays_cancelled_runs_and_those_under_way_are_counted_apart(client: Te
     assert "1 excluded (cancelled, or failed without diverging)" in page
 
 
-def test_a_group_can_be_looked_at_on_each_hardware(client: TestClient, state: State):
+def test_a_group_can_be_shown_for_each_kind_of_hardware(client: TestClient, state: State):
     one = [ran(client, state, 0.5, 0.93, seed=seed) for seed in range(2)]
     other = ran(client, state, 0.5, 0.94, device="GPU two")
 
-    usual = group(client, other)
-    assert (usual["hardware"], usual["all_hardware"]) == ("GPU one", {"GPU one": 2, "GPU two": 1})
-    assert usual["runs"] == [run["id"] for run in one]
+    default = group(client, other)
+    assert (default["hardware"], default["all_hardware"]) == ("GPU one", {"GPU one": 2, "GPU two": 1})
+    assert default["runs"] == [run["id"] for run in one]
     assert group(client, other, hardware="GPU two")["runs"] == [other["id"]]
 
     address = f"groups/{other['recipe_hash']}"
@@ -120,7 +118,7 @@ def test_a_group_can_be_looked_at_on_each_hardware(client: TestClient, state: St
     assert 'href="?hardware=GPU%20two"' in client.get(f"/{address}").text
 
 
-def test_a_group_is_found_by_the_first_letters_of_its_hash_and_by_no_other_word(client: TestClient):
+def test_a_group_is_found_by_its_hash_or_at_least_eight_first_letters(client: TestClient):
     run = queued(client)
     whole = run["recipe_hash"]
 
@@ -134,7 +132,7 @@ def test_a_group_is_found_by_the_first_letters_of_its_hash_and_by_no_other_word(
         assert client.post(f"/groups/{name}/repeat", data={"more": "1"}).status_code == 404
 
 
-def test_a_group_of_waiting_runs_says_nothing_yet(client: TestClient):
+def test_a_group_of_queued_runs_has_no_statistics(client: TestClient):
     run = queued(client)
 
     found = group(client, run)
@@ -144,7 +142,7 @@ def test_a_group_of_waiting_runs_says_nothing_yet(client: TestClient):
     assert "Curves appear when the first epoch ends." in page and '<table class="epochs">' not in page
 
 
-def test_the_page_has_the_band_as_a_table_the_last_epoch_first(client: TestClient, state: State):
+def test_the_page_shows_the_band_as_a_table_last_epoch_first(client: TestClient, state: State):
     run = ran(client, state, 0.5, 0.9, 0.95)
     ran(client, state, 0.25, 0.5, seed=1)
 
@@ -160,7 +158,7 @@ def test_the_page_has_the_band_as_a_table_the_last_epoch_first(client: TestClien
         assert shown[1][3] == f"{100 * float(np.std([0.9, 0.5], ddof=1)):.2f}{SPACE}%"
 
 
-def test_more_seeds_are_queued_after_the_largest(client: TestClient, state: State):
+def test_repeat_queues_seeds_above_the_largest(client: TestClient, state: State):
     first = ran(client, state, 0.5, 0.93, seed=7)
     ran(client, state, 0.5, 0.94, seed=3)
     client.patch(f"/api/v1/runs/{first['id']}", json={"tags": ["night"], "priority": 5}).raise_for_status()
@@ -174,12 +172,12 @@ def test_more_seeds_are_queued_after_the_largest(client: TestClient, state: Stat
     assert [run["seed"] for run in made] == [10, 9, 8]
     for run in made:
         assert (run["recipe_hash"], run["status"]) == (first["recipe_hash"], "queued")
-        assert (run["name"], run["tags"], run["priority"]) == ("mine", ["day"], 3), "as the newest has it"
+        assert (run["name"], run["tags"], run["priority"]) == ("mine", ["day"], 3), "as in the newest run"
     assert group(client, first)["under_way"] == 4
 
 
 @pytest.mark.parametrize("more", ["0", "101", "-1", "many", ""])
-def test_a_senseless_number_of_seeds_is_refused(client: TestClient, more: str):
+def test_repeat_refuses_an_invalid_number_of_seeds(client: TestClient, more: str):
     run = queued(client)
 
     assert client.post(f"/groups/{run['recipe_hash']}/repeat", data={"more": more}).status_code == 422

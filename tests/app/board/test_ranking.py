@@ -1,4 +1,4 @@
-"""The board: which runs count, how rows are ranked, who cannot be told from the first."""
+"""The board: which runs are included, how rows are ranked, which rows are tied with the first."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def ran(
     return hand.run
 
 
-def board(http: TestClient, **asked: Any) -> dict[str, Any]:
-    answer = http.get("/api/v1/board", params={"dataset": "digits"} | asked)
+def board(http: TestClient, **query: Any) -> dict[str, Any]:
+    answer = http.get("/api/v1/board", params={"dataset": "digits"} | query)
     assert answer.status_code == 200, answer.text
     return dict(answer.json())
 
@@ -58,7 +58,7 @@ def test_a_row_is_a_recipe_ranked_by_the_median_time_of_its_seeds(client: TestCl
     assert by_accuracy[0]["value"] == pytest.approx(0.96) and by_accuracy[0]["sd"] == pytest.approx(0.0)
 
 
-def test_a_miss_counts_as_longer_than_any_time(client: TestClient, state: State):
+def test_a_miss_is_longer_than_any_time(client: TestClient, state: State):
     for seed, best in enumerate((0.95, 0.5, 0.5)):
         ran(client, state, (0.4, best), seed=seed, lr=0.1, seconds=1.0)
     for seed in range(3):
@@ -67,17 +67,17 @@ def test_a_miss_counts_as_longer_than_any_time(client: TestClient, state: State)
     sure, lucky = board(client)["rows"]
     assert (sure["rank"], sure["value"]) == (1, 100.0)
     assert (lucky["rank"], lucky["value"], lucky["reached"], lucky["missed"], lucky["n"]) == (None, None, 1, 2, 3)
-    assert lucky["mean"] == 2.0, "of the run that reached it"
+    assert lucky["mean"] == 2.0, "of the run that reached the target"
 
 
-def test_a_target_is_asked_for_with_the_question(client: TestClient, state: State):
+def test_the_target_is_a_query_parameter(client: TestClient, state: State):
     ran(client, state, (0.5, 0.7, 0.9), seconds=2.0)
     assert [board(client, target=target)["rows"][0]["value"] for target in (0.5, 0.6, 0.9)] == [2.0, 4.0, 6.0]
     assert board(client, target=0.91)["rows"][0]["reached"] == 0
     assert board(client, metric="epochs_to_target", target=0.6)["rows"][0]["value"] == 2
 
 
-def test_a_seed_counts_once_and_what_was_not_the_recipes_fault_not_at_all(client: TestClient, state: State):
+def test_each_seed_is_included_once_and_cancelled_runs_are_excluded(client: TestClient, state: State):
     first = ran(client, state, (0.5, 0.95))
     ran(client, state, (0.5, 0.99))
     client.post("/api/v1/runs", json={"recipe": SMALL | {"epochs": 2, "schedule": {"kind": "constant", "lr": 0.1}}})
@@ -98,21 +98,21 @@ def test_a_seed_counts_once_and_what_was_not_the_recipes_fault_not_at_all(client
     assert board(client, metric="accuracy")["rows"][0]["value"] == 0.95
 
 
-def test_hardware_is_mixed_on_request_only_and_pictures_never(client: TestClient, state: State):
+def test_boards_mix_hardware_only_on_request_and_versions_of_the_data_never(client: TestClient, state: State):
     for seed in range(2):
         ran(client, state, (0.95,), seed=seed, device="GPU one")
     ran(client, state, (0.95,), seconds=0.1, device="GPU two")
     ran(client, state, (0.95,), seconds=0.1, device="GPU one", dataset_fingerprint="e" * 64)
 
-    usual = board(client)
-    assert (usual["hardware"], [row["hardware"] for row in usual["rows"]]) == ("GPU one", ["GPU one"])
-    assert usual["all_hardware"] == {"GPU one": 2, "GPU two": 1}
+    default = board(client)
+    assert (default["hardware"], [row["hardware"] for row in default["rows"]]) == ("GPU one", ["GPU one"])
+    assert default["all_hardware"] == {"GPU one": 2, "GPU two": 1}
     mixed = board(client, hardware="all")
     assert [row["hardware"] for row in mixed["rows"]] == ["GPU two", "GPU one"]
     assert [row["n"] for row in board(client, fingerprint="e" * 64)["rows"]] == [1]
 
 
-def test_cost_is_known_where_somebody_set_a_price(client: TestClient, state: State):
+def test_cost_needs_the_price_of_the_worker(client: TestClient, state: State):
     ran(client, state, (0.5, 0.95), seconds=1800.0)
     (row,) = board(client, metric="cost")["rows"]
     assert (row["rank"], row["value"], row["unmeasured"]) == (None, None, 1)
@@ -123,13 +123,13 @@ def test_cost_is_known_where_somebody_set_a_price(client: TestClient, state: Sta
     assert board(client, metric="energy")["rows"][0]["rank"] is None
 
 
-def test_a_run_of_one_has_no_spread(client: TestClient, state: State):
+def test_a_single_run_has_no_spread(client: TestClient, state: State):
     ran(client, state, (0.5, 0.95))
     row = board(client)["rows"][0]
     assert (row["n"], row["sd"], row["interval"], row["is_like_first"]) == (1, None, None, True)
 
 
-def test_a_run_that_diverged_is_a_miss_whatever_it_touched_on_its_way(client: TestClient, state: State):
+def test_a_diverged_run_is_a_miss_even_if_it_reached_the_target_before(client: TestClient, state: State):
     for seed in range(2):
         client.post(
             "/api/v1/runs", json={"recipe": SMALL | {"seed": seed, "schedule": {"kind": "constant", "lr": 0.1}}}
@@ -148,7 +148,7 @@ def test_a_run_that_diverged_is_a_miss_whatever_it_touched_on_its_way(client: Te
     assert "2 diverged" in client.get("/board?dataset=digits&metric=accuracy").text
 
 
-def test_what_nobody_measured_is_neither_a_number_nor_a_miss(client: TestClient, state: State):
+def test_an_unmeasured_run_is_neither_a_number_nor_a_miss(client: TestClient, state: State):
     ran(client, state, (0.5, 0.95), seed=0, worker="ada")
     for seed, last in ((1, 0.95), (2, 0.6)):
         ran(client, state, (0.5, last), seed=seed, worker="eve")
@@ -158,7 +158,7 @@ def test_what_nobody_measured_is_neither_a_number_nor_a_miss(client: TestClient,
     assert (row["rank"], row["value"], row["missed"], row["unmeasured"]) == (1, 4.0, 0, 2)
 
 
-def test_another_data_set_s_hardware_is_named_by_json_and_forgotten_by_the_page(client: TestClient, state: State):
+def test_unknown_hardware_is_an_error_in_json_and_ignored_by_the_page(client: TestClient, state: State):
     ran(client, state, (0.95,))
     for field in ("hardware", "fingerprint"):
         answer = client.get("/api/v1/board", params={"dataset": "digits", field: "nope"})
@@ -167,7 +167,7 @@ def test_another_data_set_s_hardware_is_named_by_json_and_forgotten_by_the_page(
 
 
 @pytest.mark.parametrize(
-    ("asked", "field"),
+    ("query", "field"),
     [
         ({"metric": "luck"}, "metric"),
         ({"target": 0}, "target"),
@@ -177,6 +177,6 @@ def test_another_data_set_s_hardware_is_named_by_json_and_forgotten_by_the_page(
         ({"group_by": "seed"}, "group_by"),
     ],
 )
-def test_what_cannot_be_ranked_is_named(client: TestClient, asked: dict[str, Any], field: str):
-    answer = client.get("/api/v1/board", params=asked)
+def test_an_invalid_query_names_its_field(client: TestClient, query: dict[str, Any], field: str):
+    answer = client.get("/api/v1/board", params=query)
     assert (answer.status_code, answer.json()["field"]) == (422, field)

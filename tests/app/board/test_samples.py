@@ -1,4 +1,4 @@
-"""Boards that are kept in memory: the same as fresh ones after whatever can happen to a run."""
+"""The cache of samples: the same boards as without it, whatever happens to a run."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def accuracies(http: TestClient) -> list[Any]:
     return [(row["runs"], row["mean"]) for row in board(http, metric="accuracy")["rows"]]
 
 
-def test_nothing_is_read_again_until_something_happened(client: TestClient, state: State, reads: list[str]):
+def test_a_board_is_read_again_only_after_a_run_changed(client: TestClient, state: State, reads: list[str]):
     one = ran(client, state, (0.5, 0.9))
     first = accuracies(client)
     assert first == [([one], 0.9)]
@@ -46,15 +46,15 @@ def test_nothing_is_read_again_until_something_happened(client: TestClient, stat
     assert len(reads) == 2
 
 
-def test_a_run_that_is_deleted_is_gone(client: TestClient, state: State):
+def test_a_deleted_run_leaves_the_board(client: TestClient, state: State):
     one, other = ran(client, state, (0.5, 0.9)), ran(client, state, (0.5, 0.8), seed=1)
     assert accuracies(client) == [([one, other], pytest.approx(0.85))]
     client.delete(f"/api/v1/runs/{one}").raise_for_status()
     assert accuracies(client) == [([other], 0.8)]
 
 
-def test_a_run_that_is_tried_again_counts_with_what_it_reached_then(client: TestClient, state: State):
-    """At the same moment by the clock, under the same number: only its attempt tells."""
+def test_a_retried_run_shows_its_new_result(client: TestClient, state: State):
+    """At the same time and with the same id: only its attempt differs."""
     one = ran(client, state, (0.5, 0.9))
     diverged = diverging(client, state)
     before = board(client, metric="accuracy")["rows"]
@@ -78,7 +78,7 @@ def diverging(http: TestClient, state: State) -> int:
     return hand.run
 
 
-def test_no_more_than_a_few_boards_are_kept(client: TestClient, state: State, reads: list[str]):
+def test_the_cache_keeps_no_more_boards_than_its_size(client: TestClient, state: State, reads: list[str]):
     devices = [f"GPU {number}" for number in range(CACHE_SIZE + 1)]
     for device in devices:
         ran(client, state, (0.5, 0.9), device=device)

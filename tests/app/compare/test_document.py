@@ -1,4 +1,4 @@
-"""The report: one file that stands alone, with people's notes in it and nothing of theirs as markup."""
+"""The summary document: a self-contained file that shows text of users as text, never as markup."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tests.app.support.cast import SPACE
 EVIL = '</title><script>alert(1)</script><img src=x onerror="alert(1)">'
 
 
-def written(client: TestClient, **asked: object) -> str:
-    answer = client.post("/reports", data=asked)
+def summary(client: TestClient, **form: object) -> str:
+    answer = client.post("/reports", data=form)
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-disposition"].startswith("attachment; ")
     return answer.text
@@ -27,14 +27,14 @@ def without_plotly(text: str) -> str:
     return re.sub(r"<script>.*?</script>", "", text, flags=re.DOTALL)
 
 
-def test_it_holds_results_recipes_epochs_and_notes(client: TestClient, state: State):
+def test_it_has_results_recipes_epochs_and_notes(client: TestClient, state: State):
     runs = [ran(client, state, (0.5, 0.95), seed=seed, lr=0.1) for seed in range(2)]
     other = ran(client, state, (0.6, 0.9), lr=0.2)
     client.patch(f"/api/v1/runs/{other}", json={"notes": "It was *late*."}).raise_for_status()
     group = client.get(f"/api/v1/runs/{runs[0]}").json()["recipe_hash"]
 
     text = without_plotly(
-        written(client, runs=str(other), groups=group, title="Rates", notes="# One\n\n| a | b |\n|-|-|\n| 1 | 2 |")
+        summary(client, runs=str(other), groups=group, title="Rates", notes="# One\n\n| a | b |\n|-|-|\n| 1 | 2 |")
     )
     assert "<title>Rates</title>" in text and "<h1>One</h1>" in text and "<td>2</td>" in text
     assert "It was <em>late</em>." in text
@@ -45,23 +45,23 @@ def test_it_holds_results_recipes_epochs_and_notes(client: TestClient, state: St
     assert [chart["title"] for chart in charts] == ["Validation accuracy", "Validation loss", "Learning rate"]
 
 
-def test_it_asks_nothing_of_a_network(client: TestClient, state: State):
+def test_it_needs_no_network(client: TestClient, state: State):
     run = ran(client, state, (0.5, 0.95))
-    text = without_plotly(written(client, runs=run, notes="![seen](https://elsewhere.example/seen.png)"))
+    text = without_plotly(summary(client, runs=run, notes="![seen](https://elsewhere.example/seen.png)"))
     text = text.replace('!<a href="https://elsewhere.example/seen.png">seen</a>', "", 1)
     assert not re.search(r'(src|href)="(?!data:|#)', text)
     assert "@import" not in text and "url(" not in text
 
 
-def test_what_people_wrote_is_never_markup(client: TestClient, state: State):
+def test_text_of_users_is_never_markup(client: TestClient, state: State):
     run = ran(client, state, (0.5, 0.95))
     client.patch(f"/api/v1/runs/{run}", json={"name": EVIL.replace("\n", ""), "notes": EVIL}).raise_for_status()
-    text = without_plotly(written(client, runs=run, title=EVIL, notes=f"{EVIL}\n\n[x](javascript:alert(1))"))
+    text = without_plotly(summary(client, runs=run, title=EVIL, notes=f"{EVIL}\n\n[x](javascript:alert(1))"))
     assert "<script>alert" not in text and "<img" not in text and 'href="javascript' not in text
 
 
 @pytest.mark.parametrize(
-    ("asked", "status", "field"),
+    ("form", "status", "field"),
     [
         ({}, 422, "runs"),
         ({"runs": "x"}, 422, "runs"),
@@ -69,8 +69,8 @@ def test_what_people_wrote_is_never_markup(client: TestClient, state: State):
         ({"runs": "1", "title": "x" * 201}, 422, "title"),
     ],
 )
-def test_what_cannot_be_reported_is_named(client: TestClient, asked: dict[str, str], status: int, field: str | None):
-    answer = client.post("/reports", data=asked)
+def test_an_invalid_form_names_its_field(client: TestClient, form: dict[str, str], status: int, field: str | None):
+    answer = client.post("/reports", data=form)
     assert answer.status_code == status
     assert field is None or field in answer.text
 

@@ -1,4 +1,4 @@
-"""The accuracy that counts: with test-time augmentation where the recipe asks for it, and the plain one beside it."""
+"""The accuracy used for ranking: with test-time augmentation if the recipe enables it, beside the one without."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PLAIN, TTA = (0.5, 0.93, 0.92), (0.6, 0.95, 0.94)
 
 
 def ran(http: TestClient, state: State, tta: str, *, seed: int = 0, plain: Any = PLAIN, better: Any = TTA) -> int:
-    """A run whose trainer says both accuracies, whatever its recipe asks for."""
+    """A run whose trainer reports both accuracies, whatever its recipe enables."""
     http.post("/api/v1/runs", json={"recipe": RECIPE | {"tta": tta, "seed": seed}}).raise_for_status()
     hand = Hand(http, state)
     assert hand.claim()
@@ -36,17 +36,21 @@ def run(http: TestClient, run_id: int) -> dict[str, Any]:
     return dict(http.get(f"/api/v1/runs/{run_id}").json())
 
 
-def test_a_target_that_only_tta_reaches_is_reached_where_the_recipe_asks_for_tta(client: TestClient, state: State):
-    asks, asks_not = run(client, ran(client, state, "flip")), run(client, ran(client, state, "none"))
+def test_a_target_reached_only_with_tta_counts_if_the_recipe_enables_tta(client: TestClient, state: State):
+    with_tta, without = run(client, ran(client, state, "flip")), run(client, ran(client, state, "none"))
 
-    assert asks["time_to_target"] == 4.0 and asks_not["time_to_target"] is None
-    assert (asks["best_val_accuracy"], asks["best_plain_accuracy"], asks["best_epoch"]) == (0.95, 0.93, 2)
-    assert (asks["last_val_accuracy"], asks["last_plain_accuracy"], asks["tta_seconds"]) == (0.94, 0.92, 0.75)
-    assert (asks_not["best_val_accuracy"], asks_not["best_plain_accuracy"]) == (0.93, None)
-    assert (asks_not["last_val_accuracy"], asks_not["last_plain_accuracy"], asks_not["tta_seconds"]) == (0.92, None, 0)
+    assert with_tta["time_to_target"] == 4.0 and without["time_to_target"] is None
+    assert (with_tta["best_val_accuracy"], with_tta["best_plain_accuracy"], with_tta["best_epoch"]) == (0.95, 0.93, 2)
+    assert (with_tta["last_val_accuracy"], with_tta["last_plain_accuracy"], with_tta["tta_seconds"]) == (
+        0.94,
+        0.92,
+        0.75,
+    )
+    assert (without["best_val_accuracy"], without["best_plain_accuracy"]) == (0.93, None)
+    assert (without["last_val_accuracy"], without["last_plain_accuracy"], without["tta_seconds"]) == (0.92, None, 0)
 
 
-def test_epochs_keep_both_and_the_plain_one_keeps_its_name(client: TestClient, state: State):
+def test_epochs_have_both_accuracies_and_val_accuracy_is_without_tta(client: TestClient, state: State):
     with_tta, without = ran(client, state, "six"), ran(client, state, "none")
 
     rows = client.get(f"/api/v1/runs/{with_tta}/epochs").json()
@@ -59,7 +63,7 @@ def test_epochs_keep_both_and_the_plain_one_keeps_its_name(client: TestClient, s
     ]
 
 
-def test_the_best_epoch_is_that_of_the_accuracy_that_counts_also_where_epochs_were_replaced(state: State):
+def test_the_best_epoch_is_by_ranking_accuracy_also_after_epochs_were_replaced(state: State):
     run_id = launch(state, {"tta": "flip"})
     first = claim(state)
     assert first
@@ -81,7 +85,7 @@ def test_the_best_epoch_is_that_of_the_accuracy_that_counts_also_where_epochs_we
     assert (seen.last_plain_accuracy, seen.best_plain_accuracy, seen.tta_seconds) == (None, None, 0.0)
 
 
-def test_the_board_ranks_by_it_says_so_and_shows_the_plain_one(client: TestClient, state: State):
+def test_the_board_ranks_with_tta_and_shows_the_accuracy_without(client: TestClient, state: State):
     with_tta = ran(client, state, "flip")
     without = ran(client, state, "none", plain=(0.5, 0.935, 0.935), better=(None, None, None))
 
@@ -97,7 +101,7 @@ def test_the_board_ranks_by_it_says_so_and_shows_the_plain_one(client: TestClien
         assert "TTA flip, 2 forward passes" in page and "no TTA" in page
 
 
-def test_a_group_counts_with_it_and_shows_the_plain_one(client: TestClient, state: State):
+def test_a_group_uses_tta_and_shows_the_accuracy_without(client: TestClient, state: State):
     runs = [ran(client, state, "six", seed=seed) for seed in range(2)]
     group = run(client, runs[0])["recipe_hash"]
 
@@ -110,7 +114,7 @@ def test_a_group_counts_with_it_and_shows_the_plain_one(client: TestClient, stat
     assert f"TTA; plain 92.00{SPACE}%" in page and "TTA six, 6 forward passes" in page and "Mean without TTA" in page
 
 
-def test_every_page_and_file_that_shows_one_shows_the_other(client: TestClient, state: State):
+def test_every_page_and_file_shows_both_accuracies(client: TestClient, state: State):
     run_id = ran(client, state, "flip")
     plain = f"TTA; plain 93.00{SPACE}%"
 
@@ -129,7 +133,7 @@ def test_every_page_and_file_that_shows_one_shows_the_other(client: TestClient, 
     ]
 
     report = client.post("/reports", data={"runs": str(run_id)}).text
-    assert f"without TTA 93.00{SPACE}%" in report and "Without TTA" in report and "TTA flip, 2 forward passes" in report
+    assert f"93.00{SPACE}% without TTA" in report and "Without TTA" in report and "TTA flip, 2 forward passes" in report
 
     entry = client.get(f"/api/v1/runs/{run_id}/dawnbench.json").json()["misc"]["testTimeAugmentation"]
     assert entry == {"views": "flip", "forwardPasses": 2, "seconds": 0.75, "plainTop1Accuracy": 92.0}
@@ -137,7 +141,7 @@ def test_every_page_and_file_that_shows_one_shows_the_other(client: TestClient, 
     assert [float(line.split("\t")[2]) for line in table[1:]] == pytest.approx([60.0, 95.0, 94.0])
 
 
-def test_lists_are_sorted_by_it_and_files_have_both(client: TestClient, state: State):
+def test_lists_sort_by_ranking_accuracy_and_exports_have_both(client: TestClient, state: State):
     with_tta, without = ran(client, state, "flip"), ran(client, state, "none", plain=(0.5, 0.94, 0.93))
     asked = {"sort": "-counted_accuracy@2", "column": ["counted_accuracy@2", "last_val_accuracy"]}
 
@@ -151,7 +155,7 @@ def test_lists_are_sorted_by_it_and_files_have_both(client: TestClient, state: S
     assert [one["id"] for one in by_plain] == [without, with_tta]
 
 
-def test_runs_of_before_count_plain_and_say_no_tta(client: TestClient, state: State):
+def test_runs_from_before_tta_have_no_tta(client: TestClient, state: State):
     run_id = ran(client, state, "none")
     with state.records.write() as session:
         session.execute(text("UPDATE runs SET recipe = jsonb_remove(recipe, '$.tta')"))

@@ -1,4 +1,4 @@
-"""Curves of many runs and the band over them, held against NumPy."""
+"""Curves of many runs and the band over them, checked against NumPy."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def curve(run_id: int, *accuracies: float, first: int = 1, seconds: float = 2.0)
     )
 
 
-def test_a_band_is_numpys_mean_deviation_and_edges():
+def test_a_band_is_numpys_mean_deviation_minimum_and_maximum():
     values = np.random.default_rng(0).uniform(0.2, 0.95, (5, 12))
     found = compute_band([curve(number, *row, seconds=number + 1.0) for number, row in enumerate(values)])
 
@@ -45,7 +45,7 @@ def test_a_band_is_numpys_mean_deviation_and_edges():
     np.testing.assert_allclose(found.elapsed, 3.0 * np.arange(1, 13))
 
 
-def test_runs_of_different_length_say_something_as_far_as_they_go():
+def test_runs_of_different_length_are_in_the_band_up_to_their_last_epoch():
     found = compute_band([curve(1, 0.5, 0.7, 0.9), curve(2, 0.3), curve(3, 0.4, 0.6, seconds=4.0)])
 
     assert found.n.tolist() == [3, 2, 1]
@@ -55,7 +55,7 @@ def test_runs_of_different_length_say_something_as_far_as_they_go():
     np.testing.assert_allclose(found.elapsed, [8 / 3, 6.0, 6.0])
 
 
-def test_epochs_that_nobody_validated_are_not_in_a_band():
+def test_epochs_without_validation_are_not_in_a_band():
     found = compute_band([curve(1, NONE, 0.5, NONE, 0.8), curve(2, NONE, NONE, NONE, 0.6)])
 
     assert (found.epoch.tolist(), found.n.tolist()) == ([2.0, 4.0], [1, 2])
@@ -63,14 +63,14 @@ def test_epochs_that_nobody_validated_are_not_in_a_band():
     assert len(compute_band([curve(1, NONE, NONE)]).epoch) == 0
 
 
-def test_a_band_can_be_of_another_number_and_of_a_run_that_begins_late():
+def test_a_band_can_be_of_another_field_and_of_runs_that_begin_later():
     found = compute_band([curve(1, 0.1, 0.2), curve(2, 0.3, 0.4, first=2)], "train_loss")
 
     assert (found.epoch.tolist(), found.n.tolist()) == ([1.0, 2.0, 3.0], [1, 2, 1])
     np.testing.assert_allclose(found.mean, [1.0, 0.75, 0.5])
 
 
-def test_curves_are_read_run_by_run_with_the_clock_added_up(client: TestClient, state: State):
+def test_curves_have_the_training_clock_at_each_epoch(client: TestClient, state: State):
     one, two = trained(client, state, (0.5, None, 0.9)), trained(client, state, (0.4,))
     waiting = launch(state)
 
@@ -87,7 +87,7 @@ def test_curves_are_read_run_by_run_with_the_clock_added_up(client: TestClient, 
         assert load_curves(session, [waiting]) == {}
 
 
-def test_of_a_resumed_run_the_highest_attempt_counts(client: TestClient, state: State):
+def test_the_curve_of_a_resumed_run_has_the_highest_attempt_of_each_epoch(client: TestClient, state: State):
     run = launch(state)
     hand = Hand(client, state)
     assert hand.claim()

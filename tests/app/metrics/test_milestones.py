@@ -1,4 +1,4 @@
-"""Packed milestones say of any target what a look at the whole curve says."""
+"""Packed milestones give the same answer for any target as the whole curve."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ shares = st.one_of(st.none(), st.integers(0, 20).map(lambda n: n / 20), st.float
 watt_hours = st.one_of(st.none(), st.floats(0, 100, width=32))
 curves = st.lists(st.tuples(shares, st.floats(0, 1000), watt_hours), max_size=12)
 targets = st.one_of(st.integers(1, 20).map(lambda n: n / 20), st.floats(0.001, 1))
-Said = list[tuple[float | None, float, float | None]]
+Epochs = list[tuple[float | None, float, float | None]]
 
 
-def rows_of(said: Said) -> list[Epoch]:
+def rows_of(values: Epochs) -> list[Epoch]:
     return [
         Epoch(run_id=1, attempt=1, epoch=number, val_accuracy=share, seconds=seconds, energy_wh=energy, at=NOW)
-        for number, (share, seconds, energy) in enumerate(said, 1)
+        for number, (share, seconds, energy) in enumerate(values, 1)
     ]
 
 
-def looked_up(target: float, shown: list[Epoch]) -> tuple[float, float, float, float]:
-    """Epoch, seconds, Wh and share of the first epoch at or above the target, by looking at each."""
+def search(target: float, shown: list[Epoch]) -> tuple[float, float, float, float]:
+    """Epoch, seconds, Wh and share of the first epoch at or above the target, by a linear search."""
     for index, row in enumerate(shown):
         if row.val_accuracy is not None and row.val_accuracy >= target:
             so_far = shown[: index + 1]
@@ -38,35 +38,35 @@ def looked_up(target: float, shown: list[Epoch]) -> tuple[float, float, float, f
     return (math.nan,) * 4
 
 
-@given(said=st.lists(curves, max_size=6), target=targets)
-def test_the_first_epoch_at_a_target_is_that_of_the_whole_curve(said: list[Said], target: float):
-    runs = [rows_of(one) for one in said]
+@given(runs_values=st.lists(curves, max_size=6), target=targets)
+def test_the_first_epoch_at_a_target_is_the_same_as_in_the_whole_curve(runs_values: list[Epochs], target: float):
+    runs = [rows_of(one) for one in runs_values]
 
     found = milestones.find_first_at(target, [milestones.pack_milestones(one) for one in runs])
 
     assert found.dtype == milestones.ROW and len(found) == len(runs)
     for one, shown in zip(found.tolist(), runs, strict=True):
-        np.testing.assert_allclose(one, looked_up(target, shown), rtol=1e-6)
+        np.testing.assert_allclose(one, search(target, shown), rtol=1e-6)
         time = time_to_target(target, shown)
         assert math.isnan(one[1]) if time is None else one[1] == time
 
 
-@given(said=curves)
-def test_epoch_by_epoch_the_same_is_packed_as_of_a_whole_curve(said: Said):
-    packed, elapsed, energy = b"", 0.0, 0.0 if said else None
-    for number, (share, seconds, used) in enumerate(said, 1):
+@given(values=curves)
+def test_appending_epochs_packs_the_same_as_the_whole_curve(values: Epochs):
+    packed, elapsed, energy = b"", 0.0, 0.0 if values else None
+    for number, (share, seconds, used) in enumerate(values, 1):
         elapsed, energy = elapsed + seconds, milestones.add_energy(energy, used)
         packed = milestones.append_milestone(packed, number, elapsed, energy, share)
 
-    assert packed == milestones.pack_milestones(rows_of(said))
+    assert packed == milestones.pack_milestones(rows_of(values))
 
 
-@given(said=curves)
-def test_only_epochs_that_are_better_than_all_before_are_kept(said: Said):
-    kept = milestones.unpack_milestones(milestones.pack_milestones(rows_of(said)))
+@given(values=curves)
+def test_only_epochs_better_than_all_before_are_milestones(values: Epochs):
+    kept = milestones.unpack_milestones(milestones.pack_milestones(rows_of(values)))
 
     best, better = -1.0, []
-    for number, (share, _, _) in enumerate(said, 1):
+    for number, (share, _, _) in enumerate(values, 1):
         if share is not None and share > best:
             best = share
             better.append((number, share))
@@ -94,13 +94,13 @@ def test_energy_is_known_as_long_as_every_epoch_was_measured():
     )
 
 
-def test_of_no_runs_and_of_runs_without_epochs_nothing_is_found():
+def test_nothing_is_found_without_runs_or_epochs():
     assert len(milestones.find_first_at(0.5, [])) == 0
     assert milestones.pack_milestones([]) == b""
     assert np.isnan(milestones.find_first_at(0.5, [b"", b""])["epoch"]).tolist() == [True, True]
 
 
-def test_each_run_keeps_its_place_among_others_that_never_got_there():
+def test_results_are_in_the_order_of_the_runs():
     reaches = [
         milestones.pack_milestones(rows_of([(0.5, seconds, None), (0.9, seconds, None)])) for seconds in (1.0, 2.0)
     ]

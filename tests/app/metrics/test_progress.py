@@ -1,4 +1,4 @@
-"""Best, elapsed, share done, time left: pure functions of rows."""
+"""The progress of a run: best accuracy, time trained, share done, time left."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def step(epoch: int, number: int, of: int = 10, seconds: float = 0.0) -> Step:
         (Step(phase="evaluating", epoch=3, step=0, steps_per_epoch=10), 0.3),
     ],
 )
-def test_the_share_that_is_done_counts_epochs_and_steps(said: Step, share: float):
+def test_progress_includes_epochs_and_steps(said: Step, share: float):
     assert describe_step(run(), said, [])["progress"] == pytest.approx(share)
 
 
 def test_the_time_left_follows_the_latest_epochs():
-    told = describe_step(run(epochs=10), step(7, 5), [3.0, 5.0, 4.0])
+    described = describe_step(run(epochs=10), step(7, 5), [3.0, 5.0, 4.0])
 
-    assert told["eta_seconds"] == pytest.approx(3.5 * 4.0)
+    assert described["eta_seconds"] == pytest.approx(3.5 * 4.0)
 
 
 def test_the_training_clock_goes_on_between_epochs_but_not_through_validation():
@@ -59,7 +59,7 @@ def test_the_training_clock_goes_on_between_epochs_but_not_through_validation():
     assert describe_step(trained, validating, [])["elapsed_seconds"] == 6.0
 
 
-def test_a_step_says_its_phase_in_words():
+def test_a_step_describes_its_phase():
     assert describe_step(run(), step(4, 3), [])["words"] == "epoch 4, step 3 of 10"
     assert describe_step(run(), Step(phase="compiling"), [])["words"] == "compiling"
 
@@ -69,7 +69,7 @@ def test_in_the_first_epoch_the_time_left_follows_its_steps():
 
 
 @pytest.mark.parametrize("said", [Step(phase="compiling"), step(1, 0, seconds=3.0), step(1, 3, seconds=0.0)])
-def test_before_the_first_step_the_time_left_is_not_known(said: Step):
+def test_before_the_first_step_the_time_left_is_unknown(said: Step):
     assert describe_step(run(), said, [])["eta_seconds"] is None
 
 
@@ -78,9 +78,14 @@ def test_at_the_end_nothing_is_left():
 
 
 def test_a_step_names_its_run():
-    told = describe_step(run(), step(1, 1), [])
+    described = describe_step(run(), step(1, 1), [])
 
-    assert (told["run"], told["epochs"], told["event"], told["phase"]) == (7, 10, "step", "training")
+    assert (described["run"], described["epochs"], described["event"], described["phase"]) == (
+        7,
+        10,
+        "step",
+        "training",
+    )
 
 
 def test_time_to_target_is_the_clock_at_the_end_of_the_first_epoch_that_reaches_it():
@@ -92,7 +97,7 @@ def test_time_to_target_is_the_clock_at_the_end_of_the_first_epoch_that_reaches_
     assert time_to_target(0.1, []) is None
 
 
-def test_an_epoch_brings_the_run_s_columns_up_to_date():
+def test_an_epoch_updates_the_columns_of_the_run():
     seen = run(target=0.9)
     for number, accuracy in enumerate([0.5, 0.9, None, 0.9, 0.7], 1):
         apply_epoch(seen, EpochEnded.model_validate(epoch_said(number, accuracy)))
@@ -102,7 +107,7 @@ def test_an_epoch_brings_the_run_s_columns_up_to_date():
     assert (seen.elapsed_seconds, seen.spent_seconds, seen.time_to_target) == (10.0, 10.0, 4.0)
 
 
-def test_epochs_that_were_replaced_count_no_longer():
+def test_replaced_epochs_no_longer_matter():
     seen = run(target=0.9)
     seen.elapsed_seconds, seen.best_val_accuracy, seen.best_epoch, seen.time_to_target = 99.0, 0.99, 9, 50.0
 

@@ -30,19 +30,19 @@ def rising(rate: float = 5.0, noise: Any = 0.0) -> Any:
     return 0.96 - 0.6 * np.exp(-np.arange(1, EPOCHS + 1) / rate) + noise
 
 
-def test_a_repeat_is_expected_where_the_earlier_ones_got_there():
+def test_a_run_is_projected_to_reach_the_target_where_earlier_runs_did():
     history = [curve(rising()) for _ in range(5)]
     there = int(np.argmax(rising() >= 0.94)) + 1
 
     found = project(curve(rising()[:6], seconds=3.0), EPOCHS, 0.94, history)
     assert found is not None
     assert (found.epoch, found.rests_on) == (there, 5)
-    assert found.seconds == pytest.approx(6 * 3.0 + (there - 6) * 3.0), "by this run's own seconds"
+    assert found.seconds == pytest.approx(6 * 3.0 + (there - 6) * 3.0), "at this run's own speed"
     assert found.early == found.late == found.seconds
     assert found.chance == pytest.approx(5.5 / 6)
 
 
-def test_a_lead_that_earlier_runs_kept_brings_the_target_nearer():
+def test_a_lead_that_persisted_in_earlier_runs_brings_the_target_nearer():
     history = [curve(rising() + shift) for shift in (-0.02, -0.01, 0.0, 0.01)]
     usual = project(curve(rising()[:6] - 0.005), EPOCHS, 0.92, history)
     ahead = project(curve(rising()[:6] + 0.02), EPOCHS, 0.92, history)
@@ -51,7 +51,7 @@ def test_a_lead_that_earlier_runs_kept_brings_the_target_nearer():
     assert ahead.epoch < usual.epoch
 
 
-def test_misses_of_earlier_runs_count():
+def test_misses_of_earlier_runs_lower_the_chance():
     history = [curve(rising()), curve(rising() - 0.05), curve(rising() - 0.05)]
     found = project(curve((rising() - 0.05)[:6]), EPOCHS, 0.94, history)
 
@@ -60,7 +60,7 @@ def test_misses_of_earlier_runs_count():
     assert found.chance < 0.5
 
 
-def test_the_interval_of_repeats_holds_eight_of_ten_at_least():
+def test_the_interval_from_earlier_runs_covers_at_least_80_percent():
     generator, inside = np.random.default_rng(5), 0
     for _ in range(200):
         noise = generator.normal(0, 0.004, (9, EPOCHS)) + generator.normal(0, 0.004, (9, 1))
@@ -74,7 +74,7 @@ def test_the_interval_of_repeats_holds_eight_of_ten_at_least():
     assert inside >= 160
 
 
-def test_a_curve_alone_says_something_from_its_sixth_epoch_on():
+def test_a_single_curve_is_projected_from_its_sixth_epoch():
     power = 1 - 0.5 * np.arange(1, 31) ** -0.7
     there = int(np.argmax(power >= 0.93)) + 1
     assert project(curve(power[:5]), 30, 0.93, []) is None
@@ -85,9 +85,9 @@ def test_a_curve_alone_says_something_from_its_sixth_epoch_on():
     assert never is not None and never.seconds is None and never.chance < 0.01
 
 
-def test_what_can_say_nothing_says_nothing():
+def test_there_is_no_projection_without_enough_epochs():
     assert project(curve([np.nan] * 8), EPOCHS, 0.9, []) is not None
-    assert project(curve([0.5]), EPOCHS, 0.9, [curve([0.4])]) is None, "nobody was further than it is"
+    assert project(curve([0.5]), EPOCHS, 0.9, [curve([0.4])]) is None, "no earlier run is further"
     flat = project(curve([0.5] * 8), EPOCHS, 0.9, [])
     assert flat is not None and flat.seconds is None
 

@@ -1,4 +1,4 @@
-"""Spread, shares and telling apart, held against SciPy and statsmodels on recorded samples."""
+"""Spread, reach rate and significance, checked against SciPy and statsmodels on recorded samples."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ SECONDS = [
 samples = st.lists(st.integers(880, 960).map(lambda n: n / 1000), min_size=2, max_size=7)
 
 
-def told_apart(samples: list[Any], test: Literal["means", "times"]) -> list[bool]:
-    """As SciPy and statsmodels say it together: Holm over all pairs, of which those without the first tell nothing."""
+def differ(samples: list[Any], test: Literal["means", "times"]) -> list[bool]:
+    """By SciPy and statsmodels: Holm over all pairs, of which those without the first are never significant."""
     p = []
     for other in samples[1:]:
         if test == "means" or None not in [*samples[0], *other]:
@@ -47,7 +47,7 @@ def told_apart(samples: list[Any], test: Literal["means", "times"]) -> list[bool
 
 
 @pytest.mark.parametrize("values", [*ACCURACIES, (0.1, 0.9), (3.0, 3.0, 3.5), (1e-9, 2e-9, 4e-9), (1e9, 1e9 + 1)])
-def test_spread_is_what_scipy_and_statsmodels_say(values: tuple[float, ...]):
+def test_spread_equals_scipy_and_statsmodels(values: tuple[float, ...]):
     found, n = compute_spread(values), len(values)
 
     assert (found.n, found.smallest, found.largest) == (n, min(values), max(values))
@@ -59,7 +59,7 @@ def test_spread_is_what_scipy_and_statsmodels_say(values: tuple[float, ...]):
     assert (found.low, found.high) == pytest.approx(DescrStatsW(values).tconfint_mean(alpha=0.05), rel=1e-9)
 
 
-def test_one_value_has_no_spread_and_equal_ones_have_none_to_speak_of():
+def test_one_value_has_no_spread_and_equal_values_a_spread_of_zero():
     alone = compute_spread([0.94])
     assert (alone.n, alone.mean, alone.median, alone.smallest, alone.largest) == (1, 0.94, 0.94, 0.94, 0.94)
     assert (alone.sd, alone.low, alone.high) == (None, None, None)
@@ -68,13 +68,13 @@ def test_one_value_has_no_spread_and_equal_ones_have_none_to_speak_of():
     assert (same.sd, same.low, same.high) == (0.0, 0.5, 0.5)
 
 
-def test_no_values_have_no_mean():
+def test_no_values_raise_an_error():
     with pytest.raises(ValueError, match="no values"):
         compute_spread([])
 
 
 @pytest.mark.parametrize(("count", "n"), [(0, 1), (1, 1), (0, 5), (3, 5), (5, 5), (33, 50), (6, 7), (1999, 2000)])
-def test_a_share_has_wilsons_interval_and_jeffreys_next(count: int, n: int):
+def test_a_reach_rate_has_wilsons_interval_and_jeffreys_probability(count: int, n: int):
     found = compute_reach_rate(count, n)
 
     assert (found.count, found.n) == (count, n)
@@ -84,7 +84,7 @@ def test_a_share_has_wilsons_interval_and_jeffreys_next(count: int, n: int):
 
 
 @pytest.mark.parametrize(("count", "n"), [(0, 0), (-1, 5), (6, 5), (1, 0), (0, -1)])
-def test_a_share_of_nothing_or_beyond_the_whole_is_refused(count: int, n: int):
+def test_a_reach_rate_of_nothing_or_above_one_is_an_error(count: int, n: int):
     with pytest.raises(ValueError, match=f"{count} of {n}"):
         compute_reach_rate(count, n)
 
@@ -117,28 +117,28 @@ def test_a_median_stays_the_same_whatever_the_longest_time_is(times: list[float]
     assert median_time([*times, *[None] * misses]) == (pytest.approx(usual) if misses < len(times) else None)
 
 
-def test_rows_are_told_apart_as_by_welch_and_holm():
-    assert told_apart(ACCURACIES, "means") == [False, True, False, False]
+def test_rows_differ_by_welch_and_holm():
+    assert differ(ACCURACIES, "means") == [False, True, False, False]
     assert find_ties_with_first(ACCURACIES, "means") == [True, True, False, True, True]
 
 
-def test_rows_with_misses_are_told_apart_as_by_mann_whitney_and_holm():
-    assert told_apart(SECONDS, "times") == [True, False, True]
+def test_rows_with_misses_differ_by_mann_whitney_and_holm():
+    assert differ(SECONDS, "times") == [True, False, True]
     assert find_ties_with_first(SECONDS, "times") == [True, False, True, False]
 
 
 @settings(max_examples=8, deadline=None)  # statsmodels collects garbage at each call
 @given(first=samples, others=st.lists(samples, min_size=1, max_size=6))
-def test_any_rows_are_told_apart_as_statsmodels_does(first: list[float], others: list[list[float]]):
+def test_any_rows_differ_as_by_statsmodels(first: list[float], others: list[list[float]]):
     everything: list[list[float | None]] = [
         [value if value > 0.9 else None for value in one] for one in (first, *others)
     ]
     everything = [sample for sample in everything if len(set(sample)) > 1]
     if len(everything) > 1:
-        assert find_ties_with_first(everything, "times")[1:] == [not it for it in told_apart(everything, "times")]
+        assert find_ties_with_first(everything, "times")[1:] == [not it for it in differ(everything, "times")]
     spreading = [sample for sample in (first, *others) if len(set(sample)) > 1]
     if len(spreading) > 1:
-        assert find_ties_with_first(spreading, "means")[1:] == [not it for it in told_apart(spreading, "means")]
+        assert find_ties_with_first(spreading, "means")[1:] == [not it for it in differ(spreading, "means")]
 
 
 def test_holm_goes_on_only_while_each_is_small_enough():
@@ -153,7 +153,7 @@ def test_holm_goes_on_only_while_each_is_small_enough():
     assert find_ties_with_first([*rows[:2], beside(90.0), beside(80.0)], "means") == [True, False, False, False]
 
 
-def test_too_few_runs_can_be_told_from_nothing():
+def test_samples_of_fewer_than_two_are_tied_with_any():
     for test in ("means", "times"):
         assert find_ties_with_first([], test) == []
         assert find_ties_with_first([(0.9,)], test) == [True]
@@ -165,12 +165,12 @@ def test_too_few_runs_can_be_told_from_nothing():
 def test_rows_without_any_spread_differ_where_their_value_does():
     assert find_ties_with_first([(0.5, 0.5, 0.5), (0.5, 0.5, 0.5), (0.25, 0.25)], "means") == [True, True, False]
     assert find_ties_with_first([(0.94,) * 3, (0.94,) * 7, (0.93,) * 20], "means") == [True, True, False], (
-        "whatever rounds"
+        "whatever the rounding"
     )
     assert find_ties_with_first([(8.0,) * 9, (8.0,) * 9, (9.0,) * 9], "times") == [True, True, False]
 
 
-def test_rows_of_misses_are_like_each_other_and_unlike_those_that_reached_it():
+def test_rows_of_misses_are_tied_with_each_other_and_not_with_rows_that_reached_the_target():
     misses, reaches = (None,) * 6, (70.0, 71.0, 72.0, 73.0, 74.0, 75.0)
 
     assert find_ties_with_first([misses, misses], "times") == [True, True]

@@ -1,4 +1,4 @@
-"""What the formulas promise, over thousands of made-up boards: how often intervals hold, how often rows are joined."""
+"""The statistics on thousands of simulated boards: coverage of the intervals, and how often rows are tied."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ Test = Literal["means", "times"]
 
 
 def boards(test: Test, runs: int, number: int, *, rows: int = 10, misses: float = 0.0) -> np.ndarray:
-    """(board, row) whether the row is like the first, where all rows are repeats of one and the same recipe, and the
-    best of them comes first. `misses`: share of runs that never get there.
+    """(board, row) whether the row is tied with the first, where all rows are runs of one recipe and the best comes
+    first. `misses`: share of runs that never reach the target.
     """
     drawn = np.random.default_rng(20260301).normal(MEAN, SD, (number, rows, runs))
     found = []
@@ -28,7 +28,7 @@ def boards(test: Test, runs: int, number: int, *, rows: int = 10, misses: float 
     return np.array(found)
 
 
-def test_the_interval_of_the_mean_holds_as_often_as_it_says():
+def test_the_interval_of_the_mean_covers_as_often_as_stated():
     drawn = np.random.default_rng(1).normal(MEAN, SD, (2000, 5))
     found = [compute_spread(values) for values in drawn.tolist()]
     holds = [one.low <= MEAN <= one.high for one in found if one.low is not None and one.high is not None]
@@ -37,7 +37,7 @@ def test_the_interval_of_the_mean_holds_as_often_as_it_says():
     assert 0.93 <= np.mean(holds) <= 0.97
 
 
-def test_the_interval_of_a_share_holds_as_often_as_it_says():
+def test_the_interval_of_a_share_covers_as_often_as_stated():
     generator, holds = np.random.default_rng(2), []
     for n in (5, 10, 20, 50):
         known = [compute_reach_rate(count, n) for count in range(n + 1)]
@@ -50,19 +50,19 @@ def test_the_interval_of_a_share_holds_as_often_as_it_says():
 
 @pytest.mark.parametrize(("test", "misses"), [("means", 0.0), ("times", 0.0), ("times", 0.2)])
 @pytest.mark.parametrize("runs", [3, 5, 8])
-def test_repeats_of_one_recipe_under_ten_names_all_stand_beside_the_first(test: Test, runs: int, misses: float):
-    like = boards(test, runs, 300, misses=misses)
+def test_ten_rows_of_the_same_recipe_are_all_tied(test: Test, runs: int, misses: float):
+    tied = boards(test, runs, 300, misses=misses)
 
-    assert like[:, 0].all()
-    assert like.all(axis=1).mean() >= 0.95  # whole boards, though the best of ten was picked by looking
+    assert tied[:, 0].all()
+    assert tied.all(axis=1).mean() >= 0.95  # whole boards, although the best of ten was selected
 
 
 @pytest.mark.parametrize("test", ["means", "times"])
-def test_recipes_that_differ_are_told_apart(test: Test):
-    generator, told = np.random.default_rng(3), []
+def test_recipes_that_differ_are_not_tied(test: Test):
+    generator, ties = np.random.default_rng(3), []
     for _ in range(200):
         better, worse, same = generator.normal([[MEAN + 3 * SD], [MEAN], [MEAN + 3 * SD]], SD, (3, 8)).tolist()
-        told.append(find_ties_with_first([better, worse, same], test))
+        ties.append(find_ties_with_first([better, worse, same], test))
 
-    assert np.mean([not like[1] for like in told]) >= 0.95, "three deviations lie between them"
-    assert np.mean([like[2] for like in told]) >= 0.9
+    assert np.mean([not tied[1] for tied in ties]) >= 0.95, "their means are three deviations apart"
+    assert np.mean([tied[2] for tied in ties]) >= 0.9

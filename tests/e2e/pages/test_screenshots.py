@@ -1,4 +1,4 @@
-"""The pictures of the documents, light and dark, from a stage where everything was really trained (`make pictures`)."""
+"""Screenshots for the documentation, light and dark, of runs that were really trained (`make screenshots`)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SHOWN = {"home": "home", "form": "form", "running": "run", "board": "board", "co
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", SHOWN)
-def test_a_page_as_it_stands_in_the_documents(
+def test_screenshot_of_a_page_for_the_documentation(
     stage: Stage, browser: Browser, pictures: Path, name: str, scheme: str
 ) -> None:
     context = browser.new_context(
@@ -28,7 +28,7 @@ def test_a_page_as_it_stands_in_the_documents(
     page.wait_for_load_state()
     if name != "home":
         expect(page.locator(".static-chart .drawing").first).to_be_visible()
-    page.wait_for_timeout(1500)  # fonts, the last chart, the first beat
+    page.wait_for_timeout(1500)  # fonts, charts, the first heartbeat
     file = pictures / f"{SHOWN[name]}-{scheme}.png"
     page.screenshot(path=file)
     context.close()

@@ -1,4 +1,4 @@
-"""The story of a recipe's worth: repeat it, watch the band form, rank it, compare it, take the report home."""
+"""Repeat a recipe, watch its band grow, rank it, compare it, download the summary document."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NOTES = "## Finding\n\nThe **lower** rate is steadier.\n\n<script>document.title
 
 
 @pytest.mark.keras
-def test_a_recipe_is_repeated_ranked_compared_and_reported(
+def test_a_recipe_is_repeated_ranked_compared_and_summarized(
     site: Site, page: Page, browser: Browser, tmp_path: Path
 ) -> None:
     site.serve()
@@ -35,9 +35,7 @@ def test_a_recipe_is_repeated_ranked_compared_and_reported(
     group = page.url.rpartition("/")[2]
     page.evaluate("window.sameDocument = true")
     curves = "[...document.querySelectorAll('[data-plot]')].flatMap((plot) => plot.data ?? [])"
-    expect(page.locator(".static-chart .band")).to_have_count(
-        1, timeout=120_000
-    )  # nobody touched it: it grows all the same
+    expect(page.locator(".static-chart .band")).to_have_count(1, timeout=120_000)  # it grows without a reload
     handled(page, "[data-plot]")
     assert page.evaluate(f"{curves}.some((trace) => trace.meta.is_band)")
     expect(page.locator("[data-group-results]")).to_contain_text(f"{SEEDS} runs included", timeout=240_000)
@@ -85,17 +83,17 @@ def test_a_recipe_is_repeated_ranked_compared_and_reported(
     file = tmp_path / download.value.suggested_filename
     download.value.save_as(file)
     assert file.name == "rates-on-digits.html"
-    assert f'href="/groups/{group}' not in file.read_text(), "it must not lead back"
-    the_report_stands_alone(browser, file)
+    assert f'href="/groups/{group}' not in file.read_text(), "no link back to the site"
+    assert_document_is_self_contained(browser, file)
 
 
-def the_report_stands_alone(browser: Browser, file: Path) -> None:
+def assert_document_is_self_contained(browser: Browser, file: Path) -> None:
     context = browser.new_context(offline=True)
-    asked: list[str] = []
-    wrong: list[str] = []
+    requests: list[str] = []
+    errors: list[str] = []
     opened = context.new_page()
-    opened.on("request", lambda request: asked.append(request.url))
-    opened.on("pageerror", lambda error: wrong.append(str(error)))
+    opened.on("request", lambda request: requests.append(request.url))
+    opened.on("pageerror", lambda error: errors.append(str(error)))
     opened.goto(file.as_uri())
     expect(opened).to_have_title("Rates on digits")
     expect(opened.locator("h2").first).to_have_text("Finding")
@@ -109,5 +107,5 @@ def the_report_stands_alone(browser: Browser, file: Path) -> None:
     ).to_be_visible()
     assert opened.locator("table").count() >= 4
     assert len(opened.pdf()) > 20_000  # it prints
-    assert not wrong and [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
+    assert not errors and [url for url in requests if not url.startswith(("file:", "data:", "blob:"))] == []
     context.close()

@@ -1,4 +1,4 @@
-"""A hundred hostile strings in every field that takes text: on every page they are text, drawn charts included."""
+"""A hundred hostile strings in every text field: every page and chart shows them as text."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ pytestmark = [pytest.mark.browser, pytest.mark.thorough, pytest.mark.timeout(600
 
 
 @pytest.fixture
-def crowd(site: Site) -> Iterator[dict[int, str]]:
-    """A run of each string, in name, tag and notes; its log, its device and its failure say it, too."""
+def hostile_runs(site: Site) -> Iterator[dict[int, str]]:
+    """A run for each string, in its name, tag, notes, log, device and failure message."""
     site.serve()
     client = Client(site.url, (site.data_dir / "worker-token").read_text().strip())
-    found: dict[int, str] = {}
+    runs: dict[int, str] = {}
     for number, text in enumerate(STRINGS):
-        # all recipes differ, so that each is a row of the board
+        # every recipe differs, so that each is a row of the board
         recipe = {"epochs": 1, "schedule": {"max_lr": 0.1 + number / 1000}}
         asked = {"preset": "quickstart", "name": text, "tags": [text[:40].strip()], "notes": text, "recipe": recipe}
         run = site.launch(**asked)
@@ -46,18 +46,18 @@ def crowd(site: Site) -> Iterator[dict[int, str]]:
         client.report(claim, Batch(0, [started, epoch], 0, text + "\n"))
         outcome = "failed" if number % 10 == 9 else "succeeded"
         client.finish(claim, Ending(outcome, 1 if outcome == "failed" else 0, None, text, text))  # type: ignore[arg-type]
-        found[run] = text
+        runs[run] = text
     client.close()
-    yield found
+    yield runs
 
 
-def the_same(shown: str, text: str) -> bool:
-    """Whether a page shows the text: browsers fold white space."""
+def matches(shown: str, text: str) -> bool:
+    """Whether a page shows the text; browsers collapse white space."""
     return re.sub(r"\s+", " ", text).strip() in re.sub(r"\s+", " ", shown)
 
 
-def is_harmless(page: Page) -> None:
-    """No script of theirs ran, and none of their elements is there."""
+def assert_harmless(page: Page) -> None:
+    """No hostile script ran, and no hostile element is on the page."""
     assert page.evaluate("window.wasHacked ?? null") is None, page.url
     theirs = "iframe, base, math, svg script, [onerror], [onload], [onclick], [onfocus], [onmouseover], [ontoggle]"
     found = page.locator(f"{theirs}, img[src='x'], [href^='javascript:'], meta[http-equiv]").evaluate_all(
@@ -66,61 +66,72 @@ def is_harmless(page: Page) -> None:
     assert not found, (page.url, found)
 
 
-def drawn(page: Page, plot: str, of_still: str, of_plotly: str, count: int, crowd: dict[int, str]) -> None:
-    """A chart's names are the crowd's, as it comes with the page and as Plotly draws it."""
-    for names in (of_still, of_plotly):
-        if names == of_plotly:
+def assert_chart_names(
+    page: Page, plot: str, in_static_chart: str, in_plotly: str, count: int, hostile_runs: dict[int, str]
+) -> None:
+    """The names in a chart are those of the runs, in the static chart and as drawn by Plotly."""
+    for names in (in_static_chart, in_plotly):
+        if names == in_plotly:
             handled(page, plot)
         expect(page.locator(names)).to_have_count(count)
-        said = page.locator(names).evaluate_all("all => all.map((one) => one.textContent)")
-        assert not [name for name in said if not any(the_same(name, text) for text in crowd.values())]
-        is_harmless(page)
+        shown = page.locator(names).evaluate_all("all => all.map((one) => one.textContent)")
+        assert not [name for name in shown if not any(matches(name, text) for text in hostile_runs.values())]
+        assert_harmless(page)
 
 
-def test_a_hundred_hostile_strings_are_text_everywhere(site: Site, browser: Browser, crowd: dict[int, str]) -> None:
+def test_a_hundred_hostile_strings_are_text_everywhere(
+    site: Site, browser: Browser, hostile_runs: dict[int, str]
+) -> None:
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
     page.add_init_script("window.hacked = () => (window.wasHacked = true)")
-    said: list[str] = []
+    messages: list[str] = []
 
     def refuse(dialog: Dialog) -> None:
-        said.append(dialog.message)
+        messages.append(dialog.message)
         dialog.dismiss()
 
     page.on("dialog", refuse)
-    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("pageerror", lambda error: messages.append(str(error)))
 
     listed: dict[int, str] = {}
     page.goto(f"{site.url}/runs")
     while True:
         listed |= dict(page.locator("tr[data-run]").evaluate_all(ROWS))
-        is_harmless(page)
+        assert_harmless(page)
         if not (older := page.get_by_role("link", name="Next page")).count():
             break
         page.goto(site.url + (older.get_attribute("href") or ""))
-    assert set(listed) >= set(crowd)
-    assert not {run: listed[run] for run, text in crowd.items() if not the_same(listed[run], text)}
-    is_harmless(page)
+    assert set(listed) >= set(hostile_runs)
+    assert not {run: listed[run] for run, text in hostile_runs.items() if not matches(listed[run], text)}
+    assert_harmless(page)
 
-    for run, text in crowd.items():
+    for run, text in hostile_runs.items():
         page.goto(f"{site.url}/runs/{run}", wait_until="domcontentloaded")
-        assert the_same(page.locator("h1").text_content() or "", text), text
-        assert the_same(page.locator("[data-log]").text_content() or "", text), text
+        assert matches(page.locator("h1").text_content() or "", text), text
+        assert matches(page.locator("[data-log]").text_content() or "", text), text
         assert page.locator("#about-notes").input_value().strip() == text.strip(), text
-        is_harmless(page)
-    some = list(crowd)[::10]
-    for address in ("/", "/board?target=0.9", f"/compare?runs={','.join(map(str, some))}", f"/runs/new?from={some[0]}"):
+        assert_harmless(page)
+    sample = list(hostile_runs)[::10]
+    for address in (
+        "/",
+        "/board?target=0.9",
+        f"/compare?runs={','.join(map(str, sample))}",
+        f"/runs/new?from={sample[0]}",
+    ):
         page.goto(site.url + address)
         page.wait_for_load_state()
-        is_harmless(page)
+        assert_harmless(page)
         if address.startswith("/board"):
-            drawn(page, "[data-figure] .plot", ".static-chart .up span", ".ytick text", 15, crowd)
+            assert_chart_names(page, "[data-figure] .plot", ".static-chart .up span", ".ytick text", 15, hostile_runs)
         if address.startswith("/compare"):
-            drawn(page, "[data-plot]", ".static-chart .legend span", ".legendtext", len(some), crowd)
+            assert_chart_names(
+                page, "[data-plot]", ".static-chart .legend span", ".legendtext", len(sample), hostile_runs
+            )
 
-    for text in STRINGS[::4]:  # what is asked for comes back
+    for text in STRINGS[::4]:  # the search text comes back
         page.goto(f"{site.url}/runs?{urlencode({'q': text})}")
         assert page.get_by_role("searchbox").input_value() == text
-        is_harmless(page)
-    assert said == []
+        assert_harmless(page)
+    assert messages == []
     context.close()

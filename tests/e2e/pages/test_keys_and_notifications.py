@@ -1,4 +1,4 @@
-"""Hands on the keyboard, light or dark, and the browser's word when a watched run ends."""
+"""Keyboard shortcuts, light and dark themes, and browser notifications when a watched run ends."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from tests.e2e.support.processes import Site, until
 pytestmark = pytest.mark.browser
 
 SPY = """
-window.told = [];
+window.shown = [];
 window.Notification = class extends Notification {
-  constructor(title, options) { super(title, options); window.told.push([title, options.tag, options.body]); }
+  constructor(title, options) { super(title, options); window.shown.push([title, options.tag, options.body]); }
 };
 """
 
 
 def _arrived(page: Page, address: str | re.Pattern[str]) -> None:
-    """An address is there before the page's scripts are: a key pressed between the two does nothing."""
+    """The URL changes before the page's scripts run: a key pressed in between does nothing."""
     expect(page).to_have_url(address)
     page.wait_for_load_state()
 
 
-def test_keys_go_search_move_choose_and_compare(site: Site, page: Page) -> None:
+def test_keys_navigate_search_select_and_compare(site: Site, page: Page) -> None:
     site.serve()
     first, second, third = (site.launch(preset="quickstart", name=f"run {name}") for name in "abc")
     page.goto(site.url)
@@ -59,7 +59,7 @@ def test_keys_go_search_move_choose_and_compare(site: Site, page: Page) -> None:
     _arrived(page, re.compile("/runs/new"))
 
 
-def test_the_list_of_keys_says_them_and_can_switch_them_off(site: Site, page: Page) -> None:
+def test_the_keys_dialog_lists_them_and_can_switch_them_off(site: Site, page: Page) -> None:
     site.serve()
     page.goto(site.url)
     page.keyboard.press("?")
@@ -81,19 +81,19 @@ def test_the_list_of_keys_says_them_and_can_switch_them_off(site: Site, page: Pa
     _arrived(page, re.compile("/runs/new"))
 
 
-def test_dark_is_chosen_and_stays_and_curves_follow(site: Site, page: Page) -> None:
+def test_the_dark_theme_is_kept_and_applies_to_charts(site: Site, page: Page) -> None:
     site.serve()
     page.emulate_media(color_scheme="light")
-    ground = "getComputedStyle(document.body).backgroundColor"
+    background = "getComputedStyle(document.body).backgroundColor"
     page.goto(f"{site.url}/style")
-    light = page.evaluate(ground)
+    light = page.evaluate(background)
     page.get_by_role("button", name="Dark").click()
     expect(page.get_by_role("button", name="Dark")).to_have_attribute("aria-pressed", "true")
     expect(page).to_have_url(f"{site.url}/style")
-    dark = page.evaluate(ground)
+    dark = page.evaluate(background)
     assert dark != light
     page.goto(f"{site.url}/runs/new")
-    assert page.evaluate(ground) == dark
+    assert page.evaluate(background) == dark
     handled(page, "[data-curve]")
     font = "document.querySelector('.js-plotly-plot').layout.font.color"
     dark_font = page.evaluate(font)
@@ -101,10 +101,10 @@ def test_dark_is_chosen_and_stays_and_curves_follow(site: Site, page: Page) -> N
     page.get_by_role("button", name="System").click()
     expect(page.locator("body")).to_have_css("background-color", light)
     handled(page, "[data-curve]")
-    assert page.evaluate(font) != dark_font, "the chart is light, too"
+    assert page.evaluate(font) != dark_font, "the chart is light as well"
 
 
-def test_a_watched_run_is_told_of_once_even_on_another_page(site: Site, browser: Browser) -> None:
+def test_a_watched_run_is_notified_once_even_on_another_page(site: Site, browser: Browser) -> None:
     site.serve()
     run = site.launch(preset="quickstart", name="the one")
     context = browser.new_context(permissions=["notifications"])
@@ -119,8 +119,8 @@ def test_a_watched_run_is_told_of_once_even_on_another_page(site: Site, browser:
     page.goto(f"{site.url}/runs")
     expect(page.locator(f"tr[data-run='{run}']")).to_be_visible()
     site.post(f"/api/v1/runs/{run}/cancel", {})
-    until(lambda: page.evaluate("window.told.length") == 1, 10, "it is told")
-    title, tag, body = page.evaluate("window.told[0]")
+    until(lambda: page.evaluate("window.shown.length") == 1, 10, "the notification")
+    title, tag, body = page.evaluate("window.shown[0]")
     assert title == "the one cancelled"
     assert tag == f"pitwall-run-{run}"
     assert body.startswith("0 of ")
@@ -128,7 +128,7 @@ def test_a_watched_run_is_told_of_once_even_on_another_page(site: Site, browser:
     context.close()
 
 
-def test_the_title_of_a_run_s_page_says_that_it_ended(site: Site, page: Page) -> None:
+def test_the_title_of_a_run_page_shows_that_it_ended(site: Site, page: Page) -> None:
     site.serve()
     run = site.launch(preset="quickstart", name="the one")
     page.goto(f"{site.url}/runs/{run}")
