@@ -97,12 +97,12 @@ def describe_step(run: RunProgress, step: Step, recent: Sequence[float]) -> dict
         per_epoch = step.seconds / within
     else:
         per_epoch = None
-    is_training = f"epoch {step.epoch}, step {step.step} of {step.steps_per_epoch}"
+    training = f"epoch {step.epoch}, step {step.step} of {step.steps_per_epoch}"
     return step.model_dump(mode="json") | {
         "run": run.id,
         "epochs": run.epochs,
         "progress": done / run.epochs,
         "elapsed_seconds": run.elapsed_seconds + (step.seconds if step.phase == "training" else 0.0),
         "eta_seconds": None if per_epoch is None else (run.epochs - done) * per_epoch,
-        "words": is_training if step.phase == "training" else step.phase,
+        "words": training if step.phase == "training" else step.phase,
     }

@@ -40,7 +40,7 @@ def enqueue_test(session: Session, hook: Hook, now: datetime) -> None:
 
 
 def load_due(session: Session, hooks: Sequence[Hook], now: datetime) -> list[tuple[int, Hook, dict[str, object]]]:
-    """(delivery, hook, message) of deliveries to try now, oldest first."""
+    """(delivery, hook, summary of the run) of deliveries to try now, oldest first; the summary is empty for a test."""
     by_key = {hook.key: hook for hook in hooks}
     is_due = (Delivery.outcome == "waits", Delivery.next_at <= now, Delivery.hook.in_(by_key))
     rows = session.scalars(select(Delivery).where(*is_due).order_by(Delivery.id).limit(50))

@@ -11,12 +11,12 @@ from app.settings import Kind
 MAX_CHARACTERS = 1900  # Discord accepts 2,000
 
 
-def message_body(kind: Kind, told: Mapping[str, Any], link: str) -> bytes:
-    """JSON in the format of the receiving service. `told`: runs.brief of the run that ended; empty for a test."""
+def message_body(kind: Kind, run: Mapping[str, Any], link: str) -> bytes:
+    """JSON in the format of the receiving service. `run`: outbox.run_summary of the run that ended; empty for a test."""
     if kind == "json":
-        message = {"event": "run_ended" if told else "test", "run": dict(told) or None, "url": link or None}
+        message = {"event": "run_ended" if run else "test", "run": dict(run) or None, "url": link or None}
         return json.dumps(message).encode()
-    text = _sentence(told)[:MAX_CHARACTERS]
+    text = _sentence(run)[:MAX_CHARACTERS]
     if kind == "slack":
         for character, escaped in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
             text = text.replace(character, escaped)
@@ -25,10 +25,10 @@ def message_body(kind: Kind, told: Mapping[str, Any], link: str) -> bytes:
     return json.dumps({"content": f"{text}\n{link}".strip(), "allowed_mentions": {"parse": []}}).encode()
 
 
-def _sentence(told: Mapping[str, Any]) -> str:
-    if not told:
+def _sentence(run: Mapping[str, Any]) -> str:
+    if not run:
         return "Pitwall is connected. Messages about runs that end are posted here."
-    best = told.get("best_val_accuracy")
-    text = f"{told['name']} {told['status']} after {told['last_epoch']} of {told['epochs']} epochs"
+    best = run.get("best_val_accuracy")
+    text = f"{run['name']} {run['status']} after {run['last_epoch']} of {run['epochs']} epochs"
     text += "" if best is None else f", best accuracy {best:.2%}"
-    return f"{text}. {told['reason']}" if told.get("reason") else f"{text}."
+    return f"{text}. {run['reason']}" if run.get("reason") else f"{text}."

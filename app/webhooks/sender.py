@@ -48,19 +48,19 @@ def deliver_due(state: State) -> None:
     with state.records.write() as session:
         deliveries.enqueue_ended_runs(session, hooks, state.now())
         due = deliveries.load_due(session, hooks, state.now())
-    for delivery_id, hook, told in due:
-        error = _send(state.settings, hook, told)
+    for delivery_id, hook, run in due:
+        error = _send(state.settings, hook, run)
         with state.records.write() as session:
             deliveries.record_attempt(session, delivery_id, error, state.now())
         if error:
             logger.warning("webhook %s (%s): %s", hook.kind, hook.host, error)
 
 
-def _send(settings: Settings, hook: Hook, told: dict[str, object]) -> str | None:
+def _send(settings: Settings, hook: Hook, run: dict[str, object]) -> str | None:
     """Returns why it was not delivered."""
-    link = f"{settings.public_url}/runs/{told['id']}" if settings.public_url and told else settings.public_url
+    link = f"{settings.public_url}/runs/{run['id']}" if settings.public_url and run else settings.public_url
     try:
-        client.post(hook.url, message_body(hook.kind, told, link), may_be_private=settings.webhooks_private)
+        client.post(hook.url, message_body(hook.kind, run, link), may_be_private=settings.webhooks_private)
     except client.NotDelivered as error:
         return str(error)
     return None
