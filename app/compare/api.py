@@ -50,9 +50,9 @@ class ComparisonResponse(BaseModel):
 
 
 class DisagreementImage(BaseModel):
-    number: int
+    number: int = Described(description="Index in the validation split")
     png: str = Described(description="Data URL")
-    label: str
+    label: str = Described(description="True class")
     taken: list[str] = Described(description="Class predicted by the left run, and by the right run")
 
 

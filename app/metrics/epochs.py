@@ -21,7 +21,7 @@ class EpochResponse(ResponseModel):
     )
     learning_rate: float
     seconds: float
-    elapsed_seconds: float
+    elapsed_seconds: float = Field(description="Training time up to the end of the epoch")
     attempt: int
     penalty: float | None
     input_seconds: float
