@@ -1,4 +1,4 @@
-"""python -m app up | serve | migrate | token | backup | restore: the one place where the parts are put together."""
+"""The command line: python -m app up | serve | migrate | token | backup | restore."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from app.cli.backup import back_up
 from app.cli.restore import restore
 from app.cli.up import address, up
 from app.errors import Refusal
-from app.images.augmentation import Previews
+from app.images.augmentation import AugmentationPreviews
 from app.launch import quickstart
 from app.live.events import Hub
 from app.live.leases import Leases
@@ -30,19 +30,19 @@ from app.metrics import statistics
 from app.records.database import Records
 from app.settings import Settings
 from app.web.deps import State, utc_now
-from app.web.tokens import Tokens, made
+from app.web.tokens import Tokens, load_or_create
 from trainer.data.gallery import Gallery
 from trainer.machine.parent import die_with
 
 logger = logging.getLogger("pitwall")
 
-GARBAGE = 20_000  # new objects between two looks for unreachable ones; Python's own 700 is for small programs
-SETTLED_S = 20.0  # after the start, when the worker no longer needs the processor to get ready
+GC_THRESHOLD = 20_000  # new objects between two garbage collections; Python's default of 700 is for small programs
+WARM_UP_DELAY_S = 20.0  # after the start, when the worker no longer needs the processor to get ready
 DRAIN_S = 3  # how long open requests may take to end after a stop
 
 
 class Server(uvicorn.Server):
-    """Ends the open streams when it is told to stop: uvicorn alone would wait for their clients."""
+    """Closes open event streams at a stop signal: uvicorn alone would wait for their clients."""
 
     def __init__(self, config: uvicorn.Config, hub: Hub) -> None:
         super().__init__(config)
@@ -63,14 +63,14 @@ class Server(uvicorn.Server):
 def serve(settings: Settings, now: Callable[[], datetime] = utc_now) -> None:
     """The web process: records, streams, pages, API. Ends on SIGTERM or Ctrl-C."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    tokens = Tokens.of(settings)
+    tokens = Tokens.load(settings)
     hub = Hub()
     records = Records(settings.url, hub.publish)
     try:
         gallery = Gallery(settings.datasets_dir, settings.data_dir / "previews")
-        state = State(settings, records, hub, Leases(), tokens, Previews(gallery), now=now)
+        state = State(settings, records, hub, Leases(), tokens, AugmentationPreviews(gallery), now=now)
         if settings.quickstart:
-            quickstart.queue_first(records, settings.datasets_dir, now())
+            quickstart.queue_quickstart(records, settings.datasets_dir, now())
         config = uvicorn.Config(
             create_app(state),
             host=settings.host,
@@ -80,12 +80,12 @@ def serve(settings: Settings, now: Callable[[], datetime] = utc_now) -> None:
             server_header=False,
         )
         gc.collect()
-        gc.freeze()  # what is here now stays: it need not be looked through for garbage again and again
-        gc.set_threshold(GARBAGE)
-        later = threading.Timer(SETTLED_S, _settle)
-        later.daemon = True
-        later.start()
-        # uvicorn sends itself the signal once more at its end: leave by an exception, so that the records are closed
+        gc.freeze()  # these objects stay: no need to scan them at every collection
+        gc.set_threshold(GC_THRESHOLD)
+        timer = threading.Timer(WARM_UP_DELAY_S, _warm_up)
+        timer.daemon = True
+        timer.start()
+        # uvicorn raises the signal again when it ends: exit by an exception, so that the records are closed
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: sys.exit(0))
         Server(config, hub).run()
@@ -93,34 +93,33 @@ def serve(settings: Settings, now: Callable[[], datetime] = utc_now) -> None:
         records.close()
 
 
-def _settle() -> None:
-    """What is needed later, loaded when nobody waits; it stays, too."""
+def _warm_up() -> None:
+    """Load what statistics need while nobody waits for it."""
     statistics.load_scipy()
     gc.collect()
     gc.freeze()
 
 
-def asked() -> argparse.Namespace:
-    """What the command line says."""
+def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m app", description="Pitwall: launch and watch training runs.")
     verbs = parser.add_subparsers(dest="verb", required=True)
-    verbs.add_parser("up", help="serve, and start a worker for each GPU (or one for the CPU)")
-    serving = verbs.add_parser("serve", help="the web process alone")
-    serving.add_argument("--parent", type=int, default=None, help="end when this process has ended")
-    verbs.add_parser("migrate", help="bring the database up to this version, then stop")
-    verbs.add_parser("token", help="print the login token, making it if there is none")
-    backing = verbs.add_parser("backup", help="copy the database into FILE, while everything runs")
+    verbs.add_parser("up", help="start the web process, and a worker for each GPU (or one for the CPU)")
+    serving = verbs.add_parser("serve", help="start the web process alone")
+    serving.add_argument("--parent", type=int, default=None, help="stop when this process ends")
+    verbs.add_parser("migrate", help="migrate the database to this version, then exit")
+    verbs.add_parser("token", help="print the login token; creates it if there is none")
+    backing = verbs.add_parser("backup", help="copy the database to FILE while Pitwall runs")
     backing.add_argument("file", type=Path, metavar="FILE")
-    backing.add_argument("--force", action="store_true", help="replace FILE where it is there already")
-    restoring = verbs.add_parser("restore", help="put the database back from a backup, while nothing runs")
+    backing.add_argument("--force", action="store_true", help="replace FILE if it exists")
+    restoring = verbs.add_parser("restore", help="replace the database by a backup while Pitwall is stopped")
     restoring.add_argument("file", type=Path, metavar="FILE")
-    restoring.add_argument("--verify", action="store_true", help="read the artifacts, too, and check their SHA-256")
+    restoring.add_argument("--verify", action="store_true", help="also read all artifacts and check their SHA-256")
     return parser.parse_args()
 
 
 def main(now: Callable[[], datetime] = utc_now) -> None:
     """`now`: the wall clock."""
-    arguments = asked()
+    arguments = parse_arguments()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
@@ -138,7 +137,7 @@ def main(now: Callable[[], datetime] = utc_now) -> None:
         case "migrate":
             Records(settings.url).close()
         case "token":
-            print(settings.token.get_secret_value() or made(settings.login_token_file))
+            print(settings.token.get_secret_value() or load_or_create(settings.login_token_file))
         case "backup":
             print(*back_up(settings, arguments.file, force=arguments.force), sep="\n")
         case "restore":

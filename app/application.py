@@ -1,7 +1,4 @@
-"""create_app: the routes, the gate, the error pages, the life of the process. Nothing else.
-
-Must not build its own parts: `__main__` does, and a test may build others.
-"""
+"""create_app: all routes, the gate, the exception handlers, and the background tasks."""
 
 from __future__ import annotations
 
@@ -37,7 +34,7 @@ from app.run_page import actions, dawnbench, try_model
 from app.run_page import pages as run_pages
 from app.runs import api as runs_api
 from app.runs import streams
-from app.web import assets, error_pages, login, style_guide
+from app.web import assets, error_handlers, login, style_guide
 from app.web.deps import State
 from app.web.security import Gate
 from app.webhooks import pages as webhook_pages
@@ -47,10 +44,10 @@ from app.workers import artifacts, listing, queue, task_api
 from app.workers.rescue import watch
 
 STATIC = Path(__file__).parent.parent / "static"
-MIN_COMPRESSED_BYTES = 1000  # bytes: one packet, packed or not
+MIN_COMPRESSED_BYTES = 1000  # smaller responses fit into one packet anyway
 COMPRESSION_LEVEL = 4  # of 9: a page of 66 KB becomes 18 KB in a millisecond
 
-# Every address of the app. Routes are looked through in this order: reports come most, so they come first.
+# All routes of the app, matched in this order. Workers' reports are the most frequent requests, so they are first.
 ROUTERS = (
     worker_api.router,
     runs_api.router,
@@ -86,44 +83,44 @@ ROUTERS = (
 
 
 def create_app(state: State) -> FastAPI:
-    """The whole web app over the given parts."""
+    """The web app on the given state."""
     app = FastAPI(
         title="Pitwall",
         version="1",
         summary="Launch and watch training runs.",
         openapi_url="/api/v1/openapi.json",
-        docs_url=None,  # Swagger's page loads scripts from elsewhere
+        docs_url=None,  # Swagger's page loads scripts from another site
         redoc_url=None,
         generate_unique_id_function=lambda route: route.name,
-        lifespan=_life,
+        lifespan=_lifespan,
     )
     app.state.pitwall = state
     for router in ROUTERS:
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    app.add_exception_handler(Problem, error_pages.of_problem)
-    app.add_exception_handler(RequestValidationError, error_pages.of_validation)
-    app.add_exception_handler(HTTPException, error_pages.of_http)
-    app.add_exception_handler(OSError, error_pages.of_disk)
-    app.add_exception_handler(ClientDisconnect, error_pages.of_hangup)
-    app.add_exception_handler(Exception, error_pages.of_bug)
+    app.add_exception_handler(Problem, error_handlers.handle_problem)
+    app.add_exception_handler(RequestValidationError, error_handlers.handle_validation_error)
+    app.add_exception_handler(HTTPException, error_handlers.handle_http_error)
+    app.add_exception_handler(OSError, error_handlers.handle_os_error)
+    app.add_exception_handler(ClientDisconnect, error_handlers.handle_disconnect)
+    app.add_exception_handler(Exception, error_handlers.handle_unexpected_error)
     app.add_middleware(
         GZipMiddleware,
         minimum_size=MIN_COMPRESSED_BYTES,
         compresslevel=COMPRESSION_LEVEL,
         exclude_content_types=(*DEFAULT_EXCLUDED_CONTENT_TYPES, artifacts.BINARY),  # weights do not shrink
     )
-    app.add_middleware(Gate, settings=state.settings, tokens=state.tokens, answer=_answer)
+    app.add_middleware(Gate, settings=state.settings, tokens=state.tokens, render_problem=_render_problem)
     return app
 
 
-def _answer(scope: Scope, problem: Problem) -> ASGIApp:
-    response: Response = error_pages.render(Request(scope), problem)
+def _render_problem(scope: Scope, problem: Problem) -> ASGIApp:
+    response: Response = error_handlers.render_problem(Request(scope), problem)
     return response
 
 
 @contextlib.asynccontextmanager
-async def _life(app: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     state: State = app.state.pitwall
     state.hub.bind(asyncio.get_running_loop())
     with state.records.read() as session:

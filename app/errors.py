@@ -1,32 +1,30 @@
-"""What can be wrong with what somebody asked for. One handler (web.py) turns each into a page or into JSON.
+"""The errors of requests. app/web/error_handlers.py turns each into a page or JSON.
 
-    Problem             status 400
-      InvalidRequest    422   one or more named fields are wrong
-        InvalidRecipe   422   the same, fields named as in the recipe: `schedule.max_lr`
-      NotFound          404
-      Conflict          409   asked at the wrong moment, or of an attempt that is no longer held
-      Forbidden         403   refused by the gate
-      Unauthorized      401   a token is needed
-      TooLarge          413
-      UnsupportedType   415
-      Trouble           503   nobody's mistake: writing does not work just now, asking again later may
-        Busy            503   the records are locked, or too many wait for them
-        DiskFails       503   the disk answers with errors, or takes no writing
-        StorageFull     507   the disk, or the quota on it, is full
-    Refusal             not an answer: the server will not start, and says what to do
-
-Must not know HTTP libraries: these are sentences with a number.
+Problem             status 400
+  InvalidRequest    422   one or more fields are invalid
+    InvalidRecipe   422   the same, with fields named as in the recipe: `schedule.max_lr`
+  NotFound          404
+  Conflict          409   not possible in the current state, or the attempt is no longer the caller's
+  Forbidden         403   refused by the gate
+  Unauthorized      401   a token is needed
+  TooLarge          413
+  UnsupportedType   415
+  Trouble           503   writing is not possible at the moment; a retry may succeed
+    Busy            503   the database is locked, or too many requests wait for it
+    DiskFails       503   the disk reports errors, or is read-only
+    StorageFull     507   the disk, or the quota on it, is full
+Refusal             not a response: the command or the server does not start, and says what to do
 """
 
 from __future__ import annotations
 
 
 class Problem(Exception):
-    """A mistake that its maker can mend. `detail` is a sentence: what was wrong, and what works."""
+    """An error that the client can correct. `detail`: a sentence that says what was wrong, and what works."""
 
     status = 400
     title = "Bad request"
-    retry_after_s: int | None = None  # when asking again makes sense; none: not without a change
+    retry_after_s: int | None = None  # None: a retry fails in the same way
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
@@ -56,7 +54,7 @@ class NotFound(Problem):
 
 class Conflict(Problem):
     status = 409
-    title = "Not now"
+    title = "Not possible now"
 
 
 class Forbidden(Problem):
@@ -66,7 +64,7 @@ class Forbidden(Problem):
 
 class Unauthorized(Problem):
     status = 401
-    title = "A token is needed"
+    title = "Authentication required"
 
 
 class TooLarge(Problem):
@@ -80,10 +78,10 @@ class UnsupportedType(Problem):
 
 
 class Trouble(Problem):
-    """What was recorded stays right; what was asked for has not been done."""
+    """The request was not carried out. Stored data is intact."""
 
     status = 503
-    title = "Not just now"
+    title = "Temporarily unavailable"
     retry_after_s = 5
 
 
@@ -110,7 +108,7 @@ class StorageFull(Trouble):
 
 
 class Refusal(SystemExit):
-    """The server refuses to start. The text is one line: what is unsafe and what to do about it."""
+    """Ends the process. The text is one line: what is wrong, and what to do about it."""
 
     def __init__(self, text: str) -> None:
         super().__init__(f"pitwall: {text}")

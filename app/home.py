@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from app.board import ranking
 from app.board.metrics import METRICS
-from app.charts.svg_paths import points
+from app.charts.svg_paths import sparkline_points
 from app.errors import NotFound
 from app.live.device_load import WINDOW_S, Gauges
 from app.metrics import curves
@@ -128,7 +128,7 @@ def _curve(run: Any, drawn: dict[int, curves.Curve]) -> str:
     curve = drawn[run.id]
     known = [one for one in curve.counted_accuracy.tolist() if not math.isnan(one)]
     ends = (min(known), max(known)) if known else (0.0, 1.0)
-    return points(curve.epoch.tolist(), curve.counted_accuracy.tolist(), across=(1, run.epochs), up=ends)
+    return sparkline_points(curve.epoch.tolist(), curve.counted_accuracy.tolist(), across=(1, run.epochs), up=ends)
 
 
 def _queue_rows(runs: Any) -> list[dict[str, Any]]:
@@ -163,7 +163,7 @@ def _device(worker: WorkerResponse, gauges: Gauges) -> Device:
 
     def line(name: str, most: float) -> str:
         values = [sample.reading[name] for sample in samples]
-        return points(times, values, across=(-WINDOW_S, 0), up=(0, most))
+        return sparkline_points(times, values, across=(-WINDOW_S, 0), up=(0, most))
 
     drawn = [sample.reading["watts"] or 0 for sample in samples]
     return Device(worker, samples[-1].reading if samples else {}, line("busy", 1), line("watts", max([1, *drawn])))

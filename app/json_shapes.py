@@ -1,4 +1,4 @@
-"""Shapes that several wings' JSON shares: names, tags, the base of requests and responses, problems."""
+"""Types shared by the JSON of several modules: names, tags, base models, problems."""
 
 from __future__ import annotations
 
@@ -21,35 +21,27 @@ def _one_line(text: str) -> str:
 
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200), AfterValidator(_one_line)]
-
-
 Tag = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=40), AfterValidator(_one_line)]
-
-
 Notes = Annotated[str, StringConstraints(max_length=20_000), AfterValidator(_printable)]
-
-
 Priority = Annotated[int, Field(ge=-100, le=100)]
-
-
 MAX_TAGS = 20
-
-
 Tags = Annotated[list[Tag], Field(max_length=MAX_TAGS)]
 
 
 class RequestModel(BaseModel):
-    """Base of what clients send: unknown keys are errors, and types must fit."""
+    """Base of request bodies: unknown keys are errors, and values are not converted."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class ResponseModel(BaseModel):
+    """Base of responses that are read from attributes."""
+
     model_config = ConfigDict(from_attributes=True)
 
 
 class ProblemResponse(BaseModel):
-    """RFC 9457. `errors` names each field that is wrong; `field` is the first of them."""
+    """An error (RFC 9457). `errors` has one entry per invalid field; `field` is the first."""
 
     type: str = "about:blank"
     title: str

@@ -1,7 +1,6 @@
-"""A net's list of layers as a drawing (slabs, arrows, shortcuts with their coordinates) and as a table with sums.
+"""Lays out a model's layers as a drawing (slabs, arrows, shortcuts) and as a table with totals.
 
-Pure functions of `trainer.models.layers.Layer`. Coordinates are CSS pixels from the upper left corner, x to the right,
-y down. Must not know HTTP or HTML, which net it is, or any ML framework.
+Coordinates are CSS pixels from the upper left corner, x to the right, y down.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from itertools import groupby
 from trainer.models.layers import Kind, Layer, Totals, totals
 
 KINDS: dict[Kind, str] = {
-    "input": "Picture",
+    "input": "Image",
     "conv": "Convolution",
     "batch_norm": "Batch norm (BN)",
     "activation": "Activation",
@@ -28,13 +27,13 @@ KINDS: dict[Kind, str] = {
     "scale": "Scale",
 }
 
-AXIS = 170.0  # y of the middle of every slab: below it half of the tallest one, above it that and the headings
+AXIS = 170.0  # y of the middle of every slab: room below for half of the tallest one, above also for the headings
 HEIGHT = 348.0
 MARGIN = 12.0
-BAND = 17.0  # width of a slab whose channels are those of the one before: a line of its label
+BAND = 17.0  # width of a slab with the channels of the one before: one line of its label
 SLANT = 0.08  # how far a slab reaches back, as a share of its height
 REACH = 13.0  # length of an arrow, clear of the slab that it comes from
-PAD = 9.0  # between a block's frame and what it holds
+PAD = 9.0  # between a block's frame and its slabs
 RADIUS = 11.0  # of a sum
 HEADROOM = 15.0  # from a slab to the shortcut above it
 BEND = 14.0  # radius of a shortcut's corners
@@ -106,7 +105,7 @@ class Shortcut:
 
 @dataclass(frozen=True)
 class Caption:
-    """Below a stack of slabs, around x: what it gives (rows by columns, channels), and its parameters."""
+    """Below a stack of slabs, centred on x: the output (rows by columns, channels) and the parameters."""
 
     x: float
     size: str
@@ -116,7 +115,7 @@ class Caption:
 
 @dataclass(frozen=True)
 class Frame:
-    """Around a block, from x to x + width; `share` of the forward pass's FLOPs is spent in it, 0..1."""
+    """Around a block, from x to x + width. `share`: of the forward pass's FLOPs, 0..1."""
 
     block: str
     x: float
@@ -126,7 +125,7 @@ class Frame:
 
 @dataclass
 class Drawing:
-    """Slabs stand in the order in which they are painted: each covers what it hides of the ones before."""
+    """Slabs are in painting order: each covers part of the ones before."""
 
     width: float = 0.0
     height: float = HEIGHT
@@ -137,32 +136,30 @@ class Drawing:
     captions: list[Caption] = field(default_factory=list)
     frames: list[Frame] = field(default_factory=list)
     kinds: list[Kind] = field(default_factory=list)  # for the legend, in the order of KINDS
-    words: str = ""  # the same for those who do not see it
+    description: str = ""  # the drawing as text, for screen readers
 
 
 @dataclass(frozen=True)
 class Block:
-    """Layers of one part of the net, with their sums."""
+    """The layers of one part of the model, with their totals."""
 
     name: str
     layers: list[Layer]
     totals: Totals
 
 
-def draw(layers: Sequence[Layer]) -> Drawing:
-    """The net from left to right: a stack of slabs for each convolution with what is done to its output.
+def draw_layers(layers: Sequence[Layer]) -> Drawing:
+    """The model from left to right: a stack of slabs for each convolution and the layers applied to its output.
 
-    A slab's height grows with the root of the picture's side, its width with the logarithm of its channels.
+    A slab's height grows with the root of its side in pixels, its width with the logarithm of its channels.
     """
-    drawing, whole = Drawing(), max(totals(layers).flops, 1)
+    drawing, all_flops = Drawing(), max(totals(layers).flops, 1)
     x, last = MARGIN, None
-    takers = Counter(name for layer in layers for name in layer.inputs)
+    uses = Counter(name for layer in layers for name in layer.inputs)
     for stack in _stacks(layers):
         if last:
-            start = x - (0 if last.kind == "add" else drawing.slabs[-1].depth / 2)  # out of the side face's middle
-            x += (
-                REACH + (1.5 * PAD if last.block != stack[0].block else 0) + (REACH / 2 if takers[last.name] > 1 else 0)
-            )
+            start = x - (0 if last.kind == "add" else drawing.slabs[-1].depth / 2)  # from the middle of the side face
+            x += REACH + (1.5 * PAD if last.block != stack[0].block else 0) + (REACH / 2 if uses[last.name] > 1 else 0)
             drawing.arrows.append(Arrow(start, x))
         x = _place_sum(drawing, stack[0], x) if stack[0].kind == "add" else _place_stack(drawing, stack, x)
         last = stack[-1]
@@ -172,33 +169,36 @@ def draw(layers: Sequence[Layer]) -> Drawing:
         left = min(slab.x for slab in slabs) - PAD
         right = max([slab.back for slab in slabs] + [one.x + RADIUS for one in drawing.sums if one.layer.name in names])
         if block.name != "input":
-            drawing.frames.append(Frame(block.name, left, right + PAD - left, block.totals.flops / whole))
+            drawing.frames.append(Frame(block.name, left, right + PAD - left, block.totals.flops / all_flops))
     drawing.width = max(slab.back for slab in drawing.slabs) + PAD + MARGIN
     drawing.kinds = [kind for kind in KINDS if any(layer.kind == kind for layer in layers)]
-    drawing.words = " ".join(_sentences(layers))
+    drawing.description = " ".join(_sentences(layers))
     return drawing
 
 
 def blocks(layers: Sequence[Layer]) -> list[Block]:
-    """The table: layers by block, in order, each with its sums."""
+    """The rows of the table: layers by block, in order, with totals."""
     grouped = [(name, list(group)) for name, group in groupby(layers, key=lambda layer: layer.block)]
     return [Block(name, group, totals(group)) for name, group in grouped]
 
 
-def words(layer: Layer) -> tuple[str, str]:
-    """What stands on a slab (`conv 3x3`, `BN`), and what the layer is, in a table's cell."""
+def describe_layer(layer: Layer) -> tuple[str, str]:
+    """The label of a slab (`conv 3x3`, `BN`), and the description in the table."""
     knobs = layer.knobs
     match layer.kind:
         case "conv":
             size = knobs["size"]
             if knobs["is_frozen"]:
-                learned = "only its bias is trained" if knobs["has_bias"] else "not trained"
-                return f"whiten {size}×{size}", f"{size} × {size} convolution, whitening, {learned}"
+                training = "only its bias is trained" if knobs["has_bias"] else "not trained"
+                return f"whiten {size}×{size}", f"{size} × {size} convolution, whitening, {training}"
             return f"conv {size}×{size}", f"{size} × {size} convolution"
         case "batch_norm":
             ghost = knobs.get("ghost_batch")
-            over = f" over {ghost} pictures" if ghost else ""
-            return "ghost BN" if ghost else "BN", f"Batch norm{over}{'' if knobs['is_scaled'] else ', scale stays 1'}"
+            over = f" over {ghost} images" if ghost else ""
+            return (
+                "ghost BN" if ghost else "BN",
+                f"Batch norm{over}{'' if knobs['is_scaled'] else ', scale fixed at 1'}",
+            )
         case "activation":
             name = {"relu": "ReLU", "celu": "CELU", "gelu": "GELU"}.get(knobs["function"], str(knobs["function"]))
             return name, f"{name}, alpha {knobs['alpha']:g}" if name == "CELU" else name
@@ -213,25 +213,25 @@ def words(layer: Layer) -> tuple[str, str]:
     return KINDS[layer.kind].lower(), KINDS[layer.kind]
 
 
-def extent(layer: Layer) -> str:
-    """32x32x64: rows, columns, channels; 10: features. With the sign for times."""
+def format_shape(layer: Layer) -> str:
+    """Rows, columns and channels (with multiplication signs), or the number of features."""
     return "×".join(str(size) for size in layer.shape)
 
 
-def flop(flops: int) -> str:
-    """Floating-point operations for people, four digits: 0.7585 GFLOP, 12.13 MFLOP."""
-    return f"{digits(flops / 1e9)} GFLOP" if flops >= 1e8 else f"{digits(flops / 1e6)} MFLOP"
+def format_flops(flops: int) -> str:
+    """Floating-point operations with four digits: 0.7585 GFLOP, 12.13 MFLOP."""
+    return f"{format_digits(flops / 1e9)} GFLOP" if flops >= 1e8 else f"{format_digits(flops / 1e6)} MFLOP"
 
 
-def digits(value: float) -> str:
+def format_digits(value: float) -> str:
     """Four significant digits, never an exponent: 0.01024, 151.0, 38,655; 0 is 0."""
     places = 3 - math.floor(math.log10(value)) if value > 0 else 0
     return f"{value:,.{max(places, 0)}f}"
 
 
 def _stacks(layers: Sequence[Layer]) -> Iterator[list[Layer]]:
-    """Layers that are drawn without an arrow between them: the same shape, block and branch."""
-    takers = Counter(name for layer in layers for name in layer.inputs)
+    """Layers drawn without an arrow between them: of the same shape, block and branch."""
+    uses = Counter(name for layer in layers for name in layer.inputs)
     stack: list[Layer] = []
     for layer in layers:
         if stack and (
@@ -240,7 +240,7 @@ def _stacks(layers: Sequence[Layer]) -> Iterator[list[Layer]]:
             or layer.block != stack[-1].block
             or layer.inputs != (stack[-1].name,)
             or stack[-1].kind == "add"
-            or takers[stack[-1].name] > 1
+            or uses[stack[-1].name] > 1
         ):
             yield stack
             stack = []
@@ -249,12 +249,12 @@ def _stacks(layers: Sequence[Layer]) -> Iterator[list[Layer]]:
 
 
 def _size(layer: Layer) -> tuple[int, int]:
-    """Side in pixels and channels; features are channels of a single pixel."""
+    """(side in pixels, channels); features count as channels of a single pixel."""
     return (layer.shape[0], layer.shape[-1]) if len(layer.shape) > 1 else (1, layer.shape[0])
 
 
 def _place_stack(drawing: Drawing, stack: list[Layer], left: float) -> float:
-    """Answers the x where it ends, the side face included."""
+    """Returns the x of its right end, the side face included."""
     side, channels = _size(stack[0])
     height = 26 + 32 * math.sqrt(side)
     depth = SLANT * height
@@ -271,21 +271,24 @@ def _place_stack(drawing: Drawing, stack: list[Layer], left: float) -> float:
 
 
 def _place_sum(drawing: Drawing, layer: Layer, x: float) -> float:
-    """The circle, and the shortcut to it from the input that is not the layer just before."""
-    made = Sum(layer, x + RADIUS, AXIS)
-    drawing.sums.append(made)
+    """The circle, and the shortcut to it from the input that is not the previous layer."""
+    circle = Sum(layer, x + RADIUS, AXIS)
+    drawing.sums.append(circle)
     trunk = next(index for index, slab in enumerate(drawing.slabs) if slab.layer.name == layer.inputs[0])
     high = min(slab.y - slab.depth for slab in drawing.slabs[trunk:]) - HEADROOM
     start = drawing.slabs[trunk].back + REACH / 2
-    drawing.shortcuts.append(Shortcut(start, made.x, AXIS, high, AXIS - RADIUS))
+    drawing.shortcuts.append(Shortcut(start, circle.x, AXIS, high, AXIS - RADIUS))
     return x + 2 * RADIUS
 
 
 def _sentences(layers: Sequence[Layer]) -> Iterator[str]:
     yield "From left to right."
     for block in blocks(layers):
-        stacks = [(", ".join(words(layer)[0] for layer in stack), stack[-1]) for stack in _stacks(block.layers)]
-        yield f"{block.name.capitalize()}: {'; '.join(f'{said} gives {extent(last)}' for said, last in stacks)}."
+        stacks = [
+            (", ".join(describe_layer(layer)[0] for layer in stack), stack[-1]) for stack in _stacks(block.layers)
+        ]
+        outputs = "; ".join(f"{labels} gives {format_shape(last)}" for labels, last in stacks)
+        yield f"{block.name.capitalize()}: {outputs}."
     for layer in layers:
         if layer.kind == "add":
-            yield f"A shortcut leads from {layer.inputs[0]} to {layer.name}, past what lies between."
+            yield f"A shortcut leads from {layer.inputs[0]} to {layer.name}, skipping the layers between."

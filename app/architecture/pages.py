@@ -1,6 +1,6 @@
-"""The architecture of a recipe's net: a page for a preset, a run or the form as it is filled in, and the same as JSON.
+"""The architecture of a model: a page for a preset, a run or a posted form, and the same as JSON.
 
-Must not know how a net is made (trainer.models) or drawn (architecture.py). Nothing is built: this is arithmetic.
+Computed from the recipe alone: no model is built.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from app.architecture import drawing
 from app.architecture.schemas import ArchitectureResponse, ArchitectureTotals, LayerResponse
 from app.errors import InvalidRecipe, InvalidRequest, NotFound
 from app.json_shapes import PROBLEM
-from app.launch.form import Posted, posted
+from app.launch.form import RecipeForm, read_form
 from app.launch.pages import FIRST_PRESET
 from app.launch.schemas import RecipeRequest
 from app.runs import responses, runs, schemas
@@ -32,9 +32,9 @@ from trainer.presets import FAMILIES, PRESETS
 from trainer.recipe import Recipe
 from trainer.recipe.knobs import list_errors
 
-CLASSES = 10  # where only the files know, and they are not there
-KNOWN_CLASSES = {"cifar100": 100}  # its names are in its files, its number is in its name
-MAX_CLASSES = 100_000  # of a folder: more is a mistake in the folder
+DEFAULT_CLASSES = 10  # for a data set whose files are not on this machine
+KNOWN_CLASSES = {"cifar100": 100}  # likewise, known from its name
+MAX_CLASSES = 100_000  # of a folder; more are a mistake in the folder
 
 router = APIRouter()
 
@@ -46,17 +46,17 @@ def show_architecture(
     preset: Annotated[str, Query(max_length=64)] = FIRST_PRESET,
     run: Annotated[int | None, Query(ge=1, lt=2**63)] = None,
 ) -> HTMLResponse:
-    """The net of a run, or else of a preset."""
+    """The model of a run, or else of a preset."""
     if run is not None:
         with here.records.read() as session:
             found = responses.run_response(session, runs.find(session, run), here.hub, here.leases)
         try:
             recipe = Recipe.model_validate(found.recipe)
-        except ValidationError as error:  # a run of a version that knew other knobs
+        except ValidationError as error:  # a run of a version with other settings
             raise InvalidRecipe(list_errors(error)) from None
         started = found.attempts[-1].started if found.attempts else None
-        counted = len(started["classes"]) if started else 0  # by the child; its folder may be gone
-        return _page(request, recipe, count_classes(recipe, here.settings.datasets_dir, counted), run=found)
+        trained = len(started["classes"]) if started else 0
+        return _page(request, recipe, count_classes(recipe, here.settings.datasets_dir, trained), run=found)
     if preset not in PRESETS:
         raise NotFound(f"there is no preset {preset!r}; there are {', '.join(PRESETS)}")
     recipe = PRESETS[preset].recipe
@@ -65,18 +65,18 @@ def show_architecture(
 
 @router.post("/architecture", include_in_schema=False)
 async def show_architecture_of_form(request: Request, here: Here) -> HTMLResponse:
-    """The net of the form as it is filled in. Launches and keeps nothing."""
-    form = await posted(request)
+    """The model of the posted form. Nothing is launched or stored."""
+    form = await read_form(request)
     if not form.is_form:
         raise InvalidRequest([("body", "is not the form of a recipe")])
     return await asyncio.to_thread(_page_of_form, request, here.settings.datasets_dir, form)
 
 
 @router.post("/api/v1/previews/architecture", tags=["previews"], responses={"4XX": PROBLEM})
-def preview_architecture(asked: RecipeRequest, here: Here) -> ArchitectureResponse:
-    """The layers of a recipe's net: shapes, parameters, and FLOPs for one picture (2 per multiply-add)."""
+def preview_architecture(body: RecipeRequest, here: Here) -> ArchitectureResponse:
+    """The layers of a recipe's model: shapes, parameters, and FLOPs per image (2 per multiply-add)."""
     root = here.settings.datasets_dir
-    recipe = resolve(asked.preset, asked.partial(), root, strict=True).recipe
+    recipe = resolve(body.preset, body.partial(), root, strict=True).recipe
     layers = layers_of(recipe.model, count_classes(recipe, root))
     return ArchitectureResponse(
         layers=[LayerResponse.model_validate(layer) for layer in layers],
@@ -84,8 +84,8 @@ def preview_architecture(asked: RecipeRequest, here: Here) -> ArchitectureRespon
     )
 
 
-def _page_of_form(request: Request, datasets_dir: Path, form: Posted) -> HTMLResponse:
-    recipe = form.resolved(datasets_dir).recipe
+def _page_of_form(request: Request, datasets_dir: Path, form: RecipeForm) -> HTMLResponse:
+    recipe = form.resolve(datasets_dir).recipe
     return _page(request, recipe, count_classes(recipe, datasets_dir))
 
 
@@ -97,7 +97,7 @@ def _page(
         "a": drawing,
         "blocks": drawing.blocks(layers),
         "classes": classes,
-        "drawing": drawing.draw(layers),
+        "drawing": drawing.draw_layers(layers),
         "families": FAMILIES,
         "layers": layers,
         "preset": preset,
@@ -109,10 +109,12 @@ def _page(
     return page(request, "architecture.html", context)
 
 
-def count_classes(recipe: Recipe, root: Path, counted: int = 0, limit: int = MAX_CLASSES) -> int:
-    """How many classes the recipe's data set has, from 1 to `limit`; `counted` is believed where it is not 0."""
+def count_classes(recipe: Recipe, root: Path, trained: int = 0, limit: int = MAX_CLASSES) -> int:
+    """The number of classes of the recipe's data set, 1 to `limit`. `trained`: the run's own count, used unless 0:
+    its folder may be gone."""
     name = recipe.dataset.name
-    if not counted:
+    count = trained
+    if not count:
         with contextlib.suppress(datasets.DatasetMissing):
-            counted = len(datasets.find(name, root).classes)
-    return min(counted or KNOWN_CLASSES.get(name, CLASSES), limit)
+            count = len(datasets.find(name, root).classes)
+    return min(count or KNOWN_CLASSES.get(name, DEFAULT_CLASSES), limit)

@@ -10,14 +10,14 @@ from app.json_shapes import ResponseModel
 class LayerResponse(ResponseModel):
     name: str
     kind: str
-    inputs: list[str] = Field(description="Names of the layers that it takes")
-    block: str = Field(description="The part of the net that it belongs to")
-    shape: list[int] = Field(description="Of its output, for one picture: height, width, channels; or features")
+    inputs: list[str] = Field(description="Names of its input layers")
+    block: str = Field(description="The part of the model that it belongs to")
+    shape: list[int] = Field(description="Shape of its output for one image: height, width, channels; or features")
     parameters: int
     trainable: int
-    frozen: int = Field(description="Parameters that are not learned: running statistics, whitening filters")
-    flops: int = Field(description="Forward, one picture, 2 per multiply-add; element-wise work is not counted")
-    training_flops: int = Field(description="Forward and backward, one picture")
+    frozen: int = Field(description="Parameters that are not trained: running statistics, whitening filters")
+    flops: int = Field(description="Forward pass, per image, 2 per multiply-add; element-wise operations excluded")
+    training_flops: int = Field(description="Forward and backward pass, per image")
 
 
 class ArchitectureTotals(ResponseModel):

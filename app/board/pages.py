@@ -21,7 +21,7 @@ from app.run_list.columns import setting_title
 from app.runs.recipes import MISSING, differing_settings
 from app.web.assets import PLOTLY_ADDRESS as PLOTLY
 from app.web.deps import Here
-from app.web.templates import page, word
+from app.web.templates import format_setting, page
 from app.workers import prices
 from app.workers.listing import list_known
 
@@ -92,7 +92,7 @@ def _summarize(recipes: Sequence[dict[str, Any]]) -> list[str]:
     """For each row, the settings in which the recipes differ."""
     shown = [(setting_title(path).lower(), values) for path, values in differing_settings(recipes)[:MAX_SETTINGS]]
     return [
-        ", ".join(f"{title} {word(values[row])}" for title, values in shown if values[row] is not MISSING)
+        ", ".join(f"{title} {format_setting(values[row])}" for title, values in shown if values[row] is not MISSING)
         for row in range(len(recipes))
     ]
 

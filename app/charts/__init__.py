@@ -1,1 +1,1 @@
-"""Plotly figures as plain dicts, and the same drawn on the server as SVG."""
+"""Plotly figures as dicts, and the same figures drawn on the server as SVG."""

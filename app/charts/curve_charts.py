@@ -1,7 +1,7 @@
-"""Several curves in one picture: a group's runs with their mean and band; runs or groups laid over each other.
+"""Figures with several curves: the runs of a group with their mean and band; runs or groups overlaid.
 
-A trace's `x` is by epoch, `meta.elapsed` the same by training seconds, and `meta.steps` how many steps an epoch has
-(null: not known); `meta.role` names its colour. Pure functions of arrays. Must not know the database or the browser.
+A trace's `x` is in epochs and `meta.elapsed` in training seconds; `meta.steps` is the number of steps per epoch (null:
+unknown), `meta.role` names its colour.
 """
 
 from __future__ import annotations
@@ -15,56 +15,58 @@ import numpy as np
 from app.charts.run_charts import Figure
 from app.metrics.curves import Band, Curve, Floats, compute_band
 
-MAX_FAINT_CURVES = 40  # single runs drawn behind a band; more are one grey
+MAX_FAINT_CURVES = 40  # single runs drawn behind a band; more cannot be told apart
 
 
-def of_group(curves: Sequence[Curve], together: Band, target: float) -> Figure:
-    """Each run's accuracy, as it counts, as a faint line, their mean, and the band of one deviation to each side."""
+def group_figure(curves: Sequence[Curve], mean: Band, target: float) -> Figure:
+    """Each run's accuracy used for ranking as a faint line, their mean, and a band of one standard deviation."""
     traces = [_line(curve, "counted_accuracy", f"run {curve.run_id}", "faint") for curve in curves[:MAX_FAINT_CURVES]]
     if len(curves) > 1:
-        traces += _banded(together, "Mean", "validation", is_share=True)
+        traces += _banded(mean, "Mean", "validation", is_share=True)
     return {"traces": traces, "target": target, "percent": True}
 
 
-def laid_over(named: Sequence[tuple[str, Sequence[Curve], int | None]], field: str, target: float | None) -> Figure:
-    """One line each, by name and steps per epoch: a run's own curve, or a group's mean with its band."""
+def overlay_figure(
+    named: Sequence[tuple[str, Sequence[Curve], int | None]], field: str, target: float | None
+) -> Figure:
+    """One curve per (name, curves, steps per epoch): a run's own, or a group's mean with its band."""
     traces: list[Figure] = []
     for number, (name, curves, steps) in enumerate(named):
-        made: list[Figure] = []
+        added: list[Figure] = []
         if len(curves) == 1:
-            made = [_line(curves[0], field, name, str(number))]
+            added = [_line(curves[0], field, name, str(number))]
         elif curves:
-            made = _banded(compute_band(curves, field), name, str(number), is_share=field.endswith("accuracy"))
-        for trace in made:
+            added = _banded(compute_band(curves, field), name, str(number), is_share=field.endswith("accuracy"))
+        for trace in added:
             trace["meta"]["steps"] = steps
-        traces += made
+        traces += added
     return {"traces": traces, "target": target, "percent": field.endswith("accuracy")}
 
 
-def _banded(found: Band, name: str, role: str, *, is_share: bool) -> list[Figure]:
-    several = found.n > 1
-    epochs, elapsed = found.epoch[several], found.elapsed[several]
-    low, high = (found.mean - found.sd)[several], (found.mean + found.sd)[several]
-    if is_share:  # no run can be better than all pictures
+def _banded(curve: Band, name: str, role: str, *, is_share: bool) -> list[Figure]:
+    several = curve.n > 1
+    epochs, elapsed = curve.epoch[several], curve.elapsed[several]
+    low, high = (curve.mean - curve.sd)[several], (curve.mean + curve.sd)[several]
+    if is_share:  # an accuracy is at most 1
         low, high = low.clip(0, 1), high.clip(0, 1)
     outline = {
         "type": "scatter",
         "mode": "lines",
-        "name": f"{name}, one deviation",
-        "x": _plain(np.r_[epochs, epochs[::-1]]),
-        "y": _plain(np.r_[high, low[::-1]]),
+        "name": f"{name}, one standard deviation",
+        "x": _to_json(np.r_[epochs, epochs[::-1]]),
+        "y": _to_json(np.r_[high, low[::-1]]),
         "fill": "toself",
         "hoverinfo": "skip",
         "showlegend": False,
-        "meta": {"role": role, "is_band": True, "elapsed": _plain(np.r_[elapsed, elapsed[::-1]])},
+        "meta": {"role": role, "is_band": True, "elapsed": _to_json(np.r_[elapsed, elapsed[::-1]])},
     }
     mean = {
         "type": "scatter",
         "mode": "lines",
         "name": name,
-        "x": _plain(found.epoch),
-        "y": _plain(found.mean),
-        "meta": {"role": role, "elapsed": _plain(found.elapsed)},
+        "x": _to_json(curve.epoch),
+        "y": _to_json(curve.mean),
+        "meta": {"role": role, "elapsed": _to_json(curve.elapsed)},
     }
     return [outline, mean] if several.any() else [mean]
 
@@ -74,12 +76,12 @@ def _line(curve: Curve, field: str, name: str, role: str) -> Figure:
         "type": "scatter",
         "mode": "lines",
         "name": name,
-        "x": _plain(curve.epoch),
-        "y": _plain(getattr(curve, field)),
-        "meta": {"role": role, "elapsed": _plain(curve.elapsed)},
+        "x": _to_json(curve.epoch),
+        "y": _to_json(getattr(curve, field)),
+        "meta": {"role": role, "elapsed": _to_json(curve.elapsed)},
     }
 
 
-def _plain(values: Floats) -> list[Any]:
-    """For JSON: not-a-number is null, and no digits that nobody sees."""
+def _to_json(values: Floats) -> list[Any]:
+    """For JSON: not-a-number is null, six decimals are enough for a chart."""
     return [None if math.isnan(value) else value for value in np.round(values, 6).tolist()]

@@ -1,7 +1,7 @@
-"""Plotly figures of a run and of a schedule as plain dicts: pure functions of rows and recipes.
+"""Plotly figures of a run and of a schedule.
 
-A trace's `meta.field` names the column of an epoch that it shows, so that the browser can extend it as epochs
-arrive; `meta.role` names its colour, which comes from the page's own tokens. Must not know the database or the browser.
+A trace's `meta.field` names the epoch's column that it shows, so that the browser can extend it as epochs arrive;
+`meta.role` names its colour, a token of the style sheet.
 """
 
 from __future__ import annotations
@@ -16,18 +16,17 @@ from app.metrics.epochs import EpochResponse
 from trainer.recipe import Recipe, learning_rates
 
 PLANNED_POINTS = 600  # of the planned learning rate: as many as a chart has pixels
-LOOKED_AT_STEPS = 20_000  # for corners between them: a run may have hundreds of millions of steps
+SAMPLED_STEPS = 20_000  # searched for corners between them: a run may have hundreds of millions of steps
 
-NOTHING_YET = "The first point appears when epoch 1 ends"
+NO_DATA_YET = "The first point appears when epoch 1 ends"
 
 Figure = dict[str, Any]
 Floats = NDArray[np.float64]
 
 
-def of_run(epochs: Sequence[EpochResponse], recipe: Recipe, train_images: int | None) -> list[Figure]:
-    """The charts of a run's page. `train_images` None: the planned learning rate and the speed are not known yet.
-
-    What nobody measured in any epoch has no chart.
+def run_figures(epochs: Sequence[EpochResponse], recipe: Recipe, train_images: int | None) -> list[Figure]:
+    """The charts of a run's page; none for what was not measured in any epoch. `train_images` None: the planned
+    learning rate and the speed are not known yet.
     """
     return [
         _figure(
@@ -58,9 +57,9 @@ def of_run(epochs: Sequence[EpochResponse], recipe: Recipe, train_images: int | 
     ]
 
 
-def of_schedule(recipe: Recipe, train_images: int) -> Figure:
+def schedule_figure(recipe: Recipe, train_images: int) -> Figure:
     """The learning rate over the whole run and, on an axis of its own, how much it changes per epoch."""
-    epochs, rates = planned(recipe, train_images)
+    epochs, rates = planned_rates(recipe, train_images)
     change = np.diff(rates) / np.diff(epochs) if len(rates) > 1 else np.zeros(0)
     middle = (epochs[1:] + epochs[:-1]) / 2
     peak = int(np.argmax(rates)) if len(rates) else 0
@@ -80,20 +79,20 @@ def of_schedule(recipe: Recipe, train_images: int) -> Figure:
     return figure
 
 
-def planned(recipe: Recipe, train_images: int) -> tuple[Floats, Floats]:
-    """(epochs, rates) of the whole run's schedule, thinned to what can be seen but keeping its corners.
+def planned_rates(recipe: Recipe, train_images: int) -> tuple[Floats, Floats]:
+    """(epochs, rates) of the whole run's schedule, thinned to what is visible but with its corners.
 
-    A step stands at the part of the epochs that is done when it ends. Both empty where there is no step.
+    A step is placed at the share of epochs completed when it ends. Both are empty if there are no steps.
     """
     run = learning_rates.calendar(recipe, train_images)
     if not run.total:
         return np.zeros(0), np.zeros(0)
-    looked_at = np.unique(np.linspace(0, run.total - 1, min(run.total, LOOKED_AT_STEPS)).round())
-    rates = learning_rates.rates_at(recipe, train_images, looked_at).astype(float)
+    steps = np.unique(np.linspace(0, run.total - 1, min(run.total, SAMPLED_STEPS)).round())
+    rates = learning_rates.rates_at(recipe, train_images, steps).astype(float)
     even = np.linspace(0, len(rates) - 1, min(len(rates), PLANNED_POINTS)).round().astype(int)
     corners = np.flatnonzero(np.diff(np.sign(np.diff(rates)))) + 1
     at = np.union1d(even, corners[:PLANNED_POINTS])
-    return ((looked_at[at] + 1) / run.per_epoch).round(5), rates[at]
+    return ((steps[at] + 1) / run.per_epoch).round(5), rates[at]
 
 
 def _of_device(epochs: Sequence[EpochResponse], train_images: int | None) -> list[Figure]:
@@ -101,19 +100,19 @@ def _of_device(epochs: Sequence[EpochResponse], train_images: int | None) -> lis
     images = [None if not train_images or not row.seconds else train_images / row.seconds for row in epochs]
     memory = [None if row.memory_bytes is None else row.memory_bytes / 2**30 for row in epochs]
     watts = [None if row.energy_wh is None or not row.seconds else row.energy_wh * 3600 / row.seconds for row in epochs]
-    found = [
-        ("images_per_second", "Training pictures a second", images, False),
-        ("busy", "Load of the device", [row.busy for row in epochs], True),
-        ("memory_gib", "Memory in use on the device (GiB)", memory, False),
-        ("watts", "Power of the device (W)", watts, False),
+    charts = [
+        ("images_per_second", "Training images per second", images, False),
+        ("busy", "Device load", [row.busy for row in epochs], True),
+        ("memory_gib", "Device memory in use (GiB)", memory, False),
+        ("watts", "Device power (W)", watts, False),
     ]
     figures = [
         _figure(field, title, [_trace(epochs, field, "Training", "time", values=values)], percent=percent)
-        for field, title, values, percent in found
+        for field, title, values, percent in charts
         if not epochs or any(value is not None for value in values)
     ]
     for figure in figures:
-        figure["layout"]["yaxis"]["rangemode"] = "tozero"  # a load from 97 to 99 % is no mountain
+        figure["layout"]["yaxis"]["rangemode"] = "tozero"  # so that a load from 97 to 99 % looks flat
     return figures
 
 
@@ -121,14 +120,14 @@ def _validation(epochs: Sequence[EpochResponse], recipe: Recipe) -> list[Figure]
     if recipe.tta == "none":
         return [_trace(epochs, "val_accuracy", "Validation", "validation")]
     with_tta = _trace(epochs, "tta_accuracy", "Validation, TTA", "validation")
-    return [with_tta, _trace(epochs, "val_accuracy", "Plain", "plain")]
+    return [with_tta, _trace(epochs, "val_accuracy", "Without TTA", "without-tta")]
 
 
 def _planned(recipe: Recipe, train_images: int | None) -> list[Figure]:
-    """The schedule of the whole run; by epoch only."""
+    """The schedule of the whole run; shown by epoch only."""
     if train_images is None:
         return []
-    epochs, rates = planned(recipe, train_images)
+    epochs, rates = planned_rates(recipe, train_images)
     if not len(epochs):
         return []
     line = _line(epochs, rates, "Planned", "planned")
@@ -155,7 +154,7 @@ def _trace(
     kind: str = "scatter",
     values: list[float | None] | None = None,
 ) -> Figure:
-    """`values`: where the field is worked out of others."""
+    """`values`: for a field that is computed from others."""
     trace: Figure = {
         "type": kind,
         "name": name,
@@ -170,5 +169,5 @@ def _figure(
     name: str, title: str, traces: list[Figure], *, percent: bool = False, target: float | None = None
 ) -> Figure:
     axis: Figure = {"tickformat": ".0%", "hoverformat": ".2%"} if percent else {"rangemode": "tozero"}
-    words = {"name": name, "title": title, "empty": NOTHING_YET}
-    return words | {"traces": traces, "layout": {"yaxis": axis}, "target": target}
+    head = {"name": name, "title": title, "empty": NO_DATA_YET}
+    return head | {"traces": traces, "layout": {"yaxis": axis}, "target": target}

@@ -1,4 +1,4 @@
-"""The traces of a Plotly figure as paths of an SVG: lines, dots, bars, bands, intervals. Pure; must not know words."""
+"""The traces of a Plotly figure as SVG paths: lines, dots, bars, bands, intervals; scales and sparklines."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from itertools import chain, pairwise
 from typing import Any, TypeGuard
 
 SIDE = 1000  # of the viewBox; a page stretches it
-MARKED_POINTS = 60  # as static/js/chart_theme.js: more dots than that are a thicker line
-TURNS = 8  # colours in turn: tokens.css
+MARKED_POINTS = 60  # as in static/js/chart_theme.js: more dots look like a thicker line
+COLOR_COUNT = 8  # colours of overlaid curves, used in turn: tokens.css
 MAX_COORDINATE = 1e300  # beyond it, sums overflow
 
 Trace = dict[str, Any]
@@ -19,21 +19,21 @@ Points = list[tuple[float, float]]
 
 @dataclass(frozen=True)
 class Path:
-    """`kind`: what the style sheet calls it. `token`: of its colour. `d`: as SVG has it."""
+    """`kind`: its CSS class. `token`: the CSS variable of its colour. `d`: the SVG path."""
 
     kind: str
     token: str
     d: str
 
 
-def of_trace(trace: Trace, x: Scale, y: Scale, most: int) -> Iterator[Path]:
-    """`most`: points of a line that are drawn; of a longer one its lowest and highest everywhere."""
+def trace_paths(trace: Trace, x: Scale, y: Scale, max_points: int) -> Iterator[Path]:
+    """`max_points`: of a line; a longer one is reduced to the lowest and highest point of each stretch."""
     token, mode = token_of(trace), trace.get("mode", "")
     if trace["meta"].get("is_band"):
         points = list(chain.from_iterable(_pieces(trace)))
-        yield Path("band", token, f"{_line(points[:: len(points) // most + 1], x, y)}Z")
+        yield Path("band", token, f"{_line(points[:: len(points) // max_points + 1], x, y)}Z")
         return
-    pieces = [_thinned(piece, most) for piece in _pieces(trace)]
+    pieces = [_thin(piece, max_points) for piece in _pieces(trace)]
     points = list(chain.from_iterable(pieces))
     if trace["type"] == "bar":
         outlines = [[(a - 0.4, 0.0), (a - 0.4, b), (a + 0.4, b), (a + 0.4, 0.0)] for a, b in points]
@@ -50,28 +50,28 @@ def of_trace(trace: Trace, x: Scale, y: Scale, most: int) -> Iterator[Path]:
         yield Path("point", token, "".join(f"{_line([one], x, y)}h0" for one in points))
 
 
-def rule(ends: Points, x: Scale, y: Scale) -> Path:
-    """What others are compared with: a target, a published result."""
+def reference_line(ends: Points, x: Scale, y: Scale) -> Path:
+    """A target or a published result."""
     return Path("rule", "--chart-target", _line(ends, x, y))
 
 
 def token_of(trace: Trace) -> str:
     role = str(trace["meta"]["role"])
-    return f"--turn-{int(role) % TURNS}" if role.isdigit() else f"--chart-{role}"
+    return f"--turn-{int(role) % COLOR_COUNT}" if role.isdigit() else f"--chart-{role}"
 
 
 def kind_of(trace: Trace) -> str:
-    """Dots are called by their role; lines also by whether their colour was there before."""
+    """The CSS class: the role of dots; lines also tell whether their colour is used a second time."""
     role = str(trace["meta"]["role"])
     if trace["type"] == "bar":
         return "fill"
     if "lines" not in trace.get("mode", ""):
         return role
-    return "line again" if role.isdigit() and int(role) >= TURNS else f"line {role}"
+    return "line again" if role.isdigit() and int(role) >= COLOR_COUNT else f"line {role}"
 
 
 def whiskers(trace: Trace) -> Iterator[tuple[float, float, float]]:
-    """(left, right, how far up) of each interval."""
+    """(left, right, y) of each interval."""
     if spread := trace.get("error_x"):
         for x, y, more, less in zip(trace["x"], trace["y"], spread["array"], spread["arrayminus"], strict=True):
             if is_number(x):
@@ -83,7 +83,7 @@ def is_number(value: float | None) -> TypeGuard[float]:
 
 
 def _pieces(trace: Trace) -> list[Points]:
-    """What lies between unknown values."""
+    """The stretches between unknown values."""
     pieces: list[Points] = [[]]
     for x, y in zip(trace["x"], trace["y"], strict=True):
         if is_number(x) and is_number(y):
@@ -93,13 +93,13 @@ def _pieces(trace: Trace) -> list[Points]:
     return [piece for piece in pieces if piece]
 
 
-def _thinned(piece: Points, most: int) -> Points:
-    """The lowest and the highest of each of some stretches, so that no spike is lost, and both ends."""
-    if len(piece) <= most:
+def _thin(piece: Points, max_points: int) -> Points:
+    """The lowest and highest point of each of max_points / 2 stretches, so that no spike is lost, and both ends."""
+    if len(piece) <= max_points:
         return piece
-    edges = [round(at * len(piece) / (most // 2)) for at in range(most // 2 + 1)]
-    some = [sorted(piece[first:last], key=lambda point: point[1]) for first, last in pairwise(edges)]
-    kept = chain.from_iterable(sorted({stretch[0], stretch[-1]}) for stretch in some)
+    edges = [round(at * len(piece) / (max_points // 2)) for at in range(max_points // 2 + 1)]
+    stretches = [sorted(piece[first:last], key=lambda point: point[1]) for first, last in pairwise(edges)]
+    kept = chain.from_iterable(sorted({stretch[0], stretch[-1]}) for stretch in stretches)
     return [piece[0], *kept, piece[-1]]
 
 
@@ -107,17 +107,17 @@ def _line(points: Iterable[tuple[float, float]], x: Scale, y: Scale) -> str:
     return "M" + "L".join(f"{SIDE * x.share(a):.1f} {SIDE * (1 - y.share(b)):.1f}" for a, b in points)
 
 
-def values(traces: Sequence[Trace], of: str) -> list[float]:
-    return [value for trace in traces for value in trace[of] if is_number(value)]
+def trace_values(traces: Sequence[Trace], axis: str) -> list[float]:
+    return [value for trace in traces for value in trace[axis] if is_number(value)]
 
 
 STEPS = (1.0, 2.0, 5.0, 10.0)  # between ticks, times a power of ten
 
 
-PADDING = 0.055  # of what the values span, as Plotly has it
+PADDING = 0.055  # of the values' span, as in Plotly
 
 
-ROUNDING = 1e-9  # of a step, or of the span where that is less: 0.30000000000000004 is still inside 0.3
+ROUNDING = 1e-9  # of a step, or of the span if that is less: 0.30000000000000004 is still inside 0.3
 
 
 @dataclass(frozen=True)
@@ -129,9 +129,9 @@ class Scale:
         """0 at the low edge, 1 at the high one."""
         return (value - self.low) / (self.high - self.low)
 
-    def ticks(self, most: int, *, whole: bool = False) -> list[float]:
-        """Round numbers from edge to edge, no more than `most` steps; `whole`: 1, 2, 3 and no halves."""
-        rough = (self.high - self.low) / most
+    def ticks(self, max_steps: int, *, whole: bool = False) -> list[float]:
+        """Round numbers from edge to edge, in at most `max_steps` steps; `whole`: no fractions."""
+        rough = (self.high - self.low) / max_steps
         power = 10.0 ** math.floor(math.log10(rough))
         step = next(step * power for step in STEPS if step * power >= rough * (1 - ROUNDING))
         if whole:
@@ -141,8 +141,8 @@ class Scale:
         return [number * step for number in range(first, last + 1)]
 
 
-def around(values: Sequence[float], *, from_zero: bool = False) -> Scale:
-    """All of the values with some room; `from_zero`: zero is in it, and an edge where nothing lies beyond it."""
+def padded_scale(values: Sequence[float], *, from_zero: bool = False) -> Scale:
+    """A scale of all values with padding. `from_zero`: includes zero, without padding below or above it."""
     if from_zero and not any(values):
         return Scale(0.0, 1.0)
     low, high = (min(*values, 0.0), max(*values, 0.0)) if from_zero else (min(values), max(values))
@@ -155,18 +155,19 @@ def around(values: Sequence[float], *, from_zero: bool = False) -> Scale:
 WIDTH, HEIGHT = 100.0, 24.0  # of the viewBox; a page stretches it
 
 
-MAX_POINTS = 120  # points; more cannot be told apart
+MAX_SPARKLINE_POINTS = 120  # more cannot be told apart
 
 
-def points(
+def sparkline_points(
     xs: Sequence[float], ys: Sequence[float | None], *, across: tuple[float, float], up: tuple[float, float]
 ) -> str:
-    """`across`: what lies at the left and right edge; `up`: at the foot and the head. Unknown values are left out."""
+    """The `points` of an SVG polyline, without unknown values. `across`: x of the left and right edge; `up`: y of the
+    bottom and top edge."""
     (left, right), (low, high) = across, up
     known = [(x, y) for x, y in zip(xs, ys, strict=True) if y is not None and not math.isnan(y)]
-    if len(known) > MAX_POINTS:
-        stride = (len(known) - 1) / (MAX_POINTS - 1)
-        known = [known[round(number * stride)] for number in range(MAX_POINTS)]
+    if len(known) > MAX_SPARKLINE_POINTS:
+        stride = (len(known) - 1) / (MAX_SPARKLINE_POINTS - 1)
+        known = [known[round(number * stride)] for number in range(MAX_SPARKLINE_POINTS)]
     return " ".join(f"{_share(x, left, right) * WIDTH:.1f},{(1 - _share(y, low, high)) * HEIGHT:.1f}" for x, y in known)
 
 

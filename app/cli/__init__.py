@@ -1,1 +1,1 @@
-"""What `python -m app` does besides serving: start everything, back up, restore."""
+"""Commands of `python -m app` other than serve: up, backup, restore."""

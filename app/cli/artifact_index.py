@@ -1,7 +1,4 @@
-"""The index of the files that workers handed in, as a backup holds it, and whether the disk agrees.
-
-Must not know SQL or HTTP, and changes no file.
-"""
+"""Compares the index of artifacts in a backup with the files on the disk."""
 
 from __future__ import annotations
 
@@ -14,12 +11,12 @@ from app.errors import NotFound
 from app.records.disk import format_bytes
 from app.records.files import artifact_path
 
-MAX_NAMED = 20  # files in one answer
+MAX_LISTED = 20  # files in the output
 
 
 @dataclass(frozen=True)
 class File:
-    """One line of the index. The file lies at `runs/<run>/artifacts/<sha256>` and never changes there."""
+    """One row of the index. The file is `runs/<run>/artifacts/<sha256>` and never changes."""
 
     run: int
     name: str
@@ -27,39 +24,40 @@ class File:
     bytes: int
 
 
-def compare(index: list[File], data_dir: Path, *, verify: bool) -> list[str]:
-    """What the index names and the disk lacks, and the reverse, in lines. `verify`: read the files, too."""
-    wrong = [line for file in index if (line := _fault(data_dir, file, verify=verify))]
+def compare_with_disk(index: list[File], data_dir: Path, *, verify: bool) -> list[str]:
+    """Lines about missing, damaged and unlisted files. `verify`: also read the files and check their SHA-256."""
+    faults = [line for file in index if (line := _fault(data_dir, file, verify=verify))]
     lines: list[str] = []
-    if wrong:
-        lines.append(f"artifacts that are not as they were, {len(wrong)} of {len(index)}; copy them back:")
-        lines += wrong[:MAX_NAMED]
-        if len(wrong) > MAX_NAMED:
-            lines.append(f"  and {len(wrong) - MAX_NAMED} more")
+    if faults:
+        lines.append(f"artifacts that are not as they were, {len(faults)} of {len(index)}; copy them back:")
+        lines += faults[:MAX_LISTED]
+        if len(faults) > MAX_LISTED:
+            lines.append(f"  and {len(faults) - MAX_LISTED} more")
     elif index:
         checked = "their SHA-256 is right" if verify else "their sizes are right; --verify reads them, too"
         lines.append(f"artifacts that are there: all {len(index)}; {checked}")
-    if later := [path.stat().st_size for path in _unnamed(index, data_dir)]:
+    if later := [path.stat().st_size for path in _unlisted(index, data_dir)]:
+        size = format_bytes_ascii(sum(later))
         lines.append(
-            f"artifacts in {data_dir / 'runs'} that the backup does not name: {len(later)} ({in_bytes(sum(later))}); "
+            f"artifacts in {data_dir / 'runs'} that the backup does not name: {len(later)} ({size}); "
             "they stay for two weeks"
         )
     return lines
 
 
-def keep_unnamed(index: list[File], data_dir: Path) -> None:
-    """From now on, for as long as files without a row are kept: they belong to what was there before the restore."""
-    for path in _unnamed(index, data_dir):
+def keep_unlisted(index: list[File], data_dir: Path) -> None:
+    """Restart the two weeks for which unlisted files are kept: they belong to the database before the restore."""
+    for path in _unlisted(index, data_dir):
         os.utime(path)
 
 
-def in_bytes(number: int) -> str:
-    """For a terminal, whatever letters it knows."""
+def format_bytes_ascii(number: int) -> str:
+    """With ASCII spaces, for any terminal."""
     return format_bytes(number).replace("\u202f", " ")
 
 
 def _fault(data_dir: Path, file: File, *, verify: bool) -> str:
-    """What is wrong with a file of the index; empty where nothing is."""
+    """What is wrong with a file of the index; empty if nothing is."""
     try:
         path = artifact_path(data_dir, file.run, file.sha256)
         found = path.stat().st_size
@@ -73,8 +71,8 @@ def _fault(data_dir: Path, file: File, *, verify: bool) -> str:
     return f"  runs/{file.run}/artifacts/{file.sha256} ({file.name} of run {file.run}) {wrong}" if wrong else ""
 
 
-def _unnamed(index: list[File], data_dir: Path) -> list[Path]:
-    """The files that the index does not name."""
+def _unlisted(index: list[File], data_dir: Path) -> list[Path]:
+    """The files on the disk that the index does not list."""
     named = {(str(file.run), file.sha256) for file in index}
     return [
         path for path in (data_dir / "runs").glob("*/artifacts/*") if (path.parent.parent.name, path.name) not in named

@@ -1,7 +1,6 @@
-"""`python -m app backup FILE`: the database as one whole file, copied while everything runs.
+"""`python -m app backup FILE`: copies the database to one file while Pitwall runs.
 
-The files that workers handed in lie beside it in `runs/` under their hashes, and the copy holds their index.
-Must not know HTTP, nor write a row; `copy` and `look` serve the restore, too.
+Uploaded artifacts are not copied: they are in `runs/` under their hashes, and the copy contains their index.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import Any
 
 import pysqlite3
 
-from app.cli.artifact_index import File, in_bytes
+from app.cli.artifact_index import File, format_bytes_ascii
 from app.errors import Refusal
 from app.records.database import VERSION_TABLE
 from app.records.files import flush_folder
@@ -26,12 +25,12 @@ from app.settings import Settings
 from app.timing import DEFAULT_TIMING
 
 STEP_PAGES = 256  # 1 MiB of the usual pages
-STEP_PAUSE_S = 0.002  # between two steps, so that the disk and the processor are not ours alone
+STEP_PAUSE_S = 0.002  # between two steps: leaves the disk and the processor to others
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What is in a database. `schema`: the migration that it stands at."""
+    """A summary of a database. `schema`: its latest migration."""
 
     schema: str
     runs: int
@@ -40,18 +39,18 @@ class Contents:
 
     def __str__(self) -> str:
         size = sum(file.bytes for file in self.files)
-        return f"runs: {self.runs}, epochs: {self.epochs}, artifacts: {len(self.files)} ({in_bytes(size)})"
+        return f"runs: {self.runs}, epochs: {self.epochs}, artifacts: {len(self.files)} ({format_bytes_ascii(size)})"
 
 
 def back_up(settings: Settings, file: Path, *, force: bool = False) -> list[str]:
-    """Copy the database to `file`; answers what to tell. FILE is there whole, or not at all."""
+    """Copy the database to `file`, completely or not at all. Returns the lines to print."""
     database = local_file(settings.url)
     _check_place(file, database, force=force)
     began = time.monotonic()
     part = file.with_name(f".{file.name}.{secrets.token_hex(4)}.part")
     try:
-        copy(database, part)
-        contents = look(part, database)
+        copy_database(database, part)
+        contents = read_contents(part, database)
         if not force and os.path.lexists(file):
             raise Refusal(f"{file} has come into being meanwhile: choose another name")
         part.rename(file)
@@ -61,41 +60,41 @@ def back_up(settings: Settings, file: Path, *, force: bool = False) -> list[str]
     except pysqlite3.Error as error:
         raise Refusal(f"{database} is damaged, so no backup was made; restore an earlier one ({error})") from None
     finally:
-        remove(part)
+        remove_database(part)
     took = time.monotonic() - began
     runs, copied = (f"{shlex.quote(str(folder.resolve() / 'runs'))}/" for folder in (settings.data_dir, file.parent))
     return [
-        f"{file}: {in_bytes(file.stat().st_size)} in {took:.1f} s, checked; {contents}",
+        f"{file}: {format_bytes_ascii(file.stat().st_size)} in {took:.1f} s, checked; {contents}",
         "Artifacts and logs lie in files of their own. Copy these, too, and after the database:",
         f"  rsync -a {runs} {copied}",
     ]
 
 
-def copy(source: Path, target: Path) -> None:
-    """The database at `source` as of one moment, as a new plain file: nothing beside it, checked, on the disk.
+def copy_database(source: Path, target: Path) -> None:
+    """A consistent copy of `source` as one new file without a WAL, checked and flushed to the disk.
 
-    Raises pysqlite3.Error where `source` cannot be read or is damaged, OSError.
+    Raises pysqlite3.Error if `source` cannot be read or is damaged, OSError.
     """
     os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
-    with closing(reader(source)) as here, closing(pysqlite3.connect(target, isolation_level=None)) as there:
-        # One open transaction over all steps: they see one moment however much is written meanwhile, where a copy
-        # without it would begin again at each write of another process. In WAL mode it holds up no writer.
+    with closing(open_read_only(source)) as here, closing(pysqlite3.connect(target, isolation_level=None)) as there:
+        # One transaction over all steps, which therefore see one state of the database: without it the copy would start
+        # again at each write of another process. In WAL mode it blocks no writer.
         here.execute("BEGIN")
         here.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        there.execute("PRAGMA locking_mode=EXCLUSIVE")  # no shared memory: FILE may be on a network disk
+        there.execute("PRAGMA locking_mode=EXCLUSIVE")  # no shared memory: the file may be on a network disk
         there.execute("PRAGMA synchronous=OFF")  # flushed once, below
         here.backup(there, pages=STEP_PAGES, progress=lambda *_: time.sleep(STEP_PAUSE_S))
-        there.execute("PRAGMA journal_mode=DELETE").fetchone()  # the copy came with the mark of WAL on it
+        there.execute("PRAGMA journal_mode=DELETE").fetchone()  # the copied header says WAL
         there.execute("PRAGMA trusted_schema=OFF")
         found = there.execute("PRAGMA integrity_check(1)").fetchone()[0]
     if found != "ok":
         raise pysqlite3.DatabaseError(found)
-    flush(target)
+    flush_file(target)
 
 
-def look(path: Path, known_as: Path) -> Contents:
-    """What a database holds. Raises Refusal where it is none of Pitwall's."""
-    with closing(reader(path)) as connection:
+def read_contents(path: Path, known_as: Path) -> Contents:
+    """Summarise a database. Raises Refusal if it is not one of Pitwall's."""
+    with closing(open_read_only(path)) as connection:
 
         def column(query: str) -> list[Any]:
             return [row[0] for row in connection.execute(query)]
@@ -112,26 +111,26 @@ def look(path: Path, known_as: Path) -> Contents:
     return Contents(schema[0], runs, epochs, files)
 
 
-def reader(path: Path) -> Any:
-    """A connection that changes nothing. Raises pysqlite3.Error where there is no such file."""
+def open_read_only(path: Path) -> Any:
+    """Raises pysqlite3.Error if there is no such file."""
     name = f"{path.resolve().as_uri()}?mode=ro"
     return pysqlite3.connect(name, uri=True, isolation_level=None, timeout=DEFAULT_TIMING.write_patience_s)
 
 
-def flush(path: Path) -> None:
-    """Have a file's content on the disk."""
+def flush_file(path: Path) -> None:
+    """Write a file's content to the disk (fsync)."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
 
 
-def beside(path: Path) -> list[Path]:
-    """What SQLite may keep beside a database. It takes what it finds there for the database's own."""
+def sidecar_files(path: Path) -> list[Path]:
+    """The files that SQLite may keep beside a database, and would use if it found them there."""
     return [path.with_name(path.name + suffix) for suffix in ("-wal", "-journal", "-shm")]
 
 
-def remove(path: Path) -> None:
-    """A database that is not needed, and what SQLite or we keep beside one."""
-    for one in (path, *beside(path), path.with_name(path.name + ".lock")):
+def remove_database(path: Path) -> None:
+    """Delete a database with its sidecar and lock files."""
+    for one in (path, *sidecar_files(path), path.with_name(path.name + ".lock")):
         one.unlink(missing_ok=True)
 
 
@@ -140,9 +139,9 @@ def _check_place(file: Path, database: Path, *, force: bool) -> None:
         raise Refusal(f"there is no database at {database}: set PITWALL_DATA_DIR to the folder that holds it")
     if not file.parent.is_dir():
         raise Refusal(f"{file.parent} is no folder: make it first")
-    if file.resolve() in {database, *beside(database), database.with_name(database.name + ".lock")}:
+    if file.resolve() in {database, *sidecar_files(database), database.with_name(database.name + ".lock")}:
         raise Refusal(f"{file} belongs to the database itself: choose another name")
-    if stray := next((path for path in beside(file) if os.path.lexists(path)), None):
+    if stray := next((path for path in sidecar_files(file) if os.path.lexists(path)), None):
         raise Refusal(f"{stray} lies there, of another database: choose another name")  # SQLite would mix the two
     if os.path.lexists(file) and not file.is_file():
         raise Refusal(f"{file} is no plain file: choose another name")

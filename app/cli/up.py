@@ -1,6 +1,6 @@
-"""`python -m app up`: the web process and this machine's workers, started, kept and stopped together.
+"""`python -m app up`: starts the web process and this machine's workers, restarts what dies, stops them together.
 
-The web process is a child like the workers, so that its restart never touches a run. Must not know the records.
+The web process is a child like the workers, so that its restart never affects a run.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from dataclasses import dataclass, field
 from types import FrameType
 
 from app.settings import Settings
-from app.web.tokens import made
+from app.web.tokens import load_or_create
 from trainer.machine.devices import devices
 
 logger = logging.getLogger("pitwall")
 
-GRACE_S = 30.0  # from SIGTERM to SIGKILL: a worker delivers its last words
-AGAIN_S = (0.5, 1.0, 2.0, 5.0, 10.0)  # waits before a process that died is started again
-HEALTHY_S = 60.0  # after so long a death counts as the first again
-REFUSED = (1, 3)  # exit codes of a web process that will not start (ours, uvicorn's): trying again would not help
+GRACE_S = 30.0  # from SIGTERM to SIGKILL: a worker delivers its last reports
+RESTART_DELAYS_S = (0.5, 1.0, 2.0, 5.0, 10.0)
+HEALTHY_S = 60.0  # a process that ran this long is restarted with the first delay again
+REFUSED = (1, 3)  # exit codes of a web process that cannot start (ours, uvicorn's): a restart would not help
 
 
 @dataclass
-class Kept:
-    """One process that shall run for as long as we do."""
+class Process:
+    """A child process that is kept running."""
 
     name: str
     command: list[str]
@@ -38,51 +38,51 @@ class Kept:
     deaths: int = 0
 
     def start(self) -> None:
-        # a process group of its own, so that Ctrl-C reaches us alone and the order of the ends is ours
+        # a process group of its own: Ctrl-C reaches the supervisor alone, which decides the order of shutdown
         command = [sys.executable, "-m", *self.command, "--parent", str(os.getpid())]
         self.process = subprocess.Popen(command, process_group=0)
         self.started_at = time.monotonic()
 
     @property
-    def was_short(self) -> bool:
-        """Whether its latest life, the first one, ended before it can have been of use."""
+    def failed_at_start(self) -> bool:
+        """Whether it died for the first time, and within HEALTHY_S."""
         return self.deaths == 1 and self.due_at - self.started_at < HEALTHY_S
 
-    def died(self) -> int | None:
-        """The exit code, once; the next start is put off a little longer each time."""
+    def poll_exit(self) -> int | None:
+        """The exit code, once after each exit; schedules the restart with a growing delay."""
         code = self.process.poll() if self.process else None
         if code is None:
             return None
         self.process = None
         now = time.monotonic()
         self.deaths = 0 if now - self.started_at > HEALTHY_S else self.deaths
-        self.due_at = now + AGAIN_S[min(self.deaths, len(AGAIN_S) - 1)]
+        self.due_at = now + RESTART_DELAYS_S[min(self.deaths, len(RESTART_DELAYS_S) - 1)]
         self.deaths += 1
         return code
 
 
 @dataclass
-class Crew:
-    """All of them."""
+class Supervisor:
+    """Runs all processes until a signal stops it."""
 
-    parts: list[Kept]
+    processes: list[Process]
     stopping: bool = field(default=False)
 
     def stop(self, number: int, frame: FrameType | None) -> None:
         self.stopping = True
 
-    def keep(self) -> int:
-        """Start all, restart what dies, until told to stop. Answers the exit code."""
+    def run(self) -> int:
+        """Start all processes and restart those that die, until stopped. Returns the exit code."""
         code = 0
         while not self.stopping:
-            for part in self.parts:
+            for part in self.processes:
                 if part.process is None and time.monotonic() >= part.due_at:
                     part.start()
-                ended = part.died()
+                ended = part.poll_exit()
                 if ended is None or self.stopping:
                     continue
-                if part.name == "web" and ended in REFUSED and part.was_short:
-                    self.stopping, code = True, 1  # it has said why: a port or a database in use, no token
+                if part.name == "web" and ended in REFUSED and part.failed_at_start:
+                    self.stopping, code = True, 1  # it has logged why: a port or a database in use, no token
                     break
                 logger.warning("%s ended with exit code %d; starting it again", part.name, ended)
             time.sleep(0.1)
@@ -90,8 +90,8 @@ class Crew:
         return code
 
     def _end(self) -> None:
-        """Workers first: they deliver their last words to the web process, which goes last."""
-        for group in ([part for part in self.parts if part.name != "web"], self.parts):
+        """Stop the workers first: they deliver their last reports to the web process."""
+        for group in ([part for part in self.processes if part.name != "web"], self.processes):
             alive = [part.process for part in group if part.process and part.process.poll() is None]
             for process in alive:
                 process.terminate()
@@ -105,22 +105,22 @@ class Crew:
 
 
 def up(settings: Settings) -> int:
-    """Run the web process and one worker per device until Ctrl-C or SIGTERM. Answers the exit code."""
-    here = address(settings.host, settings.port)
-    made(settings.worker_token_file)  # before the workers look for it
+    """Run the web process and one worker per device until Ctrl-C or SIGTERM. Returns the exit code."""
+    url = address(settings.host, settings.port)
+    load_or_create(settings.worker_token_file)  # before the workers read it
     wanted = {"auto": devices(settings.visible_gpus), "none": []}.get(settings.workers, settings.workers.split(","))
-    shared = ["--server", here, "--token-file", str(settings.worker_token_file), "--data-dir", str(settings.data_dir)]
-    crew = Crew(
-        [Kept("web", ["app", "serve"])]
-        + [Kept(f"worker {device}", ["trainer.worker", *shared, "--device", device]) for device in wanted]
+    shared = ["--server", url, "--token-file", str(settings.worker_token_file), "--data-dir", str(settings.data_dir)]
+    supervisor = Supervisor(
+        [Process("web", ["app", "serve"])]
+        + [Process(f"worker {device}", ["trainer.worker", *shared, "--device", device]) for device in wanted]
     )
-    signal.signal(signal.SIGINT, crew.stop)
-    signal.signal(signal.SIGTERM, crew.stop)
-    logger.info("starting %s with workers for %s; Ctrl-C stops all", here, ", ".join(wanted) or "nothing")
-    return crew.keep()
+    signal.signal(signal.SIGINT, supervisor.stop)
+    signal.signal(signal.SIGTERM, supervisor.stop)
+    logger.info("starting %s with workers for %s; Ctrl-C stops all", url, ", ".join(wanted) or "nothing")
+    return supervisor.run()
 
 
 def address(host: str, port: int) -> str:
-    """What to type into a browser on this machine."""
+    """The URL of the app on this machine."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -92,9 +92,10 @@ def compare_pictures(
     """Validation images that one run classified correctly and the other did not, after their last epochs."""
     with here.records.read() as session:
         one, other = runs.find(session, left), runs.find(session, right)
-        found = predictions.disagreement(session, here.previews.gallery, one, other)
+        found = predictions.find_disagreement(session, here.previews.gallery, one, other)
     images = [
-        [DisagreementImage(**vars(image) | {"taken": list(image.taken)}) for image in side] for side in found.pictures
+        [DisagreementImage(number=one.number, png=one.png, label=one.label, taken=list(one.predicted)) for one in side]
+        for side in found.pictures
     ]
     return DisagreementResponse(
         both=found.both,

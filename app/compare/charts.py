@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from app.charts.curve_charts import laid_over
+from app.charts.curve_charts import overlay_figure
 from app.charts.run_charts import Figure
 from app.compare.comparison import Comparison
 from app.run_list.columns import setting_title
@@ -40,7 +40,7 @@ def curves_figure(found: Comparison, field: str) -> Figure:
     """For accuracies, with the target of the first side."""
     has_target = found.sides and field in ("counted_accuracy", "val_accuracy")
     target = float(found.sides[0].run.recipe["target_accuracy"]) if has_target else None
-    return laid_over([(side.name, side.curves, side.steps) for side in found.sides], field, target)
+    return overlay_figure([(side.name, side.curves, side.steps) for side in found.sides], field, target)
 
 
 def build_axes(found: Comparison) -> list[Axis]:

@@ -72,14 +72,14 @@ def _disagreement(
     session: Session, gallery: Gallery, found: comparison.Comparison, left: int | None, right: int | None
 ) -> dict[str, Any]:
     """Images on which the chosen runs disagree. A wrong choice gives a sentence beside the form, not an error page."""
-    choices = predictions.with_predictions(session, found.run_ids)
+    choices = predictions.runs_with_predictions(session, found.run_ids)
     chosen = (left, right) if left and right else None
     context: dict[str, Any] = {"choices": choices, "left": left, "right": right, "disagreement": None, "trouble": ""}
     if chosen is None:
         return context
     try:
         one, other = (runs.find(session, run_id) for run_id in chosen)
-        context["disagreement"] = predictions.disagreement(session, gallery, one, other)
+        context["disagreement"] = predictions.find_disagreement(session, gallery, one, other)
     except InvalidRequest as problem:
         context["trouble"] = "; ".join(sentence for _, sentence in problem.mistakes)
     return context

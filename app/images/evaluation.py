@@ -1,7 +1,4 @@
-"""What a net has learned, by what it took its validation pictures for: where it errs, how often, and how surely.
-
-Reads by pictures.py. Must not know HTTP or HTML.
-"""
+"""What a model has learned, by its last predictions: confusion matrix, recall and precision, calibration, mistakes."""
 
 from __future__ import annotations
 
@@ -11,93 +8,101 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from app.images.augmentation import png
+from app.images.augmentation import png_data_url
 from app.images.predictions import Validation
 
-MAX_CLASSES = 20  # of a table; more are told by the pairs that are mixed up most
+MAX_CLASSES = 20  # of a confusion matrix; with more, the most confused pairs are shown alone
 MAX_PAIRS = 12
 MAX_MISTAKES = 24
 BINS = 10
 
 
 @dataclass(frozen=True)
-class OfClass:
+class ClassAccuracy:
     name: str
-    pictures: int
-    right: float  # share of them that the net took for this class (recall); not-a-number: it has none
-    precise: float  # share of those it took for this class that are; not-a-number: it took none
+    images: int
+    recall: float  # share of its images that were predicted as it; not-a-number without images
+    precision: float  # share of the images predicted as it that are; not-a-number without predictions
 
 
 @dataclass(frozen=True)
-class Mistake:
-    number: int  # of the picture, in the validation split, from 0
+class Misclassification:
+    number: int  # of the image in the validation split, from 0
     png: str
     label: str
-    taken: str
-    surely: float
+    predicted: str
+    confidence: float
 
 
 @dataclass(frozen=True)
 class Bin:
     low: float
     high: float
-    pictures: int
-    surely: float  # mean
-    right: float  # share
+    images: int
+    confidence: float  # mean
+    accuracy: float
 
 
 @dataclass(frozen=True)
-class Learned:
-    """`confusion` (c, c): how many pictures of a row's class were taken for a column's; None: too many classes."""
+class Evaluation:
+    """`confusion` (c, c): images by label (row) and prediction (column); None with too many classes."""
 
-    classes: list[OfClass]
+    classes: list[ClassAccuracy]
     confusion: NDArray[np.int64] | None
-    pairs: list[tuple[str, str, int]]  # label, taken for, how often; the most often first
-    mistakes: list[Mistake]  # the surest first; empty where nobody said how surely
+    pairs: list[tuple[str, str, int]]  # label, prediction, count; most frequent first
+    mistakes: list[Misclassification]  # most confident first; empty where confidences are unknown
     bins: list[Bin]
     error: float | None  # expected calibration error, as a share
 
 
-def evaluate(found: Validation) -> Learned:
-    shelf, taken = found.shelf, found.taken
-    names, count = shelf.classes, len(shelf.classes)
-    bins = [] if found.surely is None else calibration(found.surely, taken == shelf.labels)
-    pictures = sum(one.pictures for one in bins)
-    return Learned(
-        classes=_of_classes(names, shelf.labels, taken),
-        confusion=confusion(shelf.labels, taken, count) if count <= MAX_CLASSES else None,
-        pairs=_pairs(shelf.labels, taken, names),
-        mistakes=_mistakes(found),
+def evaluate(validation: Validation) -> Evaluation:
+    labels, names, predicted = validation.shelf.labels, validation.shelf.classes, validation.predicted
+    confidence = validation.confidence
+    bins = [] if confidence is None else calibration_bins(confidence, predicted == labels)
+    images = sum(one.images for one in bins)
+    return Evaluation(
+        classes=_class_accuracies(names, labels, predicted),
+        confusion=confusion_matrix(labels, predicted, len(names)) if len(names) <= MAX_CLASSES else None,
+        pairs=_most_confused(labels, predicted, names),
+        mistakes=_misclassifications(validation),
         bins=bins,
-        error=sum(one.pictures * abs(one.right - one.surely) for one in bins) / pictures if pictures else None,
+        error=sum(one.images * abs(one.accuracy - one.confidence) for one in bins) / images if images else None,
     )
 
 
-def confusion(labels: NDArray[np.integer], taken: NDArray[np.integer], classes: int) -> NDArray[np.int64]:
-    """(classes, classes): rows are labels. What is taken for no class that there is counts nowhere."""
-    known = taken < classes
-    places = labels[known].astype(np.int64) * classes + taken[known]
-    return np.bincount(places, minlength=classes * classes).reshape(classes, classes)
+def confusion_matrix(labels: NDArray[np.integer], predicted: NDArray[np.integer], classes: int) -> NDArray[np.int64]:
+    """(classes, classes), a row for each label. Predictions of a class that does not exist are left out."""
+    known = predicted < classes
+    cells = labels[known].astype(np.int64) * classes + predicted[known]
+    return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
 
 
-def calibration(surely: NDArray[np.float64], right: NDArray[np.bool_]) -> list[Bin]:
-    """Ten bins of equal width, those without a picture left out. Source: Guo et al., "On Calibration of Modern Neural
-    Networks" (2017), whose expected calibration error is the mean of |right - surely|, weighed by pictures."""
-    which = np.minimum((surely * BINS).astype(int), BINS - 1)
+def calibration_bins(confidence: NDArray[np.float64], correct: NDArray[np.bool_]) -> list[Bin]:
+    """Ten bins of equal width, empty ones left out. Source: Guo et al., "On Calibration of Modern Neural Networks"
+    (2017), whose expected calibration error is the mean of |accuracy - confidence|, weighted by images."""
+    bin_of = np.minimum((confidence * BINS).astype(int), BINS - 1)
     return [
-        Bin(at / BINS, (at + 1) / BINS, int(one.sum()), float(surely[one].mean()), float(right[one].mean()))
-        for at in range(BINS)
-        if (one := which == at).any()
+        Bin(
+            number / BINS,
+            (number + 1) / BINS,
+            int(inside.sum()),
+            float(confidence[inside].mean()),
+            float(correct[inside].mean()),
+        )
+        for number in range(BINS)
+        if (inside := bin_of == number).any()
     ]
 
 
-def _of_classes(names: Sequence[str], labels: NDArray[np.integer], taken: NDArray[np.integer]) -> list[OfClass]:
+def _class_accuracies(
+    names: Sequence[str], labels: NDArray[np.integer], predicted: NDArray[np.integer]
+) -> list[ClassAccuracy]:
     count = len(names)
-    own = np.bincount(labels, minlength=count)
-    chosen = np.bincount(taken[taken < count], minlength=count)
-    hits = np.bincount(labels[labels == taken], minlength=count)
+    labelled = np.bincount(labels, minlength=count)
+    predictions = np.bincount(predicted[predicted < count], minlength=count)
+    hits = np.bincount(labels[labels == predicted], minlength=count)
     return [
-        OfClass(name, int(own[at]), _share(hits[at], own[at]), _share(hits[at], chosen[at]))
+        ClassAccuracy(name, int(labelled[at]), _share(hits[at], labelled[at]), _share(hits[at], predictions[at]))
         for at, name in enumerate(names)
     ]
 
@@ -106,30 +111,32 @@ def _share(part: int, whole: int) -> float:
     return float(part / whole) if whole else np.nan
 
 
-def _pairs(labels: NDArray[np.integer], taken: NDArray[np.integer], names: Sequence[str]) -> list[tuple[str, str, int]]:
-    """No matrix: a data set may have thousands of classes."""
-    wrong = (labels != taken) & (taken < len(names))
-    places = labels[wrong].astype(np.int64) * len(names) + taken[wrong]
-    found, counts = np.unique(places, return_counts=True)
+def _most_confused(
+    labels: NDArray[np.integer], predicted: NDArray[np.integer], names: Sequence[str]
+) -> list[tuple[str, str, int]]:
+    """Without a matrix: a data set may have thousands of classes."""
+    wrong = (labels != predicted) & (predicted < len(names))
+    cells = labels[wrong].astype(np.int64) * len(names) + predicted[wrong]
+    pairs, counts = np.unique(cells, return_counts=True)
     order = np.argsort(-counts, kind="stable")[:MAX_PAIRS]
-    return [(names[found[at] // len(names)], names[found[at] % len(names)], int(counts[at])) for at in order]
+    return [(names[pairs[at] // len(names)], names[pairs[at] % len(names)], int(counts[at])) for at in order]
 
 
-def _mistakes(found: Validation) -> list[Mistake]:
-    if found.surely is None:
+def _misclassifications(validation: Validation) -> list[Misclassification]:
+    shelf, predicted, confidence = validation.shelf, validation.predicted, validation.confidence
+    if confidence is None:
         return []
-    shelf = found.shelf
-    wrong = np.flatnonzero((found.taken != shelf.labels) & (found.taken < len(shelf.classes)))
-    numbers = wrong[np.argsort(-found.surely[wrong], kind="stable")][:MAX_MISTAKES]
+    wrong = np.flatnonzero((predicted != shelf.labels) & (predicted < len(shelf.classes)))
+    numbers = wrong[np.argsort(-confidence[wrong], kind="stable")][:MAX_MISTAKES]
     order = np.sort(numbers)  # a file is read forwards
     images = dict(zip(order.tolist(), shelf.images[order], strict=True)) if len(order) else {}
     return [
-        Mistake(
+        Misclassification(
             number,
-            png(images[number]),
+            png_data_url(images[number]),
             shelf.classes[shelf.labels[number]],
-            shelf.classes[found.taken[number]],
-            float(found.surely[number]),
+            shelf.classes[predicted[number]],
+            float(confidence[number]),
         )
         for number in numbers.tolist()
     ]

@@ -1,1 +1,1 @@
-"""From a form or a request to queued runs: fields, estimates, warnings, previews, sweeps."""
+"""Launching runs: form, warnings, estimates, previews, sweeps."""

@@ -1,4 +1,4 @@
-"""JSON of launching besides a single run: sweeps, presets, data sets, the recipe's schema."""
+"""JSON API: sweeps, presets, data sets, the schema of a recipe. A single run is launched by app/runs/api.py."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fastapi import APIRouter, Header
 
 from app.errors import InvalidRecipe
 from app.json_shapes import PROBLEM
-from app.launch import sweeps as sweep_runs
+from app.launch import sweeps
 from app.launch.schemas import DatasetResponse, PresetResponse, SweepRequest, SweepResponse
 from app.launch.sweeps import Axis
 from app.records.models import Run
@@ -25,32 +25,33 @@ router = APIRouter(prefix="/api/v1", responses={"4XX": PROBLEM})
 
 @router.post("/sweeps", status_code=201, tags=["runs"])
 def launch_sweep(
-    asked: SweepRequest,
+    body: SweepRequest,
     here: Here,
     idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
 ) -> SweepResponse:
-    """Launch a recipe at several values of one or two knobs: all of its runs or none. They share the tag `sweep ID`.
+    """Launch a recipe at several values of one or two settings: all runs or none. The runs share the tag `sweep ID`.
 
-    The same Idempotency-Key and body launch only once.
+    A repeated Idempotency-Key with the same body launches only once.
     """
-    axes = [Axis(one.knob, one.values) for one in asked.over]
+    axes = [Axis(one.knob, one.values) for one in body.over]
     try:
-        found = sweep_runs.plan_sweep(
-            asked.recipe, asked.preset, axes, asked.repeats, here.settings.datasets_dir, strict=True
+        planned = sweeps.plan_sweep(
+            body.recipe, body.preset, axes, body.repeats, here.settings.datasets_dir, strict=True
         )
-    except InvalidRecipe as problem:  # named as in a form
-        raise InvalidRecipe([(re.sub(r"^sweep\.", "over.", path), words) for path, words in problem.mistakes]) from None
-    points = [point for point, _ in found]
-    if asked.dry_run:
+    except InvalidRecipe as problem:  # its fields are named as in the form
+        mistakes = [(re.sub(r"^sweep\.", "over.", path), sentence) for path, sentence in problem.mistakes]
+        raise InvalidRecipe(mistakes) from None
+    points = [point for point, _ in planned]
+    if body.dry_run:
         return SweepResponse(points=points, runs=[])
-    body_hash = hashlib.sha256(f"sweep {asked.model_dump_json()}".encode()).hexdigest()
+    body_hash = hashlib.sha256(f"sweep {body.model_dump_json()}".encode()).hexdigest()
     with here.records.write() as session:
 
         def launch() -> list[Run]:
-            return sweep_runs.launch(session, found, asked, here.now())
+            return sweeps.launch_sweep(session, planned, body, here.now())
 
-        made = runs.launch_once(session, idempotency_key, body_hash, launch, here.now())
-        return SweepResponse(points=points, runs=[schemas.RunResponse.model_validate(run) for run in made])
+        queued = runs.launch_once(session, idempotency_key, body_hash, launch, here.now())
+        return SweepResponse(points=points, runs=[schemas.RunResponse.model_validate(run) for run in queued])
 
 
 @router.get("/presets", tags=["recipes"])
@@ -70,11 +71,11 @@ def list_presets() -> list[PresetResponse]:
 
 @router.get("/datasets", tags=["recipes"])
 def list_datasets(here: Here) -> list[DatasetResponse]:
-    """Data sets that a recipe can name now, and whether they are on this machine."""
+    """Data sets that a recipe can name, and whether each is on this machine."""
     return [DatasetResponse.model_validate(info) for info in datasets.describe(here.settings.datasets_dir)]
 
 
 @router.get("/recipe-schema", tags=["recipes"])
 def get_recipe_schema() -> dict[str, Any]:
-    """JSON schema of a complete recipe: every knob with default, range, unit and help."""
+    """JSON schema of a complete recipe: every setting with its default, range, unit and description."""
     return Recipe.model_json_schema()

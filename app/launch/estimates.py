@@ -1,9 +1,7 @@
-"""What a recipe will take, by what runs like it took on each kind of hardware: time, money, memory. Nothing is guessed:
-where nobody ran anything like it there is no estimate.
+"""Estimates of a recipe's time, cost and memory for each kind of hardware, from similar runs. Without any, no estimate.
 
-Like it: same data set and pictures per epoch, network, batch, precision and backend, and pictures changed by the same
-operations in the same place. Schedule, seed, rates (dropout's, too) and the number of epochs change no second
-of an epoch. Reads only. Must not know HTTP or HTML.
+Similar: the same data set and images per epoch, model, batch size, precision, backend, and augmentation operations.
+Schedule, seed, rates (dropout included) and the number of epochs do not change the duration of an epoch.
 """
 
 from __future__ import annotations
@@ -22,26 +20,26 @@ from app.records.models import Epoch, Run
 from app.workers.prices import load_prices
 from trainer.recipe import Recipe
 
-LOOKED_AT = 300  # runs, the newest
-LIKE = ("batch_size", "precision", "augment_engine", "augment_when", "last_batch", "tta")
-ENDS = (0.1, 0.9)  # of what runs took: where most of them were
+MAX_RUNS = 300  # the newest
+SAME_SETTINGS = ("batch_size", "precision", "augment_engine", "augment_when", "last_batch", "tta")
+QUANTILES = (0.1, 0.9)  # of the durations of similar runs
 
 
 @dataclass(frozen=True)
 class Estimate:
     hardware: str
-    runs: int  # that it is made from
-    seconds: float  # of the whole recipe, validation and test-time augmentation included: the median
+    runs: int  # that it is based on
+    seconds: float  # median for the whole recipe, validation and test-time augmentation included
     low: float  # nine of ten runs took longer
     high: float  # nine of ten took less
     money: float | None  # None: no worker with this hardware has a price
-    memory: int | None  # bytes: most that was in use on the device meanwhile, by anybody; None: not known
+    memory: int | None  # bytes: peak use of the device by all of its processes; None: not known
 
 
 def estimate_cost(session: Session, recipe: Recipe) -> list[Estimate]:
-    """The fastest hardware first."""
-    shape = _shape(recipe.model_dump(mode="json"))
-    taken = (
+    """Estimates by hardware, fastest first."""
+    key = _cost_key(recipe.model_dump(mode="json"))
+    measured = (
         select(
             Run.id,
             Run.hardware,
@@ -52,36 +50,38 @@ def estimate_cost(session: Session, recipe: Recipe) -> list[Estimate]:
         )
         .join(Epoch, (Epoch.run_id == Run.id) & (Epoch.attempt == Run.attempt))
         .where(Run.dataset == recipe.dataset.name, Run.backend == recipe.backend, Run.hardware.is_not(None))
-        .where(Run.id.in_(_newest(recipe)))
+        .where(Run.id.in_(_newest_runs(recipe)))
         .group_by(Run.id)
     )
-    found = defaultdict(list)
-    for row in session.execute(taken):
-        if _shape(row.recipe) == shape:
-            found[row.hardware].append(row)
+    rows_of = defaultdict(list)
+    for row in session.execute(measured):
+        if _cost_key(row.recipe) == key:
+            rows_of[row.hardware].append(row)
     prices = {name: price for name, price in load_prices(session).items() if price}
-    return sorted((_of(name, rows, recipe, prices) for name, rows in found.items()), key=lambda one: one.seconds)
+    return sorted(
+        (_estimate(name, rows, recipe, prices) for name, rows in rows_of.items()), key=lambda one: one.seconds
+    )
 
 
-def _newest(recipe: Recipe) -> Any:
+def _newest_runs(recipe: Recipe) -> Any:
     newest = select(Run.id).where(Run.dataset == recipe.dataset.name, Run.last_epoch > 0)
-    return newest.order_by(Run.id.desc()).limit(LOOKED_AT)
+    return newest.order_by(Run.id.desc()).limit(MAX_RUNS)
 
 
-def _of(hardware: str, rows: list[Any], recipe: Recipe, prices: Mapping[str, float]) -> Estimate:
+def _estimate(hardware: str, rows: list[Any], recipe: Recipe, prices: Mapping[str, float]) -> Estimate:
     seconds = recipe.epochs * np.array([row.seconds for row in rows])
-    low, median, high = np.quantile(seconds, [ENDS[0], 0.5, ENDS[1]]).tolist()
+    low, median, high = np.quantile(seconds, [QUANTILES[0], 0.5, QUANTILES[1]]).tolist()
     known = [prices[row.worker] for row in rows if row.worker in prices]
     memory = [row.memory for row in rows if row.memory is not None]
     money = median / 3600 * float(np.median(known)) if known else None
     return Estimate(hardware, len(rows), median, low, high, money, max(memory, default=None))
 
 
-def _shape(recipe: Mapping[str, Any]) -> str:
-    """What decides how long an epoch takes, as text."""
+def _cost_key(recipe: Mapping[str, Any]) -> str:
+    """All that decides the duration of an epoch, as text."""
     data = {key: value for key, value in recipe["dataset"].items() if key != "name"}
-    net = {key: value for key, value in recipe["model"].items() if not isinstance(value, float)}  # a rate has no shape
+    model = {key: value for key, value in recipe["model"].items() if not isinstance(value, float)}  # rates cost nothing
     operations = [one["op"] for one in recipe["augment"]]
-    knobs = {key: recipe.get(key) for key in LIKE}
-    rest = (data, net, operations, recipe.get("mixup") is not None, recipe.get("ema") is not None)
-    return json.dumps([knobs, rest], sort_keys=True)
+    settings = {key: recipe.get(key) for key in SAME_SETTINGS}
+    rest = (data, model, operations, recipe.get("mixup") is not None, recipe.get("ema") is not None)
+    return json.dumps([settings, rest], sort_keys=True)

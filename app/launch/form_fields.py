@@ -1,6 +1,6 @@
-"""The recipe as a form: fields made from the recipe's own knobs, and the form's text back into a recipe's shape.
+"""The fields of the recipe form, made from the recipe's own model, and posted fields back as a nested recipe.
 
-Must not know HTML or the database. A knob that is added to trainer/recipe/recipe.py appears in the form by itself.
+A setting that is added to trainer/recipe/recipe.py appears in the form by itself.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from pydantic.fields import FieldInfo
 from trainer.recipe import Recipe
 from trainer.recipe.knobs import Part
 
-TITLES = {"dataset": "Data set", "optimizer": "Optimiser", "ema": "Average of weights"}
-TAGS = ("kind", "op", "name")  # the knob that says which of several parts this is
+TITLES = {"dataset": "Data set", "optimizer": "Optimiser", "ema": "Weight averaging"}
+DISCRIMINATORS = ("kind", "op", "name")  # the setting that selects one of several parts
 OPTIONAL = {name for name, info in Recipe.model_fields.items() if info.default is None}
 
 
 @dataclass
-class Knob:
+class Field:
     """One field of the form."""
 
     path: str
@@ -33,30 +33,30 @@ class Knob:
     default: Any
     choices: list[str] = field(default_factory=list)
     optional: bool = False
-    reshapes: bool = False  # another choice brings other fields
+    reshapes: bool = False  # another choice has other fields
     error: str | None = None
-    range: str = ""  # the allowed values in words; empty where all are
+    range: str = ""  # the allowed values as text; empty if there is no limit
 
 
 @dataclass
 class Section:
-    """Fields that belong together, perhaps with sections inside."""
+    """A group of fields, and the sections inside it."""
 
     path: str
     title: str
     help: str
-    knobs: list[Knob]
+    fields: list[Field]
     sections: list[Section] = field(default_factory=list)
     is_list: bool = False
-    is_optional: bool = False  # may be left out altogether
+    is_optional: bool = False  # can be removed from the recipe
     is_left_out: bool = False
     error: str | None = None
 
 
-def sections(values: Mapping[str, Any], errors: Mapping[str, str], datasets: list[str]) -> list[Section]:
-    """The whole recipe as sections, with the given values (perhaps wrong ones) and the message beside each field."""
+def build_sections(values: Mapping[str, Any], errors: Mapping[str, str], datasets: list[str]) -> list[Section]:
+    """The whole recipe as sections, with the given values, valid or not, and the error of each field."""
     found: list[Section] = []
-    alone = Section("", "Training", "How long, how many at once, and from which seed.", [])
+    training = Section("", "Training", "Duration, batch size, seed, and where it runs.", [])
     for name, info in Recipe.model_fields.items():
         value = values.get(name)
         if info.annotation is not None and get_origin(info.annotation) is list:
@@ -65,15 +65,15 @@ def sections(values: Mapping[str, Any], errors: Mapping[str, str], datasets: lis
             found.append(_section(name, part, value, errors, reshapes=len(_parts(info.annotation)) > 1))
             found[-1].is_optional = NoneType in get_args(info.annotation)
             if found[-1].is_optional and value is None:
-                found[-1].is_left_out, found[-1].knobs = True, []
+                found[-1].is_left_out, found[-1].fields = True, []
         else:
-            alone.knobs.append(_knob(name, info, value, errors))
-    _offer(found, "dataset.name", datasets)
-    return [*found, alone]
+            training.fields.append(_field(name, info, value, errors))
+    _offer_choices(found, "dataset.name", datasets)
+    return [*found, training]
 
 
-def from_text(fields: Mapping[str, str]) -> dict[str, Any]:
-    """The form's fields (`augment.0.p` -> "0.5") as a nested recipe. Numbers stay text: validation reads them.
+def parse_fields(fields: Mapping[str, str]) -> dict[str, Any]:
+    """The form's fields (`augment.0.p` -> "0.5") as a nested recipe. Numbers stay text for validation to parse.
 
     Missing check boxes are False, empty optional fields are None.
     """
@@ -88,19 +88,19 @@ def from_text(fields: Mapping[str, str]) -> dict[str, Any]:
         else:
             at[last] = text.strip()
     tree.setdefault("augment", {})
-    return _read(tree, Recipe)
+    return _read_part(tree, Recipe)
 
 
-def reshaped(recipe: dict[str, Any], action: str) -> dict[str, Any]:
+def apply_action(recipe: dict[str, Any], action: str) -> dict[str, Any]:
     """The recipe after a button of the form: `add.flip`, `remove.1`, `up.2`, `down.0` for the augmentation list,
-    `with.mixup`, `without.mixup` for a part that may be left out, `seed` for another seed, `shape` for another kind.
+    `with.mixup`, `without.mixup` for an optional part, `seed` for the next seed, `shape` after another kind was chosen.
     """
     verb, _, rest = action.partition(".")
     if verb == "seed":
         seed = str(recipe.get("seed", ""))
         return recipe | {"seed": (int(seed) + 1) % 2**32 if seed.isdecimal() and len(seed) < 11 else 0}
     if verb == "shape":
-        return recipe | _of_their_kind(recipe)
+        return recipe | _drop_other_kinds(recipe)
     if verb in {"with", "without"} and rest in OPTIONAL:
         return recipe | {rest: {} if verb == "with" else None}
     operations = list(recipe.get("augment", []))
@@ -116,31 +116,31 @@ def reshaped(recipe: dict[str, Any], action: str) -> dict[str, Any]:
     return recipe | {"augment": operations}
 
 
-def operations() -> list[str]:
+def list_operations() -> list[str]:
     """The operations that the augmentation list can hold."""
     annotation = get_args(Recipe.model_fields["augment"].annotation)[0]
     return [_tag(part) for part in _parts(annotation)]
 
 
-def _of_their_kind(recipe: dict[str, Any]) -> dict[str, Any]:
-    """The parts that come in several kinds, without the knobs that they had as another kind."""
+def _drop_other_kinds(recipe: dict[str, Any]) -> dict[str, Any]:
+    """The parts that have several kinds, without the settings of other kinds."""
     found = {}
     for name, info in Recipe.model_fields.items():
         part, value = _part(info.annotation, recipe.get(name)), recipe.get(name)
         if part and len(_parts(info.annotation)) > 1 and isinstance(value, dict):
-            found[name] = {knob: given for knob, given in value.items() if knob in part.model_fields}
+            found[name] = {key: given for key, given in value.items() if key in part.model_fields}
     return found
 
 
-def _offer(found: list[Section], path: str, choices: list[str]) -> None:
-    """Make a text field a choice; a value that is not among them stays visible."""
-    for knob in (knob for section in found for knob in section.knobs if knob.path == path):
-        knob.kind, knob.choices = "choice", choices + [str(knob.value)] * (knob.value not in choices)
+def _offer_choices(found: list[Section], path: str, choices: list[str]) -> None:
+    """Turn a text field into a choice; a value that is not offered stays selected."""
+    for one in (one for section in found for one in section.fields if one.path == path):
+        one.kind, one.choices = "choice", choices + [str(one.value)] * (one.value not in choices)
 
 
 def _range(limits: Mapping[str, float]) -> str:
-    words = {"ge": "from {:,}", "gt": "above {:,}", "le": "to {:,}", "lt": "below {:,}"}
-    return " ".join(words[name].format(limits[name]) for name in words if name in limits)
+    templates = {"ge": "from {:,}", "gt": "above {:,}", "le": "to {:,}", "lt": "below {:,}"}
+    return " ".join(templates[name].format(limits[name]) for name in templates if name in limits)
 
 
 def _section(path: str, part: type[Part], value: Any, errors: Mapping[str, str], *, reshapes: bool = False) -> Section:
@@ -152,12 +152,12 @@ def _section(path: str, part: type[Part], value: Any, errors: Mapping[str, str],
         if inner is not None:
             section.sections.append(_section(f"{path}.{name}", inner, values.get(name), errors))
         else:
-            knob = _knob(f"{path}.{name}", info, values.get(name, info.get_default()), errors)
-            if reshapes and name in TAGS:
-                knob.reshapes = True
+            one = _field(f"{path}.{name}", info, values.get(name, info.get_default()), errors)
+            if reshapes and name in DISCRIMINATORS:
+                one.reshapes = True
                 annotation = Recipe.model_fields[path].annotation
-                knob.choices = [_tag(one) for one in _parts(annotation)]
-            section.knobs.append(knob)
+                one.choices = [_tag(kind) for kind in _parts(annotation)]
+            section.fields.append(one)
     return section
 
 
@@ -170,12 +170,12 @@ def _list(path: str, info: FieldInfo, value: Any, errors: Mapping[str, str]) -> 
             continue
         one = _section(f"{path}.{index}", part, entry, errors)
         one.title = _tag(part).replace("_", " ")
-        one.knobs = [knob for knob in one.knobs if not knob.path.endswith(".op")]
+        one.fields = [inner for inner in one.fields if not inner.path.endswith(".op")]
         section.sections.append(one)
     return section
 
 
-def _knob(path: str, info: FieldInfo, value: Any, errors: Mapping[str, str]) -> Knob:
+def _field(path: str, info: FieldInfo, value: Any, errors: Mapping[str, str]) -> Field:
     annotation, optional = info.annotation, False
     if NoneType in get_args(annotation):
         annotation, optional = next(one for one in get_args(annotation) if one is not NoneType), True
@@ -188,7 +188,7 @@ def _knob(path: str, info: FieldInfo, value: Any, errors: Mapping[str, str]) -> 
     }
     kinds: dict[Any, Any] = {int: "whole", float: "number", bool: "check"}
     choices = [str(choice) for choice in get_args(annotation)] if get_origin(annotation) is Literal else []
-    return Knob(
+    return Field(
         path=path,
         title=info.title or path,
         help=info.description or "",
@@ -199,12 +199,12 @@ def _knob(path: str, info: FieldInfo, value: Any, errors: Mapping[str, str]) -> 
         choices=choices,
         optional=optional,
         range=_range(limits),
-        error=errors.get(path) or _inside(path, errors),
+        error=errors.get(path) or _nested_error(path, errors),
     )
 
 
-def _inside(path: str, errors: Mapping[str, str]) -> str | None:
-    """The first mistake in one entry of a field that holds several: `schedule.knots.2` or `schedule.knots.2.0`."""
+def _nested_error(path: str, errors: Mapping[str, str]) -> str | None:
+    """The first error inside a field that holds a list: `schedule.knots.2` or `schedule.knots.2.0`."""
     for place, sentence in errors.items():
         if place.startswith(f"{path}."):
             return f"{int(place.removeprefix(path).split('.')[1]) + 1}: {sentence}"
@@ -212,19 +212,19 @@ def _inside(path: str, errors: Mapping[str, str]) -> str | None:
 
 
 def _text(value: Any) -> Any:
-    """Knots as somebody types them, `0:0, 5:0.4`; everything else as it is."""
+    """Knots as they are typed, `0:0, 5:0.4`; other values unchanged."""
     if not isinstance(value, list):
         return value
-    return ", ".join(":".join(map(_figure, knot)) if isinstance(knot, list) else str(knot) for knot in value)
+    return ", ".join(":".join(map(_shortest, knot)) if isinstance(knot, list) else str(knot) for knot in value)
 
 
-def _figure(value: Any) -> str:
-    """A number as short as it can be without changing it; what was typed stays as it is."""
+def _shortest(value: Any) -> str:
+    """The shortest text of a number that keeps its value; typed text stays unchanged."""
     short = f"{value:g}" if isinstance(value, float) else str(value).strip()
     return repr(value) if isinstance(value, float) and float(short) != value else short
 
 
-def _read(tree: Any, part: type[Part]) -> dict[str, Any]:
+def _read_part(tree: Any, part: type[Part]) -> dict[str, Any]:
     if not isinstance(tree, dict):
         return {}
     read = dict(tree)
@@ -235,11 +235,11 @@ def _read(tree: Any, part: type[Part]) -> dict[str, Any]:
             annotation = get_args(info.annotation)[0]
             entries = tree[name]
             ordered = sorted(entries, key=lambda key: (len(key), key)) if isinstance(entries, dict) else []
-            read[name] = [_read(entries[key], _part(annotation, entries[key]) or Part) for key in ordered]
+            read[name] = [_read_part(entries[key], _part(annotation, entries[key]) or Part) for key in ordered]
         elif name in OPTIONAL and part is Recipe and name not in tree:
             read[name] = None
         elif (inner := _part(info.annotation, tree.get(name))) is not None:
-            read[name] = _read(tree.get(name, {}), inner)
+            read[name] = _read_part(tree.get(name, {}), inner)
         elif info.annotation is bool:
             read[name] = name in tree
         elif tree.get(name) == "" and NoneType in get_args(info.annotation):
@@ -248,12 +248,12 @@ def _read(tree: Any, part: type[Part]) -> dict[str, Any]:
 
 
 def _part(annotation: Any, value: Any) -> type[Part] | None:
-    """The Part that a value is of: by its tag where there are several, the first where it does not say."""
+    """The class of a value: by its discriminator if there are several, by default the first."""
     parts = _parts(annotation)
     if not parts:
         return None
-    said = [value.get(tag) for tag in TAGS] if isinstance(value, Mapping) else []
-    return next((part for part in parts if len(parts) > 1 and _tag(part) in said), parts[0])
+    tags = [value.get(tag) for tag in DISCRIMINATORS] if isinstance(value, Mapping) else []
+    return next((part for part in parts if len(parts) > 1 and _tag(part) in tags), parts[0])
 
 
 def _parts(annotation: Any) -> list[type[Part]]:
@@ -265,5 +265,5 @@ def _parts(annotation: Any) -> list[type[Part]]:
 
 
 def _tag(part: type[Part]) -> str:
-    name = next(tag for tag in TAGS if tag in part.model_fields)
+    name = next(tag for tag in DISCRIMINATORS if tag in part.model_fields)
     return str(part.model_fields[name].get_default())

@@ -1,7 +1,4 @@
-"""Previews as pages and as JSON: what a recipe will do, before it is launched. Nothing here is stored.
-
-Must not know how anything is computed: previews.py, preview_panel.py, advice.py.
-"""
+"""Previews of a recipe before launch, as pages and as JSON. Nothing is stored."""
 
 from __future__ import annotations
 
@@ -14,13 +11,12 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, Response
 
 from app.errors import InvalidRecipe
-from app.images.augmentation import Previewed, Seen, rates
-from app.json_shapes import ProblemResponse
-from app.launch import form as form_posts
+from app.images.augmentation import ImagePreview, StageImage, compute_rates
+from app.json_shapes import PROBLEM
 from app.launch import warnings
-from app.launch.form import Posted, posted, pressed
-from app.launch.pages import started_from
-from app.launch.preview_panel import panel
+from app.launch.form import RecipeForm, apply_button, form_context, read_form
+from app.launch.pages import initial_form
+from app.launch.preview_panel import build_panel
 from app.launch.schemas import (
     AugmentationRequest,
     AugmentationResponse,
@@ -38,10 +34,9 @@ from app.web.deps import Here, State
 from app.web.templates import page
 from trainer.recipe.learning_rates import steps_per_epoch
 
-BESIDE_A_FORM, ON_THEIR_OWN = 6, 16  # pictures
-KNOBS = ("dataset", "schedule", "augment", "mixup", "")  # what the page of its own has knobs for; "": the rest
+PANEL_IMAGES, PAGE_IMAGES = 6, 16
+SECTIONS = ("dataset", "schedule", "augment", "mixup", "")  # shown open on the page of previews; "": training
 
-PROBLEM = {"model": ProblemResponse, "content": {"application/problem+json": {}}}
 router = APIRouter()
 
 
@@ -52,25 +47,25 @@ def show_previews(
     preset: Annotated[str | None, Query(max_length=64)] = None,
     from_run: Annotated[int | None, Query(alias="from", ge=1, lt=2**63)] = None,
 ) -> HTMLResponse:
-    """The previews on a page of their own, of a preset or an earlier run."""
-    return _page(request, here, started_from(here.records, preset, from_run))
+    """The page of previews, for a preset or an earlier run."""
+    return _page(request, here, initial_form(here.records, preset, from_run))
 
 
 @router.post("/previews", include_in_schema=False)
 async def show_previews_of_form(request: Request, here: Here) -> HTMLResponse:
-    """The same for a form as it stands, after one of its buttons if one was pressed."""
-    return await asyncio.to_thread(_page, request, here, pressed(await posted(request)))
+    """The page of previews for the posted form, after the button that was pressed."""
+    return await asyncio.to_thread(_page, request, here, apply_button(await read_form(request)))
 
 
 @router.post("/previews/panel", include_in_schema=False)
 async def show_panel(
-    request: Request, here: Here, count: Annotated[int, Query(ge=0, le=ON_THEIR_OWN)] = BESIDE_A_FORM
+    request: Request, here: Here, count: Annotated[int, Query(ge=0, le=PAGE_IMAGES)] = PANEL_IMAGES
 ) -> HTMLResponse:
-    """The panel alone, for a form that is being typed in."""
-    form = await posted(request)
-    shown = await asyncio.to_thread(panel, form, here, count)
-    reshape = "/runs/new" if count == BESIDE_A_FORM else "/previews"
-    return page(request, "launch/_preview_panel.html", {"preview": shown, "reshape": reshape})
+    """The panel alone, while somebody types in the form."""
+    form = await read_form(request)
+    preview = await asyncio.to_thread(build_panel, form, here, count)
+    reshape = "/runs/new" if count == PANEL_IMAGES else "/previews"
+    return page(request, "launch/_preview_panel.html", {"preview": preview, "reshape": reshape})
 
 
 @router.post(
@@ -79,59 +74,61 @@ async def show_panel(
     responses={"4XX": PROBLEM},
     response_model=ScheduleResponse,
 )
-def preview_schedule(asked: ScheduleRequest, here: Here) -> Response:
+def preview_schedule(body: ScheduleRequest, here: Here) -> Response:
     """The learning rate of every step of a run."""
-    recipe = _resolved(asked, here.settings.datasets_dir).recipe
+    recipe = _resolve(body, here.settings.datasets_dir).recipe
     train_images = count_training_images(recipe, here.settings.datasets_dir)
     if train_images is None:
         raise InvalidRecipe([("dataset.name", f"{recipe.dataset.name} cannot be read, so its steps are not known")])
-    answer = {
-        "learning_rate": [float(rate) for rate in rates(recipe, train_images)],
+    content = {
+        "learning_rate": [float(rate) for rate in compute_rates(recipe, train_images)],
         "steps_per_epoch": steps_per_epoch(recipe, train_images),
     }
-    return Response(json.dumps(answer), media_type="application/json")  # checking 200,000 floats again takes longer
+    return Response(
+        json.dumps(content), media_type="application/json"
+    )  # validating 200,000 floats again would take longer
 
 
 @router.post("/api/v1/previews/augmentation", tags=["previews"], responses={"4XX": PROBLEM})
-def preview_augmentation(asked: AugmentationRequest, here: Here) -> AugmentationResponse:
-    """The first pictures of epoch 1, before, during and after their changes."""
-    shown = here.previews.augmentation(_resolved(asked, here.settings.datasets_dir).recipe, asked.count)
-    return AugmentationResponse(pictures=[_picture(one) for one in shown.pictures])
+def preview_augmentation(body: AugmentationRequest, here: Here) -> AugmentationResponse:
+    """The first images of epoch 1: as stored, after each operation, and as trained on."""
+    preview = here.previews.augmentation(_resolve(body, here.settings.datasets_dir).recipe, body.count)
+    return AugmentationResponse(pictures=[_image_response(one) for one in preview.images])
 
 
 @router.post("/api/v1/previews/check", tags=["previews"], responses={"4XX": PROBLEM})
-def check_recipe(asked: RecipeRequest, here: Here) -> CheckResponse:
-    """Where the recipe does something else than it seems to. Warnings never stop a launch."""
-    resolved = _resolved(asked, here.settings.datasets_dir)
+def check_recipe(body: RecipeRequest, here: Here) -> CheckResponse:
+    """Warnings about a recipe that does something other than it seems to. They never prevent a launch."""
+    resolved = _resolve(body, here.settings.datasets_dir)
     with here.records.read() as session:
-        found = warnings.of_recipe(session, resolved.recipe, resolved.preset, here.settings.datasets_dir)
+        found = warnings.recipe_warnings(session, resolved.recipe, resolved.preset, here.settings.datasets_dir)
     return CheckResponse(warnings=[WarningResponse.model_validate(one) for one in found])
 
 
-def _resolved(asked: RecipeRequest, datasets_dir: Path) -> Resolved:
-    return resolve(asked.preset, asked.partial(), datasets_dir, strict=True)
+def _resolve(body: RecipeRequest, datasets_dir: Path) -> Resolved:
+    return resolve(body.preset, body.partial(), datasets_dir, strict=True)
 
 
-def _picture(one: Previewed) -> PreviewImage:
+def _image_response(one: ImagePreview) -> PreviewImage:
     return PreviewImage(
         number=one.number,
         label=one.label,
         before=one.stages[0].png,
         after=one.stages[-1].png,
-        stages=[_stage(seen) for seen in one.stages],
-        later=[_stage(seen) for seen in one.later],
+        stages=[_stage_response(stage) for stage in one.stages],
+        later=[_stage_response(stage) for stage in one.later],
     )
 
 
-def _stage(seen: Seen) -> StageResponse:
-    return StageResponse(name=seen.name, position=seen.position, png=seen.png)
+def _stage_response(stage: StageImage) -> StageResponse:
+    return StageResponse(name=stage.name, position=stage.position, png=stage.png)
 
 
-def _page(request: Request, here: State, form: Posted) -> HTMLResponse:
+def _page(request: Request, here: State, form: RecipeForm) -> HTMLResponse:
     context: dict[str, Any] = {
-        "form": form_posts.shown(form, here.settings.datasets_dir),
-        "knobs": KNOBS,
-        "preview": panel(form, here, ON_THEIR_OWN),
+        "form": form_context(form, here.settings.datasets_dir),
+        "open_sections": SECTIONS,
+        "preview": build_panel(form, here, PAGE_IMAGES),
         "plotly": PLOTLY,
     }
     return page(request, "launch/previews.html", context)

@@ -1,7 +1,4 @@
-"""On an empty database: queue a short run on the embedded digits, so that the first live chart moves by itself.
-
-Must not know what is in the recipe: that is the preset's.
-"""
+"""Queues a short run on the embedded digits in a new database, so that the first visitor sees a live run."""
 
 from __future__ import annotations
 
@@ -13,11 +10,11 @@ from app.run_list import listing
 from app.runs import runs
 from app.runs.recipes import resolve
 
-NOTES = "Pitwall queued this by itself, so that you see a run move. Delete it whenever you like."
+NOTES = "Pitwall queued this run at its first start, so that you can watch one. Delete it at any time."
 
 
-def queue_first(records: Records, datasets_dir: Path, now: datetime) -> None:
-    """Queue the quickstart, once in the life of a database: not again after it was deleted."""
+def queue_quickstart(records: Records, datasets_dir: Path, now: datetime) -> None:
+    """Queue the quickstart once per database: not again after it was deleted."""
     with records.write() as session:
         if not listing.has_no_launches(session):
             return

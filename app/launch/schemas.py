@@ -13,22 +13,22 @@ from trainer.recipe.knobs import merge
 
 
 class RecipeRequest(RequestModel):
-    """A preset, a (partial) recipe laid over it, or both."""
+    """A preset, a partial recipe that overrides it, or both."""
 
     preset: str | None = Field(None, max_length=64)
-    recipe: dict[str, Any] = Field(default_factory=dict)
+    recipe: dict[str, Any] = Field(default_factory=dict, description="Partial recipe, merged over the preset")
 
     def partial(self) -> dict[str, Any]:
-        """The recipe with the parts that stand beside it laid over."""
-        own = {"preset", "recipe", "count"}
-        parts = {key: getattr(self, key) for key in self.model_fields_set - own}
+        """The recipe, overridden by the parts that are given beside it."""
+        not_parts = {"preset", "recipe", "count"}
+        parts = {key: getattr(self, key) for key in self.model_fields_set - not_parts}
         if isinstance(parts.get("dataset"), str):
             parts["dataset"] = {"name": parts["dataset"]}
         return merge(self.recipe, parts)
 
 
 class ScheduleRequest(RecipeRequest):
-    """`schedule`, `epochs`, `batch_size` and `dataset` are as in a recipe; a data set may be just its name."""
+    """`schedule`, `epochs`, `batch_size` and `dataset` as in a recipe; `dataset` may also be just a name."""
 
     schedule: Any = None
     epochs: Any = None
@@ -46,29 +46,41 @@ class AugmentationRequest(RecipeRequest):
 
 
 class ScheduleResponse(BaseModel):
-    learning_rate: list[float] = Field(description="One per step of the whole run, as trained with (float32)")
+    learning_rate: list[float] = Field(
+        description="Learning rate of every step of the run, as used in training (float32)"
+    )
     steps_per_epoch: int
 
 
 class StageResponse(BaseModel):
-    name: str = Field(description="stored, mixup, normalise, or the operation")
-    position: int | None = Field(description="In the recipe's list of operations")
+    name: str = Field(description="stored, mixup, normalise, or the name of the operation")
+    position: int | None = Field(description="Index in the recipe's list of operations")
     png: str = Field(description="A PNG as a data URL")
 
 
 class PreviewImage(BaseModel):
-    """Picture n of the answer is picture n of epoch 1."""
+    """Image n of the response is image n of epoch 1."""
 
-    number: int = Field(description="In the data set's training pictures, from 0")
-    label: dict[str, float] = Field(description="Class and share; two with mixup")
-    before: str = Field(description="As stored: a PNG as a data URL")
-    after: str = Field(description="As the net will see it, in epoch 1")
+    number: int = Field(description="Index in the training split, from 0")
+    label: dict[str, float] = Field(description="Class to share; two classes with mixup")
+    before: str = Field(description="The image as stored: a PNG as a data URL")
+    after: str = Field(description="The image as the model is trained on it in epoch 1: a PNG as a data URL")
     stages: list[StageResponse]
-    later: list[StageResponse] = Field(description="How epochs 2 and 3 will see the same picture, unmixed")
+    later: list[StageResponse] = Field(description="The same image in epochs 2 and 3, without mixup")
 
 
 class AugmentationResponse(BaseModel):
     pictures: list[PreviewImage]
+
+
+class WarningResponse(ResponseModel):
+    """A warning about a recipe."""
+
+    code: str
+    path: str = Field(description="Path of the setting: schedule.max_lr")
+    text: str
+    mend: str = Field(description="Label of the fix; empty if there is none")
+    fix: dict[str, Any] = Field(description="A partial recipe that resolves the warning; empty if there is none")
 
 
 class CheckResponse(ResponseModel):
@@ -76,17 +88,19 @@ class CheckResponse(ResponseModel):
 
 
 class SweepAxis(RequestModel):
-    knob: str = Field(max_length=200, description="Path of a knob: schedule.max_lr, augment.0.p")
+    knob: str = Field(max_length=200, description="Path of a setting: schedule.max_lr, augment.0.p")
     values: Annotated[list[Any], Field(min_length=1, max_length=100)]
 
 
 class SweepRequest(LaunchRequest):
     over: Annotated[list[SweepAxis], Field(min_length=1, max_length=2)]
-    dry_run: bool = Field(False, description="Answer what would be launched, and launch nothing")
+    dry_run: bool = Field(False, description="Return the points of the sweep without launching anything")
 
 
 class SweepResponse(BaseModel):
-    points: list[dict[str, Any]] = Field(description="Knob to value of each run, without its repeats")
+    points: list[dict[str, Any]] = Field(
+        description="Setting to value for each point of the sweep; each is launched `repeats` times"
+    )
     runs: list[RunResponse]
 
 
@@ -96,16 +110,6 @@ class PresetResponse(ResponseModel):
     title: str
     description: str
     recipe: dict[str, Any]
-
-
-class WarningResponse(ResponseModel):
-    """A remark about a recipe; `fix` is the partial recipe that mends it, empty where there is none."""
-
-    code: str
-    path: str
-    text: str
-    mend: str
-    fix: dict[str, Any]
 
 
 class DatasetResponse(ResponseModel):

@@ -1,7 +1,4 @@
-"""From a sweep to queued runs: first the whole list, then all of them in one transaction or none.
-
-Must not know HTTP or HTML.
-"""
+"""Plans the runs of a sweep and queues them in one transaction, all or none."""
 
 from __future__ import annotations
 
@@ -26,7 +23,18 @@ from app.runs.recipes import Resolved, resolve
 from app.runs.schemas import LaunchRequest
 from trainer.recipe.knob_paths import is_knob
 
-Planned = tuple[dict[str, Any], Resolved]  # knob to value, and the whole recipe
+MAX_KNOBS, MAX_RUNS = 2, 100
+MAX_PATH_LENGTH = 200
+# settings that decide which other settings there are
+SHAPES = re.compile(r"(schedule\.kind|model\.name|augment\.\d+\.op)")
+
+PlannedRun = tuple[dict[str, Any], Resolved]  # setting to value, and the whole recipe
+
+
+@dataclass(frozen=True)
+class Axis:
+    knob: str  # `schedule.max_lr`, `augment.0.p`
+    values: list[Any]  # text if they come from a form
 
 
 def plan_sweep(
@@ -37,90 +45,82 @@ def plan_sweep(
     datasets_dir: Path,
     *,
     strict: bool,
-) -> list[Planned]:
-    """The runs of a sweep without their repeats; none without axes. Raises InvalidRecipe."""
+) -> list[PlannedRun]:
+    """One planned run per point of the sweep, repeats not included; empty without axes. Raises InvalidRecipe."""
     check_axes(axes, repeats)
     if not axes:
         return []
     whole = resolve(preset, partial, datasets_dir, strict=strict).recipe.model_dump(mode="json")
-    found = []
+    planned = []
     for point in list_points(axes):
         try:
-            found.append((point, resolve(preset, recipe_at(whole, point, axes), datasets_dir, strict=strict)))
+            planned.append((point, resolve(preset, recipe_with(whole, point, axes), datasets_dir, strict=strict)))
         except InvalidRecipe as problem:
-            raise InvalidRecipe([_at(path, sentence, point, axes) for path, sentence in problem.mistakes]) from None
-    seen = [resolved.recipe.model_dump_json() for _, resolved in found]
-    if len(set(seen)) < len(seen):
+            raise InvalidRecipe(
+                [_locate_error(path, sentence, point, axes) for path, sentence in problem.mistakes]
+            ) from None
+    recipes = [resolved.recipe.model_dump_json() for _, resolved in planned]
+    if len(set(recipes)) < len(recipes):
         raise InvalidRecipe([("sweep.0.values", "two of these runs would be the same: leave one of the values out")])
-    return found
+    return planned
 
 
-def launch(
-    session: Session, found: Sequence[Planned], asked: LaunchRequest, now: datetime, *, parent_id: int | None = None
+def launch_sweep(
+    session: Session,
+    planned: Sequence[PlannedRun],
+    request: LaunchRequest,
+    now: datetime,
+    *,
+    parent_id: int | None = None,
 ) -> list[Run]:
-    """Queue them; the last of their tags is the one that they share. Raises InvalidRequest where it has no place."""
-    if len(asked.tags) == MAX_TAGS:
+    """Queue the runs; they share their last tag, `sweep ID`. Raises InvalidRequest if there is no room for that tag."""
+    if len(request.tags) == MAX_TAGS:
         raise InvalidRequest([("tags", f"one place is the sweep's own: at most {MAX_TAGS - 1}")])
-    made: list[Run] = []
-    for point, resolved in found:
-        name = run_name(asked.name or resolved.preset or "", point)
-        labels = runs.RunLabels(name, asked.tags, asked.notes, asked.priority)
-        made += runs.launch(session, resolved, labels, now, repeats=asked.repeats, parent_id=parent_id)
-    for run in made:
-        run.tags = [*asked.tags, f"sweep {made[0].id}"]
-    return made
+    queued: list[Run] = []
+    for point, resolved in planned:
+        name = name_run(request.name or resolved.preset or "", point)
+        labels = runs.RunLabels(name, request.tags, request.notes, request.priority)
+        queued += runs.launch(session, resolved, labels, now, repeats=request.repeats, parent_id=parent_id)
+    for run in queued:
+        run.tags = [*request.tags, f"sweep {queued[0].id}"]
+    return queued
 
 
-def fingerprint_plan(found: Sequence[Planned]) -> str:
-    """Of exactly these runs: what was shown is what is launched."""
-    text = json.dumps([resolved.recipe.model_dump(mode="json") for _, resolved in found])
+def fingerprint_plan(planned: Sequence[PlannedRun]) -> str:
+    """Identifies exactly these runs, so that the launched ones are those that were listed."""
+    text = json.dumps([resolved.recipe.model_dump(mode="json") for _, resolved in planned])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _at(path: str, sentence: str, point: dict[str, Any], axes: Sequence[Axis]) -> tuple[str, str]:
-    """A mistake in a knob that is swept belongs to its row."""
+def _locate_error(path: str, sentence: str, point: dict[str, Any], axes: Sequence[Axis]) -> tuple[str, str]:
+    """An error in a swept setting belongs to its row of the form."""
     for number, axis in enumerate(axes):
         if axis.knob == path:
             return f"sweep.{number}.values", f"{point[path]}: {path} {sentence}"
     return path, sentence
 
 
-MAX_KNOBS, MAX_RUNS = 2, 100
-
-
-MAX_PATH_LETTERS = 200  # letters of a knob's path
-
-
-SHAPES = re.compile(r"(schedule\.kind|model\.name|augment\.\d+\.op)")  # these decide which other knobs there are
-
-
-@dataclass(frozen=True)
-class Axis:
-    knob: str  # `schedule.max_lr`, `augment.0.p`
-    values: list[Any]  # text where a form said them
-
-
 def parse_axes(rows: Sequence[tuple[str, str]]) -> list[Axis]:
-    """Of a form's rows (knob, values separated by commas); empty rows are none. Raises InvalidRecipe."""
-    found = []
+    """The axes of a form's rows (setting, comma-separated values); empty rows are skipped. Raises InvalidRecipe."""
+    axes = []
     for number, (knob, text) in enumerate(rows):
         values = [value.strip() for value in text.split(",") if value.strip()]
         if knob.strip() or values:
-            found.append(Axis(knob.strip(), values))
+            axes.append(Axis(knob.strip(), values))
             if not knob.strip() or not values:
                 field = "values" if knob.strip() else "knob"
-                raise InvalidRecipe([(f"sweep.{number}.{field}", "is missing: a sweep is a knob and its values")])
-    return found
+                raise InvalidRecipe([(f"sweep.{number}.{field}", "is missing: a sweep is a setting and its values")])
+    return axes
 
 
 def check_axes(axes: Sequence[Axis], repeats: int = 1) -> None:
     """Raises InvalidRecipe naming the row."""
     for number, axis in enumerate(axes):
-        if len(axis.knob) > MAX_PATH_LETTERS or not is_knob(axis.knob):
-            raise InvalidRecipe([(f"sweep.{number}.knob", f"{axis.knob[:80]!r} is no knob of a recipe")])
+        if len(axis.knob) > MAX_PATH_LENGTH or not is_knob(axis.knob):
+            raise InvalidRecipe([(f"sweep.{number}.knob", f"{axis.knob[:80]!r} is no setting of a recipe")])
         if SHAPES.fullmatch(axis.knob):
-            words = f"{axis.knob} decides which other knobs there are: launch a run, or a sweep, for each"
-            raise InvalidRecipe([(f"sweep.{number}.knob", words)])
+            sentence = f"{axis.knob} decides which other settings there are: launch a run, or a sweep, for each"
+            raise InvalidRecipe([(f"sweep.{number}.knob", sentence)])
         if any(axis.knob == other.knob for other in axes[:number]):
             raise InvalidRecipe([(f"sweep.{number}.knob", f"{axis.knob} is swept already")])
         if axis.knob == "seed" and repeats > 1:
@@ -129,42 +129,42 @@ def check_axes(axes: Sequence[Axis], repeats: int = 1) -> None:
     for number, axis in enumerate(axes):
         runs *= len(axis.values)
         if runs > MAX_RUNS:
-            words = f"that makes {runs} runs, and at most {MAX_RUNS} are launched together"
-            raise InvalidRecipe([(f"sweep.{number}.values", words)])
+            sentence = f"that makes {runs} runs, and at most {MAX_RUNS} are launched together"
+            raise InvalidRecipe([(f"sweep.{number}.values", sentence)])
 
 
 def list_points(axes: Sequence[Axis]) -> list[dict[str, Any]]:
-    """Knob to value, for each run; the last axis changes fastest."""
+    """Setting to value for each run; the last axis changes fastest."""
     return [
         dict(zip([axis.knob for axis in axes], values, strict=True))
         for values in itertools.product(*(axis.values for axis in axes))
     ]
 
 
-def recipe_at(recipe: Mapping[str, Any], point: Mapping[str, Any], axes: Sequence[Axis]) -> dict[str, Any]:
-    """The recipe with these knobs. Raises InvalidRecipe where it has no such place (another kind of schedule)."""
-    made: dict[str, Any] = copy.deepcopy(dict(recipe))
+def recipe_with(recipe: Mapping[str, Any], point: Mapping[str, Any], axes: Sequence[Axis]) -> dict[str, Any]:
+    """The recipe with these settings. Raises InvalidRecipe if it has no such setting (another kind of schedule)."""
+    changed: dict[str, Any] = copy.deepcopy(dict(recipe))
     for number, axis in enumerate(axes):
         *parents, last = axis.knob.split(".")
-        place: Any = made
+        parent: Any = changed
         for step in parents:
-            place = _below(place, step)
-        if _below(place, last) is None and not (isinstance(place, dict) and last in place):
-            words = f"this recipe has no {axis.knob}: choose what has it first"
-            raise InvalidRecipe([(f"sweep.{number}.knob", words)])
-        place[int(last) if isinstance(place, list) else last] = point[axis.knob]
-    return made
+            parent = _child(parent, step)
+        if _child(parent, last) is None and not (isinstance(parent, dict) and last in parent):
+            sentence = f"this recipe has no {axis.knob}: choose what has it first"
+            raise InvalidRecipe([(f"sweep.{number}.knob", sentence)])
+        parent[int(last) if isinstance(parent, list) else last] = point[axis.knob]
+    return changed
 
 
-def run_name(name: str, point: Mapping[str, Any]) -> str:
-    """What a run of the sweep is called."""
-    said = ", ".join(f"{knob.rpartition('.')[2]} {value}" for knob, value in point.items())
-    return f"{name}: {said}"[:200] if name else said[:200]
+def name_run(name: str, point: Mapping[str, Any]) -> str:
+    """The name of a sweep's run: `name: max_lr 0.4, p 0.5`."""
+    values = ", ".join(f"{knob.rpartition('.')[2]} {value}" for knob, value in point.items())
+    return f"{name}: {values}"[:200] if name else values[:200]
 
 
-def _below(place: Any, step: str) -> Any:
-    if isinstance(place, dict):
-        return place.get(step)
-    if isinstance(place, list) and step.isdecimal() and int(step) < len(place):
-        return place[int(step)]
+def _child(parent: Any, step: str) -> Any:
+    if isinstance(parent, dict):
+        return parent.get(step)
+    if isinstance(parent, list) and step.isdecimal() and int(step) < len(parent):
+        return parent[int(step)]
     return None

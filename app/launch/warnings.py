@@ -1,7 +1,6 @@
-"""All that there is to remark about a recipe before it runs, and about a run that has begun: one list each.
+"""Warnings about a recipe before launch, and about a run from its measured steps.
 
-The trainer's recipe check and its judgement of the evidence, and what only the records know.
-Must not know HTTP or HTML.
+Adds to the trainer's own checks what only the records know.
 """
 
 from __future__ import annotations
@@ -20,34 +19,34 @@ from trainer.recipe.check import check_recipe
 from trainer.recipe.evidence import check_evidence
 from trainer.recipe.warning import RecipeWarning
 
-ENOUGH_RUNS = 3  # that have ended: fewer say little about what a preset can reach
+MIN_ENDED_RUNS = 3  # fewer say little about what a preset can reach
 
 
-def of_recipe(session: Session, recipe: Recipe, preset: str | None, datasets_dir: Path) -> list[RecipeWarning]:
-    """Before launch: what the recipe does that it may not seem to do."""
-    return check_recipe(recipe, count_training_images(recipe, datasets_dir)) + _target(session, recipe, preset)
+def recipe_warnings(session: Session, recipe: Recipe, preset: str | None, datasets_dir: Path) -> list[RecipeWarning]:
+    """Warnings before launch: where the recipe does something other than it seems to."""
+    return check_recipe(recipe, count_training_images(recipe, datasets_dir)) + _check_target(session, recipe, preset)
 
 
-def evidence_of(run: schemas.RunDetails) -> list[Evidence]:
-    """What was measured of the present curve: by the latest attempt that saw its first epochs."""
+def latest_evidence(run: schemas.RunDetails) -> list[Evidence]:
+    """Measurements of the latest attempt that trained the first epochs of the current curve."""
     measured = [one.evidence for one in run.attempts if one.number >= run.trail_from and one.evidence]
     return [Evidence.model_validate(one) for one in measured[-1]] if measured else []
 
 
-def of_run(run: schemas.RunDetails) -> list[RecipeWarning]:
-    """What the measured steps contradict in the recipe."""
+def run_warnings(run: schemas.RunDetails) -> list[RecipeWarning]:
+    """Where the measured steps contradict the recipe."""
     started = run.attempts[-1].started if run.attempts else None
     if not started:
         return []
     recipe = Recipe.model_validate(run.recipe)
-    return check_evidence(recipe, evidence_of(run), int(started["train_images"]), len(started["classes"]))
+    return check_evidence(recipe, latest_evidence(run), int(started["train_images"]), len(started["classes"]))
 
 
-def _target(session: Session, recipe: Recipe, preset: str | None) -> list[RecipeWarning]:
+def _check_target(session: Session, recipe: Recipe, preset: str | None) -> list[RecipeWarning]:
     if preset is None:
         return []
     runs, best = listing.best_of_preset(session, preset, recipe.dataset.name)
-    if runs < ENOUGH_RUNS or best is None or best >= recipe.target_accuracy:
+    if runs < MIN_ENDED_RUNS or best is None or best >= recipe.target_accuracy:
         return []
     within = math.floor(best * 100) / 100
     text = (

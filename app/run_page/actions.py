@@ -65,7 +65,7 @@ def press_edit(
 ) -> RedirectResponse:
     """`tags` are separated by commas."""
     try:
-        edited = EditRequest(name=name, tags=form.tags_of(tags), notes=form.lines_of(notes))
+        edited = EditRequest(name=name, tags=form.split_tags(tags), notes=form.normalize_newlines(notes))
     except ValidationError as error:
         raise InvalidRequest(list_errors(error)) from None
     with here.records.write() as session:

@@ -60,7 +60,7 @@ def show_run(run_id: int, request: Request, here: Here) -> HTMLResponse:
         | {
             "rows": [row.model_dump(mode="json") for row in rows],
             "best_epoch": run.best_epoch,
-            "figures": run_charts.of_run(rows, recipe, images),
+            "figures": run_charts.run_figures(rows, recipe, images),
             "images": images,
             "steps": steps_per_epoch(recipe, images) if images else None,
             "log": log,
@@ -137,7 +137,7 @@ def show_evaluation(
     with here.records.read() as session:
         run = runs.find(session, run_id)
         try:
-            found = evaluation.evaluate(pictures.validation_of(session, here.previews.gallery, run, "run"))
+            found = evaluation.evaluate(pictures.load_validation(session, here.previews.gallery, run, "run"))
         except InvalidRequest as refused:
             problem = "; ".join(sentence for _, sentence in refused.mistakes)
         template = "runs/_evaluation.html" if part else "runs/evaluation.html"
@@ -206,14 +206,14 @@ def _progress_vs_best(session: Session, run: Run, best: progress_vs_best.BestRec
 
 def _evidence(session: Session, run: schemas.RunDetails, datasets_dir: Path) -> dict[str, Any]:
     """Measurements of the first steps, their contradictions to the recipe, and the warnings of the recipe check."""
-    recipe, evidence = Recipe.model_validate(run.recipe), warnings.evidence_of(run)
+    recipe, evidence = Recipe.model_validate(run.recipe), warnings.latest_evidence(run)
     return {
         "run": run,
         "has_ended": run.status in ENDED,
         "evidence": evidence,
         "measured": evidence_table.evidence_rows(recipe, evidence),
-        "contradictions": warnings.of_run(run),
-        "remarks": warnings.of_recipe(session, recipe, run.preset, datasets_dir),
+        "contradictions": warnings.run_warnings(run),
+        "remarks": warnings.recipe_warnings(session, recipe, run.preset, datasets_dir),
     }
 
 

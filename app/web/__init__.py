@@ -1,1 +1,1 @@
-"""What every page needs: dependencies, templates, assets, the gate."""
+"""Shared by all pages: dependencies, templates, assets, errors, the gate, login."""

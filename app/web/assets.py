@@ -1,8 +1,8 @@
-"""Serves what pages load besides modules: the style sheet as one file, and plotly.js.
+"""Serves the style sheet as one file, and plotly.js.
 
-The style sheet is app.css with what it imports in its place: one request instead of ten, at an address that changes
-with any of its files. Plotly's is the bundle of lines, bars and pies: a quarter of the whole, which a browser takes
-seconds to read.
+The style sheet is app.css with its imports inlined: one request instead of ten, at an address that changes with any of
+its files. Plotly is the basic bundle (lines, bars, pies): a quarter of the full one, which takes a browser seconds to
+parse.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ STATIC = Path(__file__).parents[2] / "static"
 IMPORT = re.compile(r'@import url\("([\w.-]+)"\) layer\((\w+)\);')
 PLOTLY = STATIC / "vendor" / "plotly-basic-4.1.1.min.js"
 PLOTLY_ADDRESS = f"/static/vendor/{PLOTLY.name}"
-FOR_EVER = "public, max-age=31536000, immutable"  # the version is in the name
+IMMUTABLE = "public, max-age=31536000, immutable"  # the version is in the name
 
 router = APIRouter(include_in_schema=False)
 
 
 @router.get("/static/app.{version}.css")
 def get_stylesheet(version: str) -> Response:
-    """Whatever the version: a page that was loaded before an update keeps its style."""
-    return Response(stylesheet(), headers={"Cache-Control": FOR_EVER}, media_type="text/css")
+    """Any version gets the current file: a page that was loaded before an update keeps its style."""
+    return Response(stylesheet(), headers={"Cache-Control": IMMUTABLE}, media_type="text/css")
 
 
 @router.get(PLOTLY_ADDRESS)
 def get_plotly(request: Request) -> Response:
-    headers = {"Cache-Control": FOR_EVER}
+    headers = {"Cache-Control": IMMUTABLE}
     if "gzip" not in request.headers.get("accept-encoding", ""):
         return Response(PLOTLY.read_bytes(), headers=headers, media_type="text/javascript")
     return Response(
@@ -50,16 +50,18 @@ def stylesheet_address() -> str:
 @cache
 def stylesheet() -> str:
     folder = STATIC / "css"
-    whole = (folder / "app.css").read_text(encoding="utf-8")
-    return IMPORT.sub(lambda found: f"@layer {found[2]} {{\n{(folder / found[1]).read_text(encoding='utf-8')}}}", whole)
+    source = (folder / "app.css").read_text(encoding="utf-8")
+    return IMPORT.sub(
+        lambda match: f"@layer {match[2]} {{\n{(folder / match[1]).read_text(encoding='utf-8')}}}", source
+    )
 
 
 def plotly_source() -> str:
-    """The whole of plotly.js, for a page that must stand alone."""
+    """The source of plotly.js, for documents that must work offline."""
     return PLOTLY.read_text(encoding="utf-8")
 
 
 @cache
 def _compressed_plotly() -> bytes:
-    """About 0.4 MB: a third of the source. Compressed once."""
+    """About 0.4 MB, a third of the source. Compressed once."""
     return gzip.compress(PLOTLY.read_bytes(), 6)

@@ -1,4 +1,4 @@
-"""What the routes work with, put together once and found on the app: no globals. Must not do anything itself."""
+"""The state of a running app, and the dependency that hands it to routes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from app.images.augmentation import Previews
+from app.images.augmentation import AugmentationPreviews
 from app.live.device_load import Gauges
 from app.live.events import Hub
 from app.live.leases import Leases
@@ -26,23 +26,23 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True)
 class State:
-    """The parts of one running app. `now` is the wall clock, for people; leases have their own."""
+    """The parts of a running app. `now` is the wall clock; leases use a clock of their own."""
 
     settings: Settings
     records: Records
     hub: Hub
     leases: Leases
     tokens: Tokens
-    previews: Previews
+    previews: AugmentationPreviews
     gauges: Gauges = field(default_factory=Gauges)
     tasks: Tasks = field(default_factory=Tasks)
     timing: Timing = DEFAULT_TIMING
     now: Callable[[], datetime] = utc_now
 
 
-async def of(request: Request) -> State:
+async def get_state(request: Request) -> State:
     state: State = request.app.state.pitwall
     return state
 
 
-Here = Annotated[State, Depends(of)]
+Here = Annotated[State, Depends(get_state)]

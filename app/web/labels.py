@@ -1,8 +1,8 @@
-"""What pages call statuses, failures and outcomes. Must not know anything else."""
+"""Labels of statuses, failures and outcomes on pages."""
 
 from __future__ import annotations
 
-WORDS = {
+STATUSES = {
     "queued": "Queued",
     "starting": "Starting",
     "running": "Running",
@@ -12,7 +12,7 @@ WORDS = {
     "cancelled": "Cancelled",
 }
 
-# Beside a run's status, and at the head of what happened to it.
+# Beside a run's status, and as the title of its failure.
 FAILURES = {
     "recipe": "recipe mistake",
     "dataset_missing": "data set missing",
@@ -22,7 +22,7 @@ FAILURES = {
     "out_of_memory": "out of device memory",
     "out_of_host_memory": "out of memory",
     "device_lost": "device lost",
-    "input_broken": "picture process killed",
+    "input_broken": "data loader process killed",
     "killed": "trainer killed",
     "hang": "hung",
     "lost": "worker lost",

@@ -1,4 +1,4 @@
-"""Logging in and out, where a login is asked for. Must not know who may see what: the gate does (security.py)."""
+"""Logging in and out. The gate (security.py) decides which requests need a login."""
 
 from __future__ import annotations
 
@@ -29,14 +29,16 @@ async def log_in(request: Request, here: Here) -> Response:
         await asyncio.sleep(here.timing.wrong_token_s)
         context = {"next": local_path(target), "error": "That is not the token."}
         return page(request, "login.html", context, status=403)
-    answer = RedirectResponse(local_path(target), 303)
+    response = RedirectResponse(local_path(target), 303)
     is_secure = request.url.scheme == "https"
-    answer.set_cookie(COOKIE, here.tokens.session(), SESSION_S, httponly=True, samesite="lax", secure=is_secure)
-    return answer
+    response.set_cookie(
+        COOKIE, here.tokens.create_session(), SESSION_S, httponly=True, samesite="lax", secure=is_secure
+    )
+    return response
 
 
 @router.post("/logout")
 def log_out() -> RedirectResponse:
-    answer = RedirectResponse("/login", 303)
-    answer.delete_cookie(COOKIE)
-    return answer
+    response = RedirectResponse("/login", 303)
+    response.delete_cookie(COOKIE)
+    return response

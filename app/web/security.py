@@ -1,7 +1,7 @@
-"""The gate: what every request must pass before any route sees it. Deny by default.
+"""The gate: every request passes it before any route. Denies by default.
 
-In order: Host name (DNS rebinding), size of the body, origin of unsafe methods (cross-site requests), who asks,
-content type. Adds the security headers to every answer. Must not know what the routes do.
+Checks, in order: Host name (DNS rebinding), size of the body, origin of unsafe methods (cross-site requests), token or
+session, content type. Adds the security headers to every response.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from app.errors import Forbidden, Problem, TooLarge, Unauthorized, UnsupportedTy
 from app.settings import Settings
 from app.web.tokens import COOKIE, Tokens
 
-MAX_BODY = 1024 * 1024  # bytes
-MAX_PICTURE = 8 * MAX_BODY + 64 * 1024  # with what a form puts around it
-# by PUT; these have a limit of their own
-FILES = re.compile(r"/api/v1/worker/(runs/\d+/attempts/\d+/artifacts/[^/]+|tasks/\d+/file)")
-PICTURES = re.compile(r"(/api/v1)?/runs/\d+/(try|predict)")  # by POST
+MAX_BODY_BYTES = 1024 * 1024  # bytes
+MAX_IMAGE_BYTES = 8 * MAX_BODY_BYTES + 64 * 1024  # 8 MiB and the multipart form around it
+# PUT; these routes have limits of their own
+FILE_PATHS = re.compile(r"/api/v1/worker/(runs/\d+/attempts/\d+/artifacts/[^/]+|tasks/\d+/file)")
+IMAGE_PATHS = re.compile(r"(/api/v1)?/runs/\d+/(try|predict)")  # POST
 SAFE = {"GET", "HEAD", "OPTIONS"}
 WITHOUT_LOGIN = ("/login", "/healthz", "/readyz")
 WORKER = "/api/v1/worker/"
@@ -38,18 +38,18 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 
-Answer = Callable[[Scope, Problem], ASGIApp]
+RenderProblem = Callable[[Scope, Problem], ASGIApp]
 TOO_LARGE = "the body is larger than {} KiB"
 
 
 class Gate:
-    """ASGI middleware around the whole app. `answer` makes a page or JSON of a Problem."""
+    """ASGI middleware around the whole app. `render_problem` turns a Problem into a page or JSON."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, tokens: Tokens, answer: Answer) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, tokens: Tokens, render_problem: RenderProblem) -> None:
         self._app = app
         self._settings = settings
         self._tokens = tokens
-        self._answer = answer
+        self._render_problem = render_problem
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -59,7 +59,7 @@ class Gate:
         try:
             self._check(scope)
         except Problem as problem:
-            app = self._answer(scope, problem)
+            app = self._render_problem(scope, problem)
         limit = _limit(scope)
         limited = receive if limit is None else _limited(receive, limit)
         await app(scope, limited, _with_headers(send, scope["path"]))
@@ -71,19 +71,19 @@ class Gate:
         length = headers.get("content-length", "0")
         limit = _limit(scope)
         if not length.isdecimal() or (limit is not None and int(length) > limit):
-            raise TooLarge(TOO_LARGE.format((limit or MAX_BODY) // 1024))
+            raise TooLarge(TOO_LARGE.format((limit or MAX_BODY_BYTES) // 1024))
         if method not in SAFE:
             self._check_origin(scope, headers)
-        self._check_who(path, headers, scope)
+        self._check_token(path, headers, scope)
         if method not in SAFE and path.startswith("/api/"):
             content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
             has_body = int(length) > 0 or "transfer-encoding" in headers
-            if _is_file(scope):
+            if _is_file_upload(scope):
                 if content_type != "application/octet-stream":
                     raise UnsupportedType("a file is sent as application/octet-stream")
-            elif _is_picture(scope):
+            elif _is_image_upload(scope):
                 if content_type != "application/octet-stream" and not content_type.startswith("image/"):
-                    raise UnsupportedType("a picture is sent as application/octet-stream, or as image/png and the like")
+                    raise UnsupportedType("an image is sent as application/octet-stream, or as image/png and the like")
             elif (has_body or content_type) and content_type != "application/json":
                 raise UnsupportedType("the API takes application/json only")
 
@@ -99,7 +99,7 @@ class Gate:
         if origin is not None and origin != f"{scope['scheme']}://{headers['host']}":
             raise Forbidden("this request comes from another site")
 
-    def _check_who(self, path: str, headers: Headers, scope: Scope) -> None:
+    def _check_token(self, path: str, headers: Headers, scope: Scope) -> None:
         scheme, _, bearer = headers.get("authorization", "").partition(" ")
         bearer = bearer.strip() if scheme.lower() == "bearer" else ""
         if path.startswith(WORKER):
@@ -114,33 +114,33 @@ class Gate:
 
 
 def login_url(scope: Scope) -> str:
-    """Where a page sends somebody who is not logged in; they come back to the page that they wanted."""
+    """The login page, which leads back to the requested page."""
     return "/login?next=" + quote(
         scope["path"] + (f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else "")
     )
 
 
 def local_path(target: str) -> str:
-    """`target` if it is a path of this site, else the front page: a login must not send anybody elsewhere."""
+    """`target` if it is a path of this site, else the home page: no redirects to other sites."""
     try:
         parts = urlsplit(target)
-    except ValueError:  # a bracket that is not closed
+    except ValueError:  # an unclosed bracket
         return "/"
     is_ours = target.startswith("/") and not target.startswith(("//", "/\\")) and not parts.netloc and not parts.scheme
     return target if is_ours else "/"
 
 
-def _is_file(scope: Scope) -> bool:
-    return scope["method"] == "PUT" and FILES.fullmatch(scope["path"]) is not None
+def _is_file_upload(scope: Scope) -> bool:
+    return scope["method"] == "PUT" and FILE_PATHS.fullmatch(scope["path"]) is not None
 
 
-def _is_picture(scope: Scope) -> bool:
-    return scope["method"] == "POST" and PICTURES.fullmatch(scope["path"]) is not None
+def _is_image_upload(scope: Scope) -> bool:
+    return scope["method"] == "POST" and IMAGE_PATHS.fullmatch(scope["path"]) is not None
 
 
 def _limit(scope: Scope) -> int | None:
-    """Bytes of a body; None: whoever receives it has a limit of its own."""
-    return None if _is_file(scope) else MAX_PICTURE if _is_picture(scope) else MAX_BODY
+    """Bytes of a body; None: the route has a limit of its own."""
+    return None if _is_file_upload(scope) else MAX_IMAGE_BYTES if _is_image_upload(scope) else MAX_BODY_BYTES
 
 
 def _cookie(headers: Headers) -> str:
@@ -152,7 +152,7 @@ def _cookie(headers: Headers) -> str:
 
 
 def _limited(receive: Receive, limit: int) -> Receive:
-    """Count what really arrives: a chunked body has no length to check beforehand."""
+    """Counts the bytes that arrive: a chunked body has no Content-Length."""
     arrived = 0
 
     async def counted() -> Message:
@@ -172,7 +172,7 @@ def _with_headers(send: Send, path: str) -> Callable[[Message], Awaitable[None]]
             headers = MutableHeaders(scope=message)
             for name, value in HEADERS.items():
                 headers[name] = value
-            # static files are asked for again, by their ETag: modules import each other without a version in the name
+            # static files are revalidated by their ETag: modules import each other without a version in the name
             headers.setdefault("Cache-Control", "no-cache" if path.startswith("/static/") else "no-store")
         await send(message)
 

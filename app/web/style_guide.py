@@ -1,4 +1,4 @@
-"""HTML: every component beside its name (`/style`), and the choice between light and dark. Must not know runs."""
+"""The style guide (`/style`) with every component of the pages, and the choice of theme."""
 
 from __future__ import annotations
 
@@ -7,22 +7,23 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from app.charts.svg_paths import TURNS
+from app.charts.svg_paths import COLOR_COUNT
 from app.web.security import local_path
 from app.web.templates import THEME_COOKIE, page
 
-A_YEAR = 365 * 24 * 3600
+YEAR_S = 365 * 24 * 3600
 TOKENS = {
-    "Ink and ground": ("ink", "ink-soft", "ground", "surface", "sunken", "line", "line-strong"),
+    "Text and background": ("ink", "ink-soft", "ground", "surface", "sunken", "line", "line-strong"),
     "Meaning": ("accent", "accent-soft", "good", "good-soft", "bad", "bad-soft", "wait", "wait-soft"),
     "Charts": tuple(
-        f"chart-{name}" for name in ("train", "validation", "plain", "rate", "planned", "time", "target", "run", "mean")
+        f"chart-{name}"
+        for name in ("train", "validation", "without-tta", "rate", "planned", "time", "target", "run", "mean")
     ),
-    "Curves over each other, in turn": tuple(f"turn-{number}" for number in range(TURNS)),
+    "Overlaid curves": tuple(f"turn-{number}" for number in range(COLOR_COUNT)),
 }
 LINES = [("Training", "train", [0.42, 0.71, 0.83, 0.9]), ("Validation", "validation", [0.5, 0.68, 0.86, 0.92])]
-SPECIMENS = {
-    "Lines and a target": {
+SAMPLE_CHARTS = {
+    "Lines with a target": {
         "traces": [
             {
                 "type": "scatter",
@@ -48,18 +49,18 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/style")
 def show_style(request: Request) -> HTMLResponse:
-    return page(request, "style.html", {"tokens": TOKENS, "specimens": SPECIMENS})
+    return page(request, "style.html", {"tokens": TOKENS, "sample_charts": SAMPLE_CHARTS})
 
 
 @router.post("/theme")
-def press_theme(
+def set_theme(
     theme: Annotated[Literal["system", "light", "dark"], Form()],
     back: Annotated[str, Form(max_length=2000)] = "/",
 ) -> RedirectResponse:
-    """This browser's choice; `system` follows what the browser says."""
-    answer = RedirectResponse(local_path(back), 303)
+    """Remembered in this browser; `system` follows the browser's own setting."""
+    response = RedirectResponse(local_path(back), 303)
     if theme == "system":
-        answer.delete_cookie(THEME_COOKIE, httponly=True, samesite="lax")
+        response.delete_cookie(THEME_COOKIE, httponly=True, samesite="lax")
     else:
-        answer.set_cookie(THEME_COOKIE, theme, max_age=A_YEAR, httponly=True, samesite="lax")
-    return answer
+        response.set_cookie(THEME_COOKIE, theme, max_age=YEAR_S, httponly=True, samesite="lax")
+    return response

@@ -1,4 +1,4 @@
-"""Jinja: the environment, the filters that turn numbers into words, and `page`. Must not know the database."""
+"""Jinja: the environment, the filters that format values, and `page`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from app.charts.svg import static_chart
 from app.metrics import accuracy
 from app.records import disk
 from app.web import assets
-from app.web.labels import FAILURES, OUTCOMES, WORDS
+from app.web.labels import FAILURES, OUTCOMES, STATUSES
 
 ROOT = Path(__file__).parents[2]
 MINUTE, HOUR = 60, 3600
@@ -28,18 +28,21 @@ THEMES = ("system", "light", "dark")
 
 
 def page(request: Request, template: str, context: dict[str, Any], status: int = 200) -> HTMLResponse:
-    """A template as an answer.
+    """Render a template.
 
-    Every template knows the request's path and whole address, the theme that this browser chose, whether there is a
-    login to leave, and what is wrong with the disk or the records, if anything (`notice`).
+    Every template gets the request's path and full address, the theme of this browser, whether there is a login, and a
+    `notice` if the disk or the records have a problem.
     """
     state = request.app.state.pitwall
-    known = {"path": request.url.path, "has_login": bool(state.tokens.login)}
-    known["address"] = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    known |= {"theme": _theme(request), "themes": THEMES}
-    known["notice"] = disk.storage_notice(state.settings.data_dir, state.records.trouble)
-    known |= {"words": WORDS, "failures": FAILURES, "outcomes": OUTCOMES}
-    return HTMLResponse(environment().get_template(template).render(known | context), status)
+    shared = {
+        "path": request.url.path,
+        "address": request.url.path + (f"?{request.url.query}" if request.url.query else ""),
+        "has_login": bool(state.tokens.login),
+        "theme": _theme(request),
+        "themes": THEMES,
+        "notice": disk.storage_notice(state.settings.data_dir, state.records.trouble),
+    }
+    return HTMLResponse(environment().get_template(template).render(shared | context), status)
 
 
 def _theme(request: Request) -> str:
@@ -49,20 +52,20 @@ def _theme(request: Request) -> str:
 
 @cache
 def environment() -> Environment:
-    made = Environment(
+    env = Environment(
         loader=FileSystemLoader(ROOT / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {
+    env.filters |= {
         "percent": percent,
         "percent0": lambda share: f"{share * 100:.0f}\u202f%",
-        "percent_end": lambda share: percent(min(max(share, 0.0), 1.0)),  # of an interval: no share lies beyond
+        "percent_end": lambda share: percent(min(max(share, 0.0), 1.0)),  # no interval ends outside 0..1
         "points": points,
         "static_chart": static_chart,
-        "of_unit": of_unit,
+        "of_unit": format_value,
         "duration": duration,
         "when": when,
         "figure": figure,
@@ -75,8 +78,9 @@ def environment() -> Environment:
         "size": disk.format_bytes,
         "pretty_json": lambda value: json.dumps(value, indent=2),
     }
-    made.globals |= {"static": static, "stylesheet": assets.stylesheet_address}
-    return made
+    env.globals |= {"static": static, "stylesheet": assets.stylesheet_address}
+    env.globals |= {"statuses": STATUSES, "failures": FAILURES, "outcomes": OUTCOMES}
+    return env
 
 
 def percent(share: float | None) -> str:
@@ -85,7 +89,7 @@ def percent(share: float | None) -> str:
 
 
 def points(difference: float) -> str:
-    """Between two shares: 0.0123 -> +1.23 points."""
+    """The difference of two shares in percentage points: 0.0123 -> +1.23 points."""
     return f"{difference * 100:+.2f}\u202fpoints".replace("-", "−")
 
 
@@ -95,19 +99,19 @@ def duration(seconds: float | None) -> str:
         return "–"
     if round(seconds, 1) < MINUTE:
         return f"{seconds:.1f}\u202fs"
-    whole = round(seconds)
-    if whole < HOUR:
-        return f"{whole // MINUTE}\u202fmin {whole % MINUTE:02d}\u202fs"
-    return f"{whole // HOUR}\u202fh {whole % HOUR // MINUTE:02d}\u202fmin"
+    total = round(seconds)
+    if total < HOUR:
+        return f"{total // MINUTE}\u202fmin {total % MINUTE:02d}\u202fs"
+    return f"{total // HOUR}\u202fh {total % HOUR // MINUTE:02d}\u202fmin"
 
 
 def figure(value: float | None, digits: int = 4) -> str:
-    """A number with so many significant digits, without needless zeros."""
+    """A number with at most `digits` significant digits."""
     return "–" if value is None else f"{value:.{digits}g}"
 
 
-def of_unit(value: Any, unit: str) -> Markup | str:
-    """A value with its unit, as board_metrics.Metric and cells.Column name it."""
+def format_value(value: Any, unit: str) -> Markup | str:
+    """A value in the unit of a board metric or a column of the run list."""
     if value is None:
         return "–"
     match unit:
@@ -118,7 +122,7 @@ def of_unit(value: Any, unit: str) -> Markup | str:
         case "time":
             return when(value)
         case "word":
-            return word(value)
+            return format_setting(value)
         case "epochs" | "number":
             return f"{value:.4g}"
         case "money":
@@ -126,8 +130,8 @@ def of_unit(value: Any, unit: str) -> Markup | str:
     return f"{value:,.0f}\u202f{unit}" if value >= 1000 else f"{value:.3g}\u202f{unit}"
 
 
-def word(value: Any) -> str:
-    """A knob's value as recipes write it."""
+def format_setting(value: Any) -> str:
+    """A setting's value as recipes write it."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
@@ -141,17 +145,17 @@ def when(time: datetime | None) -> Markup | str:
 
 
 def field_id(path: str) -> str:
-    """The id of the field in which a knob is typed: knots share one."""
+    """The id of a setting's form field; all knots share one field."""
     return re.sub(r"(\.knots)\..*", r"\1", path).replace(".", "-")
 
 
 def json_data(value: Any) -> Markup:
-    """JSON for a `<script type="application/json">`: no text in it can end the element."""
+    """JSON for a `<script type="application/json">`: text cannot end the element."""
     return Markup(json.dumps(value).replace("<", "\\u003c").replace("&", "\\u0026"))  # noqa: S704
 
 
 def static(name: str) -> str:
-    """The address of a static file, with its content's hash: a new version is a new address."""
+    """The address of a static file, with the hash of its content."""
     return f"/static/{name}?v={_content_hash(name)}"
 
 
@@ -161,10 +165,10 @@ def _content_hash(name: str) -> str:
 
 
 def markdown(text: str) -> Markup:
-    """HTML in it is shown as text, links to scripts stay text, and pictures become links: whatever fetched them would
-    need a network, and tell others that it is read.
+    """HTML and `javascript:` links stay text. Images become links: loading one would need a network and tell its host
+    who reads the page.
     """
     from markdown_it import MarkdownIt  # most pages have no notes
 
-    made = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"]).disable("image")
-    return Markup(made.render(text))  # noqa: S704  # escaped by the library, html is off
+    parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"]).disable("image")
+    return Markup(parser.render(text))  # noqa: S704  # escaped by the library, html is off

@@ -1,7 +1,7 @@
-"""The two tokens: one that workers show, one that people log in with where the app listens beyond loopback.
+"""The worker token, and the login token that people need if the app listens beyond loopback.
 
-Both are files in the data folder that only their owner can read. A login gives a cookie that is signed with the
-login token, so that a new token ends all sessions. Must not know requests or responses.
+Both are files in the data folder that only their owner can read. A login sets a cookie signed with the login token, so
+that a new token ends all sessions.
 """
 
 from __future__ import annotations
@@ -23,15 +23,16 @@ TOKEN_BYTES = 32
 
 @dataclass(frozen=True)
 class Tokens:
-    """`login` is empty where no login is asked for."""
+    """`login` is empty if no login is needed."""
 
     worker: str
     login: str
 
     @classmethod
-    def of(cls, settings: Settings) -> Tokens:
-        """Read both, making the worker's at the first start. Refuses a bind beyond loopback without a login token."""
-        worker = made(settings.worker_token_file)
+    def load(cls, settings: Settings) -> Tokens:
+        """Read both tokens; the worker token is created at the first start. Raises Refusal without a login token if
+        the app would listen beyond loopback."""
+        worker = load_or_create(settings.worker_token_file)
         if settings.is_loopback:
             return cls(worker, "")
         login = settings.token.get_secret_value() or _read(settings.login_token_file)
@@ -48,23 +49,23 @@ class Tokens:
     def is_login(self, token: str) -> bool:
         return bool(self.login) and hmac.compare_digest(token.encode(), self.login.encode())
 
-    def session(self) -> str:
-        """A cookie's value: the time it ends, signed."""
-        ends = str(int(time.time()) + SESSION_S)
-        return f"{ends}.{self._signature(ends)}"
+    def create_session(self) -> str:
+        """The value of a session cookie: its expiry time, signed."""
+        expires = str(int(time.time()) + SESSION_S)
+        return f"{expires}.{self._sign(expires)}"
 
     def is_session(self, value: str) -> bool:
-        ends, _, signature = value.partition(".")
-        if not ends.isdecimal() or not hmac.compare_digest(signature.encode(), self._signature(ends).encode()):
+        expires, _, signature = value.partition(".")
+        if not expires.isdecimal() or not hmac.compare_digest(signature.encode(), self._sign(expires).encode()):
             return False
-        return time.time() < int(ends)
+        return time.time() < int(expires)
 
-    def _signature(self, ends: str) -> str:
-        return hmac.new(self.login.encode(), b"session " + ends.encode(), "sha256").hexdigest()
+    def _sign(self, expires: str) -> str:
+        return hmac.new(self.login.encode(), b"session " + expires.encode(), "sha256").hexdigest()
 
 
-def made(path: Path) -> str:
-    """The token in the file, made at the first call. Only the owner can read the file."""
+def load_or_create(path: Path) -> str:
+    """The token in the file, which is created if it does not exist, readable by its owner alone."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)

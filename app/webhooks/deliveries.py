@@ -11,14 +11,14 @@ from sqlalchemy.orm import Session
 from app.records.models import ENDED, Delivery, Run, table_of
 from app.records.outbox import run_summary
 from app.records.sqlite import insert_or_ignore
-from app.settings import Hook
+from app.settings import Webhook
 
 RETRY_DELAYS_S = (10, 60, 300, 1800, 7200)  # after each failed try; then it is given up
 LOG_ROWS = 500  # latest deliveries that are kept
 MAX_AGE = timedelta(days=1)  # runs that ended earlier are not sent
 
 
-def enqueue_ended_runs(session: Session, hooks: Sequence[Hook], now: datetime) -> None:
+def enqueue_ended_runs(session: Session, hooks: Sequence[Webhook], now: datetime) -> None:
     """Queue each run that ended since a hook's first delivery, once for each attempt."""
     for hook in hooks:
         first_delivery = session.scalar(select(func.min(Delivery.at)).where(Delivery.hook == hook.key))
@@ -35,11 +35,11 @@ def enqueue_ended_runs(session: Session, hooks: Sequence[Hook], now: datetime) -
             _enqueue(session, hook, run, now)
 
 
-def enqueue_test(session: Session, hook: Hook, now: datetime) -> None:
+def enqueue_test(session: Session, hook: Webhook, now: datetime) -> None:
     _enqueue(session, hook, None, now)
 
 
-def load_due(session: Session, hooks: Sequence[Hook], now: datetime) -> list[tuple[int, Hook, dict[str, object]]]:
+def load_due(session: Session, hooks: Sequence[Webhook], now: datetime) -> list[tuple[int, Webhook, dict[str, object]]]:
     """(delivery, hook, summary of the run) of deliveries to try now, oldest first; the summary is empty for a test."""
     by_key = {hook.key: hook for hook in hooks}
     is_due = (Delivery.outcome == "waits", Delivery.next_at <= now, Delivery.hook.in_(by_key))
@@ -65,7 +65,7 @@ def load_log(session: Session, limit: int = 50) -> Sequence[Delivery]:
     return session.scalars(select(Delivery).order_by(Delivery.id.desc()).limit(limit)).all()
 
 
-def _enqueue(session: Session, hook: Hook, run: Run | None, now: datetime) -> None:
+def _enqueue(session: Session, hook: Webhook, run: Run | None, now: datetime) -> None:
     values = {
         "hook": hook.key, "kind": hook.kind, "host": hook.host[:300], "at": now, "next_at": now, "tries": 0,
         "outcome": "waits", "run_id": run.id if run else None, "attempt": run.attempt if run else None,

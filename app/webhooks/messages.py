@@ -6,12 +6,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from app.settings import Kind
+from app.settings import WebhookKind
 
 MAX_CHARACTERS = 1900  # Discord accepts 2,000
 
 
-def message_body(kind: Kind, run: Mapping[str, Any], link: str) -> bytes:
+def message_body(kind: WebhookKind, run: Mapping[str, Any], link: str) -> bytes:
     """JSON in the format of the receiving service. `run`: outbox.run_summary of the ended run; empty for a test."""
     if kind == "json":
         message = {"event": "run_ended" if run else "test", "run": dict(run) or None, "url": link or None}

@@ -11,7 +11,7 @@ import logging
 
 from app.errors import Trouble
 from app.live.events import Stream
-from app.settings import Hook, Settings
+from app.settings import Settings, Webhook
 from app.web.deps import State
 from app.webhooks import client, deliveries
 from app.webhooks.messages import message_body
@@ -56,7 +56,7 @@ def deliver_due(state: State) -> None:
             logger.warning("webhook %s (%s): %s", hook.kind, hook.host, error)
 
 
-def _send(settings: Settings, hook: Hook, run: dict[str, object]) -> str | None:
+def _send(settings: Settings, hook: Webhook, run: dict[str, object]) -> str | None:
     """Returns why it was not delivered."""
     link = f"{settings.public_url}/runs/{run['id']}" if settings.public_url and run else settings.public_url
     try:

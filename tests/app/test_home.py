@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from fastapi.testclient import TestClient
 
-from app.charts.svg_paths import MAX_POINTS, points
+from app.charts.svg_paths import MAX_SPARKLINE_POINTS, sparkline_points
 from app.errors import Conflict
 from app.home import VISIT_TIMEOUT_S, _visit
 from app.live.device_load import WINDOW_S, Gauges
@@ -140,11 +140,11 @@ def test_claims_and_beats_carry_the_device_load(client: TestClient, state: State
 
 def test_a_sparkline_has_a_maximum_of_points():
     xs = list(range(10_000))
-    line = points(xs, [float(x) for x in xs], across=(0, 9999), up=(0, 9999)).split()
-    assert len(line) == MAX_POINTS
+    line = sparkline_points(xs, [float(x) for x in xs], across=(0, 9999), up=(0, 9999)).split()
+    assert len(line) == MAX_SPARKLINE_POINTS
     assert (line[0], line[-1]) == ("0.0,24.0", "100.0,0.0")
-    assert points([1, 2], [None, float("nan")], across=(1, 2), up=(0, 1)) == ""
-    flat = points([1, 2], [0.5, 0.5], across=(1, 2), up=(0.5, 0.5)).split()
+    assert sparkline_points([1, 2], [None, float("nan")], across=(1, 2), up=(0, 1)) == ""
+    flat = sparkline_points([1, 2], [0.5, 0.5], across=(1, 2), up=(0.5, 0.5)).split()
     assert flat == ["0.0,12.0", "100.0,12.0"]
 
 

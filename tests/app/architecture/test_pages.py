@@ -30,7 +30,7 @@ EVERYTHING: dict[str, Any] = {
 }  # fmt: skip
 
 
-WIDE = next(name for name, preset in PRESETS.items() if preset.recipe.model == ResNet9())  # the original's net
+WIDE = next(name for name, preset in PRESETS.items() if preset.recipe.model == ResNet9())  # the original's model
 
 
 def layers(classes: int = 10, **knobs: Any) -> list[Layer]:
@@ -66,24 +66,24 @@ def test_the_original_net_shows_its_exact_figures(client: TestClient):
     assert rows(page) == [layer.name for layer in layers()]
 
 
-def test_without_a_question_the_page_shows_the_quickstart_s_net(client: TestClient):
+def test_without_a_query_the_page_shows_the_quickstart_s_model(client: TestClient):
     page = client.get("/architecture").text
 
-    assert "The net of the preset quickstart" in page
+    assert "The model of the preset quickstart" in page
     asked = client.get("/architecture?preset=quickstart").text
     assert page.partition("<footer")[0] == asked.partition("<footer")[0]
     assert page.count("<h1") == 1
 
 
-def test_the_drawing_is_well_formed_and_says_in_words_what_it_shows(client: TestClient):
+def test_the_drawing_is_well_formed_and_has_a_text_description(client: TestClient):
     page = client.get(f"/architecture?preset={WIDE}").text
     drawing = re.search(r"<svg [^>]*data-drawing>.*?</svg>", page, re.DOTALL)
     assert drawing is not None
 
     svg = ElementTree.fromstring(re.sub(r"\bdata-(drawing|frozen)(?=[ >])", "", drawing[0]))
 
-    assert (svg.attrib["role"], svg.attrib["aria-labelledby"]) == ("img", "net-title net-words")
-    assert {child.attrib["id"]: bool(child.text) for child in svg[:2]} == {"net-title": True, "net-words": True}
+    assert (svg.attrib["role"], svg.attrib["aria-labelledby"]) == ("img", "net-title net-description")
+    assert {child.attrib["id"]: bool(child.text) for child in svg[:2]} == {"net-title": True, "net-description": True}
     drawn = {found.attrib["data-layer"] for found in svg.iter("g")}
     assert drawn == {layer.name for layer in layers()}
     words = svg[1].text or ""
@@ -99,7 +99,7 @@ def test_a_run_shows_the_net_that_its_own_recipe_makes(client: TestClient, state
     assert rows(page) == [layer.name for layer in layers(width=4, **EVERYTHING)]
     assert f'<a href="/runs/{run_id}">A &lt;b&gt;</a>' in page
     assert "<b>" not in page
-    for words in ("whitening, not trained", "Batch norm over 4 pictures, scale stays 1", "CELU, alpha 0.3", "× 0.125"):
+    for words in ("whitening, not trained", "Batch norm over 4 images, scale fixed at 1", "CELU, alpha 0.3", "× 0.125"):
         assert words in page, words
 
 
@@ -120,7 +120,7 @@ def test_the_form_shows_its_net_before_anything_is_launched(client: TestClient):
     answer = client.post("/architecture", data=fields)
 
     assert answer.status_code == 200
-    assert "The net of the form as you filled it in" in answer.text
+    assert "The model of the recipe in the form" in answer.text
     assert "100 classes (cifar100)" in answer.text
     assert rows(answer.text) == [layer.name for layer in layers(100, logit_scale=0.125)]
     assert client.get("/api/v1/runs").json()["runs"] == []
@@ -176,7 +176,7 @@ def test_a_body_that_is_no_form_is_refused(client: TestClient):
 # JSON
 
 
-def test_the_api_gives_every_layer_and_the_sums(client: TestClient):
+def test_the_api_returns_every_layer_and_the_totals(client: TestClient):
     answer = preview(client, {}, preset=WIDE)
 
     assert answer["totals"] == {
@@ -196,7 +196,7 @@ def test_the_api_gives_every_layer_and_the_sums(client: TestClient):
         "trainable": 1728,
         "frozen": 0,
         "flops": 2 * 1728 * 32 * 32,
-        "training_flops": 4 * 1728 * 32 * 32,  # the picture's gradient is not needed
+        "training_flops": 4 * 1728 * 32 * 32,  # the image's gradient is not needed
     }
     for key, total in answer["totals"].items():
         assert sum(layer[key] for layer in answer["layers"]) == total
@@ -235,7 +235,7 @@ def test_no_more_classes_are_counted_than_a_folder_can_mean(state: State):
     recipe = Recipe.model_validate({"dataset": {"name": "folder:mine"}})
 
     assert count_classes(recipe, state.settings.datasets_dir, limit=11) == 11
-    assert count_classes(recipe, state.settings.datasets_dir, counted=2**40) == MAX_CLASSES
+    assert count_classes(recipe, state.settings.datasets_dir, trained=2**40) == MAX_CLASSES
 
 
 @pytest.mark.parametrize(
@@ -264,10 +264,10 @@ def test_a_wrong_body_is_refused_with_the_field_s_name(client: TestClient, body:
 
 @pytest.mark.parametrize("knobs", [{}, {"width": 2}, {"width": 512}, EVERYTHING, {"pool": "before"}], ids=str)
 def test_nothing_in_the_drawing_stands_on_something_else(knobs: dict[str, Any]):
-    net = layers(100, **knobs)
-    drawing = architecture.draw(net)
+    model = layers(100, **knobs)
+    drawing = architecture.draw_layers(model)
 
-    assert [slab.layer.name for slab in drawing.slabs] == [one.name for one in net if one.kind != "add"]
+    assert [slab.layer.name for slab in drawing.slabs] == [one.name for one in model if one.kind != "add"]
     assert [one.layer.name for one in drawing.sums] == ["add1", "add2"]
     spans = [(slab.x, slab.right) for slab in drawing.slabs] + [(s.x - s.radius, s.x + s.radius) for s in drawing.sums]
     for (_, right), (left, _) in zip(sorted(spans), sorted(spans)[1:], strict=False):
@@ -286,8 +286,8 @@ def test_nothing_in_the_drawing_stands_on_something_else(knobs: dict[str, Any]):
     assert max(slab.y + slab.height for slab in drawing.slabs) < drawing.height - 60  # above the captions
 
 
-def test_a_slab_is_taller_the_larger_its_picture_and_wider_the_more_channels():
-    convolutions = [slab for slab in architecture.draw(layers()).slabs if slab.layer.kind == "conv"]
+def test_a_slab_is_taller_the_larger_its_image_and_wider_the_more_channels():
+    convolutions = [slab for slab in architecture.draw_layers(layers()).slabs if slab.layer.kind == "conv"]
 
     for one in convolutions:
         for other in convolutions:
@@ -297,8 +297,8 @@ def test_a_slab_is_taller_the_larger_its_picture_and_wider_the_more_channels():
 
 
 def test_figures_are_written_for_people():
-    assert [architecture.digits(value) for value in (0, 0.01024, 75.5, 150.994, 2272.03, 38654.7)] == [
+    assert [architecture.format_digits(value) for value in (0, 0.01024, 75.5, 150.994, 2272.03, 38654.7)] == [
         "0", "0.01024", "75.50", "151.0", "2,272", "38,655",
     ]  # fmt: skip
-    assert architecture.flop(12_134_400) == "12.13 MFLOP"
-    assert architecture.flop(48_347_512_832) == "48.35 GFLOP"
+    assert architecture.format_flops(12_134_400) == "12.13 MFLOP"
+    assert architecture.format_flops(48_347_512_832) == "48.35 GFLOP"

@@ -33,14 +33,14 @@ def epoch(number: int) -> EpochResponse:
 
 
 def planned(recipe: Recipe, train_images: int) -> dict:
-    figures = {figure["name"]: figure for figure in run_charts.of_run([], recipe, train_images)}
+    figures = {figure["name"]: figure for figure in run_charts.run_figures([], recipe, train_images)}
     return next(trace for trace in figures["learning_rate"]["traces"] if trace["name"] == "Planned")
 
 
 def test_every_trace_that_grows_names_its_column_and_shows_it():
     rows = [epoch(1), epoch(2), epoch(3)]
 
-    figures = run_charts.of_run(rows, Recipe(), 1000)
+    figures = run_charts.run_figures(rows, Recipe(), 1000)
 
     names = [figure["name"] for figure in figures]
     assert names == ["accuracy", "loss", "learning_rate", "seconds", "images_per_second"]
@@ -56,14 +56,14 @@ def test_speed_load_memory_and_power_are_drawn_where_they_were_measured():
         epoch(1).model_copy(update={"busy": 0.5, "memory_bytes": 2**31, "energy_wh": 0.1}),
         epoch(2).model_copy(update={"memory_bytes": 2**30}),
     ]
-    drawn = {figure["name"]: figure["traces"][0]["y"] for figure in run_charts.of_run(rows, Recipe(), 1000)[4:]}
+    drawn = {figure["name"]: figure["traces"][0]["y"] for figure in run_charts.run_figures(rows, Recipe(), 1000)[4:]}
     assert drawn == {
         "images_per_second": [500.0, 500.0],
         "busy": [0.5, None],
         "memory_gib": [2.0, 1.0],
         "watts": [180.0, None],
     }
-    before = [figure["name"] for figure in run_charts.of_run([], Recipe(), None)[4:]]
+    before = [figure["name"] for figure in run_charts.run_figures([], Recipe(), None)[4:]]
     assert before == list(drawn), "what an epoch may bring has its place from the beginning"
 
 
@@ -101,5 +101,5 @@ def test_no_recipe_is_too_long_to_be_drawn():
 
 
 def test_nothing_is_planned_where_the_pictures_are_not_counted_or_give_no_step():
-    assert len(run_charts.of_run([], Recipe(), None)[2]["traces"]) == 1
-    assert len(run_charts.of_run([], Recipe(last_batch="drop", batch_size=512), 100)[2]["traces"]) == 1
+    assert len(run_charts.run_figures([], Recipe(), None)[2]["traces"]) == 1
+    assert len(run_charts.run_figures([], Recipe(last_batch="drop", batch_size=512), 100)[2]["traces"]) == 1

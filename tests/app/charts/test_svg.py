@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.charts import run_charts
-from app.charts.svg import MAX_POINTS, Name, StaticChart, static_chart
-from app.charts.svg_paths import Scale, around
+from app.charts.svg import MAX_POINTS, LegendEntry, StaticChart, static_chart
+from app.charts.svg_paths import Scale, padded_scale
 from app.metrics.epochs import EpochResponse
 from app.web.deps import State
 from tests.app.board.test_ranking import ran
@@ -42,7 +42,7 @@ def place_of(words: Any, text: str) -> Any:
 
 @given(st.lists(NUMBERS, min_size=1, max_size=30), st.booleans(), st.integers(2, 12), st.booleans())
 def test_ticks_are_round_few_and_inside(values: list[float], from_zero: bool, most: int, whole: bool) -> None:
-    scale = around(values, from_zero=from_zero)
+    scale = padded_scale(values, from_zero=from_zero)
     assert scale.low < scale.high
     assert all(scale.low <= value <= scale.high for value in values)
     ticks = scale.ticks(most, whole=whole)
@@ -57,12 +57,12 @@ def test_ticks_are_round_few_and_inside(values: list[float], from_zero: bool, mo
 
 
 def test_zero_is_an_edge_only_where_nothing_lies_beyond_it() -> None:
-    assert around([2, 4], from_zero=True).low == 0
-    assert around([-2, -4], from_zero=True).high == 0
-    assert around([-1, 1], from_zero=True).low < -1
-    assert around([2, 4]).low > 0
-    assert around([0, 0], from_zero=True) == Scale(0, 1)
-    flat = around([3, 3])
+    assert padded_scale([2, 4], from_zero=True).low == 0
+    assert padded_scale([-2, -4], from_zero=True).high == 0
+    assert padded_scale([-1, 1], from_zero=True).low < -1
+    assert padded_scale([2, 4]).low > 0
+    assert padded_scale([0, 0], from_zero=True) == Scale(0, 1)
+    flat = padded_scale([3, 3])
     assert flat.low < 3 < flat.high
 
 
@@ -79,7 +79,7 @@ def test_a_point_stands_where_its_ticks_say() -> None:
     assert found.paths[1].d.count("M") == 2  # what is unknown is a gap
     rule = points(found, "rule")
     assert rule[0][1] == rule[1][1] == pytest.approx(place_of(found.up, "50%").down, abs=0.1)
-    assert found.legend == [Name("train", "line train", "--chart-train")]
+    assert found.legend == [LegendEntry("train", "line train", "--chart-train")]
     [aim] = found.notes
     assert (aim.text, aim.kind) == ("target 50.00 %", "above")
     assert aim.down == pytest.approx(rule[0][1], abs=0.1)
@@ -143,13 +143,13 @@ def test_a_spike_in_a_long_line_is_kept_and_the_picture_stays_small() -> None:
 
 
 def test_before_the_first_epoch_it_says_when_there_will_be_something() -> None:
-    found = [static_chart(figure) for figure in run_charts.of_run([], RECIPE, None)]
+    found = [static_chart(figure) for figure in run_charts.run_figures([], RECIPE, None)]
     assert {one.notes[0].text for one in found} == {"The first point appears when epoch 1 ends"}
     assert not any(one.paths for one in found)
 
 
 def test_the_planned_rate_has_its_notes_and_a_second_axis() -> None:
-    found = static_chart(run_charts.of_schedule(RECIPE, 1497))
+    found = static_chart(run_charts.schedule_figure(RECIPE, 1497))
     assert [note.text.split()[0] for note in found.notes] == ["peak", "end"]
     peak = min(points(found, "line rate"), key=lambda point: point[1])
     assert (found.notes[0].across, found.notes[0].down) == pytest.approx(peak, abs=0.2)
@@ -167,7 +167,7 @@ def test_whatever_a_run_measured_is_inside_its_picture(rows: list[tuple[float, f
         )
         for number, (loss, other, rate, share) in enumerate(rows, 1)
     ]
-    for figure in run_charts.of_run(epochs, RECIPE, 1497):
+    for figure in run_charts.run_figures(epochs, RECIPE, 1497):
         found = static_chart(figure)
         for path in found.paths:
             assert WHOLE.fullmatch(path.d), path.d

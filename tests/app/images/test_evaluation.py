@@ -1,4 +1,4 @@
-"""What a net has learned: confusion, classes, calibration and the surest mistakes, of its last predictions."""
+"""Evaluation of a run's last predictions: confusion, classes, calibration and the most confident mistakes."""
 
 from __future__ import annotations
 
@@ -21,46 +21,49 @@ from trainer.data.predictions import pack, pack_confidences, unpack_confidences
 DIGITS = {"dataset": {"name": "digits"}, "epochs": 1, "batch_size": 50}
 
 
-def validation(labels: list[int], taken: list[int], surely: list[float] | None, classes: int = 3) -> Validation:
+def validation(labels: list[int], predicted: list[int], confidence: list[float] | None, classes: int = 3) -> Validation:
     names = tuple(f"class {number}" for number in range(classes))
     images = np.zeros((len(labels), 32, 32, 3), np.uint8)
     shelf = Shelf(images, np.array(labels, np.int64), names, "key")
-    return Validation(shelf, np.array(taken, np.uint16), None if surely is None else np.array(surely))
+    return Validation(shelf, np.array(predicted, np.uint16), None if confidence is None else np.array(confidence))
 
 
-def test_confusion_counts_each_label_against_what_it_was_taken_for():
+def test_confusion_counts_each_label_against_its_predictions():
     found = evaluation.evaluate(validation([0, 0, 0, 1, 1], [0, 1, 1, 1, 0], [0.5, 0.9, 0.6, 0.8, 0.99]))
     assert found.confusion is not None
     assert found.confusion.tolist() == [[1, 2, 0], [1, 1, 0], [0, 0, 0]]
-    assert [(one.pictures, round(one.right, 3)) for one in found.classes[:2]] == [(3, 0.333), (2, 0.5)]
-    assert [round(one.precise, 3) for one in found.classes[:2]] == [0.5, 0.333]
-    assert np.isnan(found.classes[2].right) and np.isnan(found.classes[2].precise)
+    assert [(one.images, round(one.recall, 3)) for one in found.classes[:2]] == [(3, 0.333), (2, 0.5)]
+    assert [round(one.precision, 3) for one in found.classes[:2]] == [0.5, 0.333]
+    assert np.isnan(found.classes[2].recall) and np.isnan(found.classes[2].precision)
     assert found.pairs == [("class 0", "class 1", 2), ("class 1", "class 0", 1)]
-    assert [(one.number, one.surely) for one in found.mistakes] == [(4, 0.99), (1, 0.9), (2, 0.6)]
-    assert (found.mistakes[0].label, found.mistakes[0].taken) == ("class 1", "class 0")
+    assert [(one.number, one.confidence) for one in found.mistakes] == [(4, 0.99), (1, 0.9), (2, 0.6)]
+    assert (found.mistakes[0].label, found.mistakes[0].predicted) == ("class 1", "class 0")
 
 
-def test_calibration_is_the_weighed_distance_between_sure_and_right():
-    surely, right = np.array([0.95, 0.95, 0.95, 0.95, 0.25, 1.0]), np.array([True, True, False, False, False, True])
-    bins = evaluation.calibration(surely, right)
-    assert [(one.low, one.pictures, round(one.right, 3)) for one in bins] == [(0.2, 1, 0.0), (0.9, 5, 0.6)]
-    found = evaluation.evaluate(validation([0] * 6, [0, 0, 1, 1, 1, 0], surely.tolist()))
+def test_the_calibration_error_is_the_weighted_distance_between_confidence_and_accuracy():
+    confidence, correct = (
+        np.array([0.95, 0.95, 0.95, 0.95, 0.25, 1.0]),
+        np.array([True, True, False, False, False, True]),
+    )
+    bins = evaluation.calibration_bins(confidence, correct)
+    assert [(one.low, one.images, round(one.accuracy, 3)) for one in bins] == [(0.2, 1, 0.0), (0.9, 5, 0.6)]
+    found = evaluation.evaluate(validation([0] * 6, [0, 0, 1, 1, 1, 0], confidence.tolist()))
     assert found.error == pytest.approx((1 * 0.25 + 5 * abs(0.6 - 0.96)) / 6)
 
 
-def test_where_nobody_said_how_surely_the_rest_is_shown():
+def test_without_confidences_the_rest_is_still_shown():
     found = evaluation.evaluate(validation([0, 1], [0, 0], None))
     assert (found.mistakes, found.bins, found.error) == ([], [], None)
     assert found.pairs
 
 
-def test_many_classes_are_told_by_their_pairs_alone():
+def test_with_many_classes_only_the_most_confused_pairs_are_shown():
     found = evaluation.evaluate(validation([0, 1], [1, 99], [0.5, 0.5], classes=100))
     assert found.confusion is None
     assert found.pairs == [("class 0", "class 1", 1), ("class 1", "class 99", 1)]
 
 
-def test_confidences_come_back_to_a_255th_and_strange_ones_are_none():
+def test_confidences_are_stored_to_a_255th_and_invalid_ones_become_zero():
     said = np.array([0.0, 0.5, 1.0, np.nan, 7.0], np.float32)
     np.testing.assert_allclose(unpack_confidences(pack_confidences(said)), [0, 0.5, 1, 0, 1], atol=1 / 255)
     with pytest.raises(ValueError, match="no predictions"):

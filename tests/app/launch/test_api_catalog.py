@@ -1,6 +1,10 @@
-"""What the API tells besides runs: presets, data sets, the schema, workers, health, its own description."""
+"""The API besides runs: presets, data sets, the recipe's schema, workers, health, OpenAPI."""
 
 from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
 
 from fastapi.testclient import TestClient
 
@@ -9,6 +13,10 @@ from tests.app.support.api_calls import launched
 from tests.app.support.cast import Hand, trained
 from trainer.presets import PRESETS
 from trainer.recipe import Recipe
+
+# words that the API once used for setting, model, image, prediction, confidence and override
+RETIRED = re.compile(r"\b(knobs?|nets?|pictures?|taken for|surely|laid over|as it counts)\b", re.IGNORECASE)
+LAUNCHING = ("/sweeps", "/presets", "/datasets", "/recipe-schema", "/previews")
 
 
 def test_presets_datasets_and_the_schema_are_listed(client: TestClient, state: State):
@@ -27,7 +35,7 @@ def test_presets_datasets_and_the_schema_are_listed(client: TestClient, state: S
     assert schema["additionalProperties"] is False
 
 
-def test_workers_are_listed_with_what_they_do(client: TestClient, state: State):
+def test_workers_are_listed_with_their_run(client: TestClient, state: State):
     assert client.get("/api/v1/workers").json() == []
     Hand(client, state, "idle").claim()
     run_id = launched(client)["id"]
@@ -40,7 +48,7 @@ def test_workers_are_listed_with_what_they_do(client: TestClient, state: State):
     assert workers["busy"]["backends"] == ["tensorflow"]
 
 
-def test_health_is_told_to_machines(client: TestClient, state: State):
+def test_health_and_metrics_are_readable_by_machines(client: TestClient, state: State):
     trained(client, state)
 
     assert client.get("/healthz").json() == client.get("/readyz").json() == {"status": "ok"}
@@ -59,3 +67,30 @@ def test_openapi_has_readable_and_unique_operation_ids(client: TestClient):
     assert all(name.isascii() and name.replace("_", "").isalpha() and len(name) < 30 for name in found)
     assert {"launch_runs", "list_runs", "get_run", "cancel_run", "claim_run"} <= set(found)
     assert "/runs/new" not in paths
+
+
+def test_openapi_shows_no_module_path_in_a_schema_s_name(client: TestClient):
+    names = client.get("/api/v1/openapi.json").json()["components"]["schemas"]
+
+    assert len(names) > 18
+    assert [name for name in names if "__" in name] == []
+
+
+def test_openapi_uses_the_words_of_the_pages(client: TestClient):
+    api = client.get("/api/v1/openapi.json").json()
+    routes = {path: item for path, item in api["paths"].items() if path.removeprefix("/api/v1").startswith(LAUNCHING)}
+    names = set(re.findall(r"#/components/schemas/(\w+)", str(routes)))
+    found = list(descriptions([routes, *(api["components"]["schemas"][name] for name in names)]))
+
+    assert len(found) > 10
+    assert [text for text in found if RETIRED.search(text)] == []
+
+
+def descriptions(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if isinstance(text := node.get("description"), str):
+            yield text
+        node = list(node.values())
+    if isinstance(node, list):
+        for one in node:
+            yield from descriptions(one)

@@ -1,4 +1,4 @@
-"""What a recipe will take is said by runs like it, on each kind of hardware, or not at all."""
+"""Estimates of a recipe come from similar runs on each kind of hardware; without any there is none."""
 
 from __future__ import annotations
 
@@ -67,12 +67,12 @@ def test_what_takes_another_time_is_nothing_like_it(client: TestClient, state: S
 
 
 def test_the_form_says_it_or_says_that_it_is_unknown(client: TestClient, state: State):
-    assert "nothing like it has run here yet" in client.get("/runs/new?preset=quickstart").text
+    assert "no similar run has been trained here yet" in client.get("/runs/new?preset=quickstart").text
     run = client.post("/api/v1/runs", json={"preset": "quickstart"}).json()["runs"][0]["id"]
     hand = Hand(client, state)
     assert hand.claim()
     hand.say(started(environment={"device": "cpu", "cpu": "A"}), epoch(1, 0.5, 2.0))
     hand.finish("failed")
     page = client.get("/runs/new?preset=quickstart").text
-    assert "on cpu: A, by 1 run like it" in page
+    assert "on cpu: A, from 1 similar run" in page
     assert run

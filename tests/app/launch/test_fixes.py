@@ -61,7 +61,7 @@ def whole(page: str) -> Recipe:
         for key, text in Fields(page).sent.items()
         if not key.startswith(("label.", "sweep.", "preset", "parent"))
     }
-    return Recipe.model_validate(form_fields.from_text(fields))
+    return Recipe.model_validate(form_fields.parse_fields(fields))
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -60,14 +60,14 @@ def test_a_wrong_value_is_kept_with_its_message_beside_it_and_nothing_is_stored(
         assert message in unescape(beside[1])
     assert Fields(answer.text).sent[field] == value
     assert Fields(answer.text).sent["label.notes"] == "typed with care"
-    assert "Nothing was launched." in answer.text
+    assert "The run was not launched." in answer.text
     assert f'href="#{field.replace(".", "-")}"' in answer.text
 
 
 def test_all_wrong_values_are_shown_at_once(client: TestClient):
     answer = client.post("/runs", data=form(client, epochs="0", batch_size="x", label__priority="999"))
 
-    assert "3 fields need" in answer.text
+    assert "3 fields are invalid" in answer.text
     assert answer.text.count('class="error" id=') == 3
 
 

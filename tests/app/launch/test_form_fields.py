@@ -50,9 +50,9 @@ def leaves(value: Any, path: str = "") -> Iterator[str]:
         yield path
 
 
-def knobs(groups: list[form_fields.Section]) -> Iterator[form_fields.Knob]:
+def knobs(groups: list[form_fields.Section]) -> Iterator[form_fields.Field]:
     for group in groups:
-        yield from group.knobs
+        yield from group.fields
         yield from knobs(group.sections)
 
 
@@ -60,7 +60,7 @@ def sent(recipe: Recipe) -> dict[str, str]:
     """As a browser sends the form of a recipe: a missing check box is off."""
     values = recipe.model_dump(mode="json")
     fields = {}
-    for knob in knobs(form_fields.sections(values, {}, ["digits"])):
+    for knob in knobs(form_fields.build_sections(values, {}, ["digits"])):
         if knob.kind != "check":
             fields[knob.path] = "" if knob.value is None else str(knob.value)
         elif knob.value:
@@ -73,7 +73,7 @@ def test_the_form_has_every_knob_of_the_recipe(name: str):
     values = RECIPES[name].model_dump(mode="json")
     expected = {path for path in leaves(values) if not path.endswith(".op")}
 
-    found = [knob.path for knob in knobs(form_fields.sections(values, {}, ["digits"]))]
+    found = [knob.path for knob in knobs(form_fields.build_sections(values, {}, ["digits"]))]
 
     assert len(expected) > 20
     assert set(found) == expected
@@ -81,7 +81,7 @@ def test_the_form_has_every_knob_of_the_recipe(name: str):
 
 
 def test_every_knob_is_labelled_and_explained():
-    found = list(knobs(form_fields.sections(EVERYTHING.model_dump(mode="json"), {}, ["digits"])))
+    found = list(knobs(form_fields.build_sections(EVERYTHING.model_dump(mode="json"), {}, ["digits"])))
 
     assert len(found) > 60
     for knob in found:
@@ -96,7 +96,7 @@ def test_every_knob_is_labelled_and_explained():
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_form_s_text_is_the_same_recipe_again(name: str):
-    read = form_fields.from_text(sent(RECIPES[name]))
+    read = form_fields.parse_fields(sent(RECIPES[name]))
 
     assert Recipe.model_validate(read) == RECIPES[name]
 
@@ -107,11 +107,11 @@ def test_the_page_s_own_fields_are_the_same_recipe_again(client: TestClient, pre
     recipe = {key: value for key, value in fields.items() if not key.startswith(("label.", "sweep.", "preset"))}
 
     assert fields["preset"] == preset
-    assert Recipe.model_validate(form_fields.from_text(recipe)) == PRESETS[preset].recipe
+    assert Recipe.model_validate(form_fields.parse_fields(recipe)) == PRESETS[preset].recipe
 
 
 def test_empty_optional_fields_are_null_and_missing_boxes_are_off():
-    read = form_fields.from_text({"dataset.train_limit": " ", "dataset.val_limit": "7", "model.identity": "on"})
+    read = form_fields.parse_fields({"dataset.train_limit": " ", "dataset.val_limit": "7", "model.identity": "on"})
 
     assert read["dataset"] == {"train_limit": None, "val_limit": "7"}
     assert read["model"]["identity"] is True
@@ -123,7 +123,9 @@ def test_operations_keep_their_order_beyond_ten():
         f"augment.{index}.p": f"0.{index:02d}" for index in range(12)
     }
 
-    assert [one["p"] for one in form_fields.from_text(fields)["augment"]] == [f"0.{index:02d}" for index in range(12)]
+    assert [one["p"] for one in form_fields.parse_fields(fields)["augment"]] == [
+        f"0.{index:02d}" for index in range(12)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -147,7 +149,7 @@ def test_the_buttons_of_the_list_change_its_shape(action: str, expected: list[st
     operations = [{"op": "pad_crop", "pad": "x"}, {"op": "flip"}]
     before = {"augment": operations, "epochs": "3"}
 
-    after = form_fields.reshaped(before, action)
+    after = form_fields.apply_action(before, action)
 
     assert [one["op"] for one in after["augment"]] == expected
     assert after["epochs"] == "3"
@@ -155,12 +157,12 @@ def test_the_buttons_of_the_list_change_its_shape(action: str, expected: list[st
 
 
 def test_the_offered_operations_are_the_recipe_s():
-    assert form_fields.operations() == [one["op"] for one in EVERYTHING.model_dump(mode="json")["augment"]]
+    assert form_fields.list_operations() == [one["op"] for one in EVERYTHING.model_dump(mode="json")["augment"]]
 
 
 def test_another_kind_brings_its_own_knobs():
     values = Recipe().model_dump(mode="json") | {"schedule": {"kind": "constant", "max_lr": "0.3"}}
-    paths = {knob.path for knob in knobs(form_fields.sections(values, {}, ["digits"]))}
+    paths = {knob.path for knob in knobs(form_fields.build_sections(values, {}, ["digits"]))}
 
     assert {"schedule.kind", "schedule.lr"} <= paths
     assert "schedule.max_lr" not in paths
@@ -169,8 +171,8 @@ def test_another_kind_brings_its_own_knobs():
 def test_what_was_another_kind_s_is_forgotten_with_its_fields():
     typed = {"schedule": {"kind": "constant", "max_lr": "0.3", "lr": "x"}, "augment": [], "epochs": "3"}
 
-    assert form_fields.reshaped(typed, "shape")["schedule"] == {"kind": "constant", "lr": "x"}
-    assert form_fields.reshaped(typed, "shape")["epochs"] == "3"
+    assert form_fields.apply_action(typed, "shape")["schedule"] == {"kind": "constant", "lr": "x"}
+    assert form_fields.apply_action(typed, "shape")["epochs"] == "3"
     assert typed["schedule"] == {"kind": "constant", "max_lr": "0.3", "lr": "x"}
 
 
@@ -187,20 +189,20 @@ def test_what_was_another_kind_s_is_forgotten_with_its_fields():
 def test_only_what_may_be_left_out_is_added_and_left_out(action: str, expected: dict):
     before: dict[str, Any] = {"mixup": None, "ema": None, "augment": [], "model": {}, "schedule": {}}
 
-    assert form_fields.reshaped(before, action) == before | expected
+    assert form_fields.apply_action(before, action) == before | expected
 
 
 @pytest.mark.parametrize(("seed", "next_one"), [("7", 8), (7, 8), (2**32 - 1, 0), ("x", 0), ("", 0), ("9" * 50, 0)])
 def test_another_seed_is_the_next_one_that_a_recipe_may_have(seed: Any, next_one: int):
-    assert form_fields.reshaped({"seed": seed, "augment": []}, "seed")["seed"] == next_one
+    assert form_fields.apply_action({"seed": seed, "augment": []}, "seed")["seed"] == next_one
 
 
 def test_a_part_that_is_left_out_has_no_fields_and_can_be_added():
     values = Recipe().model_dump(mode="json")
-    found = {section.path: section for section in form_fields.sections(values, {}, [])}
+    found = {section.path: section for section in form_fields.build_sections(values, {}, [])}
 
     assert {path for path, section in found.items() if section.is_left_out} == form_fields.OPTIONAL == {"mixup", "ema"}
-    assert found["mixup"].knobs == []
+    assert found["mixup"].fields == []
 
 
 @pytest.mark.parametrize(
@@ -214,7 +216,7 @@ def test_a_part_that_is_left_out_has_no_fields_and_can_be_added():
     ],
 )
 def test_knots_are_read_as_they_are_typed(typed: str, read: list):
-    found = form_fields.from_text({"schedule.kind": "piecewise", "schedule.knots": typed})["schedule"]["knots"]
+    found = form_fields.parse_fields({"schedule.kind": "piecewise", "schedule.knots": typed})["schedule"]["knots"]
 
     assert [[part.strip() for part in knot] for knot in found] == [[part.strip() for part in knot] for knot in read]
 
@@ -222,7 +224,9 @@ def test_knots_are_read_as_they_are_typed(typed: str, read: list):
 def test_knots_are_shown_short_and_unchanged():
     def shown(*knots: list[Any]) -> Any:
         values = {"schedule": {"kind": "piecewise", "knots": list(knots)}}
-        return next(knob for knob in knobs(form_fields.sections(values, {}, [])) if knob.path == "schedule.knots").value
+        return next(
+            knob for knob in knobs(form_fields.build_sections(values, {}, [])) if knob.path == "schedule.knots"
+        ).value
 
     assert shown([0.0, 0.0], [5.0, 0.4], [24.0, 0.0]) == "0:0, 5:0.4, 24:0"
     assert shown([2.6, 0.1 + 0.2]) == "2.6:0.30000000000000004"
@@ -233,7 +237,7 @@ def test_a_mistake_in_one_knot_stands_beside_the_field_and_says_which():
     values = {"schedule": {"kind": "piecewise", "knots": [["0", "0"], ["5", "x"]]}}
     errors = {"schedule.knots.1.1": "must be a number"}
 
-    wrong = {knob.path: knob.error for knob in knobs(form_fields.sections(values, errors, [])) if knob.error}
+    wrong = {knob.path: knob.error for knob in knobs(form_fields.build_sections(values, errors, [])) if knob.error}
 
     assert wrong == {"schedule.knots": "2: must be a number"}
 
@@ -247,7 +251,9 @@ def test_a_wrong_value_stays_in_its_field_with_its_message():
     errors = {"epochs": "must be a whole number", "schedule.max_lr": "must be at least 0", "augment.0.p": "too much"}
 
     wrong = {
-        knob.path: (knob.value, knob.error) for knob in knobs(form_fields.sections(values, errors, [])) if knob.error
+        knob.path: (knob.value, knob.error)
+        for knob in knobs(form_fields.build_sections(values, errors, []))
+        if knob.error
     }
 
     assert wrong == {
@@ -261,7 +267,7 @@ def test_the_data_sets_that_are_there_are_offered_and_another_stays_visible():
     def offered(name: str) -> list[str]:
         values = {"dataset": {"name": name}}
         return next(
-            k for k in knobs(form_fields.sections(values, {}, ["digits", "cifar10"])) if k.path == "dataset.name"
+            k for k in knobs(form_fields.build_sections(values, {}, ["digits", "cifar10"])) if k.path == "dataset.name"
         ).choices
 
     assert offered("digits") == ["digits", "cifar10"]

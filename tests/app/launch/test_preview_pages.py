@@ -81,7 +81,7 @@ def test_every_button_of_the_form_is_a_plain_post_that_leads_back(client: TestCl
 
     for to, value in found.found:
         if value == "shape" and to != address:
-            continue  # "Whole form", to the other page
+            continue  # "Back to the full form", to the other page
         assert to == address, value
         after = client.post(to, data=Fields(page).sent | {"do": value, "label.notes": "typed"})
         assert after.status_code == 200, value
@@ -124,7 +124,7 @@ def test_another_kind_of_schedule_is_shown_at_once_with_its_own_knobs(client: Te
     after = client.post(address, data=form(client) | {"schedule.kind": kind, "do": "shape"}).text
 
     assert wrong(after) == {}
-    assert "data-rate-words" in after
+    assert "data-rate-summary" in after
     assert Fields(after).sent.get("schedule.knots", "0:0, 5:0.4, 24:0") == "0:0, 5:0.4, 24:0"
     assert client.post("/runs", data=Fields(after).sent).status_code == 303
     assert client.get("/api/v1/runs/1").json()["recipe"]["schedule"]["kind"] == kind
@@ -200,13 +200,13 @@ def test_the_panel_of_a_wrong_recipe_answers_and_names_what_is_wrong(
     assert answer.status_code == 200
     assert sentence in wrong(answer.text)[field if field != "schedule.kind" else "schedule"]
     assert "data-invalid" in answer.text
-    assert 'data-part="rate"' not in answer.text and 'data-part="pictures"' not in answer.text
+    assert 'data-part="rate"' not in answer.text and 'data-part="images"' not in answer.text
 
 
 def test_batches_without_a_step_are_a_mistake_of_the_recipe(client: TestClient):
     answer = client.post(PANEL, data=form(client, batch_size="1498", last_batch="drop"))
 
-    assert wrong(answer.text) == {"batch_size": "leaves no step for 1497 training pictures: take smaller batches"}
+    assert wrong(answer.text) == {"batch_size": "leaves no step for 1497 training images: take smaller batches"}
 
 
 def test_a_run_of_any_length_has_its_curve(client: TestClient):
@@ -214,7 +214,7 @@ def test_a_run_of_any_length_has_its_curve(client: TestClient):
     page = client.post(PANEL, data=form(client, epochs="10000", batch_size="1")).text
 
     assert wrong(page) == {}
-    assert "14,970,000 steps, 1,497 an epoch" in page
+    assert "14,970,000 steps, 1,497 per epoch" in page
     assert '<th scope="row">10000</th>' in page
 
 
@@ -230,13 +230,13 @@ def test_a_data_set_that_is_not_here_is_shown_on_digits_and_says_so(client: Test
     page = client.get("/previews?preset=seed-readme-fixed").text
 
     assert "cifar10 is not on this machine yet" in page
-    assert "Shown on digits meanwhile." in page
+    assert "Images of digits are shown instead." in page
     assert len(rows(page)) == 16
     assert "960 steps" in page  # of CIFAR-10
 
     made("cifar10", state.settings.datasets_dir)
     page = client.post("/previews", data=Fields(page).sent | {"batch_size": "20"}).text
-    assert "meanwhile" not in page
+    assert "shown instead" not in page
     assert len(rows(page)) == 16
     assert "airplane" in page or "truck" in page or "frog" in page
 
@@ -247,7 +247,7 @@ def test_damaged_files_are_told_and_digits_stand_in(client: TestClient, state: S
 
     page = unescape(client.get("/previews?preset=seed-base").text)
 
-    assert "data_batch_1 is damaged" in page and "Shown on digits meanwhile." in page
+    assert "data_batch_1 is damaged" in page and "Images of digits are shown instead." in page
     assert len(rows(page)) == 16
 
 

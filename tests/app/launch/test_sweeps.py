@@ -9,7 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.errors import InvalidRecipe
-from app.launch.sweeps import Axis, recipe_at
+from app.launch.sweeps import Axis, recipe_with
 from tests.app.support.form_fields import Fields
 
 RATES = ("schedule.max_lr", "0.1, 0.2,0.4")
@@ -31,12 +31,12 @@ def launched(client: TestClient) -> list[dict[str, Any]]:
 def test_the_list_is_shown_first_and_then_launched_as_it_was_shown(client: TestClient):
     page = client.post("/runs", data=form(client, RATES, BATCHES, **{"label.name": "rates", "label.repeats": "2"}))
     assert page.status_code == 200
-    assert "6 recipes would be launched" in page.text
+    assert "Review the sweep: 6 recipes" in page.text
     assert launched(client) == []
 
     shown = Fields(page.text).sent
     changed = client.post("/runs", data=shown | {"sweep.0.values": "0.1, 0.2"})
-    assert "4 recipes would be launched" in changed.text, "another list: shown first"
+    assert "Review the sweep: 4 recipes" in changed.text, "another list: shown first"
     assert launched(client) == []
 
     answer = client.post("/runs", data=shown)
@@ -53,8 +53,8 @@ def test_the_list_is_shown_first_and_then_launched_as_it_was_shown(client: TestC
 @pytest.mark.parametrize(
     ("rows", "field", "words"),
     [
-        ([("schedule.nothing", "1")], "sweep.0.knob", "is no knob of a recipe"),
-        ([("schedule.knots", "1")], "sweep.0.knob", "is no knob of a recipe"),
+        ([("schedule.nothing", "1")], "sweep.0.knob", "is no setting of a recipe"),
+        ([("schedule.knots", "1")], "sweep.0.knob", "is no setting of a recipe"),
         ([("", "1, 2")], "sweep.0.knob", "is missing"),
         ([RATES, ("batch_size", " ,")], "sweep.1.values", "is missing"),
         ([RATES, RATES], "sweep.1.knob", "swept already"),
@@ -107,10 +107,10 @@ def test_one_wrong_value_of_many_launches_none(client: TestClient):
 def test_a_recipe_is_not_changed_by_looking_at_its_points():
     recipe = {"schedule": {"max_lr": 1}, "augment": [{"p": 0.5}]}
     axes = [Axis("augment.0.p", [0.1])]
-    assert recipe_at(recipe, {"augment.0.p": 0.1}, axes)["augment"] == [{"p": 0.1}]
+    assert recipe_with(recipe, {"augment.0.p": 0.1}, axes)["augment"] == [{"p": 0.1}]
     assert recipe["augment"] == [{"p": 0.5}]
     with pytest.raises(InvalidRecipe):
-        recipe_at(recipe, {"schedule.max_lr.x": 1}, [Axis("schedule.max_lr.x", [1])])
+        recipe_with(recipe, {"schedule.max_lr.x": 1}, [Axis("schedule.max_lr.x", [1])])
 
 
 def test_a_script_s_mistake_is_named_as_it_wrote_it(client: TestClient):
@@ -132,9 +132,9 @@ def test_sent_twice_under_one_key_it_is_launched_once(client: TestClient):
     ("knob", "values", "words"),
     [
         ("batch_size", [50, 50], "two of these runs would be the same"),
-        ("schedule.kind", ["constant"], "decides which other knobs there are"),
-        ("augment.0.op", ["flip"], "decides which other knobs there are"),
-        (f"schedule.{'x' * 180}", [1], "is no knob of a recipe"),
+        ("schedule.kind", ["constant"], "decides which other settings there are"),
+        ("augment.0.op", ["flip"], "decides which other settings there are"),
+        (f"schedule.{'x' * 180}", [1], "is no setting of a recipe"),
     ],
 )
 def test_what_would_launch_no_sweep_says_why(client: TestClient, knob: str, values: list[Any], words: str):

@@ -19,7 +19,7 @@ import uvicorn
 
 from app.__main__ import Server
 from app.application import create_app
-from app.images.augmentation import Previews
+from app.images.augmentation import AugmentationPreviews
 from app.live.events import Hub
 from app.live.leases import Leases
 from app.records.database import Records
@@ -77,9 +77,9 @@ def state_of(settings: Settings, timing: Timing = DEFAULT_TIMING) -> State:
     if not settings.database_url and not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(_tables())
-    previews = Previews(Gallery(settings.datasets_dir, settings.data_dir / "previews"))
+    previews = AugmentationPreviews(Gallery(settings.datasets_dir, settings.data_dir / "previews"))
     records, leases = Records(settings.url, hub.publish, timing), Leases(timing=timing)
-    return State(settings, records, hub, leases, Tokens.of(settings), previews, timing=timing)
+    return State(settings, records, hub, leases, Tokens.load(settings), previews, timing=timing)
 
 
 def bearer(token: str) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import get_args
 
 from app.records.models import Status
-from app.web.labels import FAILURES, OUTCOMES, WORDS
+from app.web.labels import FAILURES, OUTCOMES, STATUSES
 from trainer import failures, protocol
 
 
@@ -23,5 +23,5 @@ def test_each_failure_that_a_child_or_a_worker_can_name_has_its_words():
 
 
 def test_each_status_and_outcome_has_its_word():
-    assert set(WORDS) == set(Status)
+    assert set(STATUSES) == set(Status)
     assert set(OUTCOMES) == {*get_args(protocol.Outcome), "lost"}

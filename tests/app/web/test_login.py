@@ -141,7 +141,7 @@ def test_a_page_behind_the_login_is_remembered_with_its_question(guarded: TestCl
 
 def forged(token: str, ends: float) -> str:
     tokens = Tokens("worker", token)
-    return f"{int(ends)}.{tokens._signature(str(int(ends)))}"
+    return f"{int(ends)}.{tokens._sign(str(int(ends)))}"
 
 
 def test_only_a_cookie_that_this_login_token_signed_and_that_is_in_date_opens(guarded: TestClient):

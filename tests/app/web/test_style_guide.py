@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from app.web.labels import WORDS
+from app.web.labels import STATUSES
 from app.web.style_guide import TOKENS
 
 CSS = Path(__file__).parents[3] / "static" / "css"
@@ -16,7 +16,7 @@ CSS = Path(__file__).parents[3] / "static" / "css"
 
 def test_it_shows_every_status_and_every_colour(client: TestClient):
     page = client.get("/style").text
-    for status, word in WORDS.items():
+    for status, word in STATUSES.items():
         assert re.search(rf'data-status="{status}"><span class="mark" aria-hidden="true"></span>{word}', page)
     shown = {name for names in TOKENS.values() for name in names}
     colours = set(re.findall(r"--([\w-]+): (?:light-dark|var)\(", (CSS / "tokens.css").read_text()))

@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 
 from app.errors import Refusal
 from app.web.deps import State
-from app.web.tokens import Tokens, made
+from app.web.tokens import Tokens, load_or_create
 from tests.app.support.cast import bearer, settings_in
 from tests.app.support.every_route import everything
 from tests.app.support.login import TOKEN, WITHOUT_LOGIN, state_behind
@@ -20,23 +20,23 @@ from tests.app.support.login import TOKEN, WITHOUT_LOGIN, state_behind
 def test_listening_beyond_loopback_without_a_token_is_refused(tmp_path: Path):
     for host in ("0.0.0.0", "::", "192.168.1.5", "pitwall.example"):
         with pytest.raises(Refusal) as refusal:
-            Tokens.of(settings_in(tmp_path, host=host))
+            Tokens.load(settings_in(tmp_path, host=host))
 
         assert "python -m app token" in str(refusal.value)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "[::1]", "localhost"])
 def test_on_loopback_no_login_is_asked_for(tmp_path: Path, host: str):
-    assert Tokens.of(settings_in(tmp_path, host=host, token=TOKEN)).login == ""
+    assert Tokens.load(settings_in(tmp_path, host=host, token=TOKEN)).login == ""
 
 
 def test_the_token_that_was_made_in_the_data_folder_is_the_login(tmp_path: Path):
-    token = made(tmp_path / "login-token")
+    token = load_or_create(tmp_path / "login-token")
 
-    tokens = Tokens.of(settings_in(tmp_path, host="0.0.0.0"))
+    tokens = Tokens.load(settings_in(tmp_path, host="0.0.0.0"))
 
     assert tokens.is_login(token)
-    assert made(tmp_path / "login-token") == token
+    assert load_or_create(tmp_path / "login-token") == token
     assert len(token) >= 43  # 256 bits
 
 
@@ -61,7 +61,7 @@ def test_neither_token_stands_in_for_the_other(guarded: TestClient):
 
 
 def test_token_files_are_for_their_owner_only(settings, state: State):
-    made(settings.login_token_file)
+    load_or_create(settings.login_token_file)
     for file in (settings.worker_token_file, settings.login_token_file):
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
@@ -72,7 +72,7 @@ def test_token_files_are_for_their_owner_only(settings, state: State):
 def test_an_empty_token_file_opens_nothing(tmp_path: Path, content: str):
     (tmp_path / "worker-token").write_text(content)
     try:
-        tokens = Tokens.of(settings_in(tmp_path))
+        tokens = Tokens.load(settings_in(tmp_path))
     except Refusal:
         return
 

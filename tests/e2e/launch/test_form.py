@@ -25,7 +25,7 @@ def test_a_draft_outlives_its_tab_until_it_is_launched(site: Site, page: Page) -
     again = page.context.new_page()
     page.goto("about:blank")
     again.goto(address)
-    again.get_by_role("button", name="Take it up").click()
+    again.get_by_role("button", name="Restore draft").click()
     expect(again.locator('[name="schedule.lr"]')).to_have_value("0.0125")
     again.wait_for_load_state()  # whoever launches before the scripts are there keeps a draft of what runs
     expect(again.locator('[name="label.name"]')).to_have_value("half <b>done")
@@ -52,7 +52,7 @@ def test_a_sweep_shows_its_runs_before_it_launches_them(site: Site, page: Page) 
     page.locator('[name="sweep.1.values"]').fill("64, 128")
     page.locator(".launch button").click()
 
-    expect(page.get_by_role("heading", name="6 recipes would be launched")).to_be_visible()
+    expect(page.get_by_role("heading", name="Review the sweep: 6 recipes")).to_be_visible()
     assert site.get("/api/v1/runs")["runs"] == []
     expect(page.locator(".to-launch tbody tr")).to_have_count(6)
     expect(page.locator(".to-launch tbody tr").first).to_have_text(re.compile(r"0\.1\s*64"))

@@ -101,7 +101,7 @@ def test_a_wrong_knob_is_shown_beside_its_field_and_nothing_is_lost(site: Site, 
     page.watched.forgive = True  # type: ignore[attr-defined]  # the browser logs the 422 that is wanted here
     page.get_by_role("button", name="Launch run").click()
 
-    expect(page.get_by_role("alert")).to_contain_text("Nothing was launched")
+    expect(page.get_by_role("alert")).to_contain_text("The run was not launched")
     expect(page.get_by_label("Peak learning rate")).to_have_value("-3")
     expect(page.get_by_label("Batch size")).to_have_value("many")
     expect(page.get_by_label("Name")).to_have_value("Half done")
@@ -121,7 +121,7 @@ def test_every_page_works_without_javascript(site: Site, browser: Browser) -> No
     page.get_by_role("button", name="Remove flip").click()
     expect(page.locator("fieldset.inner legend", has_text="flip")).to_have_count(0)
     page.get_by_label("Schedule").select_option("constant")
-    page.get_by_role("group", name="Schedule").get_by_role("button", name="Show its knobs").click()
+    page.get_by_role("group", name="Schedule").get_by_role("button", name="Show its settings").click()
     page.get_by_role("textbox", name="Learning rate").fill("0.05")
     page.get_by_role("button", name="Launch run").click()
 

@@ -30,7 +30,7 @@ def test_the_curve_and_the_grid_change_while_a_field_is_edited(here: Site, page:
     page.get_by_label("Peak learning rate").fill("0.3")
     curve = changed(curve, lambda: drawn(page), "the curve is another")
     assert peak(page) == pytest.approx(0.3, rel=1e-2)
-    expect(page.locator("[data-rate-words]")).to_contain_text("Peak 0.299")
+    expect(page.locator("[data-rate-summary]")).to_contain_text("Peak 0.299")
     assert grid_of(page) == grid  # the rate changes no picture
 
     page.get_by_label("Epochs", exact=True).fill("40")
@@ -133,7 +133,7 @@ def test_mixup_is_added_and_left_out(here: Site, page: Page, address: str) -> No
     until(lambda: "mixup" in heads(page), 20, "the grid shows mixed pictures")
     expect(page.locator("table.stages tbody")).to_contain_text("0.")  # shares of two labels
 
-    page.get_by_role("group", name="Mixup").get_by_role("button", name="Leave out").click()
+    page.get_by_role("group", name="Mixup").get_by_role("button", name="Remove").click()
     expect(page.get_by_label("Alpha", exact=True)).to_have_count(0)
     until(lambda: "mixup" not in heads(page), 20, "nothing is mixed")
     assert page.evaluate("window.sameDocument")
@@ -165,8 +165,8 @@ def test_a_data_set_that_is_not_here_is_shown_on_digits(here: Site, page: Page) 
 
     page.get_by_label("Data set").select_option("cifar10")
 
-    expect(page.locator("[data-part=pictures]")).to_contain_text("Shown on digits meanwhile.")
-    expect(page.locator("[data-rate-words]")).to_contain_text("16,000 steps, 1,000 an epoch")
+    expect(page.locator("[data-part=images]")).to_contain_text("Images of digits are shown instead.")
+    expect(page.locator("[data-rate-summary]")).to_contain_text("16,000 steps, 1,000 per epoch")
 
 
 def test_fast_typing_ends_with_what_was_typed_last(here: Site, page: Page) -> None:
@@ -208,12 +208,12 @@ def test_the_page_as_it_stands_in_the_documents(here: Site, browser: Browser, pi
     context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light")
     page = context.new_page()
     opened(here, page, "/previews?preset=seed-readme-fixed")
-    before = page.locator("[data-rate-words]").inner_text()
+    before = page.locator("[data-rate-summary]").inner_text()
     page.get_by_label("Data set").select_option("digits")
     page.locator("#batch_size").fill("50")
-    changed(before, lambda: page.locator("[data-rate-words]").inner_text(), "the curve is that of digits")
-    expect(page.locator("[data-rate-words]")).to_contain_text("280 steps, 14 an epoch")
-    expect(page.locator("[data-part=pictures]")).not_to_contain_text("meanwhile")
+    changed(before, lambda: page.locator("[data-rate-summary]").inner_text(), "the curve is that of digits")
+    expect(page.locator("[data-rate-summary]")).to_contain_text("280 steps, 14 per epoch")
+    expect(page.locator("[data-part=images]")).not_to_contain_text("shown instead")
     page.evaluate("document.getElementById('recipe').scrollTo(0, 0), scrollTo(0, 0)")
 
     page.screenshot(path=pictures / "previews.png", full_page=True)

@@ -25,7 +25,7 @@ def test_the_drawing_and_the_table_show_every_layer_at_any_width(
 
     page.goto(f"{site.url}/architecture?preset={WIDE}")
 
-    expect(page.get_by_role("img", name="The net as a row of")).to_be_visible()
+    expect(page.get_by_role("img", name="The model as a row of")).to_be_visible()
     assert page.locator("tr[data-layer]").count() == page.locator("g[data-layer]").count() == len(layers)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     sheet = page.get_by_role("group", name="Drawing")

@@ -73,7 +73,7 @@ def test_without_javascript_nothing_stays_loading(site: Site, browser: Browser) 
     page.goto(site.url + FORM)
     expect(page.locator("[data-curve] .static-chart .drawing")).to_be_visible()
     expect(page.locator(".skeleton")).to_be_hidden()
-    expect(page.get_by_role("button", name="Show the pictures")).to_be_visible()
+    expect(page.get_by_role("button", name="Show images")).to_be_visible()
     context.close()
 
 
