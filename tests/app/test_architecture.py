@@ -283,6 +283,28 @@ def test_no_rule_allows_what_nobody_does():
             assert words == "*" or set(words.split()) <= set(trees), wing
 
 
+def replaces_parts(tree: ast.Module) -> bool:
+    """Whether it calls a `setattr`, or assigns into `vars(…)`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and "setattr" in {getattr(node.func, "attr", ""), getattr(node.func, "id", "")}:
+            return True
+        for target in node.targets if isinstance(node, ast.Assign) else ():
+            if isinstance(target, ast.Subscript) and getattr(getattr(target.value, "func", None), "id", "") == "vars":
+                return True
+    return False
+
+
+def test_only_planted_faults_replace_a_part_of_ours():
+    """Every other test passes in what it wants otherwise: replaced names break, or no longer count, when they move."""
+    trees = {named(path): tree_of(path) for path in sources("tests", "benchmarks")}
+    planting = "tests.trainer.loop.planted_faults"
+
+    assert [name for name, tree in trees.items() if replaces_parts(tree)] == ["tests/trainer/loop/planted_faults.py"]
+    assert [name for name, tree in trees.items() if planting in imported(tree)] == [
+        "tests/trainer/loop/test_disconnected.py"
+    ]
+
+
 # One interpreter loads the libraries and forks once for each list of modules: ours are imported afresh.
 IMPORTER = """
 import importlib, json, os, sys, warnings
