@@ -10,7 +10,7 @@ from typing import Any, TypeGuard
 
 SIDE = 1000  # of the viewBox; a page stretches it
 MARKED_POINTS = 60  # as in static/js/chart_theme.js: more dots look like a thicker line
-COLOR_COUNT = 8  # colours of overlaid curves, used in turn: tokens.css
+COLOR_COUNT = 8  # --series-0 to --series-7 in tokens.css
 MAX_COORDINATE = 1e300  # beyond it, sums overflow
 
 Trace = dict[str, Any]
@@ -57,7 +57,7 @@ def reference_line(ends: Points, x: Scale, y: Scale) -> Path:
 
 def token_of(trace: Trace) -> str:
     role = str(trace["meta"]["role"])
-    return f"--turn-{int(role) % COLOR_COUNT}" if role.isdigit() else f"--chart-{role}"
+    return f"--series-{int(role) % COLOR_COUNT}" if role.isdigit() else f"--chart-{role}"
 
 
 def kind_of(trace: Trace) -> str:

@@ -19,7 +19,7 @@ TOKENS = {
         f"chart-{name}"
         for name in ("train", "validation", "without-tta", "rate", "planned", "time", "target", "run", "mean")
     ),
-    "Overlaid curves": tuple(f"turn-{number}" for number in range(COLOR_COUNT)),
+    "Overlaid curves": tuple(f"series-{number}" for number in range(COLOR_COUNT)),
 }
 LINES = [("Training", "train", [0.42, 0.71, 0.83, 0.9]), ("Validation", "validation", [0.5, 0.68, 0.86, 0.92])]
 SAMPLE_CHARTS = {

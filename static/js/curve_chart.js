@@ -4,7 +4,7 @@ import { PLOTLY_CONFIG, baseTheme, createColorReader, escapeHtml, targetLine } f
 import { drawChart } from "./load_plotly.js";
 import { smoothValues } from "./exponential_smoothing.js";
 
-const COLORS = 8; // --turn-0 to --turn-7 in tokens.css
+const COLORS = 8; // --series-0 to --series-7 in tokens.css
 const TICK_EVERY_EPOCH = 16; // up to this many epochs, each has a tick
 const MAX_LEGEND = 16; // a longer legend would leave no room for the curves
 
@@ -28,7 +28,7 @@ export function drawCurves(plot, figure, by = "epoch", smooth = 0) {
 
 function styleCurve(trace, color, by, smooth) {
   const { role, is_band: isBand, elapsed, steps } = trace.meta;
-  const own = color(role === "faint" ? "--ink-soft" : role === "validation" ? "--chart-validation" : `--turn-${role % COLORS}`);
+  const own = color(role === "faint" ? "--ink-soft" : role === "validation" ? "--chart-validation" : `--series-${role % COLORS}`);
   const dash = Number(role) >= COLORS ? "dot" : "solid";
   return {
     ...trace,

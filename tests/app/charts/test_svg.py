@@ -98,7 +98,7 @@ def test_a_target_is_in_sight_however_far_it_is() -> None:
 def test_lines_whose_colour_was_there_before_are_dotted() -> None:
     found = static_chart({"traces": [line([0.1, 0.2], role=str(number)) for number in range(9)]})
     first, last = found.legend[0], found.legend[8]
-    assert (first.token, last.token) == ("--turn-0", "--turn-0")
+    assert (first.token, last.token) == ("--series-0", "--series-0")
     assert (first.kind, last.kind) == ("line 0", "line again")
 
 

@@ -120,7 +120,7 @@ def test_every_page_and_file_shows_both_accuracies(client: TestClient, state: St
 
     page = client.get(f"/runs/{run_id}").text
     assert plain in page and f"92.00{SPACE}% without TTA" in page
-    assert "TTA flip, 2 forward passes of each validation picture; beyond the plain one they took 0.8" in page
+    assert "TTA flip, 2 forward passes per validation image; this took 0.8" in page
     assert '"field": "tta_accuracy"' in page and '<th scope="col">with TTA</th>' in page
     for address in ("/", "/runs", "/compare?runs=1"):
         assert plain in client.get(address).text, address
