@@ -12,7 +12,7 @@ from benchmarks.peers.contenders import Contender, Measured, NotMeasured, fit, m
 from benchmarks.peers.twins import OURS, THEIRS, interval, read, summary
 from benchmarks.training.train import EAGER, FIT, Case, table
 from trainer.presets import PRESETS
-from trainer.presets.preset import varied
+from trainer.presets.preset import with_parts
 from trainer.recipe import Recipe, recipe_hash
 
 
@@ -68,7 +68,7 @@ def test_an_epoch_s_rate_leaves_the_first_epoch_out(tmp_path: Path):
 def test_twins_go_on_where_their_file_stops_and_other_recipes_do_not_count(tmp_path: Path):
     recipe, file = PRESETS["page-2018-small"].recipe, tmp_path / "twins.jsonl"
     assert read(file, recipe) == {OURS: {}, THEIRS: {}}
-    other = varied(recipe, epochs=3)
+    other = with_parts(recipe, epochs=3)
     rows = [(OURS, 0, 0.61, recipe), (OURS, 1, 0.63, recipe), (THEIRS, 0, 0.62, recipe), (THEIRS, 1, 0.9, other)]
     file.write_text(
         "".join(
@@ -77,7 +77,7 @@ def test_twins_go_on_where_their_file_stops_and_other_recipes_do_not_count(tmp_p
         )
     )
 
-    found = read(file, varied(recipe, seed=1))
+    found = read(file, with_parts(recipe, seed=1))
 
     assert found == {OURS: {0: 0.61, 1: 0.63}, THEIRS: {0: 0.62}}
     assert summary("it", found)[2:] == [

@@ -1,4 +1,4 @@
-"""The recipes that ship with Pitwall."""
+"""Recipes that ship with Pitwall."""
 
 from __future__ import annotations
 

@@ -1,12 +1,11 @@
-"""The original experiment as recipes: what its document says, what its notebook ran, and its half cycles.
+"""Recipes of the original experiment: as its README describes it, as its notebook ran, and its half cycles.
 
-The document is the experiment's README, the notebook the one whose log ends with 94.10 % after 416 s.
-Must not know any ML framework: recipes only.
+The notebook is the one whose log ends with 94.10 % after 416 s.
 """
 
 from __future__ import annotations
 
-from trainer.presets.preset import Preset, varied
+from trainer.presets.preset import Preset, with_parts
 from trainer.recipe import Dataset, Recipe
 from trainer.recipe.augmentation import Blur, Cutout, Flip, Mixup, PadCrop, Rotate
 from trainer.recipe.network import ResNet9
@@ -16,7 +15,7 @@ from trainer.recipe.schedule import Piecewise, Triangular
 BATCH, EPOCHS = 512, 20
 TRAIN_IMAGES = 50_000  # of CIFAR-10
 
-# The document's net, rates and optimiser, with nothing done to the pictures: what its trials add to.
+# The README's model, schedule and optimiser without augmentation: the starting point of its trials.
 BARE = Recipe(
     dataset=Dataset(name="cifar10"),
     model=ResNet9(width=64, dropout=0.1, bn_momentum=0.1, init="keras"),
@@ -39,12 +38,12 @@ BEFORE_CUTOUT = [Rotate(degrees=15), Flip(p=0.5), PadCrop(pad=4, mode="reflect")
 EVERYTHING = [*BEFORE_CUTOUT, Cutout(p=0.5, v_l=0, v_h=1)]
 MIXUP = Mixup(alpha=0.2, pairing="disjoint", when="before")
 
-README = varied(BARE, augment=EVERYTHING, mixup=MIXUP)
+README = with_parts(BARE, augment=EVERYTHING, mixup=MIXUP)
 
 NOTEBOOK = Recipe(
     dataset=Dataset(name="cifar10"),
     model=ResNet9(width=64, dropout=0, bn_momentum=0.9, init="pytorch", logit_scale=0.125),
-    # up to 0.4 in epoch 5 and down to 0, for one picture of a batch: its loss is a sum
+    # up to 0.4 in epoch 5 and down to 0, divided by the batch size since the loss is a sum
     schedule=Piecewise(knots=[[0, 0], [5, 0.4 / BATCH], [EPOCHS, 0]]),
     optimizer=SGD(
         momentum=0.9,
@@ -65,14 +64,14 @@ SEED = [
     Preset(
         name="seed-readme",
         version=1,
-        title="The document's recipe",
+        title="README recipe",
         description=(
-            "The original experiment as its document tells it: every augmentation, mixup, triangular rates. "
-            "It says 93.5 to 93.8 % for them, and 94 % in 3 of 5 runs after moving to other code; in the code that was "
-            "published they never ran together. "
-            "Mixup of disjoint pairs halves the steps of an epoch, and the 20 epochs end on the way up to another "
-            "peak, so do not expect 94 % of it. "
-            "Pitwall has not timed it on a GPU."
+            "The original experiment as its README describes it: all augmentation, mixup, a triangular schedule. "
+            "The README reports 93.5 to 93.8 %, and 94 % in 3 of 5 runs after a rewrite; in the published code these "
+            "never ran together. "
+            "Disjoint mixup halves the steps of an epoch, and the 20 epochs end while the learning rate rises to "
+            "another peak, so do not expect 94 %. "
+            "Not timed on a GPU by Pitwall."
         ),
         family="seed",
         recipe=README,
@@ -80,26 +79,26 @@ SEED = [
     Preset(
         name="seed-readme-fixed",
         version=1,
-        title="The document's recipe, ending low",
+        title="README recipe, low final rate",
         description=(
-            "The document's recipe with one knob mended: its one cycle ends at the foot, not near a peak. "
-            "Half cycles are 4.9152 epochs of 50,000 pictures, which is 480 of the 960 steps that mixup leaves, as the "
-            "recipe check proposes; all else is seed-readme's. "
-            "Run both with the same seeds to see what the end of a schedule is worth; nobody has measured it yet."
+            "The README recipe with one setting fixed: its single cycle ends at the base rate, not near a peak. "
+            "Half cycles are 4.9152 epochs of 50,000 images, or 480 of the 960 steps that remain with mixup, as "
+            "proposed by the recipe check; everything else is as in seed-readme. "
+            "Run both with the same seeds to measure the effect of the final learning rate; no results are known yet."
         ),
         family="seed",
-        recipe=varied(README, schedule=Triangular(base_lr=0.001, max_lr=0.4, step_epochs=4.9152)),
+        recipe=with_parts(README, schedule=Triangular(base_lr=0.001, max_lr=0.4, step_epochs=4.9152)),
     ),
     Preset(
         name="seed-notebook",
         version=1,
         title="What the notebook ran",
         description=(
-            "What really ran when 94.10 % in 416 s was printed: crop and flip, no cutout, mixup or weight decay. "
-            "The notebook's cutout was traced once, its mixup never called, and its decay added to a local name; the "
-            "loss is a sum, so its rates are 0.4 divided by the batch size. "
-            "94.10 % was one run that was picked: expect 93.0 to 93.8 % on average, as nearly the same code gave "
-            "elsewhere. Pitwall has not timed it on a GPU."
+            "What actually ran when 94.10 % in 416 s was logged: crop and flip, no cutout, mixup or weight decay. "
+            "The notebook's cutout was traced only once, its mixup was never called, and its weight decay was added to "
+            "a local variable; the loss is a sum, so the peak learning rate is 0.4 divided by the batch size. "
+            "94.10 % was a single selected run: expect 93.0 to 93.8 % on average, as nearly identical code gave "
+            "elsewhere. Not timed on a GPU by Pitwall."
         ),
         family="seed",
         recipe=NOTEBOOK,
@@ -107,64 +106,64 @@ SEED = [
     Preset(
         name="seed-base",
         version=1,
-        title="The base code",
+        title="Baseline code",
         description=(
-            "The code that the original experiment was given, no augmentation: 384 s, says its document. "
-            "It is the notebook's net, loss and rates on the pictures as they are; the document gives its time on a "
-            "GPU that it does not name, and no accuracy. "
-            "Expect it to know its training pictures by heart and to stay well below seed-notebook in validation."
+            "The code that the original experiment started from, without augmentation: 384 s according to its README. "
+            "It is the notebook's model, loss and schedule on unaugmented images; the README gives the time on an "
+            "unnamed GPU and no accuracy. "
+            "Expect it to overfit and to stay well below seed-notebook in validation accuracy."
         ),
         family="seed",
-        recipe=varied(NOTEBOOK, augment=[]),
+        recipe=with_parts(NOTEBOOK, augment=[]),
     ),
     Preset(
         name="seed-base-once",
         version=1,
-        title="The base code, changed once",
+        title="Baseline code, augmented once",
         description=(
-            "Crop and flip done once, ahead of the loop: 20 s less, says the document of the original experiment. "
-            "Every epoch then sees the very same pictures, so this saves the time of augmentation together with most "
-            "of its use. "
-            "The document gives no accuracy; compare it with seed-base and seed-notebook, between which it should lie."
+            "Crop and flip applied once before training: saves 20 s according to the original README. "
+            "Every epoch then sees the same images, so this saves the time of augmentation but loses most of its "
+            "benefit. "
+            "The README gives no accuracy; it should lie between seed-base and seed-notebook."
         ),
         family="seed",
-        recipe=varied(NOTEBOOK, augment_when="once"),
+        recipe=with_parts(NOTEBOOK, augment_when="once"),
     ),
 ]
 
 
 def _half_cycle(epochs: int) -> Preset:
-    """Triangles of so many epochs a side, and where on such a triangle the last of 20 epochs ends."""
+    """A preset with half cycles of `epochs` epochs; the description says where in a cycle the 20 epochs end."""
     steps = EPOCHS * -(-TRAIN_IMAGES // BATCH)
-    at = (steps - 1) / (epochs * TRAIN_IMAGES / BATCH)  # of the last step, in half cycles
-    height = abs(at - 2 * round(at / 2))
+    position = (steps - 1) / (epochs * TRAIN_IMAGES / BATCH)  # of the last step, in half cycles
+    height = abs(position - 2 * round(position / 2))
     if height < 0.05:
-        where = "at a foot, where the rate is lowest"
-        advice = "A run is judged where it ends, and a foot is the right place: the weights have come to rest."
+        end = "at a minimum of the learning rate"
+        advice = "Ending at the minimum is best: the weights have settled."
     elif height > 0.95:
-        where = "at a peak, where the rate is highest"
-        advice = "A run is judged where it ends, and there the weights move fastest: it may be why 92 % was all."
+        end = "at a peak of the learning rate"
+        advice = "Ending at the peak is worst, since weights change fastest there: it may explain the limit of 92 %."
     else:
-        direction = "up" if int(at) % 2 == 0 else "down"
-        where = f"on the way {direction}, at {100 * height:.0f} % of the peak's height"
-        advice = "A run is judged where it ends: beside one that ends at a foot, what is missing is partly this."
-    found = (
-        "tried several lengths and found this one the best, with 92 % in 4 of 5 runs"
+        direction = "rises" if int(position) % 2 == 0 else "falls"
+        end = f"while the learning rate {direction}, at {100 * height:.0f} % of the peak"
+        advice = "Runs that end at a minimum are more accurate; part of any difference is due to that."
+    result = (
+        "README tried several lengths; this one was the best, with 92 % in 4 of 5 runs"
         if epochs == 4
-        else "tried several lengths, found 4 epochs the best, with 92 % in 4 of 5 runs, and gives no figure for this"
+        else "README tried several lengths and gives no figure for this one; the best was 4, with 92 % in 4 of 5 runs"
     )
     return Preset(
         name=f"seed-step-{epochs}",
         version=1,
         title=f"Half cycles of {epochs} epochs",
         description=(
-            f"Triangles with half cycles of {epochs} epochs: the 20 epochs end {where}. "
-            f"The document {found}; assumed are its net without augmentation and rates from "
-            "0.001 to 0.4. "
+            f"Half cycles of {epochs} epochs: the 20 epochs end {end}. "
+            f"The original {result}. "
+            "Assumes its model without augmentation and learning rates from 0.001 to 0.4. "
             f"{advice}"
         ),
         family="step",
-        recipe=varied(BARE, schedule=Triangular(base_lr=0.001, max_lr=0.4, step_epochs=epochs)),
+        recipe=with_parts(BARE, schedule=Triangular(base_lr=0.001, max_lr=0.4, step_epochs=epochs)),
     )
 
 

@@ -1,7 +1,4 @@
-"""What a preset is: a named recipe, a paragraph about it, and the family under which it is shown.
-
-Must not know which presets there are (presets.py), or any ML framework.
-"""
+"""A preset: a named recipe with a description, in one of several families."""
 
 from __future__ import annotations
 
@@ -12,10 +9,10 @@ from trainer.recipe import Recipe
 
 Family = Literal["start", "seed", "trial", "step", "page"]
 
-FAMILIES: dict[Family, str] = {  # headings, in the order shown
+FAMILIES: dict[Family, str] = {  # headings, in display order
     "start": "Start here",
     "seed": "The original experiment",
-    "trial": "Its trials",
+    "trial": "Trials of the original experiment",
     "step": "Half cycles of 2 to 10 epochs",
     "page": "Published recipes",
 }
@@ -24,20 +21,20 @@ FAMILIES: dict[Family, str] = {  # headings, in the order shown
 @dataclass(frozen=True)
 class Preset:
     name: str
-    version: int  # rises when the recipe changes
+    version: int  # incremented when the recipe changes
     title: str
-    description: str  # a paragraph of a few sentences: where it comes from, what to expect
+    description: str  # a few sentences: where it comes from, what to expect
     family: Family
     recipe: Recipe
-    small_of: str | None = None  # the preset that this one is made small from
+    small_of: str | None = None  # name of the preset that this is the small version of
 
     @property
     def card(self) -> str:
-        """The paragraph's first sentence, which stands alone."""
+        """The first sentence of the description, shown alone on the preset's card."""
         first, dot, _ = self.description.partition(". ")
         return first + dot.strip()
 
 
-def varied(recipe: Recipe, **parts: object) -> Recipe:
-    """The recipe with whole parts replaced, and checked anew."""
+def with_parts(recipe: Recipe, **parts: object) -> Recipe:
+    """A copy of the recipe with whole parts replaced. Raises ValidationError."""
     return Recipe.model_validate({**dict(recipe), **parts})

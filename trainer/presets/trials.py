@@ -1,19 +1,18 @@
-"""The trials of the original experiment, in its document's order: each adds to what the document kept before it.
+"""The trials of the original experiment, in its README's order; each adds to what the README kept before it.
 
-The document's figures are its author's, on a GPU that it does not name; a figure is missing where it gives none.
-Must not know any ML framework: recipes only.
+Accuracies are the author's, on an unnamed GPU; where a description has none, the README gives none.
 """
 
 from __future__ import annotations
 
 from trainer.presets.original import BARE, BEFORE_CUTOUT, EVERYTHING, MIXUP, NOTEBOOK
-from trainer.presets.preset import Preset, varied
+from trainer.presets.preset import Preset, with_parts
 from trainer.recipe import Recipe
 from trainer.recipe.augmentation import Crop, Cutout, Flip, Pad, PadCrop, Rotate
 from trainer.recipe.optimizer import WeightDecay
 from trainer.recipe.schedule import Constant, ExpRange, Sine, Slopes, Triangular2
 
-TURN, MIRROR = Rotate(degrees=15), Flip(p=0.5)
+ROTATE, FLIP = Rotate(degrees=15), Flip(p=0.5)
 
 
 def _trial(name: str, title: str, description: str, recipe: Recipe) -> Preset:
@@ -24,144 +23,146 @@ TRIALS = [
     _trial(
         "seed-triangular2",
         "Triangular2",
-        "Each triangle half as high as the one before: no better than plain triangles, says the document. "
-        "Plain ones gave 92 % in 4 of 5 runs; this one has no figure of its own. "
-        "Assumed are the document's net without augmentation, half cycles of 4 epochs and rates from 0.001 to 0.4. "
-        "The 20 epochs end at the third peak, but at a quarter of the first one's height.",
-        varied(BARE, schedule=Triangular2(base_lr=0.001, max_lr=0.4, step_epochs=4)),
+        "Each cycle is half as high as the previous one: no better than triangular, according to the README. "
+        "Triangular gave 92 % in 4 of 5 runs; the README has no figure for this one. "
+        "Assumes the README's model without augmentation, half cycles of 4 epochs and learning rates from 0.001 to "
+        "0.4. "
+        "The 20 epochs end at the third peak, which is a quarter as high as the first.",
+        with_parts(BARE, schedule=Triangular2(base_lr=0.001, max_lr=0.4, step_epochs=4)),
     ),
     _trial(
         "seed-exp-range",
         "Exp range",
-        "Triangles that shrink a little at each step: no better than plain ones, says the document. "
-        "Plain ones gave 92 % in 4 of 5 runs; this one has no figure of its own. "
-        "Assumed are the document's net without augmentation, half cycles of 4 epochs, rates from 0.001 to 0.4, and "
-        "the shrinking of the callback's own example, 0.99994. "
-        "The 20 epochs end at the third peak, still nearly nine tenths as high as the first.",
-        varied(BARE, schedule=ExpRange(base_lr=0.001, max_lr=0.4, step_epochs=4, gamma=0.99994)),
+        "Cycles that shrink a little at each step: no better than triangular, according to the README. "
+        "Triangular gave 92 % in 4 of 5 runs; the README has no figure for this one. "
+        "Assumes the README's model without augmentation, half cycles of 4 epochs, learning rates from 0.001 to 0.4, "
+        "and gamma 0.99994 from the callback's example. "
+        "The 20 epochs end at the third peak, which is nearly nine tenths as high as the first.",
+        with_parts(BARE, schedule=ExpRange(base_lr=0.001, max_lr=0.4, step_epochs=4, gamma=0.99994)),
     ),
     _trial(
         "seed-custom-sine",
-        "The author's sine",
-        "Triangles scaled by 0.5 · (1 + sin(x · π / 2.5)): 92 % in 2 of 5 runs, says the document. "
-        "The callback takes x as the number of the cycle, so the three peaks are 98, 79 and 21 % as high, and not a "
-        "wave as the formula looks. "
-        "Assumed are the document's net without augmentation, half cycles of 4 epochs and rates from 0.001 to 0.4.",
-        varied(BARE, schedule=Sine(base_lr=0.001, max_lr=0.4, step_epochs=4)),
+        "Custom sine",
+        "Cycles scaled by 0.5 · (1 + sin(x · π / 2.5)): 92 % in 2 of 5 runs, according to the README. "
+        "The callback evaluates x as the cycle number, so the three peaks are 98, 79 and 21 % high instead of "
+        "following a wave. "
+        "Assumes the README's model without augmentation, half cycles of 4 epochs and learning rates from 0.001 to "
+        "0.4.",
+        with_parts(BARE, schedule=Sine(base_lr=0.001, max_lr=0.4, step_epochs=4)),
     ),
     _trial(
         "seed-two-slopes",
         "Two slopes",
-        "DavidNet's rates written as two straight slopes: merely 83 %, says the document. "
-        "The rate rises by 0.1068 and falls by 0.01059; per epoch and with the turn at 5, which is assumed, it never "
-        "comes down: the 20 epochs end near 0.37, at 70 % of the peak. "
-        "Assumed is also the document's net without augmentation.",
-        varied(BARE, schedule=Slopes(start_lr=0, rise=0.1068, rise_epochs=5, fall=0.01059)),
+        "DavidNet's schedule written as two linear slopes: only 83 %, according to the README. "
+        "The learning rate rises by 0.1068 and falls by 0.01059; per epoch, and with an assumed rise of 5 epochs, it "
+        "never comes down: the 20 epochs end near 0.37, at 70 % of the peak. "
+        "Also assumes the README's model without augmentation.",
+        with_parts(BARE, schedule=Slopes(start_lr=0, rise=0.1068, rise_epochs=5, fall=0.01059)),
     ),
     _trial(
         "seed-sgd-scheduler",
-        "A constant rate with decay",
-        "Keras' SGD with its own time decay and no schedule: disappointing, says the document. "
-        "It gives no figure; the rate of 0.01 and the decay of 1e-5 are its constant parameters, with its net and no "
+        "Constant rate with decay",
+        "Keras' SGD with its own time decay and no schedule: disappointing, according to the README. "
+        "It gives no figure; the learning rate of 0.01 and the decay of 1e-5 are its constants, with its model and no "
         "augmentation. "
-        "Such a decay takes 2 % off the rate in 20 epochs, so this is one rate from beginning to end.",
-        varied(BARE, schedule=Constant(lr=0.01)),
+        "Such a decay reduces the learning rate by 2 % in 20 epochs, so it is practically constant.",
+        with_parts(BARE, schedule=Constant(lr=0.01)),
     ),
     _trial(
         "seed-identity",
         "Identity layers",
-        "Two layers that pass on what they get, put back into the net: less accurate, says the document. "
-        "It gives no figure, and wonders. "
-        "Assumed are plain triangles with half cycles of 4 epochs and no augmentation. "
-        "A layer that computes nothing can change nothing: expect what seed-step-4 gives, and see what chance does.",
-        varied(BARE, model=BARE.model.model_copy(update={"identity": True})),
+        "Two identity layers inserted into the model: less accurate, according to the README. "
+        "It gives no figure and no explanation. "
+        "Assumes a triangular schedule with half cycles of 4 epochs and no augmentation. "
+        "An identity layer computes nothing: any difference from seed-step-4 is due to chance.",
+        with_parts(BARE, model=BARE.model.model_copy(update={"identity": True})),
     ),
     _trial(
         "seed-rotate",
         "Rotation",
-        "Pictures turned by up to 15 degrees either way: still about 92 %, says the document. "
-        "Assumed are plain triangles with half cycles of 4 epochs, every picture turned, and black where nothing was. "
-        "Like all trials from here to seed-mixup-cutout it ends at a peak of its rates or on the way up to one.",
-        varied(BARE, augment=[TURN]),
+        "Images rotated by up to 15 degrees in either direction: still about 92 %, according to the README. "
+        "Assumes a triangular schedule with half cycles of 4 epochs, every image rotated, and black corners. "
+        "Like all trials from here to seed-mixup-cutout, it ends at or near a peak of the learning rate.",
+        with_parts(BARE, augment=[ROTATE]),
     ),
     _trial(
         "seed-rotate-flip",
         "Rotation and flip",
-        "Half of the turned pictures mirrored as well: 0.2 points more, about 92.2 %, says the document. "
-        "Assumed are plain triangles with half cycles of 4 epochs. "
-        "0.2 points are 20 of the 10,000 test pictures, no more than two runs of one recipe may differ by chance.",
-        varied(BARE, augment=[TURN, MIRROR]),
+        "Half of the rotated images also flipped: 0.2 points more, about 92.2 %, according to the README. "
+        "Assumes a triangular schedule with half cycles of 4 epochs. "
+        "0.2 points are 20 of the 10,000 test images, within the random variation between runs.",
+        with_parts(BARE, augment=[ROTATE, FLIP]),
     ),
     _trial(
         "seed-crop-pad",
         "Crop before padding",
-        "A mistake, kept to look at: cropped first, padded afterwards; 92.2 fell to 87 %, says the document. "
-        "The crop throws away a part of the picture, and the padding fills its place with a mirror image of the rest. "
-        "Assumed are rotation and flip before it, and a crop to 24 pixels, which 4 on every side fill up again; "
-        "seed-pad-crop does it in the right order.",
-        varied(BARE, augment=[TURN, MIRROR, Crop(size=24), Pad(pad=4, mode="reflect")]),
+        "A mistake, kept for study: crop first, pad afterwards; 92.2 fell to 87 %, according to the README. "
+        "The crop discards part of the image, and the padding replaces it with a mirror image of the rest. "
+        "Assumes rotation and flip before it, and a crop to 24 pixels, restored to 32 by padding 4 on every side; "
+        "seed-pad-crop uses the right order.",
+        with_parts(BARE, augment=[ROTATE, FLIP, Crop(size=24), Pad(pad=4, mode="reflect")]),
     ),
     _trial(
         "seed-pad-crop",
         "Padding before the crop",
-        "Padded by 4 mirrored pixels first, then cropped to 32: 0.15 points more, says the document. "
-        "That is about 92.35 %, counted from the 92.2 % of seed-rotate-flip, to which this adds. "
-        "Assumed are plain triangles with half cycles of 4 epochs.",
-        varied(BARE, augment=[TURN, MIRROR, PadCrop(pad=4, mode="reflect")]),
+        "Pad by 4 mirrored pixels first, then crop to 32: 0.15 points more, according to the README. "
+        "That is about 92.35 %, starting from the 92.2 % of seed-rotate-flip, to which this adds. "
+        "Assumes a triangular schedule with half cycles of 4 epochs.",
+        with_parts(BARE, augment=[ROTATE, FLIP, PadCrop(pad=4, mode="reflect")]),
     ),
     _trial(
         "seed-blur",
         "Blur",
-        "Turned, mirrored, cropped and blurred a little: 92.2 to 92.45 %, says the document. "
-        "It gives no strength for the blur; assumed is that of imgaug's own example, up to half a pixel for half of "
-        "the pictures, and plain triangles with half cycles of 4 epochs.",
-        varied(BARE, augment=BEFORE_CUTOUT),
+        "Rotated, flipped, cropped and slightly blurred: 92.2 to 92.45 %, according to the README. "
+        "It gives no strength for the blur; assumed is imgaug's own example, a sigma of up to 0.5 pixels for half of "
+        "the images, and a triangular schedule with half cycles of 4 epochs.",
+        with_parts(BARE, augment=BEFORE_CUTOUT),
     ),
     _trial(
         "seed-cutout-1",
-        "Cutout, pixels of 0..1",
-        "yu4u's cutout on top of all that, with pixels of 0 to 1: 92.9 to 93 %, says the document. "
-        "It counts 0.3 to 0.4 points more in 4 of 5 runs, and prefers this range to that of 0 to 127. "
-        "Half of the pictures get a rectangle of noise, over 2 to 40 % of their area; plain triangles with half cycles "
-        "of 4 epochs are assumed.",
-        varied(BARE, augment=EVERYTHING),
+        "Cutout, input range 0..1",
+        "yu4u's cutout added, with pixels of 0 to 1: 92.9 to 93 %, according to the README. "
+        "It reports 0.3 to 0.4 points more in 4 of 5 runs, and prefers this range to 0 to 127. "
+        "Half of the images get a rectangle of noise over 2 to 40 % of their area; assumes a triangular schedule with "
+        "half cycles of 4 epochs.",
+        with_parts(BARE, augment=EVERYTHING),
     ),
     _trial(
         "seed-cutout-127",
-        "Cutout, pixels of 0..127",
-        "The same cutout with pixels of 0 to 127: a gain in 3 of 5 runs rather than 4, says the document. "
-        "It counts 0.3 to 0.4 points. "
-        "The noise of the rectangle has the range of the pixels here too; with noise of 0 to 1 it would be black. "
-        "The first batch norm takes the factor of 127 out again, so expect little difference from seed-cutout-1.",
-        varied(BARE, augment=[*BEFORE_CUTOUT, Cutout(p=0.5, v_l=0, v_h=127)], normalize="0..127"),
+        "Cutout, input range 0..127",
+        "The same cutout with pixels of 0 to 127: a gain in 3 of 5 runs instead of 4, according to the README. "
+        "It reports 0.3 to 0.4 points. "
+        "The noise has the range of the pixels here too; noise of 0 to 1 would be black. "
+        "The first batch norm removes the factor of 127, so expect little difference from seed-cutout-1.",
+        with_parts(BARE, augment=[*BEFORE_CUTOUT, Cutout(p=0.5, v_l=0, v_h=127)], normalize="0..127"),
     ),
     _trial(
         "seed-mixup",
         "Mixup",
-        "Two pictures laid over each other, labels as well, in the place of cutout. "
-        "The document tried mixup together with cutout and gives no figure without; assumed are all operations before "
-        "cutout, alpha 0.2 and plain triangles. "
-        "yu4u's generator makes one batch of two, so 20 epochs have 960 steps and not 1,960: give it more epochs "
-        "before you compare it with seed-blur.",
-        varied(BARE, augment=BEFORE_CUTOUT, mixup=MIXUP),
+        "Pairs of images and their labels blended, instead of cutout. "
+        "The README tried mixup together with cutout and gives no figure for mixup alone; assumes all operations "
+        "before cutout, alpha 0.2 and a triangular schedule. "
+        "yu4u's generator blends two batches into one, so 20 epochs have 960 steps instead of 1,960: use more epochs "
+        "for a comparison with seed-blur.",
+        with_parts(BARE, augment=BEFORE_CUTOUT, mixup=MIXUP),
     ),
     _trial(
         "seed-mixup-cutout",
         "Mixup and cutout",
-        "Mixup together with cutout: 93.4 % in 3 of 5 runs, up from 93 %, says the document. "
-        "It then combined them with all the operations before, which is seed-readme, so here they are assumed alone, "
-        "with alpha 0.2, pixels of 0 to 1 and plain triangles. "
+        "Mixup together with cutout: 93.4 % in 3 of 5 runs, up from 93 %, according to the README. "
+        "It later combined them with all previous operations, which is seed-readme, so here they are used alone, "
+        "with alpha 0.2, pixels of 0 to 1 and a triangular schedule. "
         "An epoch has half the steps, as in seed-mixup.",
-        varied(BARE, augment=[Cutout(p=0.5, v_l=0, v_h=1)], mixup=MIXUP),
+        with_parts(BARE, augment=[Cutout(p=0.5, v_l=0, v_h=1)], mixup=MIXUP),
     ),
     _trial(
         "seed-final",
-        "What the document believed",
-        "The base code with every augmentation, mixup and decay: 94 % in 3 of 5 runs, says the document. "
-        "None of that was in effect when it printed 94.10 %, see seed-notebook; this recipe switches it on, with the "
-        "notebook's net, rates and decay for a summed loss. "
-        "So it has not been tried: such strong changes slow a run of 20 epochs down, and mixup halves its steps.",
-        varied(
+        "The intended final recipe",
+        "The baseline code with all augmentation, mixup and decay: 94 % in 3 of 5 runs, according to the README. "
+        "None of these were in effect when it logged 94.10 %, see seed-notebook; this recipe enables them, with the "
+        "notebook's model, schedule and weight decay for a summed loss. "
+        "It is therefore untested: such strong augmentation slows learning over 20 epochs, and mixup halves the steps.",
+        with_parts(
             NOTEBOOK,
             augment=EVERYTHING,
             mixup=MIXUP,

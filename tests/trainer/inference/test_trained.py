@@ -19,7 +19,7 @@ from trainer.loop.checkpoint_file import Checkpoint, Metadata, RunPosition
 from trainer.models.architectures import layers
 from trainer.models.forward import softmax
 from trainer.presets import PRESETS
-from trainer.presets.preset import varied
+from trainer.presets.preset import with_parts
 from trainer.recipe import Recipe
 
 pytestmark = pytest.mark.keras
@@ -31,7 +31,7 @@ PICTURES = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.ui
 
 def narrow(preset: str, width: int, **knobs: Any) -> Recipe:
     recipe = PRESETS[preset].recipe
-    return varied(recipe, model=recipe.model.model_copy(update={"width": width, **knobs}))
+    return with_parts(recipe, model=recipe.model.model_copy(update={"width": width, **knobs}))
 
 
 NETS = {

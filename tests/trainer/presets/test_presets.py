@@ -1,4 +1,4 @@
-"""The presets: which there are, what they say of themselves, and that they are what they claim to be."""
+"""The presets: complete, described correctly, and with the recipes that their descriptions claim."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ PAGE = ["page-2018", "page-tricks", "reliable-94", "airbench-like"]
 LARGE = [*SEED, *TRIALS, *STEPS, *PAGE]
 
 
-def images_of(name: str) -> int:
+def count_images(name: str) -> int:
     if name == "quickstart":
         return 1497
     return PRESETS[name].recipe.dataset.train_limit or CIFAR10
 
 
-def warned(name: str) -> set[str]:
-    return {warning.code for warning in check_recipe(PRESETS[name].recipe, images_of(name))}
+def warnings(name: str) -> set[str]:
+    return {warning.code for warning in check_recipe(PRESETS[name].recipe, count_images(name))}
 
 
 def recipe_of(name: str) -> Recipe:
@@ -41,14 +41,14 @@ def recipe_of(name: str) -> Recipe:
 
 
 def flat(value: Any, path: str = "") -> dict[str, Any]:
-    """A recipe as {path: knob}, numbers of lists among the paths."""
+    """A recipe as {path: value}, with list indices in the paths."""
     if isinstance(value, dict | list):
         parts = value.items() if isinstance(value, dict) else enumerate(value)
         return {name: knob for key, part in parts for name, knob in flat(part, f"{path}.{key}").items()}
     return {path.removeprefix("."): value}
 
 
-def test_the_list_is_complete_and_each_small_one_follows_its_large_one():
+def test_the_list_is_complete_and_each_small_preset_follows_its_full_one():
     assert list(PRESETS) == ["quickstart", *(one for name in LARGE for one in (name, f"{name}-small"))]
     for name, preset in PRESETS.items():
         assert preset.name == name
@@ -65,7 +65,7 @@ def test_each_belongs_to_a_family_and_no_family_is_empty():
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_a_paragraph_of_a_few_sentences_begins_with_one_that_fits_a_card(name: str):
+def test_a_description_has_a_few_sentences_and_the_first_fits_a_card(name: str):
     preset = PRESETS[name]
     sentences = re.split(r"(?<=\.) ", preset.description)
     assert 2 <= len(sentences) <= 5
@@ -90,17 +90,17 @@ def test_a_recipe_survives_being_written_and_read(name: str):
     assert Recipe.model_validate_json(recipe.model_dump_json()) == recipe
 
 
-def test_the_document_s_recipe_is_warned_of_all_that_it_hides():
-    # nothing of the last batch: its mixup leaves an incomplete one out
-    assert warned("seed-readme") == {"mixup_halves_steps", "ends_at_peak", "l2_is_twice_coupled"}
-    assert "last_batch_statistics" in warned("seed-cutout-1")  # the same without mixup
+def test_the_readme_recipe_gets_all_warnings_that_apply():
+    # none about the last batch: disjoint mixup drops an incomplete one
+    assert warnings("seed-readme") == {"mixup_halves_steps", "ends_at_peak", "l2_is_twice_coupled"}
+    assert "last_batch_statistics" in warnings("seed-cutout-1")  # the same without mixup
 
 
-def test_the_mended_one_is_what_the_check_proposes_and_ends_at_the_foot():
+def test_the_fixed_recipe_is_what_the_check_proposes_and_ends_at_the_base_rate():
     proposed = next(one for one in check_recipe(recipe_of("seed-readme"), CIFAR10) if one.code == "ends_at_peak")
-    mended, given = (flat(recipe_of(name).model_dump()) for name in ("seed-readme-fixed", "seed-readme"))
-    assert {path: mended[path] for path in mended if mended[path] != given[path]} == flat(proposed.fix)
-    assert warned("seed-readme-fixed") == {"mixup_halves_steps", "l2_is_twice_coupled"}
+    fixed, original = (flat(recipe_of(name).model_dump()) for name in ("seed-readme-fixed", "seed-readme"))
+    assert {path: fixed[path] for path in fixed if fixed[path] != original[path]} == flat(proposed.fix)
+    assert warnings("seed-readme-fixed") == {"mixup_halves_steps", "l2_is_twice_coupled"}
     assert learning_rates(recipe_of("seed-readme-fixed"), CIFAR10)[-1] < 0.002
 
 
@@ -114,23 +114,23 @@ def test_the_mended_one_is_what_the_check_proposes_and_ends_at_the_foot():
         ("seed-mixup", "mixup_halves_steps"),
     ],
 )
-def test_a_trial_is_warned_of_what_went_wrong_in_it(name: str, code: str):
-    assert code in warned(name)
-    assert code in warned(f"{name}-small")
+def test_a_trial_that_went_wrong_gets_the_warning_about_it(name: str, code: str):
+    assert code in warnings(name)
+    assert code in warnings(f"{name}-small")
 
 
-def test_what_others_published_is_warned_of_nothing():
+def test_published_recipes_get_no_warnings():
     for name in ("page-2018", "page-tricks", "seed-notebook", "seed-base", "seed-base-once"):
-        assert warned(name) == warned(f"{name}-small") == set()
-    # the quickstart keeps the experiment's l2, as strong as it was
-    assert warned("quickstart") == {"l2_is_twice_coupled"}
-    # decay for a sum, multiplied by the batch size as in the notebook, is no mistake
-    assert warned("seed-final") == {"mixup_halves_steps"}
+        assert warnings(name) == warnings(f"{name}-small") == set()
+    # the quickstart keeps the original experiment's l2 strength
+    assert warnings("quickstart") == {"l2_is_twice_coupled"}
+    # weight decay multiplied by the batch size suits a summed loss, as in the notebook
+    assert warnings("seed-final") == {"mixup_halves_steps"}
 
 
-def test_a_small_one_is_warned_of_what_its_large_one_is():
+def test_a_small_preset_gets_the_same_warnings_as_the_full_one():
     for name in LARGE:
-        assert warned(f"{name}-small") == warned(name), name
+        assert warnings(f"{name}-small") == warnings(name), name
 
 
 def test_the_notebook_s_rates_are_its_own_formula_at_every_step():
@@ -156,24 +156,24 @@ def test_page_s_tricks_hold_a_tenth_of_the_peak_for_the_last_two_epochs():
 
 
 @pytest.mark.parametrize("epochs", range(2, 11))
-def test_half_cycles_end_where_their_paragraph_says(epochs: int):
+def test_half_cycles_end_where_their_description_says(epochs: int):
     rates = learning_rates(recipe_of(f"seed-step-{epochs}"), CIFAR10).astype(float)
     undecayed = rates * (1 + 1e-5 * np.arange(len(rates)))
     height = (undecayed[-1] - 0.001) / 0.399
     card = PRESETS[f"seed-step-{epochs}"].card
-    if "at a foot" in card:
+    if "at a minimum" in card:
         assert height < 0.05
     elif "at a peak" in card:
         assert height > 0.95
     else:
-        said = re.search(r"on the way (up|down), at (\d+) % of", card)
-        assert said is not None, card
-        assert said[1] == ("up" if rates[-1] > rates[-2] else "down")
-        assert 100 * height == pytest.approx(int(said[2]), abs=0.6)
+        match = re.search(r"while the learning rate (rises|falls), at (\d+) % of", card)
+        assert match is not None, card
+        assert match[1] == ("rises" if rates[-1] > rates[-2] else "falls")
+        assert 100 * height == pytest.approx(int(match[2]), abs=0.6)
 
 
 @pytest.mark.parametrize("name", LARGE)
-def test_a_small_one_differs_from_its_large_one_in_the_stated_knobs_only(name: str):
+def test_a_small_preset_differs_from_the_full_one_in_the_stated_settings_only(name: str):
     large, little = recipe_of(name), recipe_of(f"{name}-small")
     before, after = (flat(recipe.model_dump()) for recipe in (large, little))
     assert before.keys() == after.keys()
@@ -184,7 +184,7 @@ def test_a_small_one_differs_from_its_large_one_in_the_stated_knobs_only(name: s
     assert changed.pop("batch_size") == (1024 if name == "airbench-like" else 512, 128)
     assert changed.pop("target_accuracy") == (0.94, 0.5)
     if large.loss.reduction == "sum":
-        # rates are per picture; decay stands beside a sum, so it goes with the batch
+        # rates are per image; weight decay is scaled with the batch instead
         assert changed.keys() <= {"optimizer.weight_decay.value"}
     else:
         assert changed
@@ -192,7 +192,7 @@ def test_a_small_one_differs_from_its_large_one_in_the_stated_knobs_only(name: s
     assert [new / old for old, new in changed.values()] == pytest.approx([128 / large.batch_size] * len(changed))
 
 
-def test_the_trials_add_to_what_was_kept_before():
+def test_trials_add_to_the_operations_kept_before():
     operations = {name: [one.op for one in recipe_of(name).augment] for name in TRIALS}
     assert operations["seed-rotate"] == ["rotate"]
     assert operations["seed-rotate-flip"] == ["rotate", "flip"]
