@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from trainer.machine.devices import named
+from trainer.machine.devices import parse_device
 
 WebhookKind = Literal["json", "slack", "discord"]
 WEBHOOK_KINDS = get_args(WebhookKind)
@@ -83,7 +83,7 @@ class Settings(BaseSettings):
     def _validate_workers(cls, text: str) -> str:
         if text in {"auto", "none"}:
             return text
-        return ",".join(named(one) for one in text.split(","))
+        return ",".join(parse_device(one) for one in text.split(","))
 
     webhooks: SecretStr = Field(
         SecretStr(""),

@@ -23,15 +23,15 @@ from typing import IO, Any
 
 from pydantic import ValidationError
 
-from trainer.events import BaseEvent, EpochEnded, Failed, Finished, Started, line
+from trainer.events import BaseEvent, EpochEnded, Failed, Finished, Started, to_json_line
 from trainer.failures import STOPPED, CannotTrain, RecipeMistake, Stopped
 from trainer.loop.checkpoints import EVERY_S
 from trainer.loop.preloaded import BuildEngine, Preloaded
 from trainer.loop.warm import Order, read_stdin_line, wait_for_order
-from trainer.machine.compile_cache import opened
-from trainer.machine.gauge import Watch, gauge
+from trainer.machine.compile_cache import open_cache
+from trainer.machine.device_load import LoadMonitor, load_reader
 from trainer.machine.parent import die_with
-from trainer.machine.power import meter
+from trainer.machine.power import energy_meter
 from trainer.presets import PRESETS
 from trainer.recipe import Recipe
 from trainer.recipe.knobs import list_errors, merge
@@ -50,7 +50,7 @@ def main(build_engine: BuildEngine | None = None) -> int:
         die_with(arguments.parent)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"  # errors only: no notes about CPU features
-    emit, cache = _event_writer(events), opened(arguments.compiled)
+    emit, cache = _event_writer(events), open_cache(arguments.compiled)
     preloaded = Preloaded(began=_process_start(), cache=cache, build_engine=build_engine)
     try:
         recipe = _read_recipe(arguments)
@@ -92,8 +92,8 @@ def _run(
             folder=arguments.dir,
             every_s=arguments.checkpoint_every,
             known=arguments.known,
-            meter=meter(arguments.meter),
-            watch=Watch(gauge(arguments.meter)),
+            meter=energy_meter(arguments.meter),
+            watch=LoadMonitor(load_reader(arguments.meter)),
             preloaded=preloaded,
         )
     except Stopped:
@@ -132,7 +132,7 @@ def _event_writer(events: IO[str]) -> Callable[[BaseEvent], None]:
 
     def emit(event: BaseEvent) -> None:
         with lock:
-            events.write(line(event) + "\n")
+            events.write(to_json_line(event) + "\n")
             events.flush()
         if text := _describe(event):
             log.info(text)

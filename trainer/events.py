@@ -23,7 +23,7 @@ class BaseEvent(BaseModel):
     @classmethod
     def _is_plain(cls, said: Any) -> Any:
         """Numbers that are none become null, what UTF-8 cannot hold a question mark: every reader can have it."""
-        return _plain(said)
+        return _sanitise(said)
 
 
 class Started(BaseEvent):
@@ -153,15 +153,15 @@ Event = Annotated[
     Started | Step | EpochEnded | Evidence | CheckpointSaved | CheckpointFailed | Finished | Failed,
     Field(discriminator="event"),
 ]
-event_of: TypeAdapter[Event] = TypeAdapter(Event)
+event_adapter: TypeAdapter[Event] = TypeAdapter(Event)
 
 
-def line(event: BaseEvent) -> str:
+def to_json_line(event: BaseEvent) -> str:
     """The event as one line of JSON, without its newline. Not-finite numbers become null."""
     return event.model_dump_json()
 
 
-def _plain(value: Any, depth: int = 20) -> Any:
+def _sanitise(value: Any, depth: int = 20) -> Any:
     if isinstance(value, str):
         return value.encode(errors="replace").decode()
     if isinstance(value, float):
@@ -171,5 +171,5 @@ def _plain(value: Any, depth: int = 20) -> Any:
     if isinstance(value, dict | list) and not depth:
         raise ValueError("is nested too deep")
     if isinstance(value, dict):
-        return {_plain(key): _plain(inner, depth - 1) for key, inner in value.items()}
-    return [_plain(inner, depth - 1) for inner in value] if isinstance(value, list) else value
+        return {_sanitise(key): _sanitise(inner, depth - 1) for key, inner in value.items()}
+    return [_sanitise(inner, depth - 1) for inner in value] if isinstance(value, list) else value

@@ -82,7 +82,7 @@ class CheckpointDamaged(Exception):
     """The file is not, or no longer, a whole checkpoint."""
 
 
-def smaller(batch_size: int | None) -> str:
+def suggest_smaller(batch_size: int | None) -> str:
     """What to try where memory ran out."""
     if batch_size is None or batch_size < 2:
         return "Make the net narrower, or the data set smaller."

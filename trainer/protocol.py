@@ -22,7 +22,7 @@ LOST = "lost"  # its worker fell silent
 DEVICE_LOST = "device_lost"  # the device stopped answering
 
 # Failures that may not be the run's own fault: it is tried again from its last checkpoint.
-TRIED_AGAIN = frozenset({KILLED, HANG, LOST, DEVICE_LOST, "input_broken"})
+RETRYABLE = frozenset({KILLED, HANG, LOST, DEVICE_LOST, "input_broken"})
 
 
 @dataclass(frozen=True)

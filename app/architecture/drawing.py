@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from trainer.models.layers import Kind, Layer, Totals, totals
+from trainer.models.layers import Kind, Layer, Totals, compute_totals
 
 KINDS: dict[Kind, str] = {
     "input": "Image",
@@ -153,7 +153,7 @@ def draw_layers(layers: Sequence[Layer]) -> Drawing:
 
     A slab's height grows with the root of its side in pixels, its width with the logarithm of its channels.
     """
-    drawing, all_flops = Drawing(), max(totals(layers).flops, 1)
+    drawing, all_flops = Drawing(), max(compute_totals(layers).flops, 1)
     x, last = MARGIN, None
     uses = Counter(name for layer in layers for name in layer.inputs)
     for stack in _stacks(layers):
@@ -179,7 +179,7 @@ def draw_layers(layers: Sequence[Layer]) -> Drawing:
 def blocks(layers: Sequence[Layer]) -> list[Block]:
     """The rows of the table: layers by block, in order, with totals."""
     grouped = [(name, list(group)) for name, group in groupby(layers, key=lambda layer: layer.block)]
-    return [Block(name, group, totals(group)) for name, group in grouped]
+    return [Block(name, group, compute_totals(group)) for name, group in grouped]
 
 
 def describe_layer(layer: Layer) -> tuple[str, str]:

@@ -26,8 +26,8 @@ from app.runs.recipes import resolve
 from app.web.deps import Here
 from app.web.templates import page
 from trainer.data import datasets
-from trainer.models.architectures import layers as layers_of
-from trainer.models.layers import totals
+from trainer.models.architectures import build_layers as layers_of
+from trainer.models.layers import compute_totals
 from trainer.presets import FAMILIES, PRESETS
 from trainer.recipe import Recipe
 from trainer.recipe.knobs import list_errors
@@ -80,7 +80,7 @@ def preview_architecture(body: RecipeRequest, here: Here) -> ArchitectureRespons
     layers = layers_of(recipe.model, count_classes(recipe, root))
     return ArchitectureResponse(
         layers=[LayerResponse.model_validate(layer) for layer in layers],
-        totals=ArchitectureTotals.model_validate(totals(layers)),
+        totals=ArchitectureTotals.model_validate(compute_totals(layers)),
     )
 
 
@@ -104,7 +104,7 @@ def _page(
         "presets": list(PRESETS.values()),
         "recipe": recipe,
         "run": run,
-        "totals": totals(layers),
+        "totals": compute_totals(layers),
     }
     return page(request, "architecture.html", context)
 
@@ -116,5 +116,5 @@ def count_classes(recipe: Recipe, root: Path, trained: int = 0, limit: int = MAX
     count = trained
     if not count:
         with contextlib.suppress(datasets.DatasetMissing):
-            count = len(datasets.find(name, root).classes)
+            count = len(datasets.find_dataset(name, root).classes)
     return min(count or KNOWN_CLASSES.get(name, DEFAULT_CLASSES), limit)

@@ -16,7 +16,7 @@ from types import FrameType
 
 from app.settings import Settings
 from app.web.tokens import load_or_create
-from trainer.machine.devices import devices
+from trainer.machine.devices import list_devices
 
 logger = logging.getLogger("pitwall")
 
@@ -108,7 +108,9 @@ def up(settings: Settings) -> int:
     """Run the web process and one worker per device until Ctrl-C or SIGTERM. Returns the exit code."""
     url = address(settings.host, settings.port)
     load_or_create(settings.worker_token_file)  # before the workers read it
-    wanted = {"auto": devices(settings.visible_gpus), "none": []}.get(settings.workers, settings.workers.split(","))
+    wanted = {"auto": list_devices(settings.visible_gpus), "none": []}.get(
+        settings.workers, settings.workers.split(",")
+    )
     shared = ["--server", url, "--token-file", str(settings.worker_token_file), "--data-dir", str(settings.data_dir)]
     supervisor = Supervisor(
         [Process("web", ["app", "serve"])]

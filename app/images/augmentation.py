@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import InvalidRecipe
-from trainer.augment.normalisation import PerChannel, normalisation, shown
+from trainer.augment.normalisation import PerChannel, compute_normalisation, to_uint8
 from trainer.augment.pipeline import Pipeline
-from trainer.augment.selections import Selection, first_places, labels_of
-from trainer.data.gallery import Gallery, Shelf
+from trainer.augment.selections import Selection, batch_labels, first_images
+from trainer.data.gallery import Gallery, Split
 from trainer.failures import CannotTrain
 from trainer.recipe import Recipe
 from trainer.recipe.augmentation import Cutout
@@ -90,9 +90,9 @@ class AugmentationPreviews:
                 raise InvalidRecipe([("dataset.name", f"{problem}. {problem.hint}".strip())]) from None
             return self._render(recipe, shelf, min(count, MAX_IMAGES))
 
-    def _render(self, recipe: Recipe, shelf: Shelf, count: int) -> AugmentationPreview:
+    def _render(self, recipe: Recipe, shelf: Split, count: int) -> AugmentationPreview:
         pipeline = Pipeline(recipe, shelf.images, self._normalisation(recipe.normalize, shelf))
-        selection = first_places(recipe, len(shelf.labels), 1, count)
+        selection = first_images(recipe, len(shelf.labels), 1, count)
         if not len(selection):
             raise no_steps_error(len(shelf.labels))
         stages = [
@@ -103,7 +103,7 @@ class AugmentationPreviews:
         later = [
             _stage_images(f"epoch {epoch}", None, pipeline.batch(epoch, unmixed), pipeline) for epoch in LATER_EPOCHS
         ]
-        labels = _labels(labels_of(selection, shelf.labels, len(shelf.classes)), shelf.classes)
+        labels = _labels(batch_labels(selection, shelf.labels, len(shelf.classes)), shelf.classes)
         images = [
             ImagePreview(
                 int(number), labels[row], [drawn[row] for _, _, drawn in stages], [drawn[row] for drawn in later]
@@ -112,7 +112,7 @@ class AugmentationPreviews:
         ]
         return AugmentationPreview(images, self._cutout_ranges(recipe, shelf, unmixed))
 
-    def _cutout_ranges(self, recipe: Recipe, shelf: Shelf, selection: Selection) -> dict[str, list[StageImage]]:
+    def _cutout_ranges(self, recipe: Recipe, shelf: Split, selection: Selection) -> dict[str, list[StageImage]]:
         """Only for recipes with cutout: the same rectangles and values, in each input range."""
         if not any(isinstance(operation, Cutout) for operation in recipe.augment):
             return {}
@@ -123,10 +123,10 @@ class AugmentationPreviews:
             ranges[kind] = _stage_images(kind, None, other.batch(1, first), other)
         return ranges
 
-    def _normalisation(self, kind: str, shelf: Shelf) -> tuple[PerChannel, PerChannel]:
+    def _normalisation(self, kind: str, shelf: Split) -> tuple[PerChannel, PerChannel]:
         key = (kind, shelf.key)
         if key not in self._normalisations:
-            self._normalisations[key] = normalisation(kind, shelf.images)
+            self._normalisations[key] = compute_normalisation(kind, shelf.images)
             while len(self._normalisations) > CACHE_SIZE:
                 self._normalisations.popitem(last=False)
         return self._normalisations[key]
@@ -142,7 +142,7 @@ def _labels(labels: NDArray[Any], classes: tuple[str, ...]) -> list[dict[str, fl
 
 
 def _stage_images(name: str, position: int | None, images: NDArray[Any], pipeline: Pipeline) -> list[StageImage]:
-    pixels = shown(images, pipeline.scale, pipeline.shift)
+    pixels = to_uint8(images, pipeline.scale, pipeline.shift)
     return [StageImage(name, position, png_data_url(image), image.shape[0]) for image in pixels]
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from app.errors import InvalidRequest
 from app.images.augmentation import png_data_url
 from app.records.models import Prediction, Run
-from trainer.data.gallery import Gallery, Shelf
+from trainer.data.gallery import Gallery, Split
 from trainer.data.predictions import unpack, unpack_confidences
 from trainer.failures import CannotTrain
 from trainer.recipe import Dataset
@@ -33,7 +33,7 @@ class DisagreementImage:
 class Validation:
     """A run's validation images with its predictions."""
 
-    shelf: Shelf
+    shelf: Split
     predicted: NDArray[np.uint16]  # (n,) class
     confidence: NDArray[np.float64] | None  # (n,) probability of that class; None: the trainer did not report it
 
@@ -105,7 +105,7 @@ def _matches_accuracy(run: Run, correct: NDArray[np.bool_]) -> bool:
 
 
 def _load_images(
-    shelf: Shelf, chosen: NDArray[np.bool_], predicted: Sequence[NDArray[np.uint16]]
+    shelf: Split, chosen: NDArray[np.bool_], predicted: Sequence[NDArray[np.uint16]]
 ) -> list[DisagreementImage]:
     numbers = np.flatnonzero(chosen)[:MAX_IMAGES]
     return [

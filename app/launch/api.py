@@ -72,7 +72,7 @@ def list_presets() -> list[PresetResponse]:
 @router.get("/datasets", tags=["recipes"])
 def list_datasets(here: Here) -> list[DatasetResponse]:
     """Data sets that a recipe can name, and whether each is on this machine."""
-    return [DatasetResponse.model_validate(info) for info in datasets.describe(here.settings.datasets_dir)]
+    return [DatasetResponse.model_validate(info) for info in datasets.list_datasets(here.settings.datasets_dir)]
 
 
 @router.get("/recipe-schema", tags=["recipes"])

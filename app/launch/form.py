@@ -93,7 +93,7 @@ def apply_button(form: RecipeForm) -> RecipeForm:
 def form_context(form: RecipeForm, datasets_dir: Path, errors: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Context of the template `launch/_form.html`."""
     errors = errors or {}
-    names = [info.name for info in datasets.describe(datasets_dir)]
+    names = [info.name for info in datasets.list_datasets(datasets_dir)]
     return {
         "preset": form.preset,
         "parent": form.parent,

@@ -60,8 +60,8 @@ def resolve_over(
 def count_training_images(recipe: Recipe, datasets_dir: Path) -> int | None:
     """Number of images a run would train on; None if only reading the data set would tell."""
     try:
-        images = datasets.find(recipe.dataset.name, datasets_dir).train_images
-        return None if images is None else datasets.training_rows(recipe.dataset, images)
+        images = datasets.find_dataset(recipe.dataset.name, datasets_dir).train_images
+        return None if images is None else datasets.count_training_images(recipe.dataset, images)
     except CannotTrain:
         return None
 
@@ -70,7 +70,7 @@ def _check_data(recipe: Recipe, datasets_dir: Path) -> None:
     """Refuse at launch, not when a GPU is free: a missing data set, or more images held out than there are."""
     name = recipe.dataset.name
     try:
-        info = datasets.find(name, datasets_dir)
+        info = datasets.find_dataset(name, datasets_dir)
     except datasets.DatasetMissing as error:
         raise InvalidRecipe([("dataset.name", f"{error}. {error.hint}".strip())]) from None
     held_out = recipe.dataset.val_from_train

@@ -21,7 +21,7 @@ from app.records import outbox
 from app.records.models import HELD, Artifact, Attempt, Run, Status, Worker
 from app.records.sqlite import changed_a_row
 from app.runs.runs import find, shown_epochs
-from trainer.protocol import CHECKPOINT, LOST, TRIED_AGAIN, Outcome
+from trainer.protocol import CHECKPOINT, LOST, RETRYABLE, Outcome
 
 MAX_STRIKES = 3  # a run that died three times in a row without a new checkpoint is not tried a fourth time
 LOOKED_AT = 100  # waiting runs that a claim looks at; more than are ever kept for other workers
@@ -137,7 +137,7 @@ def finish(
         attempt.failure = run.failure
     if outcome in {"released", "paused"}:
         _give_back(session, run, now)
-    elif outcome == "failed" and run.failure in TRIED_AGAIN:
+    elif outcome == "failed" and run.failure in RETRYABLE:
         attempt.reason = run.reason
         _strike(session, run, now)
     else:

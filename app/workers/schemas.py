@@ -12,7 +12,7 @@ from trainer.protocol import Command, Outcome
 
 
 class GaugeSaid(RequestModel):
-    """Of the worker's device just now (trainer.machine.gauge.Reading); null: not known."""
+    """Of the worker's device just now (trainer.machine.device_load.Reading); null: not known."""
 
     busy: float | None = Field(None, ge=0, le=1, allow_inf_nan=False)
     memory: int | None = Field(None, ge=0, lt=2**62)

@@ -15,18 +15,18 @@ from typing import Any
 import keras
 import numpy as np
 
-from trainer.augment.imgaug_shim import imgaug
-from trainer.augment.normalisation import Batch, PerChannel, normalisation, normalised
+from trainer.augment.imgaug_shim import import_imgaug
+from trainer.augment.normalisation import Batch, PerChannel, compute_normalisation, normalise
 from trainer.data import datasets
 from trainer.data.datasets import Data
 from trainer.engine.model import Precision, build_model
 from trainer.engine.rate_table import RateTable
-from trainer.models.architectures import layers
+from trainer.models.architectures import build_layers
 from trainer.recipe import Recipe
 from trainer.recipe.augmentation import SIDE, CutoutSquare, Flip, PadCrop
 from trainer.recipe.learning_rates import learning_rates
 
-iaa, _ = imgaug()
+iaa, _ = import_imgaug()
 
 
 class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
@@ -60,7 +60,7 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]
     def __getitem__(self, step: int) -> tuple[Batch, np.ndarray]:
         size = self.recipe.batch_size
         batch = self.order[step * size : (step + 1) * size]
-        pictures = normalised(np.stack(self.augment(images=list(self.data.train_images[batch]))), *self.normal)
+        pictures = normalise(np.stack(self.augment(images=list(self.data.train_images[batch]))), *self.normal)
         for picture in pictures:
             top, left = self.draw.integers(0, SIDE - self.cut + 1, 2)
             picture[top : top + self.cut, left : left + self.cut] = 0
@@ -92,9 +92,9 @@ def main() -> None:
     recipe = Recipe.model_validate_json(arguments.recipe.read_text(encoding="utf-8"))
     data = datasets.load(recipe.dataset, arguments.datasets, lambda note: None)
     keras.utils.set_random_seed(recipe.seed)
-    normal = normalisation(recipe.normalize, data.train_images)
+    normal = compute_normalisation(recipe.normalize, data.train_images)
     net = build_model(
-        layers(recipe.model, len(data.classes)), recipe.model.init, seed=recipe.seed, precision=_precision(recipe)
+        build_layers(recipe.model, len(data.classes)), recipe.model.init, seed=recipe.seed, precision=_precision(recipe)
     )
     for weight in net.trainable_weights:
         weight.regularizer = keras.regularizers.L2(recipe.optimizer.weight_decay.value / 2)  # what `coupled` means
@@ -110,7 +110,7 @@ def main() -> None:
     net.fit(
         Pictures(recipe, data, normal),
         epochs=recipe.epochs,
-        validation_data=(normalised(data.val_images, *normal), data.val_labels),
+        validation_data=(normalise(data.val_images, *normal), data.val_labels),
         validation_batch_size=500,
         callbacks=[Clock()],
         verbose=0,

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.peers.contenders import ROOT, torch_python
-from trainer.augment.normalisation import normalisation, normalised
+from trainer.augment.normalisation import compute_normalisation, normalise
 from trainer.data import datasets
-from trainer.models.whitening import filters_of
+from trainer.models.whitening import compute_filters
 from trainer.presets import PRESETS
 from trainer.recipe import Recipe
 from trainer.recipe.learning_rates import learning_rates
@@ -47,12 +47,15 @@ def _ours(recipe: Recipe, root: Path, steps: int, file: Path) -> list[float]:
     from trainer.engine.interface import HostBatch
 
     data = datasets.load(recipe.dataset, root, lambda note: None)
-    normal, rates = normalisation(recipe.normalize, data.train_images), learning_rates(recipe, len(data.train_images))
-    whitening = filters_of(recipe.model, data.train_images, normal)
+    normal, rates = (
+        compute_normalisation(recipe.normalize, data.train_images),
+        learning_rates(recipe, len(data.train_images)),
+    )
+    whitening = compute_filters(recipe.model, data.train_images, normal)
     engine = KerasEngine(opened, recipe, len(data.classes), rates, whitening, normal)
     shape = (steps, recipe.batch_size)
     chosen = np.arange(steps * recipe.batch_size)
-    images = normalised(data.train_images[chosen], *normal).reshape(*shape, *data.train_images.shape[1:])
+    images = normalise(data.train_images[chosen], *normal).reshape(*shape, *data.train_images.shape[1:])
     classes = data.train_labels[chosen].reshape(shape)
     given: dict[str, Any] = {"images": images, "classes": classes, "rates": rates[:steps]}
     np.savez(file, **given, **_weights(engine))

@@ -23,7 +23,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from benchmarks.peers.torch_pictures import Pictures
 from benchmarks.peers.torch_resnet9 import Net
-from trainer.augment.normalisation import normalisation, normalised
+from trainer.augment.normalisation import compute_normalisation, normalise
 from trainer.data import datasets
 from trainer.models.whitening import SAMPLE, whitening_filters
 from trainer.recipe import Recipe
@@ -54,15 +54,15 @@ def train(recipe: Recipe, root: Path, say: Say, *, is_compiled: bool, as_page: b
     torch.manual_seed(recipe.seed)
     torch.backends.cudnn.benchmark = True
     data = datasets.load(recipe.dataset, root, lambda note: None)
-    normal = normalisation(recipe.normalize, data.train_images)
+    normal = compute_normalisation(recipe.normalize, data.train_images)
     model = recipe.model
     assert isinstance(model, ResNet9)
-    filters = whitening_filters(normalised(data.train_images[:SAMPLE], *normal)) if model.whiten else None
+    filters = whitening_filters(normalise(data.train_images[:SAMPLE], *normal)) if model.whiten else None
     net = Net(model, len(data.classes), filters).to(device, memory_format=torch.channels_last)
     say({"event": "started", "torch": torch.__version__, "device": device})
 
     pictures = Pictures(recipe, data.train_images, data.train_labels, normal, device)
-    validation = torch.from_numpy(normalised(data.val_images, *normal)).permute(0, 3, 1, 2)
+    validation = torch.from_numpy(normalise(data.val_images, *normal)).permute(0, 3, 1, 2)
     labels = torch.from_numpy(data.val_labels)
     rates = learning_rates(recipe, len(data.train_images))
     optimizer = optimizer_of(recipe, net)

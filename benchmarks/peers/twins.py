@@ -18,9 +18,9 @@ from pathlib import Path
 from scipy.stats import ttest_ind
 
 from benchmarks.peers.contenders import Contender, measured, pitwall, pytorch, torch_python
-from trainer.data.cifar import CIFAR10, is_here
+from trainer.data.cifar import CIFAR10, is_available
 from trainer.presets import PRESETS
-from trainer.presets.preset import varied
+from trainer.presets.preset import with_parts
 from trainer.recipe import Recipe, recipe_hash
 
 OURS, THEIRS = "Pitwall", "PyTorch, Page's update"
@@ -29,7 +29,7 @@ OURS, THEIRS = "Pitwall", "PyTorch, Page's update"
 def main() -> None:
     arguments = _arguments()
     recipe = PRESETS[arguments.preset].recipe
-    assert is_here(CIFAR10, arguments.datasets), f"no CIFAR-10 in {arguments.datasets}"
+    assert is_available(CIFAR10, arguments.datasets), f"no CIFAR-10 in {arguments.datasets}"
     with tempfile.TemporaryDirectory(prefix="pitwall-bench-") as folder:
         waiting = {"OMP_WAIT_POLICY": "PASSIVE"}  # spinning threads starve each other beside a neighbour
         twin = pytorch(torch_python(Path(folder)), as_page=True, environment=waiting)
@@ -37,7 +37,7 @@ def main() -> None:
         for seed in range(arguments.seeds):
             for who in (OURS, THEIRS) if seed % 2 else (THEIRS, OURS):
                 if seed not in read(arguments.results, recipe)[who]:
-                    _one(arguments.results, who, both[who], varied(recipe, seed=seed), arguments.datasets)
+                    _one(arguments.results, who, both[who], with_parts(recipe, seed=seed), arguments.datasets)
     print("\n".join(summary(arguments.preset, read(arguments.results, recipe))))
 
 

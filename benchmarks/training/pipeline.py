@@ -66,9 +66,9 @@ def _batched(images: np.ndarray) -> Callable[[], None]:
 
 def _one_by_one(images: np.ndarray) -> Callable[[], None]:
     """As somebody writes it first: a Sequential, called for each picture, then yu4u's eraser as published."""
-    from trainer.augment.imgaug_shim import imgaug
+    from trainer.augment.imgaug_shim import import_imgaug
 
-    iaa, _ = imgaug()
+    iaa, _ = import_imgaug()
     sequence = iaa.Sequential(
         [iaa.Fliplr(0.5), iaa.Pad(px=4, pad_mode="reflect", keep_size=False), iaa.CropToFixedSize(32, 32)]
     )

@@ -18,11 +18,11 @@ from benchmarks.figures import median
 from benchmarks.peers import airbench
 from benchmarks.peers.contenders import Contender, Measured, NotMeasured, fit, measured, pitwall, pytorch, torch_python
 from benchmarks.training import random_pictures
-from trainer.data.cifar import CIFAR10, is_here
-from trainer.machine.devices import devices
-from trainer.machine.environment import environment
+from trainer.data.cifar import CIFAR10, is_available
+from trainer.machine.devices import list_devices
+from trainer.machine.environment import describe_environment
 from trainer.presets import PRESETS
-from trainer.presets.preset import varied
+from trainer.presets.preset import with_parts
 from trainer.recipe import Dataset, Recipe
 from trainer.recipe.augmentation import CutoutSquare, Flip, PadCrop
 from trainer.recipe.schedule import Piecewise
@@ -44,10 +44,10 @@ class Case:
 
 def main() -> None:
     arguments = _arguments()
-    on_gpu = devices(None) != ["cpu"]
+    on_gpu = list_devices(None) != ["cpu"]
     with tempfile.TemporaryDirectory(prefix="pitwall-bench-") as folder:
         datasets, what = arguments.datasets, "CIFAR-10"
-        if not is_here(CIFAR10, datasets):
+        if not is_available(CIFAR10, datasets):
             datasets, what = random_pictures.write(Path(folder)), "random pictures (accuracies say nothing)"
         print(_surroundings(what), flush=True)
         knobs = {"precision": "bfloat16" if on_gpu else "float32"}
@@ -129,7 +129,7 @@ def _faster_waiting(python: Path, datasets: Path) -> dict[str, str]:
     """How PyTorch's threads should wait for each other: spinning is best on an idle machine, and five to ten times
     slower where a neighbour takes a core away. Tried out, for it is no merit of ours if they spin."""
     recipe = _recipe(8, 128, on_gpu=False)
-    recipe = varied(recipe, dataset=recipe.dataset.model_copy(update={"train_limit": 1280}))
+    recipe = with_parts(recipe, dataset=recipe.dataset.model_copy(update={"train_limit": 1280}))
     tried = []
     for way in (SPINNING, WAITING):
         rate = measured(pytorch(python, environment=way), recipe, datasets).images_per_second
@@ -142,7 +142,7 @@ def _recipe(width: int, batch: int, on_gpu: bool) -> Recipe:
     """page-2018 of the given size, its rates in proportion to the batch, up in the first of its few epochs."""
     page = PRESETS["page-2018"].recipe
     pictures, tested = (None, None) if on_gpu else (PICTURES.get(width, 1024), 500)
-    return varied(
+    return with_parts(
         page,
         dataset=Dataset(name="cifar10", train_limit=pictures, val_limit=tested),
         model=page.model.model_copy(update={"width": width}),
@@ -154,7 +154,7 @@ def _recipe(width: int, batch: int, on_gpu: bool) -> Recipe:
 
 
 def _surroundings(pictures: str) -> str:
-    known: dict[str, Any] = environment("")
+    known: dict[str, Any] = describe_environment("")
     versions = ", ".join(f"{name} {known[name]}" for name in ("python", "keras", "tensorflow"))
     machine = f"{known['cpu']}, {known['cpus']} cores, load {os.getloadavg()[0]:.1f} at the start"
     return f"{machine}; {platform.platform()}; {versions}; {pictures}"

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from app.cli.up import address
 from app.settings import Settings
-from trainer.machine.devices import devices, named
+from trainer.machine.devices import list_devices, parse_device
 
 
 def test_devices_are_named_one_way(monkeypatch: pytest.MonkeyPatch):
@@ -23,11 +23,11 @@ def test_a_word_that_names_no_device_is_refused(text: str, monkeypatch: pytest.M
     with pytest.raises(ValidationError, match="names no device"):
         Settings()
     with pytest.raises(ValueError, match="names no device"):
-        named(text)
+        parse_device(text)
 
 
 def test_where_there_is_no_gpu_the_cpu_is_the_device():
-    assert devices(visible="") == ["cpu"]
+    assert list_devices(visible="") == ["cpu"]
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trainer.augment.normalisation import normalisation
-from trainer.models.layers import totals
+from trainer.augment.normalisation import compute_normalisation
+from trainer.models.layers import compute_totals
 from trainer.models.resnet9 import PATCH, PATCH_FILTERS, resnet9
 from trainer.presets import PRESETS
 from trainer.recipe.network import ResNet9
@@ -24,7 +24,7 @@ def test_the_twin_has_as_many_parameters(name: str):
     assert isinstance(knobs, ResNet9)
     filters = np.zeros((PATCH, PATCH, 3, PATCH_FILTERS), np.float32) if knobs.whiten else None
 
-    sums = totals(resnet9(knobs, 10))
+    sums = compute_totals(resnet9(knobs, 10))
     assert parameters(Net(knobs, 10, filters)) == (sums.parameters, sums.trainable)
 
 
@@ -47,7 +47,7 @@ def test_each_picture_is_cropped_mirrored_and_cut_by_its_own_draw():
     column = np.arange(1, 33, dtype=np.uint8)[:, None] * np.ones(3, np.uint8)  # 1 to 32, left to right
     images = np.ascontiguousarray(np.broadcast_to(column, (256, 32, 32, 3)))
     recipe = PRESETS["page-2018"].recipe.model_copy(update={"batch_size": 256})
-    made = Pictures(recipe, images, np.zeros(256, np.int64), normalisation("0..255", images), "cpu")
+    made = Pictures(recipe, images, np.zeros(256, np.int64), compute_normalisation("0..255", images), "cpu")
 
     [(batch, labels)] = list(made.epoch())
 

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.augment.normalisation import Batch, normalised
+from trainer.augment.normalisation import Batch, normalise
 from trainer.augment.selections import Labels, Selection
-from trainer.augment.tables import Tables
+from trainer.augment.tables import Columns
 from trainer.engine.interface import HostBatch, ImageIndices, MeanMetrics, Split, StepMeasurement, TrainingBatch
 from trainer.failures import CannotTrain
 from trainer.loop.batches import Normal
@@ -74,7 +74,7 @@ class LightEngine:
     def compile(self, batches: list[TrainingBatch], evaluations: list[ImageIndices]) -> None:
         pass
 
-    def begin_epoch(self, tables: Tables) -> None:
+    def begin_epoch(self, tables: Columns) -> None:
         raise NotImplementedError
 
     def augmented_images(self, selection: Selection) -> Batch:
@@ -121,7 +121,7 @@ class LightEngine:
         return sums
 
     def evaluate(self, indices: ImageIndices) -> None:
-        images = normalised(self._validation.images[indices], *self._normal)
+        images = normalise(self._validation.images[indices], *self._normal)
         shares = _soft(_inputs(images) @ self._state["net/kernel"])
         self._count("sums/evaluation", shares, self._targets(self._validation.labels[indices]), 0.0)
         self._predicted.append(shares)

@@ -77,6 +77,6 @@ def frameworks_warn_in_peace() -> None:
     """Third parties' deprecation warnings at import are not ours to mend; ours stay errors."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        from trainer.augment.imgaug_shim import imgaug
+        from trainer.augment.imgaug_shim import import_imgaug
 
-        imgaug()
+        import_imgaug()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 
-class _Plain:
+class _NumpyOps:
     """NumPy, and the few functions that it calls otherwise."""
 
     @staticmethod
@@ -29,4 +29,4 @@ class _Plain:
         return getattr(np, name)
 
 
-plain: Any = _Plain()
+numpy_ops: Any = _NumpyOps()

@@ -13,25 +13,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.augment.arrays import plain
-from trainer.augment.draws import Angles, Boxes, Crops, Draws, Flips, Nothing, Sigmas
-from trainer.augment.noise import counters, noise_at
+from trainer.augment.arrays import numpy_ops
+from trainer.augment.noise import counters, hash_noise
 from trainer.augment.normalisation import PerChannel
+from trainer.augment.params import Angles, Boxes, Crops, Flips, NoParams, Params, Sigmas
 from trainer.recipe.augmentation import Blur, Crop, Cutout, Fill, Operation, Pad, PadCrop, Rotate
 
 MIN_SIGMA = 1e-3  # imgaug does not blur with less
 
 
-class Batched:
+class ArrayAugmenter:
     """See `flow.Hand`. Pictures are (b, side, side, 3); b may stay open in a program, the sides may not."""
 
-    def __init__(self, scale: PerChannel, shift: PerChannel, xp: Any = plain) -> None:
+    def __init__(self, scale: PerChannel, shift: PerChannel, xp: Any = numpy_ops) -> None:
         """`scale`, `shift`: what normalisation() answers. `xp`: the array library."""
         self._scale, self._shift, self._xp = scale, shift, xp
 
-    def changed(self, pictures: Any, operation: Operation, drawn: Draws) -> Any:
+    def apply(self, pictures: Any, operation: Operation, drawn: Params) -> Any:
         match drawn:
-            case Nothing():
+            case NoParams():
                 assert isinstance(operation, Pad)
                 return self._padded(pictures, operation.pad, operation.mode)
             case Crops():
@@ -48,19 +48,19 @@ class Batched:
             case Boxes():
                 return self._erased(pictures, operation, drawn)
 
-    def normalised(self, pictures: Any) -> Any:
+    def normalise(self, pictures: Any) -> Any:
         # row by row: an inner loop of three channels takes four times as long where loops are not fused
         xp, (height, width, channels) = self._xp, pictures.shape[1:]
         rows = xp.cast(xp.reshape(pictures, (-1, height, width * channels)), "float32")
         rows = rows / np.tile(self._scale, width) - np.tile(self._shift, width)
         return xp.reshape(rows, (-1, height, width, channels))
 
-    def mixed_bytes(self, own: Any, other: Any, share: Any) -> Any:
+    def mix_bytes(self, own: Any, other: Any, share: Any) -> Any:
         xp = self._xp
-        whole = self.mixed(xp.cast(own, "float32"), xp.cast(other, "float32"), share)
+        whole = self.mix(xp.cast(own, "float32"), xp.cast(other, "float32"), share)
         return xp.cast(xp.floor(whole + 0.5), "uint8")
 
-    def mixed(self, own: Any, other: Any, share: Any) -> Any:
+    def mix(self, own: Any, other: Any, share: Any) -> Any:
         share = self._xp.reshape(share, (-1, 1, 1, 1))
         return share * own + (1.0 - share) * other
 
@@ -68,7 +68,7 @@ class Batched:
         xp, (height, width) = self._xp, pictures.shape[1:3]
         if mode == "constant":
             return xp.pad(pictures, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
-        rows, columns = _outside(height, pad, mode), _outside(width, pad, mode)
+        rows, columns = _padded_indices(height, pad, mode), _padded_indices(width, pad, mode)
         return xp.take(xp.take(pictures, rows, axis=1), columns, axis=2)
 
     def _cropped(self, pictures: Any, operation: Crop | PadCrop, crops: Crops) -> Any:
@@ -81,8 +81,8 @@ class Batched:
         if operation.mode == "constant":
             rows, columns = top + (down - pad), left + (across - pad)
             return self._looked_up_or_black(pictures, rows, columns)
-        rows = xp.take(xp.convert_to_tensor(_outside(height, pad, operation.mode)), top + down, axis=0)
-        columns = xp.take(xp.convert_to_tensor(_outside(width, pad, operation.mode)), left + across, axis=0)
+        rows = xp.take(xp.convert_to_tensor(_padded_indices(height, pad, operation.mode)), top + down, axis=0)
+        columns = xp.take(xp.convert_to_tensor(_padded_indices(width, pad, operation.mode)), left + across, axis=0)
         return self._looked_up(pictures, rows, columns)
 
     def _flipped(self, pictures: Any, flipped: Any) -> Any:
@@ -115,13 +115,13 @@ class Batched:
         is_blurred = sigma > MIN_SIGMA
         sure = xp.where(is_blurred, sigma, 1.0)
         distance = np.arange(-reach, reach + 1, dtype=np.float32)[None, :]
-        half = xp.cast(_half(sure, xp), "float32")
+        half = xp.cast(_kernel_radius(sure, xp), "float32")
         weights = xp.where(np.abs(distance) <= half, xp.exp(-(distance**2) / (2.0 * sure * sure)), 0.0)
         weights = weights / xp.sum(weights, axis=1, keepdims=True)
         result = xp.cast(pictures, "float32")
         for axis in (1, 2):
             side = pictures.shape[axis]
-            source, total = _outside(side, reach, "reflect"), 0.0
+            source, total = _padded_indices(side, reach, "reflect"), 0.0
             for step in range(2 * reach + 1):
                 moved = xp.take(result, source[step : step + side], axis=axis)
                 total = total + moved * xp.reshape(weights[:, step], (-1, 1, 1, 1))
@@ -140,7 +140,7 @@ class Batched:
         inside = xp.logical_and(xp.reshape(in_rows, (-1, height, 1, 1)), xp.reshape(in_columns, (-1, 1, width, 1)))
         if isinstance(operation, Cutout) and operation.pixel_level:
             counter = xp.convert_to_tensor(counters(height * width * channels)[None, :], "uint32")
-            share = noise_at(xp.reshape(boxes.noise_seed, (-1, 1)), counter, xp)
+            share = hash_noise(xp.reshape(boxes.noise_seed, (-1, 1)), counter, xp)
             low, high = np.float32(operation.v_l), np.float32(operation.v_h)
             fill = low + (high - low) * xp.reshape(share, (-1, height, width, channels))
         else:
@@ -151,7 +151,7 @@ class Batched:
         """At `rows`, `columns` (b, height, width), which may lie outside."""
         xp, (height, width) = self._xp, pictures.shape[1:3]
         if mode == "reflect":
-            return self._at(pictures, _mirrored(rows, height, xp), _mirrored(columns, width, xp))
+            return self._at(pictures, _reflect(rows, height, xp), _reflect(columns, width, xp))
         inside = self._at(pictures, xp.clip(rows, 0, height - 1), xp.clip(columns, 0, width - 1))
         if mode == "edge":
             return inside
@@ -177,22 +177,22 @@ class Batched:
 
 def kernel_size(sigma: float) -> int:
     """How many pixels wide imgaug's Gaussian kernel is for a sigma: odd, at least 5 (`blur_gaussian_`)."""
-    return 2 * int(_half(np.float32(sigma), plain)) + 1
+    return 2 * int(_kernel_radius(np.float32(sigma), numpy_ops)) + 1
 
 
-def _half(sigma: Any, xp: Any) -> Any:
+def _kernel_radius(sigma: Any, xp: Any) -> Any:
     """Pixels on either side of the middle: int32, of the shape of `sigma`."""
     times = xp.where(sigma < 3.0, 3.3, xp.where(sigma < 5.0, 2.9, 2.6))
     # an even width becomes the next odd one: both have the same half
     return xp.cast(xp.floor(xp.maximum(xp.floor(times * sigma), 5.0) / 2.0), "int32")
 
 
-def _outside(side: int, pad: int, mode: Fill) -> NDArray[np.int32]:
+def _padded_indices(side: int, pad: int, mode: Fill) -> NDArray[np.int32]:
     """Which pixel is seen at each place of an axis that is longer by `pad` on both ends: int32 (side + 2 pad,)."""
     return np.pad(np.arange(side, dtype=np.int32), pad, mode=mode)
 
 
-def _mirrored(places: Any, side: int, xp: Any) -> Any:
+def _reflect(places: Any, side: int, xp: Any) -> Any:
     """As OpenCV's BORDER_REFLECT_101 and NumPy's "reflect": the pixel at the edge is not repeated."""
     period = 2 * (side - 1)
     around = xp.abs(xp.mod(places, period))

@@ -12,85 +12,87 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from trainer.augment.draws import Angles, Boxes, Crops, Draws, Flips, Nothing, Sigmas
-from trainer.augment.imgaug_shim import imgaug
-from trainer.augment.noise import counters, noise_at
-from trainer.augment.normalisation import Batch, PerChannel, Pictures, normalised
+from trainer.augment.imgaug_shim import import_imgaug
+from trainer.augment.noise import counters, hash_noise
+from trainer.augment.normalisation import Batch, Images, PerChannel, normalise
+from trainer.augment.params import Angles, Boxes, Crops, Flips, NoParams, Params, Sigmas
 from trainer.recipe.augmentation import Crop, Cutout, Operation, Pad, PadCrop, Rotate
 
 
-class Host:
+class ImgaugAugmenter:
     """See `flow.Hand`. Pictures are NumPy arrays."""
 
     def __init__(self, scale: PerChannel, shift: PerChannel) -> None:
         """`scale`, `shift`: what normalisation() answers."""
         self._scale, self._shift = scale, shift
 
-    def changed(self, pictures: NDArray[Any], operation: Operation, drawn: Draws) -> NDArray[Any]:
-        return changed(pictures, operation, drawn)
+    def apply(self, pictures: NDArray[Any], operation: Operation, drawn: Params) -> NDArray[Any]:
+        return apply_operation(pictures, operation, drawn)
 
-    def normalised(self, pictures: Pictures) -> Batch:
-        return normalised(pictures, self._scale, self._shift)
+    def normalise(self, pictures: Images) -> Batch:
+        return normalise(pictures, self._scale, self._shift)
 
-    def mixed_bytes(self, own: Pictures, other: Pictures, share: NDArray[np.float32]) -> Pictures:
-        mixed: Pictures = (self.mixed(own, other, share) + np.float32(0.5)).astype(np.uint8)
+    def mix_bytes(self, own: Images, other: Images, share: NDArray[np.float32]) -> Images:
+        mixed: Images = (self.mix(own, other, share) + np.float32(0.5)).astype(np.uint8)
         return mixed
 
-    def mixed(self, own: NDArray[Any], other: NDArray[Any], share: NDArray[np.float32]) -> Batch:
+    def mix(self, own: NDArray[Any], other: NDArray[Any], share: NDArray[np.float32]) -> Batch:
         share = share[:, None, None, None]
         laid_over: Batch = share * own + (1 - share) * other
         return laid_over
 
 
-def changed(pictures: NDArray[Any], operation: Operation, drawn: Draws) -> NDArray[Any]:
+def apply_operation(pictures: NDArray[Any], operation: Operation, drawn: Params) -> NDArray[Any]:
     """Do one operation as `drawn` says (row k for picture k). `pictures` stay as they are.
 
     Augmenters are built per call: imgaug's hold state, so sharing one between threads would mix batches.
     """
-    iaa, iap = imgaug()
+    iaa, iap = import_imgaug()
     match drawn:
-        case Nothing():
+        case NoParams():
             assert isinstance(operation, Pad)
-            return _augmented(_whole(lambda images: _padded(images, operation), iaa), pictures)
+            return _augment(_batch_augmenter(lambda images: _pad(images, operation), iaa), pictures)
         case Crops():
             assert isinstance(operation, Crop | PadCrop)
-            return _augmented(_whole(lambda images: _cropped(images, operation, drawn), iaa), pictures)
+            return _augment(_batch_augmenter(lambda images: _crop(images, operation, drawn), iaa), pictures)
         case Flips():
-            return _augmented(iaa.Fliplr(iap.DeterministicList(drawn.flipped.astype(np.float32)), seed=0), pictures)
+            return _augment(iaa.Fliplr(iap.DeterministicList(drawn.flipped.astype(np.float32)), seed=0), pictures)
         case Angles():
             assert isinstance(operation, Rotate)
             chosen = np.flatnonzero(drawn.degrees)
             angles = iap.DeterministicList(drawn.degrees[chosen].astype(np.float32)) if chosen.size else None
-            return _some(iaa.Affine(rotate=angles, order=1, mode=operation.mode, cval=0, seed=0), pictures, chosen)
+            return _augment_chosen(
+                iaa.Affine(rotate=angles, order=1, mode=operation.mode, cval=0, seed=0), pictures, chosen
+            )
         case Sigmas():
             chosen = np.flatnonzero(drawn.sigma)
             sigmas = iap.DeterministicList(drawn.sigma[chosen].astype(np.float32)) if chosen.size else 0
-            return _some(iaa.GaussianBlur(sigma=sigmas, seed=0), pictures, chosen)
+            return _augment_chosen(iaa.GaussianBlur(sigma=sigmas, seed=0), pictures, chosen)
         case Boxes():
-            return _augmented(_whole(lambda images: _erased(images, operation, drawn), iaa), pictures)
+            return _augment(_batch_augmenter(lambda images: _erase(images, operation, drawn), iaa), pictures)
 
 
-def _whole(change: Callable[[NDArray[Any]], NDArray[Any]], iaa: Any) -> Any:
+def _batch_augmenter(change: Callable[[NDArray[Any]], NDArray[Any]], iaa: Any) -> Any:
     """An augmenter that changes the batch as one array: imgaug's own Pad, crops and cutouts go picture by picture,
     which takes several times as long.
     """
     return iaa.Lambda(func_images=lambda images, _random, _parents, _hooks: change(images), seed=0)
 
 
-def _padded(images: NDArray[Any], operation: Pad | PadCrop) -> NDArray[Any]:
+def _pad(images: NDArray[Any], operation: Pad | PadCrop) -> NDArray[Any]:
     pad = operation.pad
     return np.pad(images, ((0, 0), (pad, pad), (pad, pad), (0, 0)), mode=operation.mode)
 
 
-def _cropped(images: NDArray[Any], operation: Crop | PadCrop, crops: Crops) -> NDArray[Any]:
+def _crop(images: NDArray[Any], operation: Crop | PadCrop, crops: Crops) -> NDArray[Any]:
     size = operation.size if isinstance(operation, Crop) else images.shape[1]
     if isinstance(operation, PadCrop):
-        images = _padded(images, operation)
+        images = _pad(images, operation)
     windows = sliding_window_view(images, (size, size), axis=(1, 2)).transpose(0, 1, 2, 4, 5, 3)
     return windows[np.arange(len(images)), crops.top, crops.left]  # of (n, top, left, row, column, channel)
 
 
-def _erased(images: Batch, operation: Operation, boxes: Boxes) -> Batch:
+def _erase(images: Batch, operation: Operation, boxes: Boxes) -> Batch:
     height, width, channels = images.shape[1:]
     row, column = np.arange(height), np.arange(width)
     in_rows = (row >= boxes.top[:, None]) & (row < (boxes.top + boxes.height)[:, None])
@@ -99,7 +101,7 @@ def _erased(images: Batch, operation: Operation, boxes: Boxes) -> Batch:
     erased = images.reshape(len(images), -1, channels).copy()
     if isinstance(operation, Cutout) and operation.pixel_level:
         counter = counters(height * width * channels)[pixel[:, None] * channels + np.arange(channels)]
-        share = noise_at(boxes.noise_seed[picture][:, None], counter)
+        share = hash_noise(boxes.noise_seed[picture][:, None], counter)
         low, high = np.float32(operation.v_l), np.float32(operation.v_h)
         erased[picture, pixel] = low + (high - low) * share
     else:
@@ -107,15 +109,15 @@ def _erased(images: Batch, operation: Operation, boxes: Boxes) -> Batch:
     return erased.reshape(images.shape)
 
 
-def _some(augmenter: Any, pictures: NDArray[Any], chosen: NDArray[np.int64]) -> NDArray[Any]:
+def _augment_chosen(augmenter: Any, pictures: NDArray[Any], chosen: NDArray[np.int64]) -> NDArray[Any]:
     """Only the chosen ones are worked on: most of what imgaug costs is paid per picture."""
     if len(chosen) == len(pictures):
-        return _augmented(augmenter, pictures)
+        return _augment(augmenter, pictures)
     result = pictures.copy()
     if chosen.size:
-        result[chosen] = _augmented(augmenter, pictures[chosen])
+        result[chosen] = _augment(augmenter, pictures[chosen])
     return result
 
 
-def _augmented(augmenter: Any, pictures: NDArray[Any]) -> NDArray[Any]:
+def _augment(augmenter: Any, pictures: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(augmenter.augment_images(pictures))

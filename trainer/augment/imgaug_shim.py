@@ -13,7 +13,7 @@ from types import ModuleType
 import numpy as np
 
 
-def put_back_numpy_names() -> None:
+def restore_numpy_names() -> None:
     """Give the `numpy` module `sctypes` and `complex`, unless it has them. Safe to call again."""
     if "sctypes" not in vars(np):
         np.sctypes = {  # type: ignore[attr-defined]
@@ -27,9 +27,9 @@ def put_back_numpy_names() -> None:
         np.complex = complex  # type: ignore[attr-defined]
 
 
-def imgaug() -> tuple[ModuleType, ModuleType]:
+def import_imgaug() -> tuple[ModuleType, ModuleType]:
     """(imgaug.augmenters, imgaug.parameters), imported on NumPy 2. Takes seconds the first time."""
-    put_back_numpy_names()
+    restore_numpy_names()
     with warnings.catch_warnings():
         # Invalid escapes in docstrings and imageio's farewell to an old API: nothing that a user could mend.
         warnings.simplefilter("ignore")

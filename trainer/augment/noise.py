@@ -11,29 +11,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.augment.arrays import plain
+from trainer.augment.arrays import numpy_ops
 
 
 def noise(noise_seed: NDArray[np.uint32], count: int) -> NDArray[np.float32]:
     """`count` values in [0, 1) for each seed: float32 (len(noise_seed), count), multiples of 2^-24."""
-    return noise_at(noise_seed[:, None], counters(count)[None, :])  # type: ignore[no-any-return]
+    return hash_noise(noise_seed[:, None], counters(count)[None, :])  # type: ignore[no-any-return]
 
 
 def counters(count: int) -> NDArray[np.uint32]:
     """What stands for j = 0 … count - 1: uint32 (count,), mixed already, since it is the same for every picture."""
-    mixed: NDArray[np.uint32] = _mixed(np.arange(count, dtype=np.uint32) * np.uint32(0x9E3779B9), plain)
+    mixed: NDArray[np.uint32] = _mix(np.arange(count, dtype=np.uint32) * np.uint32(0x9E3779B9), numpy_ops)
     return mixed
 
 
-def noise_at(noise_seed: Any, counter: Any, xp: Any = plain) -> Any:
+def hash_noise(noise_seed: Any, counter: Any, xp: Any = numpy_ops) -> Any:
     """A value for each seed and counter, both uint32 and of shapes that can be laid over each other; float32."""
-    bits = _mixed(xp.bitwise_xor(counter, _mixed(noise_seed, xp)), xp)
+    bits = _mix(xp.bitwise_xor(counter, _mix(noise_seed, xp)), xp)
     # through int32: 24 bits fit, and not every device turns unsigned integers into floats
     whole = xp.cast(xp.right_shift(bits, _uint32(8, xp)), "int32")
     return xp.cast(whole, "float32") * np.float32(2**-24)
 
 
-def _mixed(bits: Any, xp: Any) -> Any:
+def _mix(bits: Any, xp: Any) -> Any:
     """Every input bit changes about half of the output bits. Wraps around on purpose."""
     bits = xp.bitwise_xor(bits, xp.right_shift(bits, _uint32(16, xp)))
     bits = xp.multiply(bits, _uint32(0x7FEB352D, xp))

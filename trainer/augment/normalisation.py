@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 from trainer.recipe.augmentation import INPUT_MAX
 
-Pictures = NDArray[np.uint8]  # (n, side, side, 3), RGB
+Images = NDArray[np.uint8]  # (n, side, side, 3), RGB
 Batch = NDArray[np.float32]  # (n, side, side, 3), in the recipe's range
 PerChannel = NDArray[np.float32]  # (3,)
 
-AT_ONCE = 2048  # pictures counted at once: bincount makes 8 bytes of each
+CHUNK = 2048  # pictures counted at once: bincount makes 8 bytes of each
 
 
-def normalisation(kind: str, train_images: Pictures) -> tuple[PerChannel, PerChannel]:
+def compute_normalisation(kind: str, train_images: Images) -> tuple[PerChannel, PerChannel]:
     """(scale, shift), each float32 (3,): a pixel p becomes p / scale - shift.
 
     "standardised" takes mean and standard deviation of each channel over the training pictures.
@@ -24,8 +24,8 @@ def normalisation(kind: str, train_images: Pictures) -> tuple[PerChannel, PerCha
     if kind != "standardised":
         return np.full(3, 255.0 / INPUT_MAX[kind], dtype=np.float32), np.zeros(3, dtype=np.float32)
     counts = np.zeros((3, 256), dtype=np.int64)
-    for first in range(0, len(train_images), AT_ONCE):
-        flat = train_images[first : first + AT_ONCE].reshape(-1, 3)
+    for first in range(0, len(train_images), CHUNK):
+        flat = train_images[first : first + CHUNK].reshape(-1, 3)
         counts += np.stack([np.bincount(flat[:, channel], minlength=256) for channel in range(3)])
     level, pixels = np.arange(256, dtype=np.float64), counts[0].sum()
     mean = counts @ level / pixels
@@ -35,7 +35,7 @@ def normalisation(kind: str, train_images: Pictures) -> tuple[PerChannel, PerCha
     return deviation.astype(np.float32), (mean / deviation).astype(np.float32)
 
 
-def normalised(images: Pictures, scale: PerChannel, shift: PerChannel) -> Batch:
+def normalise(images: Images, scale: PerChannel, shift: PerChannel) -> Batch:
     """float32, the shape of `images`. Row by row: an inner loop of three channels takes four times as long."""
     rows, width = images.reshape(*images.shape[:-2], -1), images.shape[-2]
     result: Batch = np.divide(rows, np.tile(scale, width), dtype=np.float32)
@@ -44,9 +44,9 @@ def normalised(images: Pictures, scale: PerChannel, shift: PerChannel) -> Batch:
     return result.reshape(images.shape)
 
 
-def shown(pictures: NDArray[Any], scale: PerChannel, shift: PerChannel) -> Pictures:
+def to_uint8(pictures: NDArray[Any], scale: PerChannel, shift: PerChannel) -> Images:
     """Bytes for people: what the net sees, cut off where it is darker than black or lighter than white."""
     if pictures.dtype == np.uint8:
         return pictures
-    levels: Pictures = np.clip(np.rint((pictures + shift) * scale), 0, 255).astype(np.uint8)
+    levels: Images = np.clip(np.rint((pictures + shift) * scale), 0, 255).astype(np.uint8)
     return levels

@@ -12,63 +12,65 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.augment.batched import Batched
-from trainer.augment.draws import Draws
-from trainer.augment.flow import Flow, Hand, Stage, Taken
-from trainer.augment.host import Host
-from trainer.augment.normalisation import Batch, PerChannel, Pictures, normalisation, normalised
+from trainer.augment.batched import ArrayAugmenter
+from trainer.augment.host import ImgaugAugmenter
+from trainer.augment.normalisation import Batch, Images, PerChannel, compute_normalisation, normalise
+from trainer.augment.params import Params
 from trainer.augment.selections import Selection
-from trainer.augment.tables import epoch_draws, rows
+from trainer.augment.steps import Augmenter, Stage, Steps, StoredBatch
+from trainer.augment.tables import sample_epoch_params, select_rows
 from trainer.recipe import Recipe
 
-AT_ONCE = 128  # pictures: what is done to them then stays in the processor's cache
+CHUNK = 128  # pictures: what is done to them then stays in the processor's cache
 
 
 class Pipeline:
     """Batches of a recipe, and their stages on the way."""
 
     def __init__(
-        self, recipe: Recipe, train_images: Pictures, normal: tuple[PerChannel, PerChannel] | None = None
+        self, recipe: Recipe, train_images: Images, normal: tuple[PerChannel, PerChannel] | None = None
     ) -> None:
         """`train_images`: uint8 (n, side, side, 3), kept by reference and never changed; anything that offers
         length, shape and rows will do. `normal`: scale and shift, where they are known already.
         """
         self.images, self.recipe = train_images, recipe
-        self.scale, self.shift = normal or normalisation(recipe.normalize, train_images)
-        self._flow = Flow(recipe)
-        self._hand: Hand = (Batched if recipe.augment_engine == "device" else Host)(self.scale, self.shift)
-        self._draws: dict[int, dict[int, Draws]] = {}
+        self.scale, self.shift = normal or compute_normalisation(recipe.normalize, train_images)
+        self._steps = Steps(recipe)
+        self._augmenter: Augmenter = (ArrayAugmenter if recipe.augment_engine == "device" else ImgaugAugmenter)(
+            self.scale, self.shift
+        )
+        self._params: dict[int, dict[int, Params]] = {}
         self._lock = Lock()
 
     def batch(self, epoch: int, selection: Selection) -> Batch:
         """The pictures of a batch as epoch `epoch` (from 1) sees them: float32 (b, side, side, 3)."""
         result = np.empty((len(selection), *self.images.shape[1:]), dtype=np.float32)
-        for at in range(0, len(selection), AT_ONCE):
-            *_, last = self.stages(epoch, selection.part(at, at + AT_ONCE))
-            result[at : at + AT_ONCE] = last.pictures
+        for at in range(0, len(selection), CHUNK):
+            *_, last = self.stages(epoch, selection.part(at, at + CHUNK))
+            result[at : at + CHUNK] = last.pictures
         return result
 
     def stages(self, epoch: int, selection: Selection) -> Iterator[Stage]:
         """The same, one step after the other; the last one is what the net sees."""
-        draws = self.draws(epoch)
+        params = self.epoch_params(epoch)
         other = share = None
         if selection.partners is not None and selection.shares is not None:
-            other, share = self._taken(selection.partners, draws), selection.shares.astype(np.float32)
-        return self._flow.stages(self._hand, self._taken(selection.pictures, draws), other, share)
+            other, share = self._load_images(selection.partners, params), selection.shares.astype(np.float32)
+        return self._steps.stages(self._augmenter, self._load_images(selection.pictures, params), other, share)
 
-    def evaluation(self, images: Pictures) -> Batch:
+    def evaluation(self, images: Images) -> Batch:
         """Pictures without augmentation, in the same range: float32, the shape of `images`."""
-        return normalised(images, self.scale, self.shift)
+        return normalise(images, self.scale, self.shift)
 
-    def draws(self, epoch: int) -> dict[int, Draws]:
+    def epoch_params(self, epoch: int) -> dict[int, Params]:
         """Of all pictures, by the operation's position; the latest two epochs are kept."""
         with self._lock:
-            if epoch not in self._draws:
-                fresh = epoch_draws(self.recipe, epoch, len(self.images), int(self.images.shape[1]))
+            if epoch not in self._params:
+                fresh = sample_epoch_params(self.recipe, epoch, len(self.images), int(self.images.shape[1]))
                 # Two epochs are enough: one in use, the next prepared ahead.
-                kept = {old: drawn for old, drawn in self._draws.items() if old == epoch - 1}
-                self._draws = {**kept, epoch: fresh}
-            return self._draws[epoch]
+                kept = {old: drawn for old, drawn in self._params.items() if old == epoch - 1}
+                self._params = {**kept, epoch: fresh}
+            return self._params[epoch]
 
-    def _taken(self, numbers: NDArray[np.int64], draws: dict[int, Draws]) -> Taken:
-        return Taken(self.images[numbers], rows(draws, numbers))
+    def _load_images(self, numbers: NDArray[np.int64], params: dict[int, Params]) -> StoredBatch:
+        return StoredBatch(self.images[numbers], select_rows(params, numbers))

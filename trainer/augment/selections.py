@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.augment.draws import order, partners, shares
+from trainer.augment.params import sample_order, sample_partners, sample_shares
 from trainer.recipe import Recipe
 from trainer.recipe.learning_rates import steps_per_epoch
 
@@ -37,15 +37,15 @@ class Selection:
         return Selection(pictures, self.partners[first:last], self.shares[first:last])
 
 
-def selections(recipe: Recipe, train_images: int, epoch: int) -> list[Selection]:
+def list_selections(recipe: Recipe, train_images: int, epoch: int) -> list[Selection]:
     """The batches of an epoch (from 1), in order."""
-    return list(_selected(recipe, train_images, epoch))
+    return list(_iterate(recipe, train_images, epoch))
 
 
-def first_places(recipe: Recipe, train_images: int, epoch: int, count: int) -> Selection:
+def first_images(recipe: Recipe, train_images: int, epoch: int, count: int) -> Selection:
     """The first `count` pictures that an epoch sees, as if they were one batch; fewer where it has no more."""
     taken: list[Selection] = []
-    for selection in _selected(recipe, train_images, epoch):
+    for selection in _iterate(recipe, train_images, epoch):
         taken.append(selection)
         if sum(map(len, taken)) >= count:
             break
@@ -58,25 +58,25 @@ def first_places(recipe: Recipe, train_images: int, epoch: int, count: int) -> S
     return Selection(pictures, others, np.concatenate([one.shares for one in taken if one.shares is not None])[:count])
 
 
-def _selected(recipe: Recipe, train_images: int, epoch: int) -> Iterator[Selection]:
-    mixed, size = order(recipe.seed, epoch, train_images), recipe.batch_size
+def _iterate(recipe: Recipe, train_images: int, epoch: int) -> Iterator[Selection]:
+    mixed, size = sample_order(recipe.seed, epoch, train_images), recipe.batch_size
     steps = range(steps_per_epoch(recipe, train_images))
     mixup = recipe.mixup
     if mixup is None:
         yield from (Selection(mixed[step * size : (step + 1) * size]) for step in steps)
         return
-    share = shares(mixup, recipe.seed, epoch, train_images)
+    share = sample_shares(mixup, recipe.seed, epoch, train_images)
     for step in steps:
         if mixup.pairing == "disjoint":  # yu4u's generator: the halves of a double batch
             pair = mixed[2 * step * size : 2 * (step + 1) * size]
             pictures, others = pair[:size], pair[size:]
         else:
             pictures = mixed[step * size : (step + 1) * size]
-            others = pictures[partners(recipe.seed, epoch, step, len(pictures))]
+            others = pictures[sample_partners(recipe.seed, epoch, step, len(pictures))]
         yield Selection(pictures, others, share[pictures])
 
 
-def labels_of(selection: Selection, labels: NDArray[np.int64], classes: int) -> Labels:
+def batch_labels(selection: Selection, labels: NDArray[np.int64], classes: int) -> Labels:
     """int64 (b,) class numbers; with mixup float32 (b, classes) shares that sum to 1."""
     own = labels[selection.pictures]
     if selection.partners is None or selection.shares is None:

@@ -11,46 +11,46 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.augment.draws import Angles, Boxes, Crops, Draws, Flips, Nothing, Sigmas, draw
+from trainer.augment.params import Angles, Boxes, Crops, Flips, NoParams, Params, Sigmas, sample_params
 from trainer.recipe import Recipe
 from trainer.recipe.augmentation import Operation, input_sides
 
-KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (Nothing, Angles, Flips, Crops, Sigmas, Boxes)}
-NARROW = {np.dtype(np.int64): np.int32, np.dtype(np.float64): np.float32}  # what a device computes with
+PARAM_TYPES: dict[str, type[Any]] = {kind.__name__: kind for kind in (NoParams, Angles, Flips, Crops, Sigmas, Boxes)}
+DEVICE_DTYPES = {np.dtype(np.int64): np.int32, np.dtype(np.float64): np.float32}  # what a device computes with
 
-Tables = dict[str, NDArray[Any]]
+Columns = dict[str, NDArray[Any]]
 
 
-def epoch_draws(recipe: Recipe, epoch: int, n: int, side: int) -> dict[int, Draws]:
+def sample_epoch_params(recipe: Recipe, epoch: int, n: int, side: int) -> dict[int, Params]:
     """The draws of epoch `epoch` (from 1) for each operation by its position; `n` pictures of `side` pixels."""
     epoch = 1 if recipe.augment_when == "once" else epoch
     met = input_sides(recipe.augment, side)
     return {
-        position: draw(operation, recipe.seed, epoch, position, n=n, side=met[position])
+        position: sample_params(operation, recipe.seed, epoch, position, n=n, side=met[position])
         for position, operation in enumerate(recipe.augment)
     }
 
 
-def tables(draws: Mapping[int, Draws]) -> Tables:
+def to_columns(draws: Mapping[int, Params]) -> Columns:
     """`2/Boxes/top` and so on: (n,) each, of 32 bits or bool."""
     return {
-        f"{position}/{type(drawn).__name__}/{name}": column.astype(NARROW.get(column.dtype, column.dtype))
+        f"{position}/{type(drawn).__name__}/{name}": column.astype(DEVICE_DTYPES.get(column.dtype, column.dtype))
         for position, drawn in draws.items()
         for name, column in vars(drawn).items()
     }
 
 
-def drawn(columns: Mapping[str, Any], operations: list[Operation]) -> dict[int, Draws]:
+def from_columns(columns: Mapping[str, Any], operations: list[Operation]) -> dict[int, Params]:
     """The way back, from columns of any array library."""
-    found: dict[int, Draws] = {position: Nothing() for position in range(len(operations))}
+    found: dict[int, Params] = {position: NoParams() for position in range(len(operations))}
     fields: dict[tuple[int, str], dict[str, Any]] = {}
     for path, column in columns.items():
         position, kind, name = path.split("/")
         fields.setdefault((int(position), kind), {})[name] = column
-    return found | {position: KINDS[kind](**named) for (position, kind), named in fields.items()}
+    return found | {position: PARAM_TYPES[kind](**named) for (position, kind), named in fields.items()}
 
 
-def rows(draws: Mapping[int, Draws], numbers: NDArray[np.int64]) -> dict[int, Draws]:
+def select_rows(draws: Mapping[int, Params], numbers: NDArray[np.int64]) -> dict[int, Params]:
     """The draws of these pictures."""
     return {
         position: type(one)(**{name: column[numbers] for name, column in vars(one).items()})

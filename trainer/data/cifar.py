@@ -23,11 +23,11 @@ from trainer.failures import DatasetDamaged
 Arrays = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 # Far above any published file (31 MB of one batch, 154 MB for CIFAR-100), far below what hurts.
-_LARGEST_FILE = 400 * 2**20
+MAX_FILE_BYTES = 400 * 2**20
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedDataset:
     """One data set as its author publishes it."""
 
     url: str
@@ -44,7 +44,7 @@ class Published:
         return self.url.rsplit("/", 1)[1]
 
 
-CIFAR10 = Published(
+CIFAR10 = PublishedDataset(
     url="https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
     sha256="6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
     folder="cifar-10-batches-py",
@@ -54,7 +54,7 @@ CIFAR10 = Published(
     labels_key=b"labels",
     names_key=b"label_names",
 )
-CIFAR100 = Published(
+CIFAR100 = PublishedDataset(
     url="https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
     sha256="85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7",
     folder="cifar-100-python",
@@ -66,19 +66,19 @@ CIFAR100 = Published(
 )
 
 
-def is_here(published: Published, root: Path) -> bool:
+def is_available(published: PublishedDataset, root: Path) -> bool:
     """Whether the data set can be read from `root` without a network. Looks at names only."""
     return (root / published.folder).is_dir() or (root / published.archive).is_file()
 
 
-def read(published: Published, root: Path, note: Note) -> tuple[Arrays, Arrays, tuple[str, ...]]:
+def read(published: PublishedDataset, root: Path, note: Note) -> tuple[Arrays, Arrays, tuple[str, ...]]:
     """((train_images, train_labels), (val_images, val_labels), class names), in the published order.
 
     Images uint8 (n, 32, 32, 3), labels int64 (n,). The folder wins over the archive; with neither, the
     archive is downloaded into `root`. Raises DatasetMissing, DatasetDamaged.
     """
     if (root / published.folder).is_dir():
-        contents = _from_folder(root / published.folder, published)
+        contents = _read_folder(root / published.folder, published)
         where = str(root / published.folder)
     else:
         archive = root / published.archive
@@ -86,22 +86,22 @@ def read(published: Published, root: Path, note: Note) -> tuple[Arrays, Arrays, 
             verify(archive, published.sha256)
         else:
             download(published.url, published.sha256, archive, note)
-        contents = _from_archive(archive, published)
+        contents = _read_archive(archive, published)
         where = str(archive)
-    return _decoded(contents, published, where)
+    return _decode(contents, published, where)
 
 
-def _from_folder(folder: Path, published: Published) -> dict[str, bytes]:
+def _read_folder(folder: Path, published: PublishedDataset) -> dict[str, bytes]:
     contents = {}
     for name in (*published.train_files, published.val_file, published.meta_file):
         try:
             contents[name] = (folder / name).read_bytes()
         except OSError as error:
-            raise _damaged(str(folder), f"{name} cannot be read ({error.strerror})") from error
+            raise _damage_error(str(folder), f"{name} cannot be read ({error.strerror})") from error
     return contents
 
 
-def _from_archive(archive: Path, published: Published) -> dict[str, bytes]:
+def _read_archive(archive: Path, published: PublishedDataset) -> dict[str, bytes]:
     """Only the files that are needed, into memory: no name from the archive ever becomes a path."""
     wanted = {
         f"{published.folder}/{name}": name for name in (*published.train_files, published.val_file, published.meta_file)
@@ -110,49 +110,53 @@ def _from_archive(archive: Path, published: Published) -> dict[str, bytes]:
     try:
         with tarfile.open(archive, "r:gz") as tar:
             for member in tar:
-                if member.isfile() and member.name in wanted and member.size <= _LARGEST_FILE:
+                if member.isfile() and member.name in wanted and member.size <= MAX_FILE_BYTES:
                     file = tar.extractfile(member)
                     assert file is not None  # it is a file
                     contents[wanted[member.name]] = file.read()
     except (tarfile.TarError, OSError, EOFError) as error:
-        raise _damaged(str(archive), f"it cannot be unpacked ({error})") from error
+        raise _damage_error(str(archive), f"it cannot be unpacked ({error})") from error
     missing = sorted(set(wanted.values()) - set(contents))
     if missing:
-        raise _damaged(str(archive), f"it lacks {', '.join(missing)}")
+        raise _damage_error(str(archive), f"it lacks {', '.join(missing)}")
     return contents
 
 
-def _decoded(contents: dict[str, bytes], published: Published, where: str) -> tuple[Arrays, Arrays, tuple[str, ...]]:
-    meta = _unpickled(contents[published.meta_file], f"{where}: {published.meta_file}")
+def _decode(
+    contents: dict[str, bytes], published: PublishedDataset, where: str
+) -> tuple[Arrays, Arrays, tuple[str, ...]]:
+    meta = _unpickle(contents[published.meta_file], f"{where}: {published.meta_file}")
     try:
         names = tuple(_text(name) for name in meta[published.names_key])
     except (KeyError, TypeError, ValueError) as error:
-        raise _damaged(where, f"{published.meta_file} names no classes") from error
+        raise _damage_error(where, f"{published.meta_file} names no classes") from error
     rows = meta.get(b"num_cases_per_batch") if len(published.train_files) > 1 else None
-    parts = [_batch(contents[name], published, len(names), rows, f"{where}: {name}") for name in published.train_files]
+    parts = [
+        _decode_batch(contents[name], published, len(names), rows, f"{where}: {name}") for name in published.train_files
+    ]
     images = np.concatenate([images for images, _ in parts])
     labels = np.concatenate([labels for _, labels in parts])
-    val = _batch(contents[published.val_file], published, len(names), rows, f"{where}: {published.val_file}")
+    val = _decode_batch(contents[published.val_file], published, len(names), rows, f"{where}: {published.val_file}")
     return (images, labels), val, names
 
 
-def _batch(content: bytes, published: Published, classes: int, rows: Any, where: str) -> Arrays:
-    batch = _unpickled(content, where)
+def _decode_batch(content: bytes, published: PublishedDataset, classes: int, rows: Any, where: str) -> Arrays:
+    batch = _unpickle(content, where)
     data, labels = batch.get(b"data"), batch.get(published.labels_key)
     if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape[1:] != (3 * 32 * 32,):
-        raise _damaged(where, "it holds no pictures of 3 x 32 x 32 bytes")
+        raise _damage_error(where, "it holds no pictures of 3 x 32 x 32 bytes")
     if not isinstance(labels, list) or not all(type(label) is int for label in labels):
-        raise _damaged(where, "it holds no labels")
+        raise _damage_error(where, "it holds no labels")
     numbers = np.array(labels, dtype=np.int64)
     if len(numbers) != len(data) or (rows is not None and len(data) != rows) or not len(data):
-        raise _damaged(where, f"{len(data)} pictures, {len(numbers)} labels, {rows or 'as many'} expected")
+        raise _damage_error(where, f"{len(data)} pictures, {len(numbers)} labels, {rows or 'as many'} expected")
     if numbers.min() < 0 or numbers.max() >= classes:
-        raise _damaged(where, f"labels must be 0..{classes - 1}")
+        raise _damage_error(where, f"labels must be 0..{classes - 1}")
     # Stored plane by plane (all red, all green, all blue); pictures are pixel by pixel here.
     return np.ascontiguousarray(data.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)), numbers
 
 
-def _unpickled(content: bytes, where: str) -> dict[Any, Any]:
+def _unpickle(content: bytes, where: str) -> dict[Any, Any]:
     try:
         value = _ArraysOnly(io.BytesIO(content), encoding="bytes").load()
     # Garbled bytes are a program for the unpickler, which can fail in any of these ways.
@@ -160,9 +164,9 @@ def _unpickled(content: bytes, where: str) -> dict[Any, Any]:
         pickle.UnpicklingError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError,
         OverflowError, MemoryError, AssertionError, RecursionError, NotImplementedError,
     ) as error:  # fmt: skip
-        raise _damaged(where, f"it cannot be read ({error})") from error
+        raise _damage_error(where, f"it cannot be read ({error})") from error
     if not isinstance(value, dict):
-        raise _damaged(where, "it holds no table")
+        raise _damage_error(where, "it holds no table")
     return value
 
 
@@ -191,6 +195,6 @@ def _text(name: Any) -> str:
     return name.decode() if isinstance(name, bytes) else str(name)
 
 
-def _damaged(where: str, what: str) -> DatasetDamaged:
+def _damage_error(where: str, what: str) -> DatasetDamaged:
     place = where.split(": ", maxsplit=1)[0]
     return DatasetDamaged(f"{where} is damaged: {what}", f"Delete {place} and it will be downloaded anew.")

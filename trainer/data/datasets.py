@@ -21,7 +21,7 @@ from trainer.data.downloads import Note
 from trainer.failures import DatasetDamaged, DatasetMissing, RecipeMistake
 from trainer.recipe import DATASET_PATTERN, Dataset
 
-__all__ = ["Data", "DatasetDamaged", "DatasetInfo", "DatasetMissing", "describe", "find", "load", "stamp"]
+__all__ = ["Data", "DatasetDamaged", "DatasetInfo", "DatasetMissing"]
 
 CIFAR10_CLASSES = (
     "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
@@ -53,14 +53,16 @@ class Data:
     fingerprint: str  # SHA-256 over name, classes, shapes and all four arrays: equal pictures, equal print
 
 
-def describe(root: Path) -> list[DatasetInfo]:
+def list_datasets(root: Path) -> list[DatasetInfo]:
     """All data sets: digits, cifar10, cifar100, then each folder found under `root`, sorted."""
-    folders = [f"folder:{name}" for name in picture_folders.names(root)]
+    folders = [f"folder:{name}" for name in picture_folders.list_names(root)]
     known = [name for name in folders if re.fullmatch(DATASET_PATTERN, name)]
-    return [find(name, root) for name in ("digits", "cifar10", "cifar100")] + [_described(name, root) for name in known]
+    return [find_dataset(name, root) for name in ("digits", "cifar10", "cifar100")] + [
+        _describe_listed(name, root) for name in known
+    ]
 
 
-def find(name: str, root: Path) -> DatasetInfo:
+def find_dataset(name: str, root: Path) -> DatasetInfo:
     """One data set by its recipe name. Raises DatasetMissing for a folder that is not there.
 
     A damaged folder is found, not available, and its note says why.
@@ -70,11 +72,11 @@ def find(name: str, root: Path) -> DatasetInfo:
             note = "Ships with Pitwall."
             return DatasetInfo(name, "Digits", digits.TRAIN_IMAGES, digits.VAL_IMAGES, digits.CLASSES, True, note)
         case "cifar10":
-            return _published(name, "CIFAR-10", cifar.CIFAR10, CIFAR10_CLASSES, root)
+            return _describe_published(name, "CIFAR-10", cifar.CIFAR10, CIFAR10_CLASSES, root)
         case "cifar100":
-            return _published(name, "CIFAR-100", cifar.CIFAR100, (), root)
+            return _describe_published(name, "CIFAR-100", cifar.CIFAR100, (), root)
         case _ if re.fullmatch(DATASET_PATTERN, name):
-            return _folder(name, root)
+            return _describe_folder(name, root)
     raise DatasetMissing(f"there is no data set {name!r}", "Choose digits, cifar10, cifar100 or folder:NAME.")
 
 
@@ -90,12 +92,12 @@ def load(dataset: Dataset, root: Path, note: Note) -> Data:
         # The end of an order that mixes the classes, so that a limit on training moves nothing across.
         held_out = slice(len(train_images) - dataset.val_from_train, None)
         val_images, val_labels = train_images[held_out], train_labels[held_out]
-    train, val = slice(training_rows(dataset, len(train_images))), slice(dataset.val_limit)
+    train, val = slice(count_training_images(dataset, len(train_images))), slice(dataset.val_limit)
     arrays = (train_images[train], train_labels[train], val_images[val], val_labels[val])
     return Data(*arrays, classes=classes, fingerprint=_fingerprint(dataset.name, classes, arrays))
 
 
-def stamp(name: str, root: Path) -> str:
+def compute_stamp(name: str, root: Path) -> str:
     """Another one when a file of the data set was added, removed or written to. Looks at no picture."""
     match name:
         case "digits":
@@ -114,7 +116,7 @@ def stamp(name: str, root: Path) -> str:
     return digest.hexdigest()
 
 
-def training_rows(dataset: Dataset, images: int) -> int:
+def count_training_images(dataset: Dataset, images: int) -> int:
     """How many of the data set's `images` training pictures a run uses: the first so many.
 
     Raises RecipeMistake when as many are held out as there are.
@@ -137,29 +139,31 @@ def _read(name: str, root: Path, note: Note) -> tuple[cifar.Arrays, cifar.Arrays
             return cifar.read(cifar.CIFAR10, root, note)
         case "cifar100":
             return cifar.read(cifar.CIFAR100, root, note)
-    files = picture_folders.listing(name.removeprefix("folder:"), root)
+    files = picture_folders.list_files(name.removeprefix("folder:"), root)
     note(f"reading {len(files.train) + len(files.val):,} pictures of {name}")
-    return picture_folders.read(files.train), picture_folders.read(files.val), files.classes
+    return picture_folders.read_images(files.train), picture_folders.read_images(files.val), files.classes
 
 
-def _published(name: str, title: str, published: cifar.Published, classes: tuple[str, ...], root: Path) -> DatasetInfo:
-    here = cifar.is_here(published, root)
+def _describe_published(
+    name: str, title: str, published: cifar.PublishedDataset, classes: tuple[str, ...], root: Path
+) -> DatasetInfo:
+    here = cifar.is_available(published, root)
     note = f"In {root}." if here else "Will be downloaded (about 170 MB) at the first run."
     return DatasetInfo(name, title, 50_000, 10_000, classes, here, note)
 
 
-def _described(name: str, root: Path) -> DatasetInfo:
+def _describe_listed(name: str, root: Path) -> DatasetInfo:
     """A folder that leads elsewhere is listed as well, with the reason why it cannot be used."""
     try:
-        return _folder(name, root)
+        return _describe_folder(name, root)
     except DatasetMissing as error:
         return DatasetInfo(name, name.removeprefix("folder:"), None, None, (), False, str(error))
 
 
-def _folder(name: str, root: Path) -> DatasetInfo:
+def _describe_folder(name: str, root: Path) -> DatasetInfo:
     title = name.removeprefix("folder:")
     try:
-        files = picture_folders.listing(title, root)
+        files = picture_folders.list_files(title, root)
     except (DatasetDamaged, OSError) as error:
         return DatasetInfo(name, title, None, None, (), False, str(error))
     note = f"In {root / title}."

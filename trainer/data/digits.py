@@ -25,13 +25,13 @@ def read() -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.uint8], NDA
     the digits.
     """
     with np.load(_FILE, allow_pickle=False) as stored:
-        images, labels = enlarged(stored["images"]), stored["labels"].astype(np.int64)
+        images, labels = enlarge(stored["images"]), stored["labels"].astype(np.int64)
         held_out = np.zeros(len(labels), dtype=np.bool_)
         held_out[stored["validation"]] = True
     return images[~held_out], labels[~held_out], images[held_out], labels[held_out]
 
 
-def enlarged(ink: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def enlarge(ink: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """uint8 (n, 8, 8) with ink 0..16 to uint8 (n, 32, 32, 3) with 0..255, bilinear.
 
     In whole numbers, so that every machine gets the same bytes and the same fingerprint: at a factor of 4

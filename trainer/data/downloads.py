@@ -29,7 +29,7 @@ def download(url: str, sha256: str, destination: Path, note: Note) -> None:
     logging.getLogger(pooch.__name__).setLevel(logging.WARNING)  # our own lines say more
     destination.parent.mkdir(parents=True, exist_ok=True)
     note(f"downloading {url}")
-    bar = _terminal_bar() if sys.stderr.isatty() else _NotedBar(note, destination.name)
+    bar = _terminal_bar() if sys.stderr.isatty() else _LineProgress(note, destination.name)
     try:
         pooch.retrieve(
             url,
@@ -45,7 +45,7 @@ def download(url: str, sha256: str, destination: Path, note: Note) -> None:
         ) from error
     except (requests.RequestException, OSError) as error:
         raise DatasetMissing(
-            f"{destination.name} is not here and could not be downloaded: {_brief(error)}",
+            f"{destination.name} is not here and could not be downloaded: {_innermost_reason(error)}",
             f"Without a network: fetch {url} elsewhere and put the file into {destination.parent}/.",
         ) from error
     note(f"downloaded {destination.name}, checksum as published")
@@ -68,7 +68,7 @@ def _terminal_bar() -> Any:
     return tqdm(total=0, unit="B", unit_scale=True, unit_divisor=1024, ncols=79, leave=True, file=sys.stderr)
 
 
-class _NotedBar:
+class _LineProgress:
     """What pooch needs of a progress bar, told in lines."""
 
     def __init__(self, note: Note, name: str) -> None:
@@ -91,7 +91,7 @@ class _NotedBar:
         pass
 
 
-def _brief(error: Exception) -> str:
+def _innermost_reason(error: Exception) -> str:
     """The innermost reason: requests wraps three errors around a refused connection."""
     reason: BaseException = error
     while reason.__context__ is not None:

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from trainer.failures import DatasetDamaged, DatasetMissing
 
-ENDINGS = (".png", ".jpg", ".jpeg")
+SUFFIXES = (".png", ".jpg", ".jpeg")
 SIDE = 32  # pixels; every picture is brought to this height and width, whatever its shape
 
 
 @dataclass(frozen=True)
-class Listing:
+class FolderFiles:
     """What lies in a folder, none of it opened yet. Labels are positions in `classes`."""
 
     classes: tuple[str, ...]
@@ -27,14 +27,14 @@ class Listing:
     val: list[tuple[Path, int]]
 
 
-def names(root: Path) -> list[str]:
+def list_names(root: Path) -> list[str]:
     """Folders under `root` that look like such a data set, sorted."""
     if not root.is_dir():
         return []
     return sorted(entry.name for entry in root.iterdir() if _is_folder(entry / "train") and _is_folder(entry / "test"))
 
 
-def listing(name: str, root: Path) -> Listing:
+def list_files(name: str, root: Path) -> FolderFiles:
     """The classes and files of `root`/`name`. Raises DatasetMissing, DatasetDamaged."""
     home = root / name
     layout = f"Put pictures into {home}/train/<class>/ and {home}/test/<class>/ as .png or .jpg."
@@ -50,14 +50,14 @@ def listing(name: str, root: Path) -> Listing:
         raise DatasetDamaged(f"{home}: train and test have different classes ({odd})", layout)
     if len(classes) < 2:
         raise DatasetDamaged(f"{home}: at least two classes are needed, found {len(classes)}", layout)
-    train, val = (_files(home / split, classes, root) for split in ("train", "test"))
+    train, val = (_list_images(home / split, classes, root) for split in ("train", "test"))
     for split, files in (("train", train), ("test", val)):
         if not files:
             raise DatasetDamaged(f"{home}/{split} holds no pictures", layout)
-    return Listing(classes, train, val)
+    return FolderFiles(classes, train, val)
 
 
-def read(files: list[tuple[Path, int]]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def read_images(files: list[tuple[Path, int]]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Images uint8 (n, 32, 32, 3) RGB, squeezed to a square, and labels int64 (n,).
 
     In an order that mixes the classes and is the same each time. Raises DatasetDamaged naming the file.
@@ -67,11 +67,11 @@ def read(files: list[tuple[Path, int]]) -> tuple[NDArray[np.uint8], NDArray[np.i
     labels = np.empty(len(files), dtype=np.int64)
     for row, number in enumerate(mixed):
         path, labels[row] = files[number]
-        images[row] = _picture(path)
+        images[row] = _read_image(path)
     return images, labels
 
 
-def _files(split: Path, classes: tuple[str, ...], root: Path) -> list[tuple[Path, int]]:
+def _list_images(split: Path, classes: tuple[str, ...], root: Path) -> list[tuple[Path, int]]:
     """Pictures and labels in the order of their names. Only links are followed: a look at each file costs too much."""
     found = []
     for label, name in enumerate(classes):
@@ -80,7 +80,7 @@ def _files(split: Path, classes: tuple[str, ...], root: Path) -> list[tuple[Path
             raise DatasetDamaged(f"{folder} leads out of {root}", "Copy the pictures instead of linking to them.")
         with os.scandir(folder) as entries:
             pictures = sorted(
-                (entry.name, entry.is_symlink()) for entry in entries if entry.name.lower().endswith(ENDINGS)
+                (entry.name, entry.is_symlink()) for entry in entries if entry.name.lower().endswith(SUFFIXES)
             )
         for picture, is_link in pictures:
             if is_link and not _is_inside(folder / picture, root):
@@ -96,7 +96,7 @@ def _is_folder(path: Path) -> bool:
         return False
 
 
-def _picture(path: Path) -> NDArray[np.uint8]:
+def _read_image(path: Path) -> NDArray[np.uint8]:
     from PIL import Image
 
     try:

@@ -26,13 +26,13 @@ from trainer.data import folders as picture_folders
 from trainer.failures import DatasetDamaged, DatasetMissing, RecipeMistake
 from trainer.recipe import Dataset
 
-PATIENCE_S = 60.0  # for laying out; CIFAR takes about two seconds, a large folder of photographs may take longer
-PICTURE = 32 * 32 * 3  # bytes
-HASHED = 16  # hex digits in the name of a file
-LAID_OUT = 2  # how files are laid out: training pictures, then those of the test split
+TIMEOUT_S = 60.0  # for laying out; CIFAR takes about two seconds, a large folder of photographs may take longer
+IMAGE_BYTES = 32 * 32 * 3  # bytes
+HASH_DIGITS = 16  # hex digits in the name of a file
+FORMAT_VERSION = 2  # how files are laid out: training pictures, then those of the test split
 
 
-class PictureFile:
+class ImageFile:
     """Rows of a file as an array would give them: `file[slice]` and `file[numbers]` are uint8 (n, 32, 32, 3)."""
 
     def __init__(self, path: Path, rows: int, first: int = 0) -> None:
@@ -47,16 +47,18 @@ class PictureFile:
         with self.path.open("rb") as file:
             if isinstance(asked, slice):
                 first, last, _ = asked.indices(len(self))
-                offset = (self.first + first) * PICTURE
-                flat = np.fromfile(file, np.uint8, max(last - first, 0) * PICTURE, offset=offset)
+                offset = (self.first + first) * IMAGE_BYTES
+                flat = np.fromfile(file, np.uint8, max(last - first, 0) * IMAGE_BYTES, offset=offset)
             else:
-                rows = [os.pread(file.fileno(), PICTURE, (self.first + int(number)) * PICTURE) for number in asked]
+                rows = [
+                    os.pread(file.fileno(), IMAGE_BYTES, (self.first + int(number)) * IMAGE_BYTES) for number in asked
+                ]
                 flat = np.frombuffer(b"".join(rows), np.uint8)
         return flat.reshape(-1, 32, 32, 3)
 
 
 @dataclass(frozen=True)
-class Shelf:
+class Split:
     """A recipe's training or validation pictures, its limits applied."""
 
     images: Any  # PictureFile or an array: len, shape, slices and rows are what both offer
@@ -72,7 +74,7 @@ class Gallery:
         self,
         root: Path,
         cache: Path,
-        patience_s: float = PATIENCE_S,
+        patience_s: float = TIMEOUT_S,
         run: Callable[..., subprocess.CompletedProcess[str]] = subprocess.run,
     ) -> None:
         """`root`: of the data sets. `cache`: a folder of our own for what is laid out, by a process that `run` starts
@@ -81,33 +83,33 @@ class Gallery:
         self._lock = Lock()
         self._refused: dict[str, str] = {}  # what could not be laid out, and why: not tried at every keystroke
 
-    def training(self, dataset: Dataset) -> Shelf:
+    def training(self, dataset: Dataset) -> Split:
         """The pictures that a run on `dataset` would train on. Raises DatasetMissing, DatasetDamaged, RecipeMistake."""
         train, _ = self._both(dataset.name)
-        return _part(train, slice(datasets.training_rows(dataset, len(train.labels))))
+        return _slice_split(train, slice(datasets.count_training_images(dataset, len(train.labels))))
 
-    def validation(self, dataset: Dataset) -> Shelf:
+    def validation(self, dataset: Dataset) -> Split:
         """Those that it would be validated on, in the order of its predictions. Raises the same."""
         train, test = self._both(dataset.name)
         if dataset.val_from_train is None:
-            return _part(test, slice(dataset.val_limit or len(test.labels)))
-        datasets.training_rows(dataset, len(train.labels))  # that so many can be held out
+            return _slice_split(test, slice(dataset.val_limit or len(test.labels)))
+        datasets.count_training_images(dataset, len(train.labels))  # that so many can be held out
         first = len(train.labels) - dataset.val_from_train
-        return _part(
+        return _slice_split(
             train, slice(first, first + min(dataset.val_limit or dataset.val_from_train, dataset.val_from_train))
         )
 
-    def _both(self, name: str) -> tuple[Shelf, Shelf]:
+    def _both(self, name: str) -> tuple[Split, Split]:
         """Training and test pictures, all of them."""
-        info = datasets.find(name, self.root)
+        info = datasets.find_dataset(name, self.root)
         if not info.available:
             raise DatasetMissing(f"{name} is not on this machine yet", info.note)
         if name == "digits":
             images, labels, test_images, test_labels = digits.read()
-            return Shelf(images, labels, info.classes, name), Shelf(test_images, test_labels, info.classes, name)
+            return Split(images, labels, info.classes, name), Split(test_images, test_labels, info.classes, name)
         return self._laid_out(name)
 
-    def _laid_out(self, name: str) -> tuple[Shelf, Shelf]:
+    def _laid_out(self, name: str) -> tuple[Split, Split]:
         key = _signature(name, self.root)
         if key in self._refused:
             raise DatasetDamaged(self._refused[key], "")
@@ -117,8 +119,8 @@ class Gallery:
                 self._lay_out(name, key, path)
         with np.load(path.with_suffix(".npz"), allow_pickle=False) as kept:
             labels, tests, classes = kept["labels"], kept["tests"], tuple(str(one) for one in kept["classes"])
-        train = Shelf(PictureFile(path, len(labels)), labels, classes, key)
-        return train, Shelf(PictureFile(path, len(tests), len(labels)), tests, classes, key)
+        train = Split(ImageFile(path, len(labels)), labels, classes, key)
+        return train, Split(ImageFile(path, len(tests), len(labels)), tests, classes, key)
 
     def _lay_out(self, name: str, key: str, path: Path) -> None:
         self.cache.mkdir(parents=True, exist_ok=True)
@@ -138,17 +140,15 @@ class Gallery:
 
     def _clear(self, name: str) -> None:
         """Remove what was laid out of a data set, and what a process that was ended left of it."""
-        hashed = f"{_plain(name)}-{'[0-9a-f]' * HASHED}."  # not those of folder:a-b where folder:a is meant
+        hashed = f"{_file_name(name)}-{'[0-9a-f]' * HASH_DIGITS}."  # not those of folder:a-b where folder:a is meant
         for old in [*self.cache.glob(f"{hashed}*"), *self.cache.glob(f".{hashed}*")]:
             old.unlink(missing_ok=True)
 
 
-def _part(shelf: Shelf, at: slice) -> Shelf:
+def _slice_split(shelf: Split, at: slice) -> Split:
     images, (first, last, _) = shelf.images, at.indices(len(shelf.labels))
-    some = (
-        PictureFile(images.path, last - first, images.first + first) if isinstance(images, PictureFile) else images[at]
-    )
-    return Shelf(some, shelf.labels[at], shelf.classes, f"{shelf.key}:{first}:{last}")
+    some = ImageFile(images.path, last - first, images.first + first) if isinstance(images, ImageFile) else images[at]
+    return Split(some, shelf.labels[at], shelf.classes, f"{shelf.key}:{first}:{last}")
 
 
 def _signature(name: str, root: Path) -> str:
@@ -157,21 +157,21 @@ def _signature(name: str, root: Path) -> str:
         home = root / name.removeprefix("folder:")
         folders = sorted((home / "train").iterdir())
         said: list[Any] = [(path.name, path.stat().st_mtime_ns) for path in folders]
-        said.append(("pictures", len(picture_folders.listing(home.name, root).train)))
+        said.append(("pictures", len(picture_folders.list_files(home.name, root).train)))
     else:
         published = {"cifar10": cifar.CIFAR10, "cifar100": cifar.CIFAR100}[name]
         folder = root / published.folder
         files = [folder / part for part in published.train_files] if folder.is_dir() else [root / published.archive]
         said = [(str(path), path.stat().st_mtime_ns) for path in files if path.exists()]
-    said.append(LAID_OUT)
-    return f"{_plain(name)}-{hashlib.sha256(repr(said).encode()).hexdigest()[:HASHED]}"
+    said.append(FORMAT_VERSION)
+    return f"{_file_name(name)}-{hashlib.sha256(repr(said).encode()).hexdigest()[:HASH_DIGITS]}"
 
 
-def _plain(name: str) -> str:
+def _file_name(name: str) -> str:
     return name.replace(":", "-")
 
 
-def _write(name: str, root: Path, path: Path) -> None:
+def _write_images(name: str, root: Path, path: Path) -> None:
     """The pictures of a data set, all of them, as raw bytes; labels and classes beside them."""
     data = datasets.load(Dataset(name=name), root, lambda line: None)
     part = path.with_name(f".{path.name}.{os.getpid()}")
@@ -187,7 +187,7 @@ def main() -> int:
     parser.add_argument("--to", type=Path, required=True)
     arguments = parser.parse_args()
     try:
-        _write(arguments.name, arguments.datasets, arguments.to)
+        _write_images(arguments.name, arguments.datasets, arguments.to)
     except (DatasetMissing, DatasetDamaged, RecipeMistake, OSError) as error:
         print(error, file=sys.stderr)  # noqa: T201  # what the caller reads
         return 1

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from trainer.failures import RecipeMistake
-from trainer.machine.backends import CLASSES, installed
+from trainer.machine.backends import BACKENDS, installed_backends
 from trainer.models.norms import Norms
 
 # Packages that a framework imports if installed, for plots, tables and conversions that no run uses: a third of the
@@ -79,7 +79,7 @@ def import_framework(name: str, compiled: Path | None = None, available: Sequenc
     `compiled`: a folder for programs that the next process may want (compile_cache.py); the first call decides.
     `available`: backends; None: those that are installed here.
     """
-    available = installed() if available is None else available
+    available = installed_backends() if available is None else available
     if name not in available:
         others = ", ".join(available)
         hint = f"Install it, or take {others}." if others else "Install it."
@@ -91,7 +91,7 @@ def import_framework(name: str, compiled: Path | None = None, available: Sequenc
         if compiled is not None:
             os.environ["TF_XLA_FLAGS"] = f"--tf_xla_persistent_cache_directory={compiled}"
     with _hide_packages(*HIDDEN_PACKAGES[name]):
-        made = getattr(import_module(f"trainer.engine.{name}"), CLASSES[name])
+        made = getattr(import_module(f"trainer.engine.{name}"), BACKENDS[name])
     if compiled is not None and name == "jax":
         made.cache_programs_in(compiled)
     return made

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from trainer.augment.normalisation import Batch, PerChannel
 from trainer.augment.selections import Labels, Selection
-from trainer.augment.tables import Tables
+from trainer.augment.tables import Columns
 from trainer.engine.backend import Backend
 from trainer.engine.images import DeviceImages
 from trainer.engine.interface import HostBatch, ImageIndices, MeanMetrics, Split, StepMeasurement, TrainingBatch
@@ -27,7 +27,7 @@ from trainer.engine.sums import ZEROS, add_batch, compute_means, cross_entropy, 
 from trainer.engine.train_step import TrainStep
 from trainer.engine.tta import average_views
 from trainer.engine.weight_averages import WeightAverages
-from trainer.models.architectures import layers
+from trainer.models.architectures import build_layers
 from trainer.recipe import Recipe
 
 # Images in the batch that compiles a program for any batch size: TensorFlow never frees the memory of a larger one.
@@ -54,7 +54,7 @@ class KerasEngine:
         """
         self.backend, self.classes, self._precision = backend, classes, precision
         keras.utils.set_random_seed(recipe.seed)
-        made = layers(recipe.model, classes)
+        made = build_layers(recipe.model, classes)
         self.model = build_model(
             made, recipe.model.init, whitening, seed=recipe.seed, precision=precision, norms=backend.norms
         )
@@ -127,7 +127,7 @@ class KerasEngine:
             self._rate()
         self.synchronize()
 
-    def begin_epoch(self, tables: Tables) -> None:
+    def begin_epoch(self, tables: Columns) -> None:
         self._tables = {name: self.backend.to_device(column) for name, column in tables.items()}
 
     def step(self, batch: TrainingBatch) -> None:

@@ -5,7 +5,7 @@ A pure function of two strings, so that a lost GPU can be tested without one.
 
 from __future__ import annotations
 
-from trainer.failures import CannotTrain, DeviceLost, OutOfHostMemory, OutOfMemory, smaller
+from trainer.failures import CannotTrain, DeviceLost, OutOfHostMemory, OutOfMemory, suggest_smaller
 
 # Messages of CUDA, cuBLAS, cuDNN, XLA and TensorFlow's allocators.
 OUT_OF_MEMORY_ERRORS = (
@@ -43,7 +43,7 @@ def classify_error(type_name: str, text: str, batch_size: int) -> CannotTrain | 
     """The failure that an error with this type name and text stands for; None if it is an unknown one."""
     low = text.lower()
     if type_name == "MemoryError":
-        return OutOfHostMemory("this machine has no memory left", smaller(batch_size))
+        return OutOfHostMemory("this machine has no memory left", suggest_smaller(batch_size))
     if any(words.lower() in low for words in DEVICE_LOST_ERRORS):
         reason = next(words for words in DEVICE_LOST_ERRORS if words.lower() in low)
         hint = (
@@ -52,6 +52,8 @@ def classify_error(type_name: str, text: str, batch_size: int) -> CannotTrain | 
         return DeviceLost(f"the device does not answer any more ({reason})", hint)
     if type_name == "ResourceExhaustedError" or any(words.lower() in low for words in OUT_OF_MEMORY_ERRORS):
         if any(words.lower() in low for words in HOST_ALLOCATORS):
-            return OutOfHostMemory("this machine has no memory left for a batch of this size", smaller(batch_size))
-        return OutOfMemory("the device has no memory left for a batch of this size", smaller(batch_size))
+            return OutOfHostMemory(
+                "this machine has no memory left for a batch of this size", suggest_smaller(batch_size)
+            )
+        return OutOfMemory("the device has no memory left for a batch of this size", suggest_smaller(batch_size))
     return None

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.augment.normalisation import Batch, Pictures
+from trainer.augment.normalisation import Batch, Images
 from trainer.augment.selections import Labels, Selection
-from trainer.augment.tables import Tables
+from trainer.augment.tables import Columns
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ ImageIndices = NDArray[np.int32]  # (b,), into the validation split
 class Split:
     """The images of a data set's split, and their classes."""
 
-    images: Pictures  # uint8 (n, side, side, 3)
+    images: Images  # uint8 (n, side, side, 3)
     labels: NDArray[np.int64]  # (n,)
 
 
@@ -83,7 +83,7 @@ class Engine(Protocol):
     def compile(self, batches: list[TrainingBatch], evaluations: list[ImageIndices]) -> None:
         """Compile the programs for batches of these sizes, without changing weights or metrics."""
 
-    def begin_epoch(self, tables: Tables) -> None:
+    def begin_epoch(self, tables: Columns) -> None:
         """Set the augmentation parameters of each training image on the device for this epoch."""
 
     def step(self, batch: TrainingBatch) -> None:

@@ -11,9 +11,9 @@ from keras import layers as kl
 from keras import ops
 from numpy.typing import NDArray
 
-from trainer.models.initial import Init, kernel, passing_on
+from trainer.models.initial import Init, initial_kernel, with_identity_filters
 from trainer.models.layers import Layer
-from trainer.models.norms import Norms, poolable, remakable
+from trainer.models.norms import Norms, find_poolable, find_recomputable
 
 Precision = Literal["float32", "bfloat16"]
 KERAS_NORMS = Norms(kl.BatchNormalization)
@@ -37,8 +37,8 @@ def build_model(
     first = layers[0]
     given = {first.name: keras.Input(first.shape, name=first.name)}
     parts: dict[str, Any] = {}
-    behind = poolable(layers) if norms.pooled else {}
-    before = remakable(layers) if norms.remade else {}
+    behind = find_poolable(layers) if norms.pooled else {}
+    before = find_recomputable(layers) if norms.recomputed else {}
     for place, layer in enumerate(layers[1:], start=1):
         if layer.name in given:
             continue
@@ -50,13 +50,13 @@ def build_model(
             knobs = norm_arguments(layer.knobs) | common
             part = norms.pooled(_activation(activation.knobs), pool.knobs["size"], **knobs)
             given[activation.name] = given[pool.name] = part(taken[0])  # nothing else uses the activation
-        elif norms.remade and layer.name in before:
+        elif norms.recomputed and layer.name in before:
             convolution = before[layer.name]
             # its call, not the layer: Keras would count the layer's kernel among the norm's weights
-            part = norms.remade(parts[convolution.name].call, **norm_arguments(layer.knobs), **common)
+            part = norms.recomputed(parts[convolution.name].call, **norm_arguments(layer.knobs), **common)
             given[layer.name] = part([*taken, given[first.name]])
         else:
-            parts[layer.name] = part = build_layer(layer, common, seed + place, norms.plain)
+            parts[layer.name] = part = build_layer(layer, common, seed + place, norms.standard)
             given[layer.name] = part(taken if len(taken) > 1 else taken[0])
     model = keras.Model(given[first.name], given[layers[-1].name], name="net")
     for place, layer in enumerate(layers):
@@ -67,8 +67,8 @@ def build_model(
                 variable.assign(whitening)
                 variable.trainable = False
             else:
-                drawn = kernel(tuple(variable.shape), init, seed, place)
-                variable.assign(passing_on(drawn) if layer.knobs.get("passes_on") else drawn)
+                drawn = initial_kernel(tuple(variable.shape), init, seed, place)
+                variable.assign(with_identity_filters(drawn) if layer.knobs.get("passes_on") else drawn)
     return model
 
 

@@ -48,9 +48,9 @@ def export_model(net: TrainedModel, kind: str, file: Path) -> None:
         file.write_bytes(build_onnx(net).SerializeToString())
         return
     from trainer.engine.backend import open_backend
-    from trainer.machine.backends import installed
+    from trainer.machine.backends import installed_backends
 
-    open_backend(installed()[0], None)
+    open_backend(installed_backends()[0], None)
     from trainer.inference.keras_model import build_keras
 
     whole = file.with_name(f"{file.name}.keras")  # Keras wants this ending

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from trainer.augment.normalisation import PerChannel, Pictures, normalised
+from trainer.augment.normalisation import Images, PerChannel, normalise
 from trainer.failures import CheckpointDamaged
 from trainer.loop import checkpoint_file
-from trainer.models.architectures import layers
+from trainer.models.architectures import build_layers
 from trainer.models.forward import forward, softmax
 from trainer.models.layers import Layer
 from trainer.recipe import Recipe
@@ -32,9 +32,9 @@ class TrainedModel:
     classes: list[str]
     epoch: int  # after which the weights were taken
 
-    def probabilities(self, pictures: Pictures) -> NDArray[np.float32]:
+    def probabilities(self, pictures: Images) -> NDArray[np.float32]:
         """Of each class, (b, classes), for uint8 (b, 32, 32, 3) RGB. One look each: no test-time augmentation."""
-        return softmax(forward(self.layers, self.weights, normalised(pictures, self.scale, self.shift)))
+        return softmax(forward(self.layers, self.weights, normalise(pictures, self.scale, self.shift)))
 
 
 def load_trained(path: Path) -> TrainedModel:
@@ -48,5 +48,5 @@ def load_trained(path: Path) -> TrainedModel:
     except ValidationError as error:
         raise CheckpointDamaged("these weights are of a recipe that this version cannot read") from error
     scale, shift = (np.array(part, np.float32) for part in metadata.normal)
-    made = layers(recipe.model, len(metadata.classes))
+    made = build_layers(recipe.model, len(metadata.classes))
     return TrainedModel(made, found.tensors, scale, shift, metadata.classes, metadata.place.best_epoch)

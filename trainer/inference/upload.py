@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainer.augment.normalisation import Pictures
+from trainer.augment.normalisation import Images
 from trainer.data.folders import SIDE
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class UnreadableImage(Exception):
     """A sentence: what is wrong with it, and what works."""
 
 
-def decode_image(content: bytes) -> Pictures:
+def decode_image(content: bytes) -> Images:
     """uint8 (1, 32, 32, 3) RGB: turned as its camera was held, what is transparent on white, squeezed to a square.
 
     Raises NoPicture.

@@ -14,12 +14,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.augment.crew import Crew
 from trainer.augment.feed import Feed
+from trainer.augment.loader_pool import LoaderPool
 from trainer.augment.normalisation import Batch, PerChannel
 from trainer.augment.pipeline import Pipeline
-from trainer.augment.selections import Selection, labels_of
-from trainer.augment.tables import Tables, tables
+from trainer.augment.selections import Selection, batch_labels
+from trainer.augment.tables import Columns, to_columns
 from trainer.data.datasets import Data
 from trainer.engine.interface import Engine, HostBatch, Split, TrainingBatch
 from trainer.recipe import Recipe
@@ -96,7 +96,7 @@ class HostBatchSource:
 
     def __init__(self, recipe: Recipe, data: Data, normal: Normal, processes: int) -> None:
         """`processes`: size of the loader pool; 0: one thread."""
-        self._data, self._pool = data, Crew(recipe, data.train_images, processes, normal)
+        self._data, self._pool = data, LoaderPool(recipe, data.train_images, processes, normal)
         self.pipeline, self.processes = self._pool.pipeline, processes
 
     def __enter__(self) -> HostBatchSource:
@@ -132,7 +132,7 @@ class HostBatchSource:
         return HostBatch(images, self._labels(selection)), images
 
     def _labels(self, selection: Selection) -> NDArray[np.int64] | NDArray[np.float32]:
-        return labels_of(selection, self._data.train_labels, len(self._data.classes))
+        return batch_labels(selection, self._data.train_labels, len(self._data.classes))
 
 
 class _HostBatches:
@@ -172,7 +172,7 @@ class DeviceBatchSource:
         self._recipe, self._data = recipe.model_copy(update={"augment_engine": "device"}), data
         self.pipeline = Pipeline(self._recipe, data.train_images, normal)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="draws")
-        self._made: dict[int, Future[Tables]] = {}  # by epoch: the latest, and the next
+        self._made: dict[int, Future[Columns]] = {}  # by epoch: the latest, and the next
 
     def __enter__(self) -> DeviceBatchSource:
         return self
@@ -208,10 +208,10 @@ class DeviceBatchSource:
         engine.begin_epoch(self._tables(epoch).result())
         return selection, engine.augmented_images(selection)
 
-    def _tables(self, epoch: int) -> Future[Tables]:
+    def _tables(self, epoch: int) -> Future[Columns]:
         if epoch not in self._made:
             kept = {old: made for old, made in self._made.items() if old == epoch - 1}
-            self._made = {**kept, epoch: self._thread.submit(lambda: tables(self.pipeline.draws(epoch)))}
+            self._made = {**kept, epoch: self._thread.submit(lambda: to_columns(self.pipeline.epoch_params(epoch)))}
         return self._made[epoch]
 
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 from trainer.failures import CannotTrain, OutOfHostMemory, OutOfMemory, RecipeMistake
 from trainer.models.layers import Layer
-from trainer.models.norms import remakable
+from trainer.models.norms import find_recomputable
 from trainer.recipe import Recipe
 
 Precision = Literal["float32", "bfloat16"]
@@ -38,7 +38,7 @@ def estimate_step_bytes(layers: Sequence[Layer], recipe: Recipe, batch: int, pre
     by_name = {layer.name: layer for layer in layers}
     copies = 3 + (1 if recipe.ema else 0)  # weight, gradient, momentum, average
     weights = sum(layer.trainable * copies + layer.frozen for layer in layers) * FLOAT_BYTES
-    again = remakable(layers)
+    again = find_recomputable(layers)
     keeping = (
         layer for layer in layers if layer.kind in INPUT_SAVING_LAYERS and layer.trainable and layer.name not in again
     )

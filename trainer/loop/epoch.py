@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.augment.normalisation import Batch
-from trainer.augment.selections import selections
+from trainer.augment.selections import list_selections
 from trainer.data.datasets import Data
 from trainer.engine.interface import Engine, HostBatch, ImageIndices, MeanMetrics
 from trainer.events import BaseEvent, Evidence
@@ -23,8 +23,8 @@ from trainer.loop.checkpoint_file import RunPosition
 from trainer.loop.divergence import refuse_not_finite
 from trainer.loop.measure import measure_first_step
 from trainer.loop.progress import Progress
-from trainer.machine.gauge import Watch
-from trainer.machine.power import Wh
+from trainer.machine.device_load import LoadMonitor
+from trainer.machine.power import ReadEnergy
 from trainer.recipe import Recipe
 
 EVALUATION_BATCH = 500  # images; divides CIFAR's 10,000, and a wide model's activations still fit a small GPU
@@ -45,8 +45,8 @@ class Experiment:
     progress: Progress
     emit: Callable[[BaseEvent], None]
     stop: Callable[[], bool]
-    meter: Wh | None = None  # the device's energy
-    watch: Watch | None = None  # the device's load
+    meter: ReadEnergy | None = None  # the device's energy
+    watch: LoadMonitor | None = None  # the device's load
     look_s: float = LOOK_S
     evaluation_batch: int = EVALUATION_BATCH
     place: RunPosition = field(default_factory=RunPosition)
@@ -60,7 +60,7 @@ def train_steps(run: Experiment) -> MeanMetrics:
     """
     epoch, first = run.place.epoch + 1, run.place.step
     run.progress.phase("training", epoch, run.steps)
-    batches = selections(run.recipe, len(run.data.train_images), epoch)
+    batches = list_selections(run.recipe, len(run.data.train_images), epoch)
     if first < run.steps:
         _augment_once(run, epoch)
     witnessed = _measure_first_step(run, epoch) if epoch in MEASURED_EPOCHS and not first else None
@@ -140,7 +140,7 @@ def _augment_once(run: Experiment, epoch: int) -> None:
 
 
 def _measure_first_step(run: Experiment, epoch: int) -> tuple[Evidence, Batch]:
-    selection = selections(run.recipe, len(run.data.train_images), epoch)[0]
+    selection = list_selections(run.recipe, len(run.data.train_images), epoch)[0]
     return measure_first_step(run.source, run.engine, run.rates, epoch, run.steps, selection)
 
 

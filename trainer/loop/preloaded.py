@@ -48,7 +48,7 @@ class Preloaded:
 
     def data(self, dataset: Dataset, root: Path, note: Note) -> Data:
         """See datasets.load. Reuses the images in memory as long as none of their files has changed."""
-        stands = (dataset, root, datasets.stamp(dataset.name, root))
+        stands = (dataset, root, datasets.compute_stamp(dataset.name, root))
         if self._data is None or self._read != stands:
             self._data = None  # two at once would take twice the memory
             self._data, self._read = datasets.load(dataset, root, note), stands

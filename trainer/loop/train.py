@@ -17,9 +17,9 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.augment.crew import fitting
-from trainer.augment.normalisation import PerChannel, normalisation
-from trainer.augment.selections import selections
+from trainer.augment.loader_pool import count_processes
+from trainer.augment.normalisation import PerChannel, compute_normalisation
+from trainer.augment.selections import list_selections
 from trainer.data.datasets import Data
 from trainer.data.predictions import pack, pack_confidences
 from trainer.engine import faults
@@ -35,12 +35,12 @@ from trainer.loop.epoch import EVALUATION_BATCH, LOOK_S, Experiment, evaluate, e
 from trainer.loop.preloaded import Preloaded
 from trainer.loop.progress import Progress
 from trainer.loop.resume import refuse_another_recipe, refuse_other_images
-from trainer.machine.environment import differences, environment
-from trainer.machine.gauge import Watch
-from trainer.machine.peak_flops import peak
-from trainer.machine.power import Wh
-from trainer.models.architectures import layers
-from trainer.models.layers import totals
+from trainer.machine.device_load import LoadMonitor
+from trainer.machine.environment import describe_environment, list_differences
+from trainer.machine.peak_flops import peak_flops
+from trainer.machine.power import ReadEnergy
+from trainer.models.architectures import build_layers
+from trainer.models.layers import compute_totals
 from trainer.recipe import Recipe
 from trainer.recipe.check import check_recipe
 from trainer.recipe.learning_rates import learning_rates, steps_per_epoch
@@ -58,8 +58,8 @@ def train(
     folder: Path | None = None,
     every_s: float = EVERY_S,
     known: int | None = None,
-    meter: Wh | None = None,
-    watch: Watch | None = None,
+    meter: ReadEnergy | None = None,
+    watch: LoadMonitor | None = None,
     preloaded: Preloaded | None = None,
     look_s: float = LOOK_S,
     evaluation_batch: int = EVALUATION_BATCH,
@@ -89,8 +89,8 @@ def train(
         if stop():
             raise Stopped
         if processes is None:
-            processes = fitting(len(os.sched_getaffinity(0)))
-        normal = normalisation(recipe.normalize, data.train_images)
+            processes = count_processes(len(os.sched_getaffinity(0)))
+        normal = compute_normalisation(recipe.normalize, data.train_images)
         compiled = preloaded.cache.folder if preloaded.cache else None
         build = preloaded.build_engine or _build_engine
         engine = preloaded.engine(recipe, data, lambda: build(recipe, data, rates, normal, compiled))
@@ -119,7 +119,7 @@ def _train_epochs(run: Experiment, checkpoints: Checkpoints, metadata: Metadata,
 
     checkpoints.start_timer()
     if run.watch:
-        run.watch.taken()  # discard the load before the first epoch
+        run.watch.collect()  # discard the load before the first epoch
     while run.place.epoch < recipe.epochs:
         epoch = run.place.epoch + 1
         try:
@@ -134,7 +134,7 @@ def _train_epochs(run: Experiment, checkpoints: Checkpoints, metadata: Metadata,
             raise
         refuse_not_finite(recipe, validated.loss, f"the validation loss of epoch {epoch}")
         classes, confidences = engine.predictions() if epoch == recipe.epochs else (None, None)
-        busy, memory = run.watch.taken() if run.watch else (None, None)
+        busy, memory = run.watch.collect() if run.watch else (None, None)
         row = EpochEnded(
             epoch=epoch,
             train_loss=trained.loss,
@@ -198,12 +198,12 @@ def _build_engine(
 
     opened = open_backend(recipe.backend, compiled)
     from trainer.engine.engine import KerasEngine
-    from trainer.models.whitening import filters_of
+    from trainer.models.whitening import compute_filters
 
     device = opened.device()
     precision = choose_precision(recipe, device, has_bfloat16=opened.has_bfloat16())
-    refuse_too_large(layers(recipe.model, len(data.classes)), recipe, device_memory(device), device, precision)
-    whitening = filters_of(recipe.model, data.train_images, normal)
+    refuse_too_large(build_layers(recipe.model, len(data.classes)), recipe, device_memory(device), device, precision)
+    whitening = compute_filters(recipe.model, data.train_images, normal)
     return KerasEngine(opened, recipe, len(data.classes), rates, whitening, normal, precision)
 
 
@@ -211,7 +211,7 @@ def _compile(run: Experiment) -> float:
     """Compile the programs and start the loader pool; returns the seconds it took."""
     run.progress.phase("compiling")
     began = perf_counter()
-    examples = run.source.example_batches(run.engine, selections(run.recipe, len(run.data.train_images), 1))
+    examples = run.source.example_batches(run.engine, list_selections(run.recipe, len(run.data.train_images), 1))
     run.engine.compile(examples, evaluation_batches(run))
     run.source.warm_up()
     return perf_counter() - began
@@ -230,10 +230,10 @@ def _start(
         engine.restore(saved.tensors)
         run.place = saved.metadata.place
     if preloaded.cache:
-        preloaded.cache.note()
-    most = peak(engine.device(), engine.precision())
+        preloaded.cache.record_digests()
+    most = peak_flops(engine.device(), engine.precision())
     surroundings = {
-        **environment(engine.device()),
+        **describe_environment(engine.device()),
         "dataset_fingerprint": data.fingerprint,
         "backend": recipe.backend,
         "augment_engine": run.source.engine,
@@ -250,12 +250,12 @@ def _start(
             environment=surroundings,
             resumed_from_epoch=run.place.epoch,
             resumed_at_step=run.place.step,
-            differs=differences(saved.metadata.environment, surroundings) if saved else [],
-            training_flops=totals(layers(recipe.model, len(data.classes))).training_flops,
+            differs=list_differences(saved.metadata.environment, surroundings) if saved else [],
+            training_flops=compute_totals(build_layers(recipe.model, len(data.classes))).training_flops,
             peak_flops=most[0] if most else None,
             peak_source=most[1] if most else None,
             is_warm=preloaded.is_warm,
-            compile_cache=preloaded.cache.said if preloaded.cache else "off",
+            compile_cache=preloaded.cache.status if preloaded.cache else "off",
             startup_seconds=startup_seconds,
         )
     )

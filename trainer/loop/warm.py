@@ -18,14 +18,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from trainer.augment.imgaug_shim import imgaug
-from trainer.data.datasets import find
+from trainer.augment.imgaug_shim import import_imgaug
+from trainer.data.datasets import find_dataset
 from trainer.engine.backend import import_framework
 from trainer.events import BaseEvent, Started
 from trainer.failures import CannotTrain, RecipeMistake, Stopped
 from trainer.loop.preloaded import BuildEngine, Preloaded
 from trainer.machine.compile_cache import CompileCache
-from trainer.machine.priority import standing_back
+from trainer.machine.priority import low_priority
 from trainer.recipe import Recipe
 
 STDIN = 0
@@ -63,7 +63,7 @@ def wait_for_order(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)  # there is nothing to save
     made = Preloaded(is_warm=True, cache=cache, build_engine=build_engine)
-    with standing_back():
+    with low_priority():
         logging.disable()
         with suppress(Stopped, CannotTrain):
             if build_engine is None:
@@ -89,8 +89,8 @@ def read_stdin_line() -> str:
 
 def _preload(made: Preloaded, recipe: Recipe, root: Path, *, programs: bool) -> None:
     if recipe.augment_engine != "device":
-        imgaug()
-    if not find(recipe.dataset.name, root).available:
+        import_imgaug()
+    if not find_dataset(recipe.dataset.name, root).available:
         return  # the run itself starts a download and shows its progress
     if programs:
         _rehearse(made, recipe, root)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib.util import find_spec
 
-CLASSES = {"tensorflow": "TensorFlow", "jax": "Jax"}  # by name, the class in trainer/engine/NAME.py
+BACKENDS = {"tensorflow": "TensorFlow", "jax": "Jax"}  # by name, the class in trainer/engine/NAME.py
 
 
-def installed(find: Callable[[str], object] = find_spec) -> list[str]:
+def installed_backends(find: Callable[[str], object] = find_spec) -> list[str]:
     """Names of the backends whose packages are installed here: those that `find` finds."""
-    return [name for name in CLASSES if find(name) is not None]
+    return [name for name in BACKENDS if find(name) is not None]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-NOTED = "digests.json"
+DIGESTS = "digests.json"
 MAX_BYTES = 2**30  # the oldest entries go first
 
 
@@ -32,20 +32,20 @@ class CompileCache:
         self._was_there = bool(self._entries())
 
     @property
-    def said(self) -> str:
+    def status(self) -> str:
         """`used`: programs of earlier processes were there; `empty`: none were; `off`: none are there now either."""
         return "used" if self._was_there else "empty" if self._entries() else "off"
 
-    def note(self) -> None:
+    def record_digests(self) -> None:
         """Everything that lies there now is this process's or was good before: the next one may use it."""
         digests = {str(path.relative_to(self.folder)): _digest(path) for path in self._entries()}
-        part = self.folder / f".{NOTED}.part"
+        part = self.folder / f".{DIGESTS}.part"
         part.write_text(json.dumps(digests))
-        part.rename(self.folder / NOTED)
+        part.rename(self.folder / DIGESTS)
 
     def _clear(self, max_bytes: int) -> None:
         try:
-            digests = dict(json.loads((self.folder / NOTED).read_text()))
+            digests = dict(json.loads((self.folder / DIGESTS).read_text()))
         except (OSError, ValueError, TypeError):
             digests = {}
         entries = sorted(self._entries(), key=lambda path: path.stat().st_mtime, reverse=True)
@@ -60,10 +60,10 @@ class CompileCache:
             log.warning("%d compiled programs were not as they were noted, and are made anew", dropped)
 
     def _entries(self) -> list[Path]:
-        return [path for path in self.folder.rglob("*") if path.is_file() and NOTED not in path.name]
+        return [path for path in self.folder.rglob("*") if path.is_file() and DIGESTS not in path.name]
 
 
-def opened(folder: Path | None) -> CompileCache | None:
+def open_cache(folder: Path | None) -> CompileCache | None:
     """The cache in this folder; None: there is none to be had, and every process compiles for itself."""
     if folder is None:
         return None

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 
 
-def named(text: str) -> str:
+def parse_device(text: str) -> str:
     """`text` if it names a device: cpu or gpu:N. Raises ValueError, because a misread name would train on the CPU."""
     if not re.fullmatch(r"cpu|gpu:\d{1,3}", text.strip()):
         raise ValueError(f"{text!r} names no device: cpu, gpu:0, gpu:1 … work")
     return text.strip()
 
 
-def answers(device: str) -> bool:
+def is_responding(device: str) -> bool:
     """Whether a device is there. A GPU that fell off its bus is listed no more, or cannot be asked its name."""
     kind, _, index = device.partition(":")
     if kind == "cpu":
@@ -28,7 +28,7 @@ def answers(device: str) -> bool:
     return True
 
 
-def devices(visible: str | None) -> list[str]:
+def list_devices(visible: str | None) -> list[str]:
     """What this machine offers: `gpu:0`, `gpu:1` … for each visible GPU, or `cpu` where there is none.
 
     `visible` is the value of CUDA_VISIBLE_DEVICES: indices separated by commas; None lets all be seen.

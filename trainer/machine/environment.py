@@ -20,11 +20,11 @@ PACKAGES = {
     "imgaug": "imgaug",
     "opencv": "opencv-python-headless",
 }
-FACTS = ("python", "pitwall", *PACKAGES, "commit", "device", "driver", "cpu", "cpus", "os")
-HERE = Path(__file__).parents[1]
+KEYS = ("python", "pitwall", *PACKAGES, "commit", "device", "driver", "cpu", "cpus", "os")
+PACKAGE = Path(__file__).parents[1]
 
 
-def environment(device: str) -> dict[str, Any]:
+def describe_environment(device: str) -> dict[str, Any]:
     """Plain JSON. `device` is what the engine calls itself: "cpu" or the accelerator's name."""
     return {
         "python": platform.python_version(),
@@ -39,16 +39,16 @@ def environment(device: str) -> dict[str, Any]:
     }
 
 
-def differences(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
+def list_differences(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """What may make another result of the same recipe, in words: a line for each fact that is not as it was."""
     return [
-        f"{name}: {_shown(now.get(name))}, was {_shown(then.get(name))}"
-        for name in FACTS
+        f"{name}: {_text(now.get(name))}, was {_text(then.get(name))}"
+        for name in KEYS
         if now.get(name) != then.get(name)
     ]
 
 
-def _shown(value: Any) -> str:
+def _text(value: Any) -> str:
     return "unknown" if value is None else str(value)
 
 
@@ -64,7 +64,7 @@ def _pitwall_version() -> str | None:
     import tomllib
 
     try:
-        with (HERE.parent / "pyproject.toml").open("rb") as file:
+        with (PACKAGE.parent / "pyproject.toml").open("rb") as file:
             return str(tomllib.load(file)["project"]["version"])
     except (OSError, KeyError, tomllib.TOMLDecodeError):
         return None
@@ -73,8 +73,8 @@ def _pitwall_version() -> str | None:
 def _commit() -> str | None:
     """Of the checkout; in a container, of the file that its build wrote."""
     with suppress(OSError):
-        return (HERE.parent / "COMMIT").read_text().strip() or None
-    return _first_line(["git", "-C", str(HERE), "rev-parse", "HEAD"])
+        return (PACKAGE.parent / "COMMIT").read_text().strip() or None
+    return _first_line(["git", "-C", str(PACKAGE), "rev-parse", "HEAD"])
 
 
 def _driver() -> str | None:

@@ -13,7 +13,7 @@ from time import perf_counter
 import numpy as np
 
 # NVIDIA's data sheets: dense, of the tensor cores from Ampere on (float32 convolutions run there as TF32).
-CARDS: dict[str, dict[str, float]] = {
+GPUS: dict[str, dict[str, float]] = {
     "H200": {"bfloat16": 989e12, "float32": 495e12},
     "H100 PCIe": {"bfloat16": 756e12, "float32": 378e12},
     "H100": {"bfloat16": 989e12, "float32": 495e12},
@@ -29,12 +29,12 @@ CARDS: dict[str, dict[str, float]] = {
 SIDE, ROUNDS = 1024, 4  # of the matrices that a CPU multiplies: 2 GFLOP a time
 
 
-def peak(device: str, precision: str) -> tuple[float, str] | None:
+def peak_flops(device: str, precision: str) -> tuple[float, str] | None:
     """(FLOP/s, "datasheet" or "measured"); None for a card that is not in the table. `device`: as its engine says."""
     if device == "cpu":
         return _matmul(), "measured"
-    names = [name for name in CARDS if all(re.search(rf"\b{word}\b", device) for word in name.split())]
-    found = CARDS[max(names, key=len)].get(precision) if names else None
+    names = [name for name in GPUS if all(re.search(rf"\b{word}\b", device) for word in name.split())]
+    found = GPUS[max(names, key=len)].get(precision) if names else None
     return None if found is None else (found, "datasheet")
 
 

@@ -11,15 +11,15 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-EVERY_S = 0.1  # between two readings of the power
-JOULES = 3600.0  # of a Wh
+INTERVAL_S = 0.1  # between two readings of the power
+JOULES_PER_WH = 3600.0  # of a Wh
 
-Wh = Callable[[], float]  # since the meter was made
+ReadEnergy = Callable[[], float]  # since the meter was made
 
 
-def meter(
+def energy_meter(
     device: str, clock: Callable[[], float] = time.perf_counter, sleep: Callable[[float], None] = time.sleep
-) -> Wh | None:
+) -> ReadEnergy | None:
     """Of `gpu:N`, counted as nvidia-smi does. None: a CPU, no library, no such card, or one that says nothing."""
     kind, _, index = device.partition(":")
     if kind != "gpu":
@@ -29,12 +29,12 @@ def meter(
 
         pynvml.nvmlInit()
         handle = pynvml.nvmlDeviceGetHandleByIndex(int(index))
-        return _counter(pynvml, handle) or _sampled(pynvml, handle, clock, sleep)
+        return _counter_reader(pynvml, handle) or _sampled_reader(pynvml, handle, clock, sleep)
     except Exception:  # whatever NVML says: nothing to measure with
         return None
 
 
-def _counter(pynvml: Any, handle: Any) -> Wh | None:
+def _counter_reader(pynvml: Any, handle: Any) -> ReadEnergy | None:
     try:
         began = latest = pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)  # mJ since the driver was loaded
     except Exception:  # an older card
@@ -44,23 +44,23 @@ def _counter(pynvml: Any, handle: Any) -> Wh | None:
         nonlocal latest
         with contextlib.suppress(Exception):  # a reading that fails is as the one before: it must not end a run
             latest = pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)
-        return float(latest - began) / 1000 / JOULES
+        return float(latest - began) / 1000 / JOULES_PER_WH
 
     return wh
 
 
-def _sampled(pynvml: Any, handle: Any, clock: Callable[[], float], sleep: Callable[[float], None]) -> Wh:
+def _sampled_reader(pynvml: Any, handle: Any, clock: Callable[[], float], sleep: Callable[[float], None]) -> ReadEnergy:
     pynvml.nvmlDeviceGetPowerUsage(handle)  # raises where there is nothing to read
-    return Sampler(lambda: pynvml.nvmlDeviceGetPowerUsage(handle) / 1000, clock=clock, sleep=sleep).wh
+    return PowerSampler(lambda: pynvml.nvmlDeviceGetPowerUsage(handle) / 1000, clock=clock, sleep=sleep).wh
 
 
-class Sampler:
+class PowerSampler:
     """Sums up a power that is read again and again, in a thread that ends with the process."""
 
     def __init__(
         self,
         watts: Callable[[], float],
-        every_s: float = EVERY_S,
+        every_s: float = INTERVAL_S,
         clock: Callable[[], float] = time.perf_counter,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -71,7 +71,7 @@ class Sampler:
 
     def wh(self) -> float:
         with self._lock:
-            return (self._joules + self._latest * (self._clock() - self._at)) / JOULES
+            return (self._joules + self._latest * (self._clock() - self._at)) / JOULES_PER_WH
 
     def _run(self) -> None:
         while True:

@@ -12,23 +12,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-STEPS = 10  # of niceness: a tenth of a processor that somebody else wants, too
+NICENESS = 10  # of niceness: a tenth of a processor that somebody else wants, too
 
 
 @contextmanager
-def standing_back() -> Iterator[None]:
+def low_priority() -> Iterator[None]:
     """Meanwhile the calling thread, and what it starts, goes last where a processor is short."""
     usual = os.getpriority(os.PRIO_PROCESS, 0)
-    is_nice = _may_return(usual)
-    _set(0, usual + STEPS if is_nice else None, os.SCHED_BATCH)
+    is_nice = _can_restore(usual)
+    _set_priority(0, usual + NICENESS if is_nice else None, os.SCHED_BATCH)
     try:
         yield
     finally:
         for thread in Path("/proc/self/task").iterdir():
-            _set(int(thread.name), usual if is_nice else None, os.SCHED_OTHER)
+            _set_priority(int(thread.name), usual if is_nice else None, os.SCHED_OTHER)
 
 
-def _set(thread: int, niceness: int | None, policy: int) -> None:
+def _set_priority(thread: int, niceness: int | None, policy: int) -> None:
     with suppress(OSError):  # the thread has just ended; or a sandbox forbids it, which is no reason to fail
         if niceness is not None:
             os.setpriority(os.PRIO_PROCESS, thread, niceness)
@@ -36,7 +36,7 @@ def _set(thread: int, niceness: int | None, policy: int) -> None:
             os.sched_setscheduler(thread, policy, os.sched_param(0))
 
 
-def _may_return(usual: int) -> bool:
+def _can_restore(usual: int) -> bool:
     """Tried out by a thread of its own, whose niceness ends with it: limits and capabilities both decide."""
     found = False
 

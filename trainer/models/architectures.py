@@ -8,6 +8,6 @@ from trainer.models.resnet9 import resnet9
 from trainer.recipe.network import Airbench, ResNet9
 
 
-def layers(knobs: ResNet9 | Airbench, classes: int) -> list[Layer]:
+def build_layers(knobs: ResNet9 | Airbench, classes: int) -> list[Layer]:
     """Pictures to logits (classes,)."""
     return airbench(knobs, classes) if isinstance(knobs, Airbench) else resnet9(knobs, classes)

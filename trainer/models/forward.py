@@ -27,7 +27,7 @@ def forward(layers: Sequence[Layer], weights: Mapping[str, NDArray[Any]], pictur
     """
     given = {layers[0].name: pictures.astype(np.float32)}
     for layer in layers[1:]:
-        given[layer.name] = _through(layer, weights, *(given[name] for name in layer.inputs))
+        given[layer.name] = _apply_layer(layer, weights, *(given[name] for name in layer.inputs))
     return given[layers[-1].name]
 
 
@@ -37,12 +37,12 @@ def softmax(logits: Floats) -> Floats:
     return np.asarray(shares / shares.sum(axis=-1, keepdims=True), dtype=np.float32)
 
 
-def _through(layer: Layer, weights: Mapping[str, NDArray[Any]], x: Floats, *others: Floats) -> Floats:
+def _apply_layer(layer: Layer, weights: Mapping[str, NDArray[Any]], x: Floats, *others: Floats) -> Floats:
     knobs, name = layer.knobs, layer.name
     made: Floats
     match layer.kind:
         case "conv":
-            made = _convolved(x, weights[f"{name}/kernel"], knobs["padding"])
+            made = _convolve(x, weights[f"{name}/kernel"], knobs["padding"])
             return (made + weights[f"{name}/bias"]).astype(np.float32) if knobs["has_bias"] else made
         case "batch_norm":
             factor = 1 / np.sqrt(weights[f"{name}/moving_variance"] + np.float32(knobs["epsilon"]))
@@ -51,7 +51,7 @@ def _through(layer: Layer, weights: Mapping[str, NDArray[Any]], x: Floats, *othe
             made = (x - weights[f"{name}/moving_mean"]) * factor + weights[f"{name}/beta"]
             return made
         case "activation":
-            return _activated(x, knobs)
+            return _activate(x, knobs)
         case "max_pool":
             size, (count, height, width, channels) = knobs["size"], x.shape
             rows, columns = height // size, width // size
@@ -72,7 +72,7 @@ def _through(layer: Layer, weights: Mapping[str, NDArray[Any]], x: Floats, *othe
     raise ValueError(f"nothing goes through {layer.kind}")
 
 
-def _convolved(x: Floats, kernel: NDArray[Any], padding: str) -> Floats:
+def _convolve(x: Floats, kernel: NDArray[Any], padding: str) -> Floats:
     """Stride 1. `kernel`: (rows, columns, inputs, outputs)."""
     rows, columns = kernel.shape[:2]
     if padding == "same":  # what is left over of an even size goes below and to the right
@@ -83,7 +83,7 @@ def _convolved(x: Floats, kernel: NDArray[Any], padding: str) -> Floats:
     return made
 
 
-def _activated(x: Floats, knobs: Mapping[str, Any]) -> Floats:
+def _activate(x: Floats, knobs: Mapping[str, Any]) -> Floats:
     match knobs["function"]:
         case "relu":
             return np.maximum(x, 0)

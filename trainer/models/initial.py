@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 Init = Literal["keras", "pytorch"]
 
 
-def kernel(shape: tuple[int, ...], init: Init, seed: int, place: int) -> NDArray[np.float32]:
+def initial_kernel(shape: tuple[int, ...], init: Init, seed: int, place: int) -> NDArray[np.float32]:
     """Evenly drawn float32 of `shape`: (…, inputs, outputs), what stands before them being the filter's size.
 
     "keras": Glorot and Bengio's limit, sqrt(6 / (fan_in + fan_out)). "pytorch": its default for convolutions and
@@ -27,7 +27,7 @@ def kernel(shape: tuple[int, ...], init: Init, seed: int, place: int) -> NDArray
     return generator.uniform(-limit, limit, shape).astype(np.float32)
 
 
-def passing_on(drawn: NDArray[np.float32]) -> NDArray[np.float32]:
+def with_identity_filters(drawn: NDArray[np.float32]) -> NDArray[np.float32]:
     """The same kernel whose first filters each pass one input channel on (PyTorch's `dirac_`, as airbench begins)."""
     height, width, inputs, outputs = drawn.shape
     same = min(inputs, outputs)

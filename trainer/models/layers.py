@@ -59,7 +59,7 @@ class Totals:
         return self.trainable + self.frozen
 
 
-def totals(layers: Sequence[Layer]) -> Totals:
+def compute_totals(layers: Sequence[Layer]) -> Totals:
     return Totals(
         sum(layer.trainable for layer in layers),
         sum(layer.frozen for layer in layers),
@@ -121,16 +121,18 @@ class Stack:
     def batch_norm(self, name: str, *, is_scaled: bool, **knobs: Any) -> None:
         channels = self.top.shape[-1]
         learned = (2 if is_scaled else 1) * channels  # scale, shift
-        self._plain(name, "batch_norm", {"is_scaled": is_scaled, **knobs}, trainable=learned, frozen=2 * channels)
+        self._add_same_shape(
+            name, "batch_norm", {"is_scaled": is_scaled, **knobs}, trainable=learned, frozen=2 * channels
+        )
 
     def activation(self, name: str, function: str, **knobs: Any) -> None:
-        self._plain(name, "activation", {"function": function, **knobs})
+        self._add_same_shape(name, "activation", {"function": function, **knobs})
 
     def identity(self, name: str) -> None:
-        self._plain(name, "identity", {})
+        self._add_same_shape(name, "identity", {})
 
     def dropout(self, name: str, rate: float) -> None:
-        self._plain(name, "dropout", {"rate": rate})
+        self._add_same_shape(name, "dropout", {"rate": rate})
 
     def max_pool(self, name: str, size: int) -> None:
         height, width, channels = self.top.shape
@@ -150,9 +152,11 @@ class Stack:
         self._add(made)
 
     def scale(self, name: str, factor: float) -> None:
-        self._plain(name, "scale", {"factor": factor})
+        self._add_same_shape(name, "scale", {"factor": factor})
 
-    def _plain(self, name: str, kind: Kind, knobs: dict[str, Any], trainable: int = 0, frozen: int = 0) -> None:
+    def _add_same_shape(
+        self, name: str, kind: Kind, knobs: dict[str, Any], trainable: int = 0, frozen: int = 0
+    ) -> None:
         self._add(Layer(name, kind, (self.top.name,), self.top.shape, self.block, knobs, trainable, frozen))
 
     def _add(self, layer: Layer) -> None:

@@ -12,23 +12,23 @@ from typing import Any, NamedTuple
 
 from trainer.models.layers import Layer
 
-RISING = {"relu", "celu"}  # activations that never fall
+MONOTONIC = {"relu", "celu"}  # activations that never fall
 
 
 class Norms(NamedTuple):
     """Classes of Keras layers, or what makes one of them, for pictures in float32."""
 
-    plain: type
+    standard: type
     pooled: Callable[..., Any] | None = None  # with the activation and the pooling behind it, as one layer
-    remade: Callable[..., Any] | None = None  # behind the first convolution, whose output it does not keep
+    recomputed: Callable[..., Any] | None = None  # behind the first convolution, whose output it does not keep
 
 
-def poolable(layers: Sequence[Layer]) -> dict[str, tuple[Layer, Layer]]:
+def find_poolable(layers: Sequence[Layer]) -> dict[str, tuple[Layer, Layer]]:
     """Batch norms whose output goes through an activation that never falls into a max pool, and nowhere else.
 
     By name, with these two. Norms of ghost batches are left out.
     """
-    takers = _takers(layers)
+    takers = _count_consumers(layers)
     found = {}
     for norm, activation, pool in zip(layers, layers[1:], layers[2:], strict=False):
         kinds = (norm.kind, activation.kind, pool.kind)
@@ -36,17 +36,17 @@ def poolable(layers: Sequence[Layer]) -> dict[str, tuple[Layer, Layer]]:
             continue
         is_chain = activation.inputs == (norm.name,) and pool.inputs == (activation.name,)
         is_alone = takers[norm.name] == takers[activation.name] == 1
-        if is_chain and is_alone and activation.knobs["function"] in RISING and not norm.knobs["ghost_batch"]:
+        if is_chain and is_alone and activation.knobs["function"] in MONOTONIC and not norm.knobs["ghost_batch"]:
             found[norm.name] = (activation, pool)
     return found
 
 
-def remakable(layers: Sequence[Layer]) -> dict[str, Layer]:
+def find_recomputable(layers: Sequence[Layer]) -> dict[str, Layer]:
     """The batch norm that alone takes what the convolution of the pictures makes: by name, with that convolution.
 
     A norm of ghost batches is left out.
     """
-    takers = _takers(layers)
+    takers = _count_consumers(layers)
     return {
         norm.name: convolution
         for convolution, norm in pairwise(layers)
@@ -59,6 +59,6 @@ def remakable(layers: Sequence[Layer]) -> dict[str, Layer]:
     }
 
 
-def _takers(layers: Sequence[Layer]) -> Counter[str]:
+def _count_consumers(layers: Sequence[Layer]) -> Counter[str]:
     """How many layers take what each one makes."""
     return Counter(name for layer in layers for name in layer.inputs)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from trainer.augment.normalisation import PerChannel, Pictures, normalised
+from trainer.augment.normalisation import Images, PerChannel, normalise
 from trainer.models import airbench
 from trainer.models.resnet9 import PATCH
 from trainer.recipe.network import Airbench, ResNet9
@@ -15,13 +15,13 @@ SAMPLE, EPSILON = 10_000, 1e-2  # pictures that Page's notebook looks at; keeps 
 AIRBENCH_SAMPLE, AIRBENCH_EPSILON = 5_000, 5e-4  # the same of airbench94
 
 
-def filters_of(
-    knobs: ResNet9 | Airbench, images: Pictures, normal: tuple[PerChannel, PerChannel]
+def compute_filters(
+    knobs: ResNet9 | Airbench, images: Images, normal: tuple[PerChannel, PerChannel]
 ) -> NDArray[np.float32] | None:
     """The kernel of the net's frozen convolution, from training `images`; None where the net has none."""
     if isinstance(knobs, Airbench):
-        return both_ways(normalised(images[:AIRBENCH_SAMPLE], *normal))
-    return whitening_filters(normalised(images[:SAMPLE], *normal)) if knobs.whiten else None
+        return signed_whitening_filters(normalise(images[:AIRBENCH_SAMPLE], *normal))
+    return whitening_filters(normalise(images[:SAMPLE], *normal)) if knobs.whiten else None
 
 
 def whitening_filters(pictures: NDArray[np.float32], epsilon: float = EPSILON) -> NDArray[np.float32]:
@@ -32,16 +32,16 @@ def whitening_filters(pictures: NDArray[np.float32], epsilon: float = EPSILON) -
     David Page, bag_of_tricks.ipynb (github.com/davidcpage/cifar10-fast), `eigens` and `whitening_block`.
     """
     second, mean = _moments(pictures, PATCH)
-    return _kernel(second - np.outer(mean, mean), PATCH, epsilon)
+    return _whitening_kernel(second - np.outer(mean, mean), PATCH, epsilon)
 
 
-def both_ways(pictures: NDArray[np.float32], epsilon: float = AIRBENCH_EPSILON) -> NDArray[np.float32]:
+def signed_whitening_filters(pictures: NDArray[np.float32], epsilon: float = AIRBENCH_EPSILON) -> NDArray[np.float32]:
     """Kernel float32 (2, 2, 3, 24): the same of 2 x 2 patches, each filter and its opposite.
 
     The patches' second moments are taken as they are, not about their mean: `init_whitening_conv` of airbench94.py.
     """
     second, _ = _moments(pictures, airbench.PATCH)
-    kernel = _kernel(second, airbench.PATCH, epsilon)
+    kernel = _whitening_kernel(second, airbench.PATCH, epsilon)
     return np.concatenate([kernel, -kernel], axis=-1)
 
 
@@ -59,7 +59,7 @@ def _moments(pictures: NDArray[np.float32], patch: int) -> tuple[NDArray[np.floa
     return second / count, mean / count
 
 
-def _kernel(covariance: NDArray[np.float64], patch: int, epsilon: float) -> NDArray[np.float32]:
+def _whitening_kernel(covariance: NDArray[np.float64], patch: int, epsilon: float) -> NDArray[np.float32]:
     values, vectors = np.linalg.eigh(covariance)
     scaled = vectors[:, ::-1] / np.sqrt(np.maximum(values[::-1], 0) + epsilon)
     kernel: NDArray[np.float32] = scaled.reshape(patch, patch, 3, len(values)).astype(np.float32)

@@ -13,8 +13,8 @@ import sys
 import time
 from pathlib import Path
 
-from trainer.machine.devices import devices, named
-from trainer.machine.gauge import gauge
+from trainer.machine.device_load import load_reader
+from trainer.machine.devices import list_devices, parse_device
 from trainer.machine.parent import die_with
 from trainer.worker.attempt import RETRY_S
 from trainer.worker.child import TRAINER
@@ -51,9 +51,9 @@ def main(trainer: tuple[str, ...] = TRAINER) -> None:
     logging.getLogger("httpx2").setLevel(logging.WARNING)  # a line per request
     if arguments.parent is not None:
         die_with(arguments.parent, signal.SIGTERM)
-    device = arguments.device or devices(os.environ.get("CUDA_VISIBLE_DEVICES"))[0]
+    device = arguments.device or list_devices(os.environ.get("CUDA_VISIBLE_DEVICES"))[0]
     token = _token(arguments.token_file)
-    client = Client(arguments.server, token, gauge(device))
+    client = Client(arguments.server, token, load_reader(device))
     compiled = arguments.data_dir / "compiled" / device.replace(":", "-")
     more = ("--checkpoint-every", str(arguments.checkpoint_every), "--meter", device, "--compiled", str(compiled))
     worker = Worker(client, device, arguments.data_dir, arguments.name, (*trainer, *more), keeps_warm=arguments.warm)
@@ -65,7 +65,7 @@ def main(trainer: tuple[str, ...] = TRAINER) -> None:
 
 
 def _device(text: str) -> str | None:
-    return None if text == "auto" else named(text)
+    return None if text == "auto" else parse_device(text)
 
 
 def _token(path: Path) -> str:

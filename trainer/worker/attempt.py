@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from trainer.machine.memory import oom_kills
-from trainer.protocol import TRIED_AGAIN, Command, Ending, Outcome
+from trainer.protocol import RETRYABLE, Command, Ending, Outcome
 from trainer.worker.child import Child
 from trainer.worker.children import Children
 from trainer.worker.client import Claim, Client, LeaseLost, NotFound, Unreachable, Unreadable
@@ -185,7 +185,7 @@ class Attempt:
         taken = self._insist(lambda: self._client.finish(claim, told))
         words = told.outcome if taken else f"{told.outcome}, which the app did not take"
         logger.info("run %d, attempt %d: %s (exit code %s)", claim.run, claim.attempt, words, told.exit_code)
-        goes_on = told.outcome in {"released", "paused"} or (told.outcome == "failed" and name in TRIED_AGAIN)
+        goes_on = told.outcome in {"released", "paused"} or (told.outcome == "failed" and name in RETRYABLE)
         if taken and has_all and not goes_on:
             self._workspace.delete()
 

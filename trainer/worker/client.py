@@ -13,7 +13,7 @@ from typing import IO, Any, Literal
 
 import httpx2
 
-from trainer.machine.gauge import Read
+from trainer.machine.device_load import ReadLoad
 from trainer.protocol import Command, Ending
 from trainer.worker.spool import Batch
 
@@ -72,7 +72,7 @@ class Task:
 class Client:
     """One worker's connection to the app. Safe from several threads."""
 
-    def __init__(self, server: str, token: str, gauge: Read | None = None) -> None:
+    def __init__(self, server: str, token: str, gauge: ReadLoad | None = None) -> None:
         """`gauge`: of the worker's device; claims and beats take its readings along."""
         self._gauge = gauge
         self._http = httpx2.Client(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 
-from trainer.failures import STOPPED, smaller
+from trainer.failures import STOPPED, suggest_smaller
 from trainer.protocol import HANG, KILLED, OUT_OF_HOST_MEMORY, Command, Ending
 
 SIGNAL_CAUSES = {
@@ -56,7 +56,7 @@ def classify_exit(
         return Ending("paused" if asked == "pause" else "released", exit_code, reason=words)
     if ran_out:
         text = "This machine ran out of memory, and the kernel killed a process of the run."
-        return Ending("failed", exit_code, OUT_OF_HOST_MEMORY, text, smaller(batch_size))
+        return Ending("failed", exit_code, OUT_OF_HOST_MEMORY, text, suggest_smaller(batch_size))
     if exit_code < 0:
         return Ending("failed", exit_code, KILLED, describe_exit(exit_code))
     return Ending("failed", exit_code, reason=describe_exit(exit_code))

@@ -17,8 +17,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from trainer.machine.backends import installed
-from trainer.machine.devices import answers
+from trainer.machine.backends import installed_backends
+from trainer.machine.devices import is_responding
 from trainer.protocol import DEVICE_LOST
 from trainer.worker.attempt import RETRY_S, Attempt
 from trainer.worker.child import TRAINER
@@ -49,14 +49,14 @@ class Worker:
         *,
         keeps_warm: bool = False,
         timing: Timing = DEFAULT_TIMING,
-        answers: Callable[[str], bool] = answers,
+        answers: Callable[[str], bool] = is_responding,
     ) -> None:
         """`keeps_warm`: a child for the next run. `answers`: whether a device still does."""
         self._timing, self._answers = timing, answers
         self.name = name or f"{platform.node() or 'worker'}/{device}"
         self.device = device
         self._client = client
-        self.backends = installed()
+        self.backends = installed_backends()
         self._data_dir = data_dir
         self._children = Children(
             data_dir / "datasets", child_environment(device), trainer, device=device, keeps_warm=keeps_warm

@@ -17,9 +17,9 @@ from PIL import Image
 
 from app.web.deps import State
 from tests.app.support.small_data import made
-from trainer.augment.crew import Crew
-from trainer.augment.normalisation import shown
-from trainer.augment.selections import Selection, labels_of, selections
+from trainer.augment.loader_pool import LoaderPool
+from trainer.augment.normalisation import to_uint8
+from trainer.augment.selections import Selection, batch_labels, list_selections
 from trainer.data import datasets
 from trainer.recipe import Recipe
 
@@ -86,13 +86,13 @@ def decoded(png: str) -> NDArray[np.uint8]:
 
 def trained_on(recipe: Recipe, data: datasets.Data, epoch: int, alone: bool = False) -> Iterator[tuple[int, Any, Any]]:
     """(number, label, picture as bytes) of every place of an epoch, as the trainer's crew prepares its batches."""
-    with Crew(recipe, data.train_images, 0) as crew:
+    with LoaderPool(recipe, data.train_images, 0) as crew:
         if recipe.augment_when == "once":
             crew.change_once(lambda: False)
-        for selection in selections(recipe, len(data.train_labels), epoch):
-            labels = labels_of(selection, data.train_labels, len(data.classes))
+        for selection in list_selections(recipe, len(data.train_labels), epoch):
+            labels = batch_labels(selection, data.train_labels, len(data.classes))
             batch = crew.prepare(epoch, Selection(selection.pictures) if alone else selection).result()
-            bytes_ = shown(batch, crew.pipeline.scale, crew.pipeline.shift)
+            bytes_ = to_uint8(batch, crew.pipeline.scale, crew.pipeline.shift)
             yield from zip(selection.pictures.tolist(), labels, bytes_, strict=True)
 
 

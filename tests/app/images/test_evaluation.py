@@ -15,7 +15,7 @@ from app.web.deps import State
 from tests.app.board.test_ranking import PLACE
 from tests.app.support.cast import Hand, epoch, launch, started
 from trainer.data import digits
-from trainer.data.gallery import Shelf
+from trainer.data.gallery import Split
 from trainer.data.predictions import pack, pack_confidences, unpack_confidences
 
 DIGITS = {"dataset": {"name": "digits"}, "epochs": 1, "batch_size": 50}
@@ -24,7 +24,7 @@ DIGITS = {"dataset": {"name": "digits"}, "epochs": 1, "batch_size": 50}
 def validation(labels: list[int], predicted: list[int], confidence: list[float] | None, classes: int = 3) -> Validation:
     names = tuple(f"class {number}" for number in range(classes))
     images = np.zeros((len(labels), 32, 32, 3), np.uint8)
-    shelf = Shelf(images, np.array(labels, np.int64), names, "key")
+    shelf = Split(images, np.array(labels, np.int64), names, "key")
     return Validation(shelf, np.array(predicted, np.uint16), None if confidence is None else np.array(confidence))
 
 

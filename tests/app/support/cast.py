@@ -31,7 +31,7 @@ from app.web.deps import State
 from app.web.tokens import Tokens
 from app.workers import queue
 from trainer.data.gallery import Gallery
-from trainer.events import Event, event_of
+from trainer.events import Event, event_adapter
 
 HERE = "http://127.0.0.1:8000"
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -122,7 +122,7 @@ def step(number: int, of: int = 30, **changes: Any) -> dict[str, Any]:
 
 
 def events(*said: dict[str, Any]) -> list[Event]:
-    return [event_of.validate_python(one) for one in said]
+    return [event_adapter.validate_python(one) for one in said]
 
 
 # with the records in hand

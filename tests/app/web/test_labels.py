@@ -19,7 +19,7 @@ def test_each_failure_that_a_child_or_a_worker_can_name_has_its_words():
     }  # fmt: skip
 
     assert named <= set(FAILURES)
-    assert named >= protocol.TRIED_AGAIN
+    assert named >= protocol.RETRYABLE
 
 
 def test_each_status_and_outcome_has_its_word():

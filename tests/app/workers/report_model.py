@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import accumulate
 from typing import Any
 
-from trainer.events import event_of
+from trainer.events import event_adapter
 
 Values = dict[str, Any]
 
@@ -108,7 +108,7 @@ class RunModel:
         return found
 
     def _take(self, attempt: Values, event: Values) -> None:
-        data = event_of.validate_python(event).model_dump(mode="json") | {"run": 1}
+        data = event_adapter.validate_python(event).model_dump(mode="json") | {"run": 1}
         kind = event["event"]
         if kind == "step":
             return self._publish("step", data | self._step(event))

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from tests.trainer.augment import reference_images as plain
-from trainer.augment.draws import Boxes, Crops, Draws, Flips, draw
-from trainer.augment.flow import Stage
-from trainer.augment.normalisation import shown
+from trainer.augment.normalisation import to_uint8
+from trainer.augment.params import Boxes, Crops, Flips, Params, sample_params
 from trainer.augment.pipeline import Pipeline
 from trainer.augment.selections import Selection
+from trainer.augment.steps import Stage
 from trainer.recipe import Recipe
 from trainer.recipe.augmentation import Crop, Cutout, CutoutSquare, Flip, Mixup, Operation, Pad, PadCrop
 
@@ -26,7 +26,7 @@ def images() -> np.ndarray:
     return np.random.default_rng(5).integers(0, 256, (60, 32, 32, 3), dtype=np.uint8)
 
 
-def on_bytes(picture: plain.Picture, operation: Operation, drawn: Draws, i: int) -> plain.Picture:
+def on_bytes(picture: plain.Picture, operation: Operation, drawn: Params, i: int) -> plain.Picture:
     match operation:
         case Pad():
             return plain.padded(picture, operation.pad, operation.mode)
@@ -48,12 +48,12 @@ def plainly(images: np.ndarray, operations: list[Operation], seed: int, epoch: i
     n = len(images)
     for position, operation in enumerate(operations):
         if not isinstance(operation, Cutout | CutoutSquare):
-            drawn = draw(operation, seed, epoch, position, n=n, side=len(picture))
+            drawn = sample_params(operation, seed, epoch, position, n=n, side=len(picture))
             picture = on_bytes(picture, operation, drawn, i)
     picture = picture.astype(np.float32) / np.float32(255)
     for position, operation in enumerate(operations):
         if isinstance(operation, Cutout | CutoutSquare):
-            drawn = draw(operation, seed, epoch, position, n=n)
+            drawn = sample_params(operation, seed, epoch, position, n=n)
             assert isinstance(drawn, Boxes)
             box = (drawn.top[i], drawn.left[i], drawn.height[i], drawn.width[i])
             picture = plain.erased(picture, operation, box, drawn.value[i], int(drawn.noise_seed[i]))
@@ -226,4 +226,4 @@ def test_standardised_pictures_have_mean_0_and_deviation_1_per_channel(images: n
 @pytest.mark.parametrize("kind", ["0..1", "0..127", "0..255", "standardised"])
 def test_bytes_shown_to_people_are_the_stored_ones_again(images: np.ndarray, kind: str):
     pipeline = Pipeline(Recipe.model_validate({"normalize": kind}), images)
-    np.testing.assert_array_equal(shown(pipeline.evaluation(images), pipeline.scale, pipeline.shift), images)
+    np.testing.assert_array_equal(to_uint8(pipeline.evaluation(images), pipeline.scale, pipeline.shift), images)

@@ -7,11 +7,11 @@ import sys
 
 import numpy as np
 
-from trainer.augment.imgaug_shim import imgaug, put_back_numpy_names
+from trainer.augment.imgaug_shim import import_imgaug, restore_numpy_names
 
 
 def test_the_parts_of_imgaug_that_numpy_2_broke_work():
-    augmenters, parameters = imgaug()
+    augmenters, parameters = import_imgaug()
     image = np.full((8, 8, 3), 128, dtype=np.uint8)
     assert augmenters.OneOf([augmenters.Fliplr(1.0)], seed=1).augment_image(image).shape == image.shape
     assert parameters.FrequencyNoise(exponent=-2).draw_samples((4, 4)).shape == (4, 4)
@@ -23,7 +23,7 @@ def test_a_fresh_interpreter_needs_nothing_but_the_shim():
 
 
 def test_names_that_numpy_already_has_are_left_alone():
-    put_back_numpy_names()
+    restore_numpy_names()
     before = vars(np)["sctypes"]
-    put_back_numpy_names()
+    restore_numpy_names()
     assert vars(np)["sctypes"] is before

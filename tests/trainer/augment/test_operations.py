@@ -10,33 +10,33 @@ import numpy as np
 import pytest
 
 from tests.trainer.augment import reference_images as plain
-from trainer.augment.batched import Batched, kernel_size
-from trainer.augment.draws import Angles, Boxes, Crops, Draws, Flips, Nothing, Sigmas, draw
-from trainer.augment.host import Host
-from trainer.augment.normalisation import normalisation, normalised
+from trainer.augment.batched import ArrayAugmenter, kernel_size
+from trainer.augment.host import ImgaugAugmenter
+from trainer.augment.normalisation import compute_normalisation, normalise
+from trainer.augment.params import Angles, Boxes, Crops, Flips, NoParams, Params, Sigmas, sample_params
 from trainer.recipe.augmentation import Blur, Crop, Cutout, CutoutSquare, Flip, Operation, Pad, PadCrop, Rotate
 
 Mode = Literal["reflect", "constant", "edge"]
 MODES: list[Mode] = ["reflect", "constant", "edge"]
 
 
-Changed = Callable[[np.ndarray, Operation, Draws], np.ndarray]
+Changed = Callable[[np.ndarray, Operation, Params], np.ndarray]
 NORMAL = (np.full(3, 255, np.float32), np.zeros(3, np.float32))
 
 
-def by_program(pictures: np.ndarray, operation: Operation, drawn: Draws) -> np.ndarray:
+def by_program(pictures: np.ndarray, operation: Operation, drawn: Params) -> np.ndarray:
     """As the device's program does it, here without compiling it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the framework's own, at import
         from keras import ops
     columns = {name: ops.convert_to_tensor(column) for name, column in vars(drawn).items()}
-    result = Batched(*NORMAL, ops).changed(ops.convert_to_tensor(pictures), operation, type(drawn)(**columns))
+    result = ArrayAugmenter(*NORMAL, ops).apply(ops.convert_to_tensor(pictures), operation, type(drawn)(**columns))
     return ops.convert_to_numpy(result)  # type: ignore[no-any-return]
 
 
 HANDS: dict[str, Changed] = {
-    "imgaug": Host(*NORMAL).changed,
-    "arrays": Batched(*NORMAL).changed,
+    "imgaug": ImgaugAugmenter(*NORMAL).apply,
+    "arrays": ArrayAugmenter(*NORMAL).apply,
     "program": by_program,
 }
 
@@ -99,7 +99,7 @@ def test_what_is_neither_turned_nor_blurred_stays_bit_for_bit(changed: Changed, 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("pad", [1, 4, 16])
 def test_a_padded_picture_is_numpys(changed: Changed, images: np.ndarray, mode: Mode, pad: int):
-    ours = changed(images, Pad(pad=pad, mode=mode), Nothing())
+    ours = changed(images, Pad(pad=pad, mode=mode), NoParams())
     np.testing.assert_array_equal(ours, [plain.padded(picture, pad, mode) for picture in images])
 
 
@@ -151,7 +151,7 @@ def test_erased_rectangles_are_exact_inside_and_untouched_outside(
     changed: Changed, images: np.ndarray, operation: Cutout | CutoutSquare
 ):
     pictures = images.astype(np.float32) / np.float32(255)
-    drawn = draw(operation, 1, 2, 0, n=12)
+    drawn = sample_params(operation, 1, 2, 0, n=12)
     assert isinstance(drawn, Boxes)
     ours = changed(pictures, operation, drawn)
     assert ours.dtype == np.float32
@@ -162,11 +162,11 @@ def test_erased_rectangles_are_exact_inside_and_untouched_outside(
         np.testing.assert_array_equal(one, expected)
 
 
-def everything() -> list[tuple[Operation, Draws]]:
+def everything() -> list[tuple[Operation, Params]]:
     operations: list[Operation] = [
         Rotate(), Flip(p=1), Pad(), Crop(size=20), PadCrop(), Blur(p=1), Cutout(p=1), CutoutSquare(),
     ]  # fmt: skip
-    return [(operation, draw(operation, 0, 1, 0, n=12)) for operation in operations]
+    return [(operation, sample_params(operation, 0, 1, 0, n=12)) for operation in operations]
 
 
 @pytest.mark.parametrize(("operation", "drawn"), everything(), ids=[operation.op for operation, _ in everything()])
@@ -188,7 +188,7 @@ def test_imgaug_and_arrays_make_the_same_pictures_of_the_same_draws(images: np.n
         Blur(p=1, sigma_h=3), Cutout(p=1, v_l=-1), Cutout(pixel_level=False), CutoutSquare(p=0.5),
     ]  # fmt: skip
     for operation in operations:
-        drawn = draw(operation, 3, 1, 0, n=len(many))
+        drawn = sample_params(operation, 3, 1, 0, n=len(many))
         given = many.astype(np.float32) / 255 if isinstance(operation, Cutout | CutoutSquare) else many
         one, other = (HANDS[hand](given, operation, drawn).astype(np.float64) for hand in ("imgaug", "arrays"))
         if isinstance(operation, Rotate | Blur):
@@ -200,11 +200,11 @@ def test_imgaug_and_arrays_make_the_same_pictures_of_the_same_draws(images: np.n
 
 
 def test_normalised_and_mixed_pictures_are_the_same_by_each_hand(images: np.ndarray):
-    normal = normalisation("standardised", images)
+    normal = compute_normalisation("standardised", images)
     share = np.linspace(0, 1, 12, dtype=np.float32)
-    host, arrays = Host(*normal), Batched(*normal)
+    host, arrays = ImgaugAugmenter(*normal), ArrayAugmenter(*normal)
     for hand in (host, arrays):
-        np.testing.assert_array_equal(hand.normalised(images), normalised(images, *normal))
+        np.testing.assert_array_equal(hand.normalise(images), normalise(images, *normal))
     for mix in ("mixed", "mixed_bytes"):
         one, other = (getattr(hand, mix)(images, images[::-1], share) for hand in (host, arrays))
         np.testing.assert_array_equal(one, other)

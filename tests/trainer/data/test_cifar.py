@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from tests.trainer.conftest import NAMES, published_cifar10, tar_of, write_folder
-from trainer.data.cifar import CIFAR10, CIFAR100, Published, read
+from trainer.data.cifar import CIFAR10, CIFAR100, PublishedDataset, read
 from trainer.data.datasets import load
 from trainer.data.downloads import download
 from trainer.failures import DatasetDamaged, DatasetMissing
@@ -185,7 +185,7 @@ def test_without_archive_and_network_the_place_to_put_it_is_named(tmp_path: Path
 
 def test_a_missing_archive_is_downloaded_checked_and_kept(tmp_path: Path, note: Note, notes: list[str]):
     with served(ARCHIVE) as url:
-        published: Published = replace(TINY, url=url)
+        published: PublishedDataset = replace(TINY, url=url)
         (images, _), _, _ = read(published, tmp_path, note)
     assert images.shape == (100, 32, 32, 3)
     assert (tmp_path / TINY.archive).read_bytes() == ARCHIVE

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.trainer.conftest import published_cifar10, write_folder
-from trainer.data.datasets import DatasetDamaged, DatasetMissing, describe, find, load
+from trainer.data.datasets import DatasetDamaged, DatasetMissing, find_dataset, list_datasets, load
 from trainer.failures import RecipeMistake
 from trainer.recipe import Dataset
 
@@ -74,7 +74,7 @@ def test_held_out_pictures_come_from_training_and_are_not_trained_on(tmp_path: P
 def test_every_data_set_is_described_with_what_is_known_without_its_files(tmp_path: Path):
     pictures(tmp_path / "pets")
     (tmp_path / "not one").mkdir()
-    digits, cifar10, cifar100, pets = describe(tmp_path)
+    digits, cifar10, cifar100, pets = list_datasets(tmp_path)
     assert (digits.train_images, digits.val_images, digits.available) == (1497, 300, True)
     assert (cifar10.train_images, cifar10.val_images, cifar10.available) == (50_000, 10_000, False)
     assert "download" in cifar10.note
@@ -86,7 +86,7 @@ def test_every_data_set_is_described_with_what_is_known_without_its_files(tmp_pa
 
 def test_cifar10_is_available_once_its_folder_is_there(tmp_path: Path):
     write_folder(tmp_path / "cifar-10-batches-py", published_cifar10())
-    assert find("cifar10", tmp_path).available
+    assert find_dataset("cifar10", tmp_path).available
 
 
 def test_a_folder_of_pictures_becomes_small_squares_with_mixed_classes(tmp_path: Path, note: Note):
@@ -115,9 +115,9 @@ def test_a_folder_that_is_not_there_is_named_with_the_layout_it_should_have(tmp_
         load(Dataset(name="folder:birds"), tmp_path, note)
     assert str(tmp_path / "birds" / "train") in caught.value.hint
     with pytest.raises(DatasetMissing):
-        find("folder:birds", tmp_path)
+        find_dataset("folder:birds", tmp_path)
     with pytest.raises(DatasetMissing):
-        find("folder:../birds", tmp_path)
+        find_dataset("folder:../birds", tmp_path)
 
 
 def test_a_torn_picture_is_named(tmp_path: Path, note: Note):
@@ -133,7 +133,7 @@ def test_classes_must_be_the_same_in_both_halves(tmp_path: Path, note: Note):
     (tmp_path / "pets" / "train" / "fish").mkdir()
     with pytest.raises(DatasetDamaged, match="fish"):
         load(Dataset(name="folder:pets"), tmp_path, note)
-    info = describe(tmp_path)[-1]
+    info = list_datasets(tmp_path)[-1]
     assert not info.available
     assert "fish" in info.note
 
@@ -154,7 +154,7 @@ def test_links_cannot_lead_out_of_the_data_folder(tmp_path: Path, note: Note):
 @pytest.mark.parametrize("name", ["folder:..", "folder:a/b", "folder:", "folder:.hidden", "/etc"])
 def test_names_that_are_paths_are_no_data_sets(tmp_path: Path, name: str):
     with pytest.raises(DatasetMissing):
-        find(name, tmp_path)
+        find_dataset(name, tmp_path)
 
 
 @pytest.mark.thorough

@@ -18,9 +18,9 @@ from tests.app.support.cast import until
 from tests.app.support.small_data import CIFAR, made
 from tests.app.support.source_tree import ROOT
 from tests.trainer.conftest import published_cifar10, tar_of
-from trainer.augment.normalisation import normalisation
+from trainer.augment.normalisation import compute_normalisation
 from trainer.data import datasets
-from trainer.data.gallery import Gallery, PictureFile
+from trainer.data.gallery import Gallery, ImageFile
 from trainer.failures import DatasetDamaged, DatasetMissing, RecipeMistake
 from trainer.recipe import Dataset
 
@@ -76,8 +76,8 @@ def test_standardised_pictures_are_the_same_bits_from_the_file_as_from_arrays(ga
     images = datasets.load(dataset, root, print).train_images
 
     for kind in ("standardised", "0..1"):
-        from_file = normalisation(kind, gallery.training(dataset).images)
-        for ours, theirs in zip(from_file, normalisation(kind, images), strict=True):
+        from_file = compute_normalisation(kind, gallery.training(dataset).images)
+        for ours, theirs in zip(from_file, compute_normalisation(kind, images), strict=True):
             np.testing.assert_array_equal(ours, theirs)
 
 
@@ -239,7 +239,7 @@ gallery.main()
 def test_a_file_of_pictures_is_rows_as_an_array_has_them(tmp_path: Path):
     array = np.random.default_rng(1).integers(0, 256, (9, 32, 32, 3), dtype=np.uint8)
     array.tofile(tmp_path / "some.rgb")
-    file = PictureFile(tmp_path / "some.rgb", 9)
+    file = ImageFile(tmp_path / "some.rgb", 9)
 
     for asked in (slice(0, 0), slice(2, 3), slice(None), slice(7, 99), slice(-2, None), np.array([8, 0, 0, 3])):
         np.testing.assert_array_equal(file[asked], array[asked])

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tests.trainer.engine.engines import EVERY, batch, engine, selection
-from trainer.augment.tables import epoch_draws, tables
+from trainer.augment.tables import sample_epoch_params, to_columns
 from trainer.recipe import Recipe
 
 STEPS = 5
@@ -36,7 +36,7 @@ TRICKS: dict[str, Any] = {
 def main() -> None:
     recipe = Recipe.model_validate(TRICKS)
     run = engine(recipe)
-    run.begin_epoch(tables(epoch_draws(recipe, 1, 12, 32)))
+    run.begin_epoch(to_columns(sample_epoch_params(recipe, 1, 12, 32)))
     run.compile([batch(), selection()], [EVERY])
     made, losses = run.traces, []
     for _ in range(STEPS):

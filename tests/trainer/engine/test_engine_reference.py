@@ -9,8 +9,8 @@ import pytest
 
 from tests.trainer.engine import reference
 from tests.trainer.engine.engines import IMAGES, LABELS, NORMAL, PICTURES, batch, engine, trained
-from trainer.models.architectures import layers
-from trainer.models.whitening import filters_of
+from trainer.models.architectures import build_layers
+from trainer.models.whitening import compute_filters
 from trainer.recipe import Recipe
 
 pytestmark = pytest.mark.keras
@@ -63,7 +63,7 @@ def recipe_of(name: str) -> Recipe:
 
 
 def whitening(recipe: Recipe) -> Any:
-    return filters_of(recipe.model, PICTURES, NORMAL)
+    return compute_filters(recipe.model, PICTURES, NORMAL)
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -72,7 +72,7 @@ def test_a_step_is_the_one_worked_out_in_float64(name: str):
     run = engine(recipe, whitening=whitening(recipe))
     before = {path: value.astype(np.float64) for path, value in run.weights().items()}
     expected = reference.step(
-        layers(recipe.model, 10), before, IMAGES.astype(np.float64), SHARES, recipe, float(np.float32(RATE))
+        build_layers(recipe.model, 10), before, IMAGES.astype(np.float64), SHARES, recipe, float(np.float32(RATE))
     )
     run.step(batch())
     after = run.state()
@@ -90,7 +90,7 @@ def test_a_step_is_the_one_worked_out_in_float64(name: str):
 def test_the_reference_s_gradient_is_the_slope_of_its_loss(name: str):
     """The ruler itself: each gradient against a difference quotient, in a direction drawn by lot."""
     recipe = recipe_of(name)
-    made = layers(recipe.model, 10)
+    made = build_layers(recipe.model, 10)
     drawn = np.random.default_rng(1)
     started = engine(recipe, whitening=whitening(recipe))
     weights = {path: value.astype(np.float64) for path, value in started.weights().items()}

@@ -10,8 +10,8 @@ import pytest
 
 from tests.trainer.engine.engines import shared_backend
 from trainer.engine.model import build_model
-from trainer.models.architectures import layers
-from trainer.models.norms import Norms, poolable, remakable
+from trainer.models.architectures import build_layers
+from trainer.models.norms import Norms, find_poolable, find_recomputable
 from trainer.recipe.network import Airbench, ResNet9
 
 pytestmark = pytest.mark.keras
@@ -111,7 +111,7 @@ def test_a_net_of_such_norms_has_the_weights_answers_and_gradients_of_the_plain_
     from trainer.engine.fused import FusedBatchNorm, PooledBatchNorm, RecomputedBatchNorm
 
     knobs = ResNet9(width=2, dropout=0)
-    made = layers(knobs, 10)
+    made = build_layers(knobs, 10)
     norms = Norms(FusedBatchNorm, partial(PooledBatchNorm, large=large), partial(RecomputedBatchNorm, large=large))
     nets = (build_model(made, knobs.init), build_model(made, knobs.init, norms=norms))
     names = [[f"{layer.name}/{one.name}" for layer in net.layers for one in layer.variables] for net in nets]
@@ -141,13 +141,13 @@ def test_a_net_of_such_norms_has_the_weights_answers_and_gradients_of_the_plain_
 
 
 def test_what_may_become_one_layer():
-    assert sorted(poolable(layers(ResNet9(), 10))) == ["Bn2", "Bn5", "Bn6"]
-    assert sorted(poolable(layers(ResNet9(activation="celu"), 10))) == ["Bn2", "Bn5", "Bn6"]
+    assert sorted(find_poolable(build_layers(ResNet9(), 10))) == ["Bn2", "Bn5", "Bn6"]
+    assert sorted(find_poolable(build_layers(ResNet9(activation="celu"), 10))) == ["Bn2", "Bn5", "Bn6"]
     for knobs in (ResNet9(pool="before"), ResNet9(ghost_batch=32), Airbench()):
-        assert poolable(layers(knobs, 10)) == {}
+        assert find_poolable(build_layers(knobs, 10)) == {}
 
 
 def test_what_the_first_convolution_makes_is_made_again_where_one_norm_alone_takes_it():
-    assert {norm: one.name for norm, one in remakable(layers(ResNet9(), 10)).items()} == {"Bn1": "Conv1"}
+    assert {norm: one.name for norm, one in find_recomputable(build_layers(ResNet9(), 10)).items()} == {"Bn1": "Conv1"}
     for knobs in (ResNet9(ghost_batch=32), ResNet9(whiten=True), Airbench()):
-        assert remakable(layers(knobs, 10)) == {}
+        assert find_recomputable(build_layers(knobs, 10)) == {}

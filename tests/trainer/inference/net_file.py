@@ -8,7 +8,7 @@ import numpy as np
 
 from trainer.loop import checkpoint_file
 from trainer.loop.checkpoint_file import Checkpoint, Metadata, RunPosition
-from trainer.models.architectures import layers
+from trainer.models.architectures import build_layers
 from trainer.presets import PRESETS
 
 
@@ -16,7 +16,7 @@ def write_net(path: Path, names: list[str]) -> None:
     """`names`: of its classes."""
     recipe = PRESETS["quickstart"].recipe
     generator, tensors, channels = np.random.default_rng(0), {}, 3
-    for layer in layers(recipe.model, len(names)):
+    for layer in build_layers(recipe.model, len(names)):
         if layer.kind == "conv":
             shape = (layer.knobs["size"], layer.knobs["size"], channels, layer.shape[-1])
             tensors[f"{layer.name}/kernel"] = generator.normal(0, 0.1, shape).astype(np.float32)

@@ -16,7 +16,7 @@ from trainer.failures import CheckpointDamaged
 from trainer.inference import export, trained
 from trainer.loop import checkpoint_file
 from trainer.loop.checkpoint_file import Checkpoint, Metadata, RunPosition
-from trainer.models.architectures import layers
+from trainer.models.architectures import build_layers
 from trainer.models.forward import softmax
 from trainer.presets import PRESETS
 from trainer.presets.preset import with_parts
@@ -48,11 +48,11 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TensorFlow's own, at import
         from trainer.engine.model import build_model
-        from trainer.models.whitening import filters_of
+        from trainer.models.whitening import compute_filters
 
     recipe, generator = NETS[request.param], np.random.default_rng(1)
-    whitening = filters_of(recipe.model, PICTURES, (SCALE, SHIFT))
-    net = build_model(layers(recipe.model, len(CLASSES)), "keras", whitening)
+    whitening = compute_filters(recipe.model, PICTURES, (SCALE, SHIFT))
+    net = build_model(build_layers(recipe.model, len(CLASSES)), "keras", whitening)
     tensors = {}
     for layer in net.layers:
         for variable in layer.weights:

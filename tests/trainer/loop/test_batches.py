@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.trainer.engine.engines import BACKEND, NORMAL, shared_backend
-from trainer.augment.selections import labels_of, selections
+from trainer.augment.selections import batch_labels, list_selections
 from trainer.data.datasets import Data
 from trainer.events import BaseEvent, EpochEnded, Evidence, Started
 from trainer.failures import Stopped
@@ -59,13 +59,13 @@ def test_the_device_makes_the_pictures_and_labels_of_the_pipeline(mixup: dict[st
     with DeviceBatchSource(recipe, DATA, NORMAL) as source:
         source.load_data(engine)
         for epoch in (1, 2):
-            for selection in selections(recipe, 40, epoch)[:1]:
+            for selection in list_selections(recipe, 40, epoch)[:1]:
                 batch, shown = source.batch_with_images(engine, epoch, selection)
                 assert batch is selection
                 assert matches_expected(source.pipeline.batch(epoch, selection), shown, source)
                 assert not matches_expected(source.pipeline.batch(epoch + 1, selection), shown, source)
                 labels = opened.fetch(engine._images(engine._training, engine._tables, _places(selection))[1])
-                expected = labels_of(selection, DATA.train_labels, 10)
+                expected = batch_labels(selection, DATA.train_labels, 10)
                 soft = expected if expected.ndim == 2 else np.eye(10)[expected]
                 np.testing.assert_allclose(labels, soft, atol=1e-6)
 

@@ -9,12 +9,12 @@ import pytest
 from trainer.engine.backend import import_framework
 from trainer.failures import OutOfHostMemory, OutOfMemory, RecipeMistake
 from trainer.loop.device_fit import choose_precision, device_memory, estimate_step_bytes, refuse_too_large
-from trainer.machine.backends import installed
-from trainer.models.architectures import layers
+from trainer.machine.backends import installed_backends
+from trainer.models.architectures import build_layers
 from trainer.recipe import Recipe
 
 GIB = 2**30
-NET = layers(Recipe().model, 10)
+NET = build_layers(Recipe().model, 10)
 
 
 def test_bfloat16_is_refused_where_the_device_lacks_it_and_chosen_where_it_has_it():
@@ -63,7 +63,7 @@ def test_this_machine_has_memory():
 
 
 def test_a_backend_that_is_not_installed_is_refused_by_name():
-    available = installed(find=lambda name: None if name == "jax" else object())
+    available = installed_backends(find=lambda name: None if name == "jax" else object())
     with pytest.raises(RecipeMistake, match="backend: jax is not installed here") as refused:
         import_framework("jax", available=available)
     assert refused.value.hint == "Install it, or take tensorflow."

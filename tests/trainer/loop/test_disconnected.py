@@ -16,7 +16,7 @@ import pytest
 
 from tests.trainer.loop.planted_faults import plant
 from trainer.augment import host, selections
-from trainer.augment.draws import Draws
+from trainer.augment.params import Params
 from trainer.augment.pipeline import Pipeline
 from trainer.engine.backend import import_framework
 from trainer.events import BaseEvent, Evidence
@@ -81,28 +81,28 @@ def test_nothing_is_found_with_the_other_decays_either(tmp_path: Path, kind: str
 @pytest.mark.parametrize("position", [*(pytest.param(one, marks=thorough) for one in (0, 1, 5, 7)), 4, 6])
 def test_an_operation_that_does_nothing_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, position: int):
     cut = ALL["augment"][position]["op"]
-    really: Callable[..., Any] = host.changed
+    really: Callable[..., Any] = host.apply_operation
 
-    def changed(pictures: np.ndarray, operation: Operation, drawn: Draws) -> np.ndarray:
+    def changed(pictures: np.ndarray, operation: Operation, drawn: Params) -> np.ndarray:
         return pictures if operation.op == cut else really(pictures, operation, drawn)
 
-    plant(monkeypatch, "trainer.augment.host.changed", changed)
+    plant(monkeypatch, "trainer.augment.host.apply_operation", changed)
     assert ("no_effect", f"augment.{position}") in codes(tmp_path)
 
 
 def test_mixup_that_is_never_called_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    really = selections.selections
+    really = selections.list_selections
 
     def unmixed(recipe: Recipe, images: int, epoch: int) -> list[selections.Selection]:
         return [selections.Selection(one.pictures) for one in really(recipe, images, epoch)]
 
-    plant(monkeypatch, "trainer.loop.epoch.selections", unmixed)
+    plant(monkeypatch, "trainer.loop.epoch.list_selections", unmixed)
     found = codes(tmp_path)
     assert {("no_effect", "mixup"), ("labels_not_mixed", "mixup")} <= found
 
 
 def test_labels_that_stay_hard_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    plant(monkeypatch, "trainer.loop.batches.labels_of", lambda one, labels, classes: labels[one.pictures])
+    plant(monkeypatch, "trainer.loop.batches.batch_labels", lambda one, labels, classes: labels[one.pictures])
     assert ("labels_not_mixed", "mixup") in codes(tmp_path)
 
 
@@ -118,22 +118,22 @@ def test_operations_that_the_batches_of_the_run_do_not_get_are_found(tmp_path: P
 
 def test_draws_that_are_made_once_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """As a function that is traced once draws once."""
-    really = Pipeline.draws
-    plant(monkeypatch, "trainer.augment.pipeline.Pipeline.draws", lambda pipeline, _epoch: really(pipeline, 1))
+    really = Pipeline.epoch_params
+    plant(monkeypatch, "trainer.augment.pipeline.Pipeline.epoch_params", lambda pipeline, _epoch: really(pipeline, 1))
     assert ("drawn_once", "augment_when") in codes(tmp_path, mixup=None)
 
 
 def test_pictures_that_should_change_once_and_change_each_epoch_are_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    plant(monkeypatch, "trainer.augment.crew.Crew.change_once", lambda *_: None)
-    really = Pipeline.draws
+    plant(monkeypatch, "trainer.augment.loader_pool.Crew.change_once", lambda *_: None)
+    really = Pipeline.epoch_params
 
     def forgetful(pipeline: Pipeline, epoch: int) -> Any:
         pipeline.recipe = pipeline.recipe.model_copy(update={"augment_when": "each_epoch"})
         return really(pipeline, epoch)
 
-    plant(monkeypatch, "trainer.augment.pipeline.Pipeline.draws", forgetful)
+    plant(monkeypatch, "trainer.augment.pipeline.Pipeline.epoch_params", forgetful)
     found = codes(tmp_path, mixup=None, augment_when="once")
     assert ("drawn_again", "augment_when") in found
 
@@ -180,5 +180,9 @@ def test_a_schedule_that_the_optimiser_does_not_follow_is_found(tmp_path: Path, 
 
 
 def test_an_input_range_that_is_not_kept_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    plant(monkeypatch, "trainer.loop.train.normalisation", lambda *_: (np.ones(3, np.float32), np.zeros(3, np.float32)))
+    plant(
+        monkeypatch,
+        "trainer.loop.train.compute_normalisation",
+        lambda *_: (np.ones(3, np.float32), np.zeros(3, np.float32)),
+    )
     assert ("another_range", "normalize") in codes(tmp_path)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from trainer.machine.compile_cache import NOTED, CompileCache, opened
+from trainer.machine.compile_cache import DIGESTS, CompileCache, open_cache
 
 
 def filled(folder: Path) -> None:
@@ -17,8 +17,8 @@ def filled(folder: Path) -> None:
     (folder / "program").write_bytes(b"machine code")
     (folder / "deeper").mkdir(exist_ok=True)
     (folder / "deeper" / "another").write_bytes(b"more of it")
-    cache.note()
-    assert cache.said == "empty"
+    cache.record_digests()
+    assert cache.status == "empty"
 
 
 def names(folder: Path) -> set[str]:
@@ -33,8 +33,8 @@ def test_the_folder_is_the_users_alone(tmp_path: Path):
 def test_what_was_noted_is_there_for_the_next_process(tmp_path: Path):
     filled(tmp_path)
     cache = CompileCache(tmp_path)
-    assert cache.said == "used"
-    assert names(tmp_path) == {"program", "deeper/another", NOTED}
+    assert cache.status == "used"
+    assert names(tmp_path) == {"program", "deeper/another", DIGESTS}
 
 
 @pytest.mark.parametrize("content", [b"", b"machine cod", b"Machine code", b"machine code\0"])
@@ -42,18 +42,18 @@ def test_a_damaged_program_is_thrown_away_and_the_others_stay(tmp_path: Path, co
     filled(tmp_path)
     (tmp_path / "program").write_bytes(content)
     CompileCache(tmp_path)
-    assert names(tmp_path) == {"deeper/another", NOTED}
+    assert names(tmp_path) == {"deeper/another", DIGESTS}
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", None])
 def test_without_good_notes_nothing_is_trusted(tmp_path: Path, content: bytes | None):
     filled(tmp_path)
     if content is None:
-        (tmp_path / NOTED).unlink()
+        (tmp_path / DIGESTS).unlink()
     else:
-        (tmp_path / NOTED).write_bytes(content)
-    assert CompileCache(tmp_path).said == "off"
-    assert names(tmp_path) <= {NOTED}
+        (tmp_path / DIGESTS).write_bytes(content)
+    assert CompileCache(tmp_path).status == "off"
+    assert names(tmp_path) <= {DIGESTS}
 
 
 def test_what_nobody_noted_is_thrown_away(tmp_path: Path):
@@ -67,14 +67,14 @@ def test_the_oldest_go_when_there_are_too_many(tmp_path: Path):
     filled(tmp_path)
     os.utime(tmp_path / "program", (1, 1))
     CompileCache(tmp_path, max_bytes=12)
-    assert names(tmp_path) == {"deeper/another", NOTED}
+    assert names(tmp_path) == {"deeper/another", DIGESTS}
 
 
 def test_where_there_can_be_no_folder_every_process_compiles_for_itself(tmp_path: Path):
     (tmp_path / "file").write_text("in the way")
     (tmp_path / "link").symlink_to(tmp_path)
     for folder in (None, tmp_path / "file", tmp_path / "link"):
-        assert opened(folder) is None
+        assert open_cache(folder) is None
 
 
 PROGRAM = """
@@ -85,8 +85,8 @@ cache = CompileCache(Path(sys.argv[1]))
 from trainer.engine.backend import open_backend
 opened = open_backend("jax", cache.folder)
 assert float(opened.fetch(opened.make_program(lambda x: x * 2 + 1, "line")(3.0))) == 7
-cache.note()
-print(cache.said)
+cache.record_digests()
+print(cache.status)
 """
 
 
@@ -101,7 +101,7 @@ def test_jax_finds_its_programs_again_and_makes_a_damaged_one_anew(tmp_path: Pat
     assert len(kept) > 1
     assert said() == "used"
     assert names(tmp_path) == kept
-    for name in kept - {NOTED}:
+    for name in kept - {DIGESTS}:
         (tmp_path / name).write_bytes(b"damaged")
     assert said() == "empty"
     assert names(tmp_path) == kept

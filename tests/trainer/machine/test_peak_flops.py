@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from trainer.machine.peak_flops import peak
+from trainer.machine.peak_flops import peak_flops
 
 
 @pytest.mark.parametrize(
@@ -20,17 +20,17 @@ from trainer.machine.peak_flops import peak
     ],
 )
 def test_a_known_card_has_its_data_sheet_s_peak(device: str, precision: str, flops: float):
-    assert peak(device, precision) == (flops, "datasheet")
+    assert peak_flops(device, precision) == (flops, "datasheet")
 
 
 @pytest.mark.parametrize(("device", "precision"), [("NVIDIA B300", "bfloat16"), ("Tesla T4", "bfloat16")])
 def test_nothing_is_made_up_for_a_card_or_a_precision_that_is_not_in_the_table(device: str, precision: str):
-    assert peak(device, precision) is None
+    assert peak_flops(device, precision) is None
 
 
 def test_a_cpu_s_peak_is_measured_once():
-    found = peak("cpu", "float32")
+    found = peak_flops("cpu", "float32")
     assert found is not None
     assert found[1] == "measured"
     assert 1e9 < found[0] < 1e14
-    assert peak("cpu", "float32") == found
+    assert peak_flops("cpu", "float32") == found

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from trainer.machine.power import Sampler, meter
+from trainer.machine.power import PowerSampler, energy_meter
 
 
 class Card:
@@ -78,24 +78,24 @@ def clock() -> Clock:
 
 @pytest.mark.parametrize("device", ["cpu", "cpu:0", "", "gpu", "gpu:", "gpu:x", "gpu:0", "tpu:1"])
 def test_what_is_no_card_of_this_machine_has_no_meter(card: Card, device: str):
-    assert meter(device) is None
+    assert energy_meter(device) is None
 
 
 def test_without_nvidias_library_there_is_no_meter(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "pynvml", None)
 
-    assert meter("gpu:1") is None
+    assert energy_meter("gpu:1") is None
 
 
 def test_a_card_that_says_nothing_has_no_meter(card: Card):
     card.millijoules = card.milliwatts = None
 
-    assert meter("gpu:1") is None
+    assert energy_meter("gpu:1") is None
 
 
 def test_a_cards_counter_becomes_watt_hours_since_the_meter_was_made(card: Card):
     card.millijoules = 123_456_789
-    used = meter("gpu:1")
+    used = energy_meter("gpu:1")
     assert used is not None
     assert used() == 0.0
 
@@ -109,9 +109,9 @@ def test_a_cards_counter_becomes_watt_hours_since_the_meter_was_made(card: Card)
 
 def test_two_meters_of_one_card_begin_each_at_its_own_time(card: Card):
     card.millijoules = 0
-    first = meter("gpu:1")
+    first = energy_meter("gpu:1")
     card.millijoules = 7_200_000
-    second = meter("gpu:1")
+    second = energy_meter("gpu:1")
     card.millijoules = 10_800_000
 
     assert first is not None and second is not None
@@ -121,7 +121,7 @@ def test_two_meters_of_one_card_begin_each_at_its_own_time(card: Card):
 
 def test_the_power_of_an_older_card_is_summed_up(card: Card, clock: Clock):
     card.millijoules, card.milliwatts = None, 100_000
-    used = meter("gpu:1", clock, clock.sleep)
+    used = energy_meter("gpu:1", clock, clock.sleep)
     assert used is not None
     assert used() == 0.0
 
@@ -134,7 +134,7 @@ def test_the_power_of_an_older_card_is_summed_up(card: Card, clock: Clock):
 
 def test_a_reading_that_fails_is_as_the_one_before(card: Card, clock: Clock):
     card.millijoules, card.milliwatts = None, 200_000
-    used = meter("gpu:1", clock, clock.sleep)
+    used = energy_meter("gpu:1", clock, clock.sleep)
     assert used is not None
     card.milliwatts = None
     clock.passes(18.0)
@@ -155,7 +155,7 @@ def test_a_sampler_reads_by_itself_again_and_again():
             threading.Event().wait()  # its thread reads no more
         return 3600.0
 
-    sampler = Sampler(watts, every_s=0.01)
+    sampler = PowerSampler(watts, every_s=0.01)
     assert read.wait(20)
     used, took = sampler.wh(), time.perf_counter() - begins
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from trainer.models.layers import Layer, totals
+from trainer.models.layers import Layer, compute_totals
 from trainer.models.resnet9 import PATCH, PATCH_FILTERS, resnet9
 from trainer.recipe.network import ResNet9
 
@@ -70,7 +70,7 @@ def size(weights: list[Any]) -> int:
 def test_keras_counts_the_same_parameters(knobs: dict[str, Any], classes: int):
     layers, net = made(knobs, classes)
 
-    sums = totals(layers)
+    sums = compute_totals(layers)
     assert net.count_params() == sums.parameters
     assert size(net.trainable_weights) == sums.trainable
     assert size(net.non_trainable_weights) == sums.frozen
@@ -109,8 +109,8 @@ def test_multiply_adds_are_those_of_keras_own_shapes(keras: Any, knobs: dict[str
     backward = sum(macs for name, macs in counted.items() if net.get_layer(name).trainable) + sum(
         macs for name, macs in counted.items() if net.get_layer(name).trainable and name != first.name
     )
-    assert totals(layers).flops == 2 * sum(counted.values())
-    assert totals(layers).training_flops == 2 * (sum(counted.values()) + backward)
+    assert compute_totals(layers).flops == 2 * sum(counted.values())
+    assert compute_totals(layers).training_flops == 2 * (sum(counted.values()) + backward)
 
 
 @whatever_the_knobs

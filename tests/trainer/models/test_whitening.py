@@ -9,7 +9,7 @@ import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 
 from trainer.data import digits
-from trainer.models.whitening import EPSILON, both_ways, whitening_filters
+from trainer.models.whitening import EPSILON, signed_whitening_filters, whitening_filters
 
 
 def patches(pictures: np.ndarray) -> np.ndarray:
@@ -84,7 +84,7 @@ def test_the_kernel_meets_a_picture_as_a_convolution_without_mirroring():
 def test_airbench_s_filters_are_whitening_ones_of_small_patches_and_their_opposites():
     drawn = np.random.default_rng(4)
     pictures = (drawn.normal(size=(40, 32, 32, 3)).cumsum(axis=2) / 4).astype(np.float32)  # neighbours are alike
-    kernel = both_ways(pictures, epsilon=0)
+    kernel = signed_whitening_filters(pictures, epsilon=0)
     assert kernel.shape == (2, 2, 3, 24)
     np.testing.assert_array_equal(kernel[..., 12:], -kernel[..., :12])
     small = sliding_window_view(pictures, (2, 2), axis=(1, 2)).transpose(0, 1, 2, 4, 5, 3).reshape(-1, 12)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from trainer.models.layers import totals
+from trainer.models.layers import compute_totals
 from trainer.models.resnet9 import resnet9
 from trainer.recipe import Recipe, recipe_hash
 from trainer.recipe.knobs import list_errors
@@ -232,5 +232,5 @@ def test_the_default_net_is_the_originals_layer_by_layer():
         pool4:512 flatten:512 dense:10"""
     layers = resnet9(ResNet9(), 10)
     assert [f"{layer.name}:{layer.shape[-1]}" for layer in layers] == published.split()
-    assert (totals(layers).parameters, totals(layers).trainable) == (6_577_600, 6_573_120)
+    assert (compute_totals(layers).parameters, compute_totals(layers).trainable) == (6_577_600, 6_573_120)
     assert [layer.inputs for layer in layers if layer.kind == "add"] == [("pool1", "relu4"), ("pool3", "relu8")]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from trainer.protocol import TRIED_AGAIN, Ending
+from trainer.protocol import RETRYABLE, Ending
 from trainer.worker.exit_codes import classify_exit
 
 QUIET: dict[str, Any] = {
@@ -60,6 +60,6 @@ def test_who_ran_out_of_memory_is_told_which_batch_size_to_try():
 
 
 def test_a_killed_child_is_tried_again_and_one_that_ran_out_of_memory_is_not():
-    assert of(-9).failure in TRIED_AGAIN
-    assert of(-9, ran_out=True).failure not in TRIED_AGAIN
+    assert of(-9).failure in RETRYABLE
+    assert of(-9, ran_out=True).failure not in RETRYABLE
     assert signal.Signals.SIGKILL.name in str(of(-9).reason)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tests.trainer.augment.distributions import chi_square, kolmogorov_smirnov
-from trainer.augment.draws import Boxes, draw
 from trainer.augment.noise import noise
+from trainer.augment.params import Boxes, sample_params
 from trainer.recipe.augmentation import Cutout, CutoutSquare
 
 
@@ -28,7 +28,7 @@ def yu4u(generator: np.random.Generator, knobs: Cutout) -> tuple[int, int, int, 
 
 def test_erased_rectangles_are_distributed_as_in_the_published_loop():
     knobs, n = Cutout(), 20_000
-    drawn = draw(knobs, 0, 1, 0, n=n)
+    drawn = sample_params(knobs, 0, 1, 0, n=n)
     assert isinstance(drawn, Boxes)
     generator = np.random.default_rng(1)
     theirs = np.array([box for box in (yu4u(generator, knobs) for _ in range(n)) if box is not None])
@@ -46,14 +46,14 @@ def test_erased_rectangles_are_distributed_as_in_the_published_loop():
 
 
 def test_one_value_fills_are_uniform_in_their_range():
-    drawn = draw(Cutout(v_l=-1, v_h=3, pixel_level=False), 0, 1, 0, n=20_000)
+    drawn = sample_params(Cutout(v_l=-1, v_h=3, pixel_level=False), 0, 1, 0, n=20_000)
     assert isinstance(drawn, Boxes)
     assert -1 <= drawn.value.min() <= drawn.value.max() <= 3
     chi_square(np.histogram(drawn.value, bins=50, range=(-1, 3))[0])
 
 
 def test_where_no_rectangle_ever_fits_the_pictures_stay_whole():
-    drawn = draw(Cutout(p=1, s_l=1, s_h=1, r_1=4, r_2=4), 0, 1, 0, n=10)
+    drawn = sample_params(Cutout(p=1, s_l=1, s_h=1, r_1=4, r_2=4), 0, 1, 0, n=10)
     assert isinstance(drawn, Boxes)
     assert not drawn.height.any()
 
@@ -72,7 +72,7 @@ def test_noise_is_uniform_and_belongs_to_its_seed():
 @pytest.mark.parametrize("size", [8, 24, 31])
 def test_a_square_is_equally_likely_at_every_place_wholly_inside(size: int):
     places = 33 - size
-    drawn = draw(CutoutSquare(size=size), 0, 1, 0, n=20 * places**2)
+    drawn = sample_params(CutoutSquare(size=size), 0, 1, 0, n=20 * places**2)
     assert isinstance(drawn, Boxes)
     counts = np.zeros((places, places), dtype=np.int64)
     np.add.at(counts, (drawn.top, drawn.left), 1)
@@ -82,18 +82,18 @@ def test_a_square_is_equally_likely_at_every_place_wholly_inside(size: int):
 
 
 def test_a_square_as_large_as_the_picture_has_one_place():
-    drawn = draw(CutoutSquare(size=32), 0, 1, 0, n=50)
+    drawn = sample_params(CutoutSquare(size=32), 0, 1, 0, n=50)
     assert isinstance(drawn, Boxes)
     assert not drawn.top.any()
     assert not drawn.left.any()
 
 
 def test_a_share_p_of_the_pictures_loses_a_square_of_the_recipes_value():
-    drawn = draw(CutoutSquare(p=0.3, value=-1.5), 0, 1, 0, n=50_000)
+    drawn = sample_params(CutoutSquare(p=0.3, value=-1.5), 0, 1, 0, n=50_000)
     assert isinstance(drawn, Boxes)
     assert abs((drawn.height > 0).mean() - 0.3) < 0.01
     np.testing.assert_array_equal(drawn.height, drawn.width)
     assert set(drawn.value) == {-1.5}
-    never = draw(CutoutSquare(p=0), 0, 1, 0, n=1000)
+    never = sample_params(CutoutSquare(p=0), 0, 1, 0, n=1000)
     assert isinstance(never, Boxes)
     assert not never.height.any()

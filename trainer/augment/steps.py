@@ -1,7 +1,7 @@
 """The way from stored pictures to the net's input: which operation comes when. No pixels, no draws, no library.
 
 Operations on whole bytes come first, in the recipe's order; then pixels become float32 in the range that the
-recipe names; then rectangles are erased. Who does them to pixels is a hand's business: imgaug's (host.py) or that of
+recipe names; then rectangles are erased. Who does them to pixels is a augmenter's business: imgaug's (host.py) or that of
 an array library (batched.py), so the two engines cannot differ in the order.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from trainer.augment.draws import Draws
+from trainer.augment.params import Params
 from trainer.recipe import Recipe
 from trainer.recipe.augmentation import ERASERS, Operation, execution_order
 
@@ -26,61 +26,63 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Taken:
+class StoredBatch:
     """A batch at its beginning."""
 
     pictures: Any  # uint8 (b, side, side, 3), as stored
-    draws: Mapping[int, Draws]  # of each operation by its position; row k is for picture k
+    params: Mapping[int, Params]  # of each operation by its position; row k is for picture k
 
 
-class Hand(Protocol):
+class Augmenter(Protocol):
     """Does things to whole batches. Row k of what was drawn is for picture k; what it is given stays as it is."""
 
-    def changed(self, pictures: Any, operation: Operation, drawn: Draws) -> Any:
+    def apply(self, pictures: Any, operation: Operation, drawn: Params) -> Any:
         """One operation."""
 
-    def normalised(self, pictures: Any) -> Any:
+    def normalise(self, pictures: Any) -> Any:
         """Bytes to float32 in the recipe's range."""
 
-    def mixed_bytes(self, own: Any, other: Any, share: Any) -> Any:
+    def mix_bytes(self, own: Any, other: Any, share: Any) -> Any:
         """`share` (b,) of the one, the rest of the other, in whole bytes."""
 
-    def mixed(self, own: Any, other: Any, share: Any) -> Any:
+    def mix(self, own: Any, other: Any, share: Any) -> Any:
         """The same of normalised pictures."""
 
 
-class Flow:
+class Steps:
     """A recipe's operations in the order in which they are done."""
 
     def __init__(self, recipe: Recipe) -> None:
         self.operations = list(recipe.augment)
         self.order = execution_order(self.operations)
-        self.mixed = recipe.mixup.when if recipe.mixup else None
+        self.mixup_timing = recipe.mixup.when if recipe.mixup else None
 
-    def stages(self, hand: Hand, own: Taken, other: Taken | None = None, share: Any = None) -> Iterator[Stage]:
+    def stages(
+        self, augmenter: Augmenter, own: StoredBatch, other: StoredBatch | None = None, share: Any = None
+    ) -> Iterator[Stage]:
         """One step after the other; the last one is what the net sees. `other`, `share`: with mixup."""
         yield Stage("stored", None, own.pictures)
-        if self.mixed is None or other is None:
-            yield from self._changed(hand, own.pictures, own.draws)
-        elif self.mixed == "before":
+        if self.mixup_timing is None or other is None:
+            yield from self._apply_all(augmenter, own.pictures, own.params)
+        elif self.mixup_timing == "before":
             # Whole bytes again: yu4u's generator mixes normalised pixels, which differ by 1/510 of the range at most.
-            pictures = hand.mixed_bytes(own.pictures, other.pictures, share)
+            pictures = augmenter.mix_bytes(own.pictures, other.pictures, share)
             yield Stage("mixup", None, pictures)
-            yield from self._changed(hand, pictures, own.draws)
+            yield from self._apply_all(augmenter, pictures, own.params)
         else:
-            for stage in self._changed(hand, own.pictures, own.draws):
+            for stage in self._apply_all(augmenter, own.pictures, own.params):
                 yield stage
-            *_, last = self._changed(hand, other.pictures, other.draws)
-            yield Stage("mixup", None, hand.mixed(stage.pictures, last.pictures, share))
+            *_, last = self._apply_all(augmenter, other.pictures, other.params)
+            yield Stage("mixup", None, augmenter.mix(stage.pictures, last.pictures, share))
 
-    def _changed(self, hand: Hand, pictures: Any, draws: Mapping[int, Draws]) -> Iterator[Stage]:
+    def _apply_all(self, augmenter: Augmenter, pictures: Any, params: Mapping[int, Params]) -> Iterator[Stage]:
         is_normal = False
         for position in self.order:
             operation = self.operations[position]
             if isinstance(operation, ERASERS) and not is_normal:
-                pictures, is_normal = hand.normalised(pictures), True
+                pictures, is_normal = augmenter.normalise(pictures), True
                 yield Stage("normalise", None, pictures)
-            pictures = hand.changed(pictures, operation, draws[position])
+            pictures = augmenter.apply(pictures, operation, params[position])
             yield Stage(operation.op, position, pictures)
         if not is_normal:
-            yield Stage("normalise", None, hand.normalised(pictures))
+            yield Stage("normalise", None, augmenter.normalise(pictures))

@@ -15,8 +15,8 @@ import numpy as np
 import psutil
 import pytest
 
-from tests.trainer.augment.crew_members import know_others, left_of_crews, members
-from trainer.augment.crew import Crew
+from tests.trainer.augment.pool_processes import know_others, left_of_crews, members
+from trainer.augment.loader_pool import LoaderPool
 from trainer.augment.selections import Selection
 from trainer.recipe import Recipe
 
@@ -37,7 +37,7 @@ def images() -> np.ndarray:
 @pytest.mark.parametrize("victim", [0, 1])
 def test_an_idle_process_that_is_killed_breaks_the_crew_and_leaving_it_does_not_hang(images: np.ndarray, victim: int):
     """One of the two holds a lock that the other waits for, so each is tried."""
-    with pytest.raises(BrokenProcessPool), Crew(Recipe(), images, 2) as crew:
+    with pytest.raises(BrokenProcessPool), LoaderPool(Recipe(), images, 2) as crew:
         crew.warm_up()
         os.kill(members()[victim], signal.SIGKILL)
         for epoch in range(1, 1000):
@@ -46,7 +46,7 @@ def test_an_idle_process_that_is_killed_breaks_the_crew_and_leaving_it_does_not_
 
 
 def test_a_process_killed_at_work_breaks_every_batch_under_way(images: np.ndarray):
-    with Crew(Recipe(), images, 2) as crew:
+    with LoaderPool(Recipe(), images, 2) as crew:
         under_way = [crew.prepare(epoch, ALL) for epoch in range(1, 100)]
         under_way[0].result(timeout=30)
         os.kill(members()[0], signal.SIGKILL)
@@ -57,7 +57,7 @@ def test_a_process_killed_at_work_breaks_every_batch_under_way(images: np.ndarra
 
 def test_signals_meant_for_the_trainer_do_not_end_its_crew(images: np.ndarray):
     """SIGTERM and, from a terminal, SIGINT reach the whole group; the trainer then ends its crew in order."""
-    with Crew(Recipe(), images, 2) as crew:
+    with LoaderPool(Recipe(), images, 2) as crew:
         crew_of = members()
         for moment in ("still starting", "warm"):
             for member in crew_of:
@@ -73,7 +73,7 @@ def test_signals_meant_for_the_trainer_do_not_end_its_crew(images: np.ndarray):
 HOLDER = """
 import sys, time
 import numpy as np
-from trainer.augment.crew import Crew
+from trainer.augment.loader_pool import Crew
 from trainer.recipe import Recipe
 
 with Crew(Recipe(), np.zeros((50, 32, 32, 3), dtype=np.uint8), 2) as crew:

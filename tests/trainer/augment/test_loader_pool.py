@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.trainer.augment.crew_members import know_others, left_of_crews, members
-from trainer.augment.crew import MAX_WORKERS, PIECE, Crew, fitting
+from tests.trainer.augment.pool_processes import know_others, left_of_crews, members
 from trainer.augment.feed import Feed
+from trainer.augment.loader_pool import CHUNK, MAX_WORKERS, LoaderPool, count_processes
 from trainer.augment.pipeline import Pipeline
-from trainer.augment.selections import Selection, selections
+from trainer.augment.selections import Selection, list_selections
 from trainer.failures import Stopped
 from trainer.recipe import Recipe
 from trainer.recipe.augmentation import Blur, Cutout, CutoutSquare, Flip, Mixup, PadCrop, Rotate
@@ -50,10 +50,10 @@ def test_any_number_of_processes_prepares_the_bytes_of_the_pipeline(
 ):
     made = recipe(mixup)
     alone = Pipeline(made, images)
-    with Crew(made, images, processes) as crew:
+    with LoaderPool(made, images, processes) as crew:
         assert len(members()) == processes
         for epoch in (1, 2, 5):
-            batches = selections(made, N, epoch)
+            batches = list_selections(made, N, epoch)
             seen = 0
             with Feed(lambda one: crew.prepare(epoch, one), batches, ahead=crew.ahead) as feed:  # noqa: B023  # used here
                 for selection, batch in feed:
@@ -73,13 +73,13 @@ def test_pictures_changed_once_are_looked_up_and_are_the_pipelines_bytes(
     images: np.ndarray, processes: int, mixup: Mixup | None
 ):
     made = recipe(mixup, augment_when="once")
-    many = np.tile(images, (PIECE // N + 2, 1, 1, 1))  # more than one piece, so that each must be put in its place
-    assert len(many) > PIECE
+    many = np.tile(images, (CHUNK // N + 2, 1, 1, 1))  # more than one piece, so that each must be put in its place
+    assert len(many) > CHUNK
     alone = Pipeline(made, many)
-    with Crew(made, many, processes) as crew:
+    with LoaderPool(made, many, processes) as crew:
         crew.change_once(lambda: False)
         for epoch in (1, 4):
-            for selection in [*selections(made, len(many), epoch)[:5], Selection(np.arange(len(many))[::7])]:
+            for selection in [*list_selections(made, len(many), epoch)[:5], Selection(np.arange(len(many))[::7])]:
                 ready = crew.prepare(epoch, selection)
                 assert ready.done()
                 np.testing.assert_array_equal(ready.result(), alone.batch(epoch, selection))
@@ -87,14 +87,14 @@ def test_pictures_changed_once_are_looked_up_and_are_the_pipelines_bytes(
 
 
 def test_changing_once_ends_when_it_is_asked_to(images: np.ndarray):
-    with pytest.raises(Stopped), Crew(recipe(augment_when="once"), images, 0) as crew:
+    with pytest.raises(Stopped), LoaderPool(recipe(augment_when="once"), images, 0) as crew:
         crew.change_once(lambda: True)
     assert not left_of_crews()
 
 
 def test_leaving_with_work_under_way_waits_for_no_more_than_what_has_begun(images: np.ndarray):
     for processes in (0, 1):
-        with Crew(recipe(), images, processes) as crew:
+        with LoaderPool(recipe(), images, processes) as crew:
             under_way = [crew.prepare(epoch, Selection(np.arange(N))) for epoch in range(1, 200)]
         assert all(future.done() for future in under_way)
         assert any(future.cancelled() for future in under_way)
@@ -102,4 +102,4 @@ def test_leaving_with_work_under_way_waits_for_no_more_than_what_has_begun(image
 
 
 def test_a_thread_serves_few_cores_and_one_core_is_left_to_the_trainer():
-    assert [fitting(cores) for cores in (1, 2, 3, 4, 8, 17, 64)] == [0, 0, 0, 3, 7, 16, MAX_WORKERS]
+    assert [count_processes(cores) for cores in (1, 2, 3, 4, 8, 17, 64)] == [0, 0, 0, 3, 7, 16, MAX_WORKERS]

@@ -36,7 +36,7 @@ _ORDER, _SHARES, _PARTNERS = 2**32 - 1, 2**32 - 2, 2**32 - 3
 
 
 @dataclass(frozen=True)
-class Nothing:
+class NoParams:
     """An operation without chance in it."""
 
 
@@ -85,26 +85,26 @@ class Boxes:
     noise_seed: NDArray[np.uint32]
 
 
-Draws = Nothing | Angles | Flips | Crops | Sigmas | Boxes
+Params = NoParams | Angles | Flips | Crops | Sigmas | Boxes
 Stream = tuple[int, int, int]  # seed, epoch, position
 
 
-def order(seed: int, epoch: int, n: int) -> NDArray[np.int64]:
+def sample_order(seed: int, epoch: int, n: int) -> NDArray[np.int64]:
     """The order in which an epoch sees its `n` pictures: a permutation of 0..n-1, int64 (n,)."""
     return _generator(seed, epoch, _ORDER).permutation(n)
 
 
-def shares(mixup: Mixup, seed: int, epoch: int, n: int) -> NDArray[np.float64]:
+def sample_shares(mixup: Mixup, seed: int, epoch: int, n: int) -> NDArray[np.float64]:
     """Mixup's share of each of pictures 0..n-1 in its pair: float64 (n,), 0..1, from Beta(alpha, alpha)."""
     return _generator(seed, epoch, _SHARES).beta(mixup.alpha, mixup.alpha, n)
 
 
-def partners(seed: int, epoch: int, step: int, size: int) -> NDArray[np.int64]:
+def sample_partners(seed: int, epoch: int, step: int, size: int) -> NDArray[np.int64]:
     """Whom each place of a permuted batch is mixed with: a permutation of 0..size-1. `step` counts from 0."""
     return _generator(seed, epoch, _PARTNERS, step).permutation(size)
 
 
-def draw(operation: Operation, seed: int, epoch: int, position: int, *, n: int, side: int = SIDE) -> Draws:
+def sample_params(operation: Operation, seed: int, epoch: int, position: int, *, n: int, side: int = SIDE) -> Params:
     """The draws of `operation` for pictures 0..n-1 of the data set.
 
     `position` is the operation's place in the recipe's list, so that two equal operations differ; `epoch`
@@ -113,40 +113,40 @@ def draw(operation: Operation, seed: int, epoch: int, position: int, *, n: int, 
     stream = (seed, epoch, position)
     match operation:
         case Rotate():
-            return Angles(_some(operation.p, -operation.degrees, operation.degrees, stream, n))
+            return Angles(_sample_values(operation.p, -operation.degrees, operation.degrees, stream, n))
         case Flip():
             if not operation.alternate:
                 return Flips(_generator(*stream).random(n) < operation.p)
             at_first = _generator(seed, 1, position).random(n) < operation.p
             return Flips(at_first ^ (epoch % 2 == 0))
         case Pad():
-            return Nothing()
+            return NoParams()
         case Crop():
-            return _crops(side - operation.size, stream, n)
+            return _sample_crops(side - operation.size, stream, n)
         case PadCrop():
-            return _crops(2 * operation.pad, stream, n)
+            return _sample_crops(2 * operation.pad, stream, n)
         case Blur():
-            return Sigmas(_some(operation.p, operation.sigma_l, operation.sigma_h, stream, n))
+            return Sigmas(_sample_values(operation.p, operation.sigma_l, operation.sigma_h, stream, n))
         case Cutout():
-            return _boxes(operation, stream, n, side)
+            return _sample_boxes(operation, stream, n, side)
         case CutoutSquare():
-            return _squares(operation, stream, n, side)
+            return _sample_squares(operation, stream, n, side)
 
 
-def _some(p: float, low: float, high: float, stream: Stream, n: int) -> NDArray[np.float64]:
+def _sample_values(p: float, low: float, high: float, stream: Stream, n: int) -> NDArray[np.float64]:
     """A value drawn evenly from low..high for the share `p` of the pictures, 0 for the others."""
     table = _generator(*stream).random((n, 2))
-    return np.where(table[:, 0] < p, _between(table[:, 1], low, high), 0.0)
+    return np.where(table[:, 0] < p, _interpolate(table[:, 1], low, high), 0.0)
 
 
-def _crops(room: int, stream: Stream, n: int) -> Crops:
+def _sample_crops(room: int, stream: Stream, n: int) -> Crops:
     """Every one of the `room` + 1 offsets is equally likely on each axis."""
     table = _generator(*stream).random((n, 2))
     offsets = (table * (room + 1)).astype(np.int64)
     return Crops(left=offsets[:, 0], top=offsets[:, 1])
 
 
-def _boxes(operation: Cutout, stream: Stream, n: int, side: int) -> Boxes:
+def _sample_boxes(operation: Cutout, stream: Stream, n: int, side: int) -> Boxes:
     """yu4u's random eraser (github.com/yu4u/cutout-random-erasing), all pictures at once.
 
     Area is uniform as a share, aspect uniform (not log-uniform), the corner uniform over the whole picture;
@@ -162,8 +162,8 @@ def _boxes(operation: Cutout, stream: Stream, n: int, side: int) -> Boxes:
             break
         # Rows up to the last picture that needs one: row i is the same whatever comes after it.
         tries = _generator(*stream, attempt).random((int(pending[-1]) + 1, 4))[pending]
-        area = _between(tries[:, 0], operation.s_l, operation.s_h) * side * side
-        aspect = _between(tries[:, 1], operation.r_1, operation.r_2)
+        area = _interpolate(tries[:, 0], operation.s_l, operation.s_h) * side * side
+        aspect = _interpolate(tries[:, 1], operation.r_1, operation.r_2)
         width = np.sqrt(area / aspect).astype(np.int64)
         height = np.sqrt(area * aspect).astype(np.int64)
         left = (tries[:, 2] * side).astype(np.int64)
@@ -172,12 +172,12 @@ def _boxes(operation: Cutout, stream: Stream, n: int, side: int) -> Boxes:
         boxes[:, pending[fits]] = np.stack([top, left, height, width])[:, fits]
         pending = pending[~fits]
     top, left, height, width = boxes
-    value = _between(table[:, 1], operation.v_l, operation.v_h)
+    value = _interpolate(table[:, 1], operation.v_l, operation.v_h)
     noise_seed = (table[:, 2] * 2.0**32).astype(np.uint32)
     return Boxes(top, left, height, width, value, noise_seed)
 
 
-def _squares(operation: CutoutSquare, stream: Stream, n: int, side: int) -> Boxes:
+def _sample_squares(operation: CutoutSquare, stream: Stream, n: int, side: int) -> Boxes:
     """Page's Cutout (github.com/davidcpage/cifar10-fast): every place wholly inside is equally likely."""
     table = _generator(*stream).random((n, 3))
     top, left = (table[:, 1:] * (side - operation.size + 1)).astype(np.int64).T
@@ -191,5 +191,5 @@ def _generator(seed: int, epoch: int, position: int, attempt: int = 0) -> np.ran
     return np.random.Generator(np.random.PCG64([seed, epoch, position, attempt]))
 
 
-def _between(share: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:
+def _interpolate(share: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:
     return low + (high - low) * share

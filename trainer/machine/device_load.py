@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-EVERY_S = 1.0  # between two readings of a watch
+INTERVAL_S = 1.0  # between two readings of a watch
 MILLI = 1e-3
 KIB = 1024
 
 
 @dataclass(frozen=True)
-class Reading:
+class DeviceLoad:
     busy: float | None = None  # share (0..1) of the time since the reading before
     memory: int | None = None  # bytes in use
     memory_total: int | None = None  # bytes
@@ -28,36 +28,36 @@ class Reading:
     watts: float | None = None
 
 
-Read = Callable[[], Reading]
+ReadLoad = Callable[[], DeviceLoad]
 
 
-def gauge(device: str, proc: Path = Path("/proc")) -> Read:
+def load_reader(device: str, proc: Path = Path("/proc")) -> ReadLoad:
     """Of `cpu` or `gpu:N`, counted as nvidia-smi does. Never raises, neither now nor when it is read."""
     kind, _, index = device.partition(":")
     if kind != "gpu":
-        return _of_cpu(proc)
+        return _cpu_reader(proc)
     try:
         import pynvml
 
         pynvml.nvmlInit()
-        return _of_card(pynvml, pynvml.nvmlDeviceGetHandleByIndex(int(index)))
+        return _gpu_reader(pynvml, pynvml.nvmlDeviceGetHandleByIndex(int(index)))
     except Exception:  # no library, no driver, no such card
-        return Reading
+        return DeviceLoad
 
 
-class Watch:
+class LoadMonitor:
     """Reads a gauge again and again, in a thread that ends with the process."""
 
-    def __init__(self, read: Read, every_s: float = EVERY_S) -> None:
+    def __init__(self, read: ReadLoad, every_s: float = INTERVAL_S) -> None:
         self._read, self._every_s = read, every_s
         self._lock = threading.Lock()
         self._busy: list[float] = []
         self._memory: list[int] = []
         threading.Thread(target=self._run, name="gauge", daemon=True).start()
 
-    def taken(self) -> tuple[float | None, int | None]:
+    def collect(self) -> tuple[float | None, int | None]:
         """(mean share of the time that the device was busy, most bytes in use) since this was asked before."""
-        self._look()
+        self._sample()
         with self._lock:
             busy, memory = self._busy, self._memory
             self._busy, self._memory = [], []
@@ -66,9 +66,9 @@ class Watch:
     def _run(self) -> None:
         while True:
             time.sleep(self._every_s)
-            self._look()
+            self._sample()
 
-    def _look(self) -> None:
+    def _sample(self) -> None:
         with self._lock:
             found = self._read()
             if found.busy is not None:
@@ -77,17 +77,17 @@ class Watch:
                 self._memory.append(found.memory)
 
 
-def _of_card(nvml: Any, handle: Any) -> Read:
+def _gpu_reader(nvml: Any, handle: Any) -> ReadLoad:
     def asked(question: Callable[[], Any]) -> Any:
         try:
             return question()
         except Exception:  # some cards do not say everything
             return None
 
-    def read() -> Reading:
+    def read() -> DeviceLoad:
         busy = asked(lambda: nvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100)
         memory = asked(lambda: nvml.nvmlDeviceGetMemoryInfo(handle))
-        return Reading(
+        return DeviceLoad(
             busy=busy,
             memory=None if memory is None else int(memory.used),
             memory_total=None if memory is None else int(memory.total),
@@ -98,12 +98,12 @@ def _of_card(nvml: Any, handle: Any) -> Read:
     return read
 
 
-def _of_cpu(proc: Path) -> Read:
-    before = _ticks(proc)
+def _cpu_reader(proc: Path) -> ReadLoad:
+    before = _read_ticks(proc)
 
-    def read() -> Reading:
+    def read() -> DeviceLoad:
         nonlocal before
-        now, total, free = _ticks(proc), None, None
+        now, total, free = _read_ticks(proc), None, None
         busy = None
         if now and before and now[1] > before[1]:
             busy = (now[0] - before[0]) / (now[1] - before[1])
@@ -113,12 +113,12 @@ def _of_cpu(proc: Path) -> Read:
             sizes = {words[0]: int(words[1]) * KIB for words in lines}
             total, free = sizes["MemTotal:"], sizes["MemAvailable:"]
         memory = None if total is None or free is None else total - free
-        return Reading(busy=busy, memory=memory, memory_total=total)
+        return DeviceLoad(busy=busy, memory=memory, memory_total=total)
 
     return read
 
 
-def _ticks(proc: Path) -> tuple[int, int] | None:
+def _read_ticks(proc: Path) -> tuple[int, int] | None:
     """(busy, all) since the machine started, over its cores."""
     try:
         first = (proc / "stat").read_text().partition("\n")[0].split()

@@ -18,32 +18,32 @@ from types import TracebackType
 import numpy as np
 
 from trainer.augment.feed import Feed
-from trainer.augment.imgaug_shim import imgaug
-from trainer.augment.normalisation import Batch, PerChannel, Pictures
+from trainer.augment.imgaug_shim import import_imgaug
+from trainer.augment.normalisation import Batch, Images, PerChannel
 from trainer.augment.pipeline import Pipeline
 from trainer.augment.selections import Selection
 from trainer.failures import Stopped
 from trainer.machine.parent import die_with
 from trainer.recipe import Recipe
 
-FEW_CORES = 4  # below, the net itself keeps the cores busy, and processes cost it more than they bring
+MIN_CORES = 4  # below, the net itself keeps the cores busy, and processes cost it more than they bring
 MAX_WORKERS = 16  # one card asks for no more; each costs about 150 MB
-UNHEARD = (signal.SIGINT, signal.SIGTERM)  # the trainer hears them and ends the pool in order
-PIECE = 1024  # pictures prepared at once ahead of the loop
+IGNORED_SIGNALS = (signal.SIGINT, signal.SIGTERM)  # the trainer hears them and ends the pool in order
+CHUNK = 1024  # pictures prepared at once ahead of the loop
 
 
-def fitting(cores: int) -> int:
+def count_processes(cores: int) -> int:
     """How many processes suit so many cores; 0: a thread. One core is left to the trainer itself."""
-    return 0 if cores < FEW_CORES else min(cores - 1, MAX_WORKERS)
+    return 0 if cores < MIN_CORES else min(cores - 1, MAX_WORKERS)
 
 
-class Crew:
+class LoaderPool:
     """A recipe's pipeline and whoever runs it. Use as a context; nothing of it outlives the context."""
 
     def __init__(
         self,
         recipe: Recipe,
-        images: Pictures,
+        images: Images,
         processes: int,
         normal: tuple[PerChannel, PerChannel] | None = None,
     ) -> None:
@@ -58,16 +58,16 @@ class Crew:
         self._members: list[BaseProcess] = []
         self._executor: Executor
         if processes:
-            self._shared = _in_shared_memory(images)
+            self._shared = _share_images(images)
             self._executor = ProcessPoolExecutor(
                 processes,
                 multiprocessing.get_context("spawn"),  # never fork: a framework's threads may hold locks
-                initializer=_begin,
+                initializer=_start_process,
                 initargs=(os.getpid(), self._shared, images.shape, recipe, (self.pipeline.scale, self.pipeline.shift)),
             )
             others = multiprocessing.active_children()
             # What is started while they are blocked never hears them, not even while it is starting.
-            heard = signal.pthread_sigmask(signal.SIG_BLOCK, UNHEARD)
+            heard = signal.pthread_sigmask(signal.SIG_BLOCK, IGNORED_SIGNALS)
             for _ in range(processes):
                 # From this thread: the kernel ends a process when the *thread* that started it has ended.
                 self._executor.submit(int)
@@ -76,7 +76,7 @@ class Crew:
         else:
             self._executor = ThreadPoolExecutor(1, thread_name_prefix="feed")
 
-    def __enter__(self) -> Crew:
+    def __enter__(self) -> LoaderPool:
         return self
 
     def __exit__(
@@ -94,7 +94,7 @@ class Crew:
 
     def warm_up(self) -> None:
         """Import imgaug (seconds) and draw the first epoch: that is no epoch's fault."""
-        imgaug()
+        import_imgaug()
         nothing = Selection(np.arange(1))
         for future in [self.prepare(1, nothing) for _ in range(max(self.processes, 1))]:
             future.result()
@@ -105,7 +105,7 @@ class Crew:
         Raises Stopped once `stop()` is true.
         """
         images = self.pipeline.images
-        pieces = [Selection(np.arange(at, min(at + PIECE, len(images)))) for at in range(0, len(images), PIECE)]
+        pieces = [Selection(np.arange(at, min(at + CHUNK, len(images)))) for at in range(0, len(images), CHUNK)]
         table = np.empty(images.shape, dtype=np.float32)
         with Feed(lambda piece: self.prepare(1, piece), pieces, ahead=self.ahead) as feed:
             for piece, batch in feed:
@@ -121,7 +121,7 @@ class Crew:
             done.set_result(self._looked_up(self._table, selection))
             return done
         if self.processes:
-            return self._executor.submit(_prepare, epoch, selection)
+            return self._executor.submit(_prepare_batch, epoch, selection)
         return self._executor.submit(self.pipeline.batch, epoch, selection)
 
     @staticmethod
@@ -137,14 +137,14 @@ class Crew:
 _pipeline: Pipeline | None = None  # of a process of the crew
 
 
-def _begin(
+def _start_process(
     parent: int, shared: int, shape: tuple[int, ...], recipe: Recipe, normal: tuple[PerChannel, PerChannel]
 ) -> None:
     global _pipeline  # noqa: PLW0603  # a process of the pool has no other place
     die_with(parent)
-    for number in UNHEARD:
+    for number in IGNORED_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-    imgaug()
+    import_imgaug()
     import cv2
 
     cv2.setNumThreads(1)  # the other cores have processes of their own
@@ -152,12 +152,12 @@ def _begin(
     _pipeline = Pipeline(recipe, images, normal)
 
 
-def _prepare(epoch: int, selection: Selection) -> Batch:
+def _prepare_batch(epoch: int, selection: Selection) -> Batch:
     assert _pipeline is not None
     return _pipeline.batch(epoch, selection)
 
 
-def _in_shared_memory(images: Pictures) -> int:
+def _share_images(images: Images) -> int:
     """A nameless file in memory with the pictures: no limit of /dev/shm, and nothing is left when we are killed."""
     descriptor = os.memfd_create("pitwall-pictures")
     with os.fdopen(os.dup(descriptor), "wb") as file:
