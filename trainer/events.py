@@ -1,7 +1,7 @@
-"""What the trainer says: one JSON object a line, told apart by its `event` key.
+"""The trainer's events: one JSON object per line, distinguished by its `event` key.
 
-The child writes these, the worker carries them unread, the app stores them. Must not know any of the three.
-Accuracies are shares (0..1), times are seconds, a loss that is not finite is null.
+The child writes them, the worker forwards them unread, the app stores them. Accuracies are fractions (0..1), times are
+seconds, a loss that is not finite is null.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ Phase = Literal["loading", "compiling", "training", "evaluating", "saving"]
 
 
 class BaseEvent(BaseModel):
-    """Base of all events. Keys that this version does not know are kept: a newer trainer may say more."""
+    """Base of all events. Unknown keys are kept: a newer trainer may send more."""
 
     model_config = ConfigDict(extra="allow", ser_json_inf_nan="null")
 
     @model_validator(mode="before")
     @classmethod
-    def _is_plain(cls, said: Any) -> Any:
-        """Numbers that are none become null, what UTF-8 cannot hold a question mark: every reader can have it."""
-        return _sanitise(said)
+    def _sanitise_input(cls, value: Any) -> Any:
+        """Non-finite numbers become null, characters that UTF-8 cannot encode become question marks."""
+        return _sanitise(value)
 
 
 class Started(BaseEvent):
-    """The child knows its device, its data and its net, and is about to train."""
+    """Sent once device, data and model are known, before training."""
 
     event: Literal["started"] = "started"
     train_images: int
@@ -36,96 +36,100 @@ class Started(BaseEvent):
     steps_per_epoch: int
     parameters: dict[str, int]  # total, trainable, non_trainable
     environment: dict[str, Any]  # versions, commit, device, driver, dataset fingerprint, backend, augment engine
-    resumed_from_epoch: int = 0  # completed epochs of the checkpoint that the run goes on from
-    resumed_at_step: int = 0  # finished steps of the epoch after that
-    differs: list[str] = []  # from where the checkpoint was made, in words; empty and on a CPU: the result is bit-same
-    training_flops: int | None = None  # floating-point operations of one training picture, forward and backward
+    resumed_from_epoch: int = 0  # completed epochs of the checkpoint that the run resumes from
+    resumed_at_step: int = 0  # completed steps of the next epoch
+    differs: list[
+        str
+    ] = []  # differences to the checkpoint's environment; if empty, on a CPU, results are bit-identical
+    training_flops: int | None = None  # floating-point operations per training image, forward and backward
     peak_flops: float | None = None  # of the device in the run's precision, FLOP/s
     peak_source: str | None = None  # datasheet, or measured
     is_warm: bool = False  # the process was started before the run was claimed
-    compile_cache: str | None = None  # off, empty, or used: whether compiled programs of earlier runs were there
-    startup_seconds: float | None = None  # process's start, or the order to a warm one, to the end of compilation
+    compile_cache: str | None = None  # off, empty or used: whether compiled programs of earlier runs were found
+    startup_seconds: float | None = None  # from process start, or from the claim if warm, to the end of compilation
 
 
 class Step(BaseEvent):
-    """Where the run stands, said at least once a second. Shown, never stored."""
+    """Current progress, sent at least once a second. Shown, never stored."""
 
     event: Literal["step"] = "step"
     phase: Phase
     epoch: int = 0  # 0 before the first epoch
-    step: int = 0  # finished steps of this epoch
+    step: int = 0  # completed steps of this epoch
     steps_per_epoch: int = 0
     train_loss: float | None = None
     train_accuracy: float | None = None
     learning_rate: float | None = None
     images_per_second: float | None = None
-    seconds: float = 0.0  # since this epoch (or phase) began
+    seconds: float = 0.0  # since the start of this epoch or phase
 
 
 class EpochEnded(BaseEvent):
-    """One row: what an epoch learned and what it took."""
+    """The results of one epoch."""
 
     event: Literal["epoch"] = "epoch"
     epoch: int = Field(ge=1)
-    train_loss: float | None  # data loss; the weight-decay penalty is apart
+    train_loss: float | None  # without the weight-decay penalty
     train_accuracy: float | None
     val_loss: float | None
     val_accuracy: float | None
-    tta_accuracy: float | None = None  # the same with test-time augmentation; null: the recipe has none
+    tta_accuracy: float | None = None  # with test-time augmentation; null if the recipe has none
     learning_rate: float  # of the epoch's last step
     penalty: float | None = None
-    seconds: float = Field(ge=0)  # first batch's preparation to the device-synchronised end of the last step
-    input_seconds: float = 0.0  # of which the device waited for pictures
+    seconds: float = Field(ge=0)  # from preparing the first batch to the device-synchronised end of the last step
+    input_seconds: float = 0.0  # part of `seconds` in which the device waited for images
     val_seconds: float = 0.0
-    tta_seconds: float = 0.0  # what the further views took, beside val_seconds
-    compile_seconds: float = 0.0  # before this epoch, outside `seconds`
-    predictions: str | None = None  # of the last epoch, packed by trainer.data.predictions
-    confidences: str | None = None  # the probability that each was given, likewise
-    energy_wh: float | None = None  # of the device during `seconds`; null: not measured
-    busy: float | None = Field(None, ge=0, le=1)  # share of the time since the epoch before that the device was in use
-    memory_bytes: int | None = Field(None, ge=0, lt=2**62)  # most that was in use on the device meanwhile, by anybody
+    tta_seconds: float = 0.0  # for the additional views, not included in val_seconds
+    compile_seconds: float = 0.0  # before this epoch, not included in `seconds`
+    predictions: str | None = None  # last epoch only, packed by trainer.data.predictions
+    confidences: str | None = None  # probability of each predicted class, packed likewise
+    energy_wh: float | None = None  # used by the device during `seconds`; null: not measured
+    busy: float | None = Field(
+        None, ge=0, le=1
+    )  # fraction of the time since the previous epoch that the device was busy
+    memory_bytes: int | None = Field(None, ge=0, lt=2**62)  # peak use of device memory since then, by all processes
 
 
 class Change(BaseModel):
-    """What one operation did to a batch: shares (0..1) of its pixels and of its pictures that differ afterwards."""
+    """The effect of one operation on a batch: fractions (0..1) of pixels and of images that it changed."""
 
-    name: str  # of the operation, or mixup
-    position: int | None  # in the recipe's list
+    name: str  # the operation, or mixup
+    position: int | None  # in the recipe's list; null for mixup
     pixels: float
     pictures: float = 0.0
 
 
 class Evidence(BaseEvent):
-    """What the first step of an epoch really did, measured on the batch that it saw (trainer.recipe.evidence)."""
+    """What the first step of an epoch did, measured on its batch. trainer.recipe.evidence compares it to the recipe."""
 
     event: Literal["evidence"] = "evidence"
     epoch: int = Field(ge=1)
-    pictures: int  # in the batch
-    changes: list[Change]  # in the order done
-    is_what_the_step_saw: bool  # the changes, done again one by one, make exactly that batch
-    new_pixels: float | None  # share of pixels that differ from how the same pictures looked in epoch 1; there: null
+    pictures: int  # images in the batch
+    changes: list[Change]  # in order of execution
+    is_what_the_step_saw: bool  # applying the operations one by one gives exactly this batch
+    new_pixels: float | None  # fraction of pixels that differ from the same images in epoch 1; null in epoch 1
     learning_rate: float
     label_entropy: float  # nats
     input_low: float
     input_high: float
-    gradient_norm: float | None  # null where it is no finite number: the run is about to diverge
+    gradient_norm: float | None  # null if not finite: the run is about to diverge
     decay_norm: float | None
     weight_norm: float
 
 
 class CheckpointSaved(BaseEvent):
-    """Everything that the run needs to go on from here is on the disk."""
+    """A checkpoint to resume from has been written to disk."""
 
     event: Literal["checkpoint"] = "checkpoint"
     epoch: int  # completed epochs
-    step: int = 0  # finished steps of the epoch after that
+    step: int = 0  # completed steps of the next epoch
     bytes: int = 0
-    seconds: float = 0.0  # from the first look at the device to the file in its place, most of it beside the training
-    waited_seconds: float = 0.0  # of which the training stood still
+    seconds: float = 0.0  # from reading the device to the finished file, mostly in parallel to training
+    waited_seconds: float = 0.0  # part of it in which training was blocked
 
 
 class CheckpointFailed(BaseEvent):
-    """This checkpoint could not be written (a full disk). The run goes on, and the older checkpoint is kept."""
+    """This checkpoint could not be written (disk full). The run continues, and the previous checkpoint is kept."""
 
     event: Literal["not_saved"] = "not_saved"
     epoch: int
@@ -134,17 +138,17 @@ class CheckpointFailed(BaseEvent):
 
 
 class Finished(BaseEvent):
-    """All epochs are done."""
+    """All epochs are completed."""
 
     event: Literal["finished"] = "finished"
     epochs: int
 
 
 class Failed(BaseEvent):
-    """The child knows why it cannot go on."""
+    """The run cannot continue."""
 
     event: Literal["failed"] = "failed"
-    kind: str  # a word of trainer.failures
+    kind: str  # a kind of trainer.failures
     message: str
     hint: str = ""
 

@@ -1,31 +1,29 @@
-"""Why a run cannot go on, in words for the person who launched it.
+"""Why a run cannot continue, as messages for the person who launched it.
 
-    CannotTrain              kind, message, hint: becomes the `failed` event
-    ├── RecipeMistake        the knobs contradict each other or the data
-    ├── DatasetMissing       no such pictures here, and none could be fetched
-    ├── DatasetDamaged       pictures are there but cannot be read
-    ├── DatasetChanged       they are not those that the run began with
-    ├── Diverged             the loss is no longer a number, or far too large
-    ├── OutOfMemory          the device has no room for the step
-    ├── OutOfHostMemory      the machine has no room
-    ├── DeviceLost           the device does not answer any more
-    ├── InputBroken          who prepares the pictures was killed
-    └── FolderUnusable       the run cannot work in the folder that it was given
-    Stopped                  not a failure: somebody asked for it
-    CheckpointDamaged        not a failure: an older checkpoint is used
-
-Must not know who raises them or what becomes of them.
+CannotTrain              kind, message, hint: becomes the `failed` event
+├── RecipeMistake        settings contradict each other or the data
+├── DatasetMissing       the data set is not here and could not be downloaded
+├── DatasetDamaged       the data set cannot be read
+├── DatasetChanged       the data set differs from the one that the run started with
+├── Diverged             the loss is NaN, infinite or far too large
+├── OutOfMemory          the device's memory is too small for the step
+├── OutOfHostMemory      the machine's memory is too small
+├── DeviceLost           the device stopped responding
+├── InputBroken          a loader process was killed
+└── FolderUnusable       the run's folder cannot be used
+Stopped                  not a failure: stopped on request
+CheckpointDamaged        not a failure: an older checkpoint is used
 """
 
 from __future__ import annotations
 
 from typing import ClassVar
 
-STOPPED = 75  # exit code of a child that stopped because it was asked to (EX_TEMPFAIL of sysexits.h)
+STOPPED = 75  # exit code of a child that stopped on request (EX_TEMPFAIL of sysexits.h)
 
 
 class CannotTrain(Exception):
-    """`str(error)` says what is wrong; `hint` says what to do about it; `kind` is the word in the event."""
+    """`str(error)` says what is wrong, `hint` what to do about it; `kind` is the kind in the event."""
 
     kind: ClassVar[str] = "error"
 
@@ -71,19 +69,19 @@ class InputBroken(CannotTrain):
 
 
 class FolderUnusable(CannotTrain):
-    """Its kind is the general one: what is wrong is in the words."""
+    """Its kind is the general one; the message says what is wrong."""
 
 
 class Stopped(Exception):
-    """The run was asked to stop and stands at a step boundary."""
+    """The run was asked to stop and has stopped between two steps."""
 
 
 class CheckpointDamaged(Exception):
-    """The file is not, or no longer, a whole checkpoint."""
+    """The file is not a complete checkpoint."""
 
 
 def suggest_smaller(batch_size: int | None) -> str:
-    """What to try where memory ran out."""
+    """A hint for when memory has run out."""
     if batch_size is None or batch_size < 2:
-        return "Make the net narrower, or the data set smaller."
+        return "Make the model narrower, or the data set smaller."
     return f"Try a batch size of {batch_size // 2}."

@@ -1,7 +1,6 @@
-"""The words that a worker and the app share. Must not know either of them.
+"""Names shared by the worker and the app: outcomes, commands, artifacts and failures.
 
-A failure has a name, which is also what pages show it by. Those that the child finds out itself are the kinds of
-trainer.failures; the worker adds what it sees from outside.
+Failures that the child reports itself are the kinds of trainer.failures; the worker adds those seen from outside.
 """
 
 from __future__ import annotations
@@ -12,16 +11,16 @@ from typing import Literal
 Outcome = Literal["succeeded", "failed", "cancelled", "paused", "released"]
 Command = Literal["none", "pause", "cancel", "cancel_now"]
 
-CHECKPOINT = "checkpoint.safetensors"  # the newest checkpoint of a run, as it is handed in
-BEST = "best.safetensors"  # the weights of its best epoch
+CHECKPOINT = "checkpoint.safetensors"  # a run's newest checkpoint, as uploaded
+BEST = "best.safetensors"  # weights of its best epoch
 
-KILLED = "killed"  # the child was ended by a signal that nobody here sent
+KILLED = "killed"  # the child was ended by a signal that Pitwall did not send
 HANG = "hang"  # no step for far longer than usual
-OUT_OF_HOST_MEMORY = "out_of_host_memory"  # the kernel killed it for want of memory
-LOST = "lost"  # its worker fell silent
-DEVICE_LOST = "device_lost"  # the device stopped answering
+OUT_OF_HOST_MEMORY = "out_of_host_memory"  # killed by the kernel's OOM killer
+LOST = "lost"  # its worker stopped responding
+DEVICE_LOST = "device_lost"  # the device stopped responding
 
-# Failures that may not be the run's own fault: it is tried again from its last checkpoint.
+# Failures that may not be the run's fault: it is retried from its last checkpoint.
 RETRYABLE = frozenset({KILLED, HANG, LOST, DEVICE_LOST, "input_broken"})
 
 

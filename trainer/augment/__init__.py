@@ -1,1 +1,1 @@
-"""Changing training pictures at random: what is drawn, and what is done with the draws."""
+"""Random augmentation of training images: sampling its parameters and applying them."""

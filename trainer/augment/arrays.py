@@ -1,7 +1,4 @@
-"""NumPy under the names that `keras.ops` has, for code that is written once and done by either.
-
-Where the two agree NumPy's own function is handed out. Must not know what is computed with it.
-"""
+"""NumPy with the function names of `keras.ops`, for code that runs on either."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ import numpy as np
 
 
 class _NumpyOps:
-    """NumPy, and the few functions that it calls otherwise."""
+    """NumPy, plus the few functions that it names differently."""
 
     @staticmethod
     def cast(values: Any, dtype: str) -> Any:

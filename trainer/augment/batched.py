@@ -1,8 +1,7 @@
-"""The operations done to a whole batch at once, written over an array library: NumPy, or `keras.ops` in a program.
+"""Augmentation of whole batches with an array library: NumPy, or `keras.ops` in a compiled program.
 
-They take imgaug's arguments and the same draws, so that host and device show the net the same pictures. What
-differs: OpenCV rounds rotations and blurs of bytes in fixed point, so a byte may be a level or two off.
-Must not know the recipe, the data set or which library it is given.
+Operations take imgaug's arguments and the same parameters, so host and device produce the same images. The difference:
+OpenCV rotates and blurs uint8 images in fixed point, so a value may differ by one or two levels.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Hands out batches in order while the next ones are prepared, and measures how long they were waited for.
-
-Must not know what a batch is made of, who prepares it or who computes with it.
-"""
+"""Yields batches in order while the next ones are prepared, and measures the time spent waiting for them."""
 
 from __future__ import annotations
 
@@ -18,17 +15,16 @@ Prepared = TypeVar("Prepared")
 
 
 class Feed(Generic[Request, Prepared]):
-    """Iterates over (request, what was prepared for it) in the order of `requests`.
+    """Iterates over (request, prepared batch) in the order of `requests`.
 
-    An error in the preparation is raised where the batch would have come. What is under way when the context is
-    left early is called off.
+    An error in the preparation is raised in place of the batch. Leaving the context early cancels pending requests.
     """
 
     def __init__(
         self, prepare: Callable[[Request], Future[Prepared]], requests: Sequence[Request], *, ahead: int = 2
     ) -> None:
-        """`ahead`: batches under way at most; each costs its size in memory."""
-        self.waited = 0.0  # seconds that the iterating thread stood still for a batch
+        """`ahead`: maximum number of pending batches; each costs its size in memory."""
+        self.waited = 0.0  # seconds that the iterating thread waited for batches
         self._prepare = prepare
         self._requests = requests
         self._ahead = ahead

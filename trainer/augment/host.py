@@ -1,7 +1,4 @@
-"""Applies draws to batches of pictures on the host, through imgaug. Draws nothing itself.
-
-Must not know any ML framework, the recipe or the order of the operations (flow.py).
-"""
+"""Applies operations with sampled parameters to batches on the host, through imgaug."""
 
 from __future__ import annotations
 
@@ -43,7 +40,7 @@ class ImgaugAugmenter:
 
 
 def apply_operation(pictures: NDArray[Any], operation: Operation, drawn: Params) -> NDArray[Any]:
-    """Do one operation as `drawn` says (row k for picture k). `pictures` stay as they are.
+    """Apply one operation with these parameters (row k for image k). `pictures` are not modified.
 
     Augmenters are built per call: imgaug's hold state, so sharing one between threads would mix batches.
     """
@@ -110,7 +107,7 @@ def _erase(images: Batch, operation: Operation, boxes: Boxes) -> Batch:
 
 
 def _augment_chosen(augmenter: Any, pictures: NDArray[Any], chosen: NDArray[np.int64]) -> NDArray[Any]:
-    """Only the chosen ones are worked on: most of what imgaug costs is paid per picture."""
+    """Process only the chosen images: most of imgaug's cost is per image."""
     if len(chosen) == len(pictures):
         return _augment(augmenter, pictures)
     result = pictures.copy()

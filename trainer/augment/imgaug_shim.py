@@ -1,8 +1,8 @@
-"""imgaug 0.4.0 on NumPy 2: puts back the names that it reads, then imports it.
+"""imgaug 0.4.0 on NumPy 2: restores the names that it needs, then imports it. Nothing else may import imgaug first.
 
 imgaug's last release is from 2020 and reads `np.sctypes` at import and `np.complex` in two noise parameters;
 NumPy 2 has neither. Pinning NumPy below 2 is worse: SomeOf, OneOf and RandAugment then fail on `np.bool`,
-which NumPy 2 has again. The only place that imports imgaug first. Must not know what it is used for.
+which NumPy 2 has again.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def import_imgaug() -> tuple[ModuleType, ModuleType]:
     """(imgaug.augmenters, imgaug.parameters), imported on NumPy 2. Takes seconds the first time."""
     restore_numpy_names()
     with warnings.catch_warnings():
-        # Invalid escapes in docstrings and imageio's farewell to an old API: nothing that a user could mend.
+        # invalid escapes in docstrings and a deprecation in imageio: nothing that a user could fix
         warnings.simplefilter("ignore")
         from imgaug import augmenters, parameters
     return augmenters, parameters

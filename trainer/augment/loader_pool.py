@@ -1,7 +1,6 @@
-"""Who prepares batches: processes that share the pictures, or one thread where there are cores for no more.
+"""Prepares batches in processes that share the images, or in one thread on machines with few cores.
 
-What comes out depends on (recipe, epoch, selection) alone, so it is the same whoever prepares it.
-Must not know labels, the net, or any ML framework.
+Batches depend on (recipe, epoch, selection) alone, not on what prepares them.
 """
 
 from __future__ import annotations
@@ -33,12 +32,12 @@ CHUNK = 1024  # pictures prepared at once ahead of the loop
 
 
 def count_processes(cores: int) -> int:
-    """How many processes suit so many cores; 0: a thread. One core is left to the trainer itself."""
+    """How many processes to use on this many cores; 0: a thread. One core is left for the trainer."""
     return 0 if cores < MIN_CORES else min(cores - 1, MAX_WORKERS)
 
 
 class LoaderPool:
-    """A recipe's pipeline and whoever runs it. Use as a context; nothing of it outlives the context."""
+    """A recipe's pipeline and the processes or thread that run it. A context manager; nothing outlives the context."""
 
     def __init__(
         self,

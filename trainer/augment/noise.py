@@ -1,7 +1,7 @@
-"""Noise that any engine computes alike: value j of a picture is a hash of (seed, j), in 32-bit integers only.
+"""Noise that is the same on every engine: value j of an image is a hash of (seed, j), in 32-bit integers only.
 
-The hash is Chris Wellons' "lowbias32" (nullprogram.com, "Prospecting for Hash Functions"). Written over an array
-library: NumPy, or whatever Keras runs on. Must not know pictures or operations.
+The hash is Chris Wellons' "lowbias32" (nullprogram.com, "Prospecting for Hash Functions"), written for an array
+library: NumPy, or whatever Keras runs on.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ def noise(noise_seed: NDArray[np.uint32], count: int) -> NDArray[np.float32]:
 
 
 def counters(count: int) -> NDArray[np.uint32]:
-    """What stands for j = 0 … count - 1: uint32 (count,), mixed already, since it is the same for every picture."""
+    """Counters for j = 0 … count - 1: uint32 (count,), already mixed since they are the same for every image."""
     mixed: NDArray[np.uint32] = _mix(np.arange(count, dtype=np.uint32) * np.uint32(0x9E3779B9), numpy_ops)
     return mixed
 
 
 def hash_noise(noise_seed: Any, counter: Any, xp: Any = numpy_ops) -> Any:
-    """A value for each seed and counter, both uint32 and of shapes that can be laid over each other; float32."""
+    """A float32 value for each seed and counter, both uint32 and of shapes that broadcast."""
     bits = _mix(xp.bitwise_xor(counter, _mix(noise_seed, xp)), xp)
     # through int32: 24 bits fit, and not every device turns unsigned integers into floats
     whole = xp.cast(xp.right_shift(bits, _uint32(8, xp)), "int32")

@@ -1,4 +1,4 @@
-"""From stored bytes to the range that the net sees, and back to bytes for people. NumPy only."""
+"""From stored uint8 images to the model's input range, and back for display. NumPy only."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CHUNK = 2048  # pictures counted at once: bincount makes 8 bytes of each
 def compute_normalisation(kind: str, train_images: Images) -> tuple[PerChannel, PerChannel]:
     """(scale, shift), each float32 (3,): a pixel p becomes p / scale - shift.
 
-    "standardised" takes mean and standard deviation of each channel over the training pictures.
+    "standardised" uses mean and standard deviation of each channel over the training images.
     """
     if kind != "standardised":
         return np.full(3, 255.0 / INPUT_MAX[kind], dtype=np.float32), np.zeros(3, dtype=np.float32)
@@ -30,7 +30,7 @@ def compute_normalisation(kind: str, train_images: Images) -> tuple[PerChannel, 
     level, pixels = np.arange(256, dtype=np.float64), counts[0].sum()
     mean = counts @ level / pixels
     deviation = np.sqrt((counts * (level - mean[:, None]) ** 2).sum(axis=1) / pixels)
-    # A channel that never changes carries nothing: leave its size alone rather than divide by nothing.
+    # avoids dividing by 0 for a constant channel
     deviation = np.where(deviation > 0, deviation, 255.0)
     return deviation.astype(np.float32), (mean / deviation).astype(np.float32)
 
@@ -45,7 +45,7 @@ def normalise(images: Images, scale: PerChannel, shift: PerChannel) -> Batch:
 
 
 def to_uint8(pictures: NDArray[Any], scale: PerChannel, shift: PerChannel) -> Images:
-    """Bytes for people: what the net sees, cut off where it is darker than black or lighter than white."""
+    """The model's input as uint8 images for display, clipped to black and white."""
     if pictures.dtype == np.uint8:
         return pictures
     levels: Images = np.clip(np.rint((pictures + shift) * scale), 0, 255).astype(np.uint8)

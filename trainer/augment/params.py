@@ -1,8 +1,7 @@
-"""Every random decision of an epoch, drawn in NumPy from (seed, epoch, picture) alone.
+"""Samples all random parameters of an epoch in NumPy, from (seed, epoch, image) alone.
 
-Picture i's draws are row i of a table whose rows are filled one after the other, so they do not depend on
-how many pictures there are, on the batch they land in, or on which engine applies them. Knows nothing of
-pixels, imgaug or any ML framework: what is done with the draws is the hands' business (host.py, batched.py).
+Image i's parameters are row i of a table that is filled row by row, so they do not depend on the number of images, the
+batch, or the engine. host.py and batched.py apply them.
 """
 
 from __future__ import annotations
@@ -26,18 +25,18 @@ from trainer.recipe.augmentation import (
     Rotate,
 )
 
-# A rectangle that still does not fit after so many tries is given up and the picture stays whole. The
-# default ranges accept 32 % of all tries, so that happens to one erased picture in 10^10; a range in which
-# nothing ever fits (where the original's loop would never end) erases nothing.
+# If no rectangle fits after this many tries, the image is left unchanged. The default ranges accept 32 % of all
+# tries, so this happens to one erased image in 10^10; a range in which nothing ever fits (where the original's loop
+# would never end) erases nothing.
 MAX_TRIES = 64
 
-# Streams that belong to no operation stand where an operation's position stands; no list is that long.
+# streams without an operation, used in place of an operation's position; no list is that long
 _ORDER, _SHARES, _PARTNERS = 2**32 - 1, 2**32 - 2, 2**32 - 3
 
 
 @dataclass(frozen=True)
 class NoParams:
-    """An operation without chance in it."""
+    """An operation without random parameters."""
 
 
 @dataclass(frozen=True)

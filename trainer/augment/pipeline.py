@@ -1,7 +1,6 @@
-"""A recipe's way from stored pictures to the net's input, for previews, evidence and the crew that prepares batches.
+"""A recipe's path from stored images to the model's input, for previews, evidence and the loader pool.
 
-Its hand is the one that the recipe names: imgaug's, or in NumPy the very operations that the device does. Safe to use
-from several threads. Must not know any ML framework.
+Uses the augmenter that the recipe names: imgaug, or NumPy with the same operations as the device. Thread-safe.
 """
 
 from __future__ import annotations

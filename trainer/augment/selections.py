@@ -1,7 +1,4 @@
-"""Which pictures meet in which batch of an epoch, and what their labels become. Numbers of pictures, no pixels.
-
-The same lists are trained on, previewed and measured. Must not know imgaug or any ML framework.
-"""
+"""Which images form each batch of an epoch, by number, and their labels. Training, previews and evidence share this."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""The way from stored pictures to the net's input: which operation comes when. No pixels, no draws, no library.
+"""The steps from stored images to the model's input, in order.
 
-Operations on whole bytes come first, in the recipe's order; then pixels become float32 in the range that the
-recipe names; then rectangles are erased. Who does them to pixels is a augmenter's business: imgaug's (host.py) or that of
-an array library (batched.py), so the two engines cannot differ in the order.
+Operations on uint8 images come first, in the recipe's order; then images become float32 in the input range; then
+cutouts run. An Augmenter applies them: imgaug's (host.py) or an array library's (batched.py), in the same order.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from trainer.recipe.augmentation import ERASERS, Operation, execution_order
 
 @dataclass(frozen=True)
 class Stage:
-    """Pictures on their way: as stored, after one operation, mixed, or normalised."""
+    """Images after one step."""
 
     name: str  # stored, mixup, normalise, or the operation's
     position: int | None  # in the recipe's list of operations
@@ -34,7 +33,7 @@ class StoredBatch:
 
 
 class Augmenter(Protocol):
-    """Does things to whole batches. Row k of what was drawn is for picture k; what it is given stays as it is."""
+    """Applies operations to whole batches. Row k of the parameters is for image k. Inputs are not modified."""
 
     def apply(self, pictures: Any, operation: Operation, drawn: Params) -> Any:
         """One operation."""

@@ -1,7 +1,4 @@
-"""An epoch's draws as one table of plain arrays, row i for picture i, and back: what an engine takes on its device.
-
-Must not know pixels, how the draws are applied, or any ML framework.
-"""
+"""An epoch's sampled parameters as columns of arrays for the device, row i for image i, and back."""
 
 from __future__ import annotations
 
@@ -22,7 +19,7 @@ Columns = dict[str, NDArray[Any]]
 
 
 def sample_epoch_params(recipe: Recipe, epoch: int, n: int, side: int) -> dict[int, Params]:
-    """The draws of epoch `epoch` (from 1) for each operation by its position; `n` pictures of `side` pixels."""
+    """The parameters of epoch `epoch` (from 1) by position of the operation, for `n` images of `side` pixels."""
     epoch = 1 if recipe.augment_when == "once" else epoch
     met = input_sides(recipe.augment, side)
     return {
@@ -41,7 +38,7 @@ def to_columns(draws: Mapping[int, Params]) -> Columns:
 
 
 def from_columns(columns: Mapping[str, Any], operations: list[Operation]) -> dict[int, Params]:
-    """The way back, from columns of any array library."""
+    """The inverse of `to_columns`, for columns of any array library."""
     found: dict[int, Params] = {position: NoParams() for position in range(len(operations))}
     fields: dict[tuple[int, str], dict[str, Any]] = {}
     for path, column in columns.items():
@@ -51,7 +48,7 @@ def from_columns(columns: Mapping[str, Any], operations: list[Operation]) -> dic
 
 
 def select_rows(draws: Mapping[int, Params], numbers: NDArray[np.int64]) -> dict[int, Params]:
-    """The draws of these pictures."""
+    """The parameters of these images."""
     return {
         position: type(one)(**{name: column[numbers] for name, column in vars(one).items()})
         for position, one in draws.items()

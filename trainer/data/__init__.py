@@ -1,1 +1,1 @@
-"""Data sets: found, downloaded, read."""
+"""Data sets: listing, downloading and reading them."""

@@ -1,8 +1,7 @@
 """CIFAR-10 and CIFAR-100 as published: folders of Python pickles, or the .tar.gz with them.
 
-Source: Alex Krizhevsky, "Learning Multiple Layers of Features from Tiny Images" (2009). A pickle can run any
-code, so these are read by an unpickler that knows arrays and nothing else, and archives are never extracted.
-Must not know recipes, limits or ML frameworks.
+Source: Alex Krizhevsky, "Learning Multiple Layers of Features from Tiny Images" (2009). Pickles can run arbitrary code,
+so the unpickler here accepts arrays only, and archives are never extracted.
 """
 
 from __future__ import annotations
@@ -22,17 +21,17 @@ from trainer.failures import DatasetDamaged
 
 Arrays = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
-# Far above any published file (31 MB of one batch, 154 MB for CIFAR-100), far below what hurts.
+# far above any published file (31 MB per batch, 154 MB for CIFAR-100), far below what would exhaust memory
 MAX_FILE_BYTES = 400 * 2**20
 
 
 @dataclass(frozen=True)
 class PublishedDataset:
-    """One data set as its author publishes it."""
+    """A data set as published by its author."""
 
     url: str
     sha256: str  # of the archive
-    folder: str  # inside the archive, and beside it when unpacked by hand
+    folder: str  # inside the archive, and next to it if unpacked by hand
     train_files: tuple[str, ...]
     val_file: str
     meta_file: str
@@ -67,15 +66,15 @@ CIFAR100 = PublishedDataset(
 
 
 def is_available(published: PublishedDataset, root: Path) -> bool:
-    """Whether the data set can be read from `root` without a network. Looks at names only."""
+    """Whether the data set can be read from `root` without a network. Checks names only."""
     return (root / published.folder).is_dir() or (root / published.archive).is_file()
 
 
 def read(published: PublishedDataset, root: Path, note: Note) -> tuple[Arrays, Arrays, tuple[str, ...]]:
     """((train_images, train_labels), (val_images, val_labels), class names), in the published order.
 
-    Images uint8 (n, 32, 32, 3), labels int64 (n,). The folder wins over the archive; with neither, the
-    archive is downloaded into `root`. Raises DatasetMissing, DatasetDamaged.
+    Images uint8 (n, 32, 32, 3), labels int64 (n,). Reads the folder if there is one, otherwise the archive, which is
+    downloaded into `root` if missing. Raises DatasetMissing, DatasetDamaged.
     """
     if (root / published.folder).is_dir():
         contents = _read_folder(root / published.folder, published)
@@ -102,7 +101,7 @@ def _read_folder(folder: Path, published: PublishedDataset) -> dict[str, bytes]:
 
 
 def _read_archive(archive: Path, published: PublishedDataset) -> dict[str, bytes]:
-    """Only the files that are needed, into memory: no name from the archive ever becomes a path."""
+    """Reads the needed files into memory: no name from the archive is ever used as a path."""
     wanted = {
         f"{published.folder}/{name}": name for name in (*published.train_files, published.val_file, published.meta_file)
     }
@@ -144,22 +143,22 @@ def _decode_batch(content: bytes, published: PublishedDataset, classes: int, row
     batch = _unpickle(content, where)
     data, labels = batch.get(b"data"), batch.get(published.labels_key)
     if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape[1:] != (3 * 32 * 32,):
-        raise _damage_error(where, "it holds no pictures of 3 x 32 x 32 bytes")
+        raise _damage_error(where, "it holds no images of 3 x 32 x 32 bytes")
     if not isinstance(labels, list) or not all(type(label) is int for label in labels):
         raise _damage_error(where, "it holds no labels")
     numbers = np.array(labels, dtype=np.int64)
     if len(numbers) != len(data) or (rows is not None and len(data) != rows) or not len(data):
-        raise _damage_error(where, f"{len(data)} pictures, {len(numbers)} labels, {rows or 'as many'} expected")
+        raise _damage_error(where, f"{len(data)} images, {len(numbers)} labels, {rows or 'as many'} expected")
     if numbers.min() < 0 or numbers.max() >= classes:
         raise _damage_error(where, f"labels must be 0..{classes - 1}")
-    # Stored plane by plane (all red, all green, all blue); pictures are pixel by pixel here.
+    # stored channel by channel (all red, all green, all blue)
     return np.ascontiguousarray(data.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)), numbers
 
 
 def _unpickle(content: bytes, where: str) -> dict[Any, Any]:
     try:
         value = _ArraysOnly(io.BytesIO(content), encoding="bytes").load()
-    # Garbled bytes are a program for the unpickler, which can fail in any of these ways.
+    # to the unpickler, damaged bytes are a program that can fail in any of these ways
     except (
         pickle.UnpicklingError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError,
         OverflowError, MemoryError, AssertionError, RecursionError, NotImplementedError,
@@ -171,10 +170,10 @@ def _unpickle(content: bytes, where: str) -> dict[Any, Any]:
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """Builds dicts, lists, strings, numbers and NumPy arrays; any other name is refused, not imported."""
+    """Builds dicts, lists, strings, numbers and NumPy arrays; refuses to import anything else."""
 
     allowed: ClassVar[dict[tuple[str, str], Any]] = {
-        # Two ways to rebuild an array (the second is pickle protocol 5's), under NumPy 1's and 2's names.
+        # two functions that rebuild arrays (the second is pickle protocol 5's), under NumPy 1's and 2's names
         ("numpy.core.multiarray", "_reconstruct"): np._core.multiarray._reconstruct,  # type: ignore[attr-defined]
         ("numpy._core.multiarray", "_reconstruct"): np._core.multiarray._reconstruct,  # type: ignore[attr-defined]
         ("numpy.core.numeric", "_frombuffer"): np._core.numeric._frombuffer,  # type: ignore[attr-defined]
@@ -188,7 +187,7 @@ class _ArraysOnly(pickle.Unpickler):
         try:
             return self.allowed[module, name]
         except KeyError:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no picture needs") from None
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no image needs") from None
 
 
 def _text(name: Any) -> str:
@@ -197,4 +196,4 @@ def _text(name: Any) -> str:
 
 def _damage_error(where: str, what: str) -> DatasetDamaged:
     place = where.split(": ", maxsplit=1)[0]
-    return DatasetDamaged(f"{where} is damaged: {what}", f"Delete {place} and it will be downloaded anew.")
+    return DatasetDamaged(f"{where} is damaged: {what}", f"Delete {place} and it will be downloaded again.")

@@ -1,7 +1,7 @@
-"""The data sets: which there are, and their pictures as arrays.
+"""The available data sets, and their images as arrays.
 
-digits ships with Pitwall (digits.py), cifar10 and cifar100 are read or downloaded (cifar.py), folder:NAME is
-a folder of pictures (picture_folders.py). Must not know augmentation or any ML framework.
+digits ships with Pitwall (digits.py), cifar10 and cifar100 are read or downloaded (cifar.py), folder:NAME is a folder
+of images (folders.py).
 """
 
 from __future__ import annotations
@@ -30,31 +30,31 @@ CIFAR10_CLASSES = (
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """What is known without reading a picture. Sizes are before a recipe's limits; None: not counted."""
+    """What is known without reading images. Sizes are before a recipe's limits; None: unknown."""
 
     name: str  # as in a recipe
     title: str
     train_images: int | None
     val_images: int | None
-    classes: tuple[str, ...]  # empty where only the files know
-    available: bool  # can be read without a network
+    classes: tuple[str, ...]  # empty if not known before reading
+    available: bool  # readable without a network
     note: str
 
 
 @dataclass(frozen=True)
 class Data:
-    """Pictures as a run uses them. Images uint8 (n, 32, 32, 3) RGB, labels int64 (n,)."""
+    """The data of a run. Images uint8 (n, 32, 32, 3) RGB, labels int64 (n,)."""
 
     train_images: NDArray[np.uint8]
     train_labels: NDArray[np.int64]
     val_images: NDArray[np.uint8]
     val_labels: NDArray[np.int64]
     classes: tuple[str, ...]
-    fingerprint: str  # SHA-256 over name, classes, shapes and all four arrays: equal pictures, equal print
+    fingerprint: str  # SHA-256 of name, classes, shapes and all four arrays
 
 
 def list_datasets(root: Path) -> list[DatasetInfo]:
-    """All data sets: digits, cifar10, cifar100, then each folder found under `root`, sorted."""
+    """All data sets: digits, cifar10, cifar100, then the folders under `root`, sorted."""
     folders = [f"folder:{name}" for name in picture_folders.list_names(root)]
     known = [name for name in folders if re.fullmatch(DATASET_PATTERN, name)]
     return [find_dataset(name, root) for name in ("digits", "cifar10", "cifar100")] + [
@@ -63,9 +63,9 @@ def list_datasets(root: Path) -> list[DatasetInfo]:
 
 
 def find_dataset(name: str, root: Path) -> DatasetInfo:
-    """One data set by its recipe name. Raises DatasetMissing for a folder that is not there.
+    """A data set by its recipe name. Raises DatasetMissing if the folder does not exist.
 
-    A damaged folder is found, not available, and its note says why.
+    A damaged folder is returned as unavailable, with the reason in its note.
     """
     match name:
         case "digits":
@@ -81,15 +81,15 @@ def find_dataset(name: str, root: Path) -> DatasetInfo:
 
 
 def load(dataset: Dataset, root: Path, note: Note) -> Data:
-    """Read, or first download, the pictures and apply the recipe's limits.
+    """Read the images, downloading them if missing, and apply the recipe's limits.
 
-    `note` gets a line when something takes long. Raises DatasetMissing, DatasetDamaged, and RecipeMistake
-    when more pictures are held out than there are.
+    `note` receives a line when something takes long. Raises DatasetMissing, DatasetDamaged, and RecipeMistake if more
+    images are held out than there are.
     """
-    root = root.absolute()  # so that a message names a place that can be found
+    root = root.absolute()  # for error messages
     (train_images, train_labels), (val_images, val_labels), classes = _read(dataset.name, root, note)
     if dataset.val_from_train is not None:
-        # The end of an order that mixes the classes, so that a limit on training moves nothing across.
+        # from the end, so that a training limit moves no images between the splits; classes are mixed in this order
         held_out = slice(len(train_images) - dataset.val_from_train, None)
         val_images, val_labels = train_images[held_out], train_labels[held_out]
     train, val = slice(count_training_images(dataset, len(train_images))), slice(dataset.val_limit)
@@ -98,7 +98,7 @@ def load(dataset: Dataset, root: Path, note: Note) -> Data:
 
 
 def compute_stamp(name: str, root: Path) -> str:
-    """Another one when a file of the data set was added, removed or written to. Looks at no picture."""
+    """Changes when a file of the data set is added, removed or modified. Opens no file."""
     match name:
         case "digits":
             patterns = []
@@ -107,24 +107,24 @@ def compute_stamp(name: str, root: Path) -> str:
             patterns = [published.archive, published.folder, f"{published.folder}/*"]
         case _:
             home = name.removeprefix("folder:")
-            patterns = [home + "/*" * depth for depth in range(4)]  # its own folder down to the pictures
+            patterns = [home + "/*" * depth for depth in range(4)]  # down to the image files
     digest = hashlib.sha256()
     for path in sorted(path for pattern in patterns for path in root.glob(pattern)):
-        with suppress(OSError):  # a link that leads nowhere, or it was deleted just now
+        with suppress(OSError):  # a dangling link, or just deleted
             status = path.stat()
             digest.update(repr((str(path), status.st_mtime_ns, status.st_size)).encode())
     return digest.hexdigest()
 
 
 def count_training_images(dataset: Dataset, images: int) -> int:
-    """How many of the data set's `images` training pictures a run uses: the first so many.
+    """How many of the `images` training images a run uses, from the first on.
 
-    Raises RecipeMistake when as many are held out as there are.
+    Raises RecipeMistake if all of them are held out.
     """
     kept = images - (dataset.val_from_train or 0)
     if kept < 1:
         raise RecipeMistake(
-            f"dataset.val_from_train: {dataset.val_from_train} pictures cannot be held out of {images}",
+            f"dataset.val_from_train: {dataset.val_from_train} images cannot be held out of {images}",
             "Hold out fewer.",
         )
     return min(kept, dataset.train_limit or kept)
@@ -140,7 +140,7 @@ def _read(name: str, root: Path, note: Note) -> tuple[cifar.Arrays, cifar.Arrays
         case "cifar100":
             return cifar.read(cifar.CIFAR100, root, note)
     files = picture_folders.list_files(name.removeprefix("folder:"), root)
-    note(f"reading {len(files.train) + len(files.val):,} pictures of {name}")
+    note(f"reading {len(files.train) + len(files.val):,} images of {name}")
     return picture_folders.read_images(files.train), picture_folders.read_images(files.val), files.classes
 
 
@@ -153,7 +153,7 @@ def _describe_published(
 
 
 def _describe_listed(name: str, root: Path) -> DatasetInfo:
-    """A folder that leads elsewhere is listed as well, with the reason why it cannot be used."""
+    """A folder that links outside `root` is listed as unavailable, with the reason."""
     try:
         return _describe_folder(name, root)
     except DatasetMissing as error:

@@ -1,7 +1,4 @@
-"""Fetches one published archive: progress, checksum, atomic move into place.
-
-Must not know what is in it, or which data set it belongs to.
-"""
+"""Downloads a published archive with progress, checksum and an atomic move into place."""
 
 from __future__ import annotations
 
@@ -18,15 +15,15 @@ Note = Callable[[str], None]
 
 
 def download(url: str, sha256: str, destination: Path, note: Note) -> None:
-    """Put what `url` serves at `destination`, whole and with this SHA-256 (hex), or not at all.
+    """Download `url` to `destination`, which is created only if complete and with this SHA-256 (hex).
 
-    `note` gets a line about every 5 % where there is no terminal to draw a bar on. Raises DatasetMissing
-    when the server cannot be reached or refuses, DatasetDamaged when it serves something else.
+    Without a terminal for a progress bar, `note` receives a line about every 5 %. Raises DatasetMissing if the server
+    cannot be reached or refuses, DatasetDamaged if the checksum differs.
     """
     import pooch
     import requests
 
-    logging.getLogger(pooch.__name__).setLevel(logging.WARNING)  # our own lines say more
+    logging.getLogger(pooch.__name__).setLevel(logging.WARNING)  # replaced by our own lines
     destination.parent.mkdir(parents=True, exist_ok=True)
     note(f"downloading {url}")
     bar = _terminal_bar() if sys.stderr.isatty() else _LineProgress(note, destination.name)
@@ -38,7 +35,7 @@ def download(url: str, sha256: str, destination: Path, note: Note) -> None:
             path=destination.parent,
             downloader=pooch.HTTPDownloader(progressbar=bar, timeout=30),
         )
-    except ValueError as error:  # pooch's word for a checksum that differs
+    except ValueError as error:  # raised by pooch if the checksum differs
         raise DatasetDamaged(
             f"{url} served a file with another checksum than the published {sha256[:12]}…",
             f"Try again; or fetch it by other means and put it at {destination}.",
@@ -58,7 +55,7 @@ def verify(path: Path, sha256: str) -> None:
     if found != sha256:
         raise DatasetDamaged(
             f"{path} is not the published archive: its checksum is {found[:12]}…, not {sha256[:12]}…",
-            f"Delete {path} and it will be downloaded anew.",
+            f"Delete {path} and it will be downloaded again.",
         )
 
 
@@ -69,7 +66,7 @@ def _terminal_bar() -> Any:
 
 
 class _LineProgress:
-    """What pooch needs of a progress bar, told in lines."""
+    """A progress bar for pooch that writes lines."""
 
     def __init__(self, note: Note, name: str) -> None:
         self.total = 0  # bytes, set by pooch
@@ -84,7 +81,7 @@ class _LineProgress:
             self._next = percent - percent % 5 + 5
 
     def reset(self) -> None:
-        """pooch winds the bar back at the end, to correct it."""
+        """Called by pooch at the end, before a final update."""
         self._done = 0
 
     def close(self) -> None:
@@ -92,7 +89,7 @@ class _LineProgress:
 
 
 def _innermost_reason(error: Exception) -> str:
-    """The innermost reason: requests wraps three errors around a refused connection."""
+    """The cause at the bottom: requests wraps a refused connection in three errors."""
     reason: BaseException = error
     while reason.__context__ is not None:
         reason = reason.__context__

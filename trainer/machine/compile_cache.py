@@ -33,11 +33,11 @@ class CompileCache:
 
     @property
     def status(self) -> str:
-        """`used`: programs of earlier processes were there; `empty`: none were; `off`: none are there now either."""
+        """`used`: programs of earlier processes were found; `empty`: none were found; `off`: still none."""
         return "used" if self._was_there else "empty" if self._entries() else "off"
 
     def record_digests(self) -> None:
-        """Everything that lies there now is this process's or was good before: the next one may use it."""
+        """Record the digests of all entries, so that the next process may use them."""
         digests = {str(path.relative_to(self.folder)): _digest(path) for path in self._entries()}
         part = self.folder / f".{DIGESTS}.part"
         part.write_text(json.dumps(digests))

@@ -1,7 +1,6 @@
-"""How busy a device is, what it holds, how warm it is and what it draws, as the machine itself counts. Knows no runs.
+"""Utilisation, memory, temperature and power of a device: a CPU's from /proc, a GPU's from NVIDIA's management library.
 
-Of the whole device, whoever uses it: that is what people look for when a run is slow. Of a CPU from /proc, of a card
-from NVIDIA's management library. What cannot be read is None.
+Of the whole device, including other processes: that is what matters when a run is slow. None for what cannot be read.
 """
 
 from __future__ import annotations
@@ -14,14 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-INTERVAL_S = 1.0  # between two readings of a watch
+INTERVAL_S = 1.0  # between two readings of a monitor
 MILLI = 1e-3
 KIB = 1024
 
 
 @dataclass(frozen=True)
 class DeviceLoad:
-    busy: float | None = None  # share (0..1) of the time since the reading before
+    busy: float | None = None  # fraction (0..1) of the time since the previous reading
     memory: int | None = None  # bytes in use
     memory_total: int | None = None  # bytes
     temperature: float | None = None  # °C
@@ -32,7 +31,7 @@ ReadLoad = Callable[[], DeviceLoad]
 
 
 def load_reader(device: str, proc: Path = Path("/proc")) -> ReadLoad:
-    """Of `cpu` or `gpu:N`, counted as nvidia-smi does. Never raises, neither now nor when it is read."""
+    """A reader for `cpu` or `gpu:N`, numbered as by nvidia-smi. Neither this nor the reader raises."""
     kind, _, index = device.partition(":")
     if kind != "gpu":
         return _cpu_reader(proc)
@@ -46,7 +45,7 @@ def load_reader(device: str, proc: Path = Path("/proc")) -> ReadLoad:
 
 
 class LoadMonitor:
-    """Reads a gauge again and again, in a thread that ends with the process."""
+    """Reads the load at intervals, in a daemon thread."""
 
     def __init__(self, read: ReadLoad, every_s: float = INTERVAL_S) -> None:
         self._read, self._every_s = read, every_s
@@ -56,7 +55,7 @@ class LoadMonitor:
         threading.Thread(target=self._run, name="gauge", daemon=True).start()
 
     def collect(self) -> tuple[float | None, int | None]:
-        """(mean share of the time that the device was busy, most bytes in use) since this was asked before."""
+        """(mean busy fraction, maximum of bytes in use) since the previous call."""
         self._sample()
         with self._lock:
             busy, memory = self._busy, self._memory

@@ -1,4 +1,4 @@
-"""The devices of this machine. Must not know runs, HTTP or any ML framework: the app asks, too."""
+"""The devices of this machine."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import re
 
 
 def parse_device(text: str) -> str:
-    """`text` if it names a device: cpu or gpu:N. Raises ValueError, because a misread name would train on the CPU."""
+    """Return a valid device name: cpu or gpu:N. Raises ValueError: a misread name would train on the CPU."""
     if not re.fullmatch(r"cpu|gpu:\d{1,3}", text.strip()):
         raise ValueError(f"{text!r} names no device: cpu, gpu:0, gpu:1 … work")
     return text.strip()
 
 
 def is_responding(device: str) -> bool:
-    """Whether a device is there. A GPU that fell off its bus is listed no more, or cannot be asked its name."""
+    """Whether the device responds. A GPU that has failed is no longer listed, or its queries fail."""
     kind, _, index = device.partition(":")
     if kind == "cpu":
         return True
@@ -23,15 +23,15 @@ def is_responding(device: str) -> bool:
         pynvml.nvmlInit()
         pynvml.nvmlDeviceGetMemoryInfo(pynvml.nvmlDeviceGetHandleByIndex(int(index)))
         pynvml.nvmlShutdown()
-    except Exception:  # whatever NVML says, it is no card to train on
+    except Exception:  # any NVML error means that the GPU is unusable
         return False
     return True
 
 
 def list_devices(visible: str | None) -> list[str]:
-    """What this machine offers: `gpu:0`, `gpu:1` … for each visible GPU, or `cpu` where there is none.
+    """`gpu:0`, `gpu:1` … for each visible GPU, or `cpu` if there is none.
 
-    `visible` is the value of CUDA_VISIBLE_DEVICES: indices separated by commas; None lets all be seen.
+    `visible` is the value of CUDA_VISIBLE_DEVICES: indices separated by commas; None: all are visible.
     """
     try:
         import pynvml
@@ -39,7 +39,7 @@ def list_devices(visible: str | None) -> list[str]:
         pynvml.nvmlInit()
         count = int(pynvml.nvmlDeviceGetCount())
         pynvml.nvmlShutdown()
-    except Exception:  # no library, no driver, no device: all mean that there is no GPU to use
+    except Exception:  # no library, no driver or no device
         count = 0
     found = [f"gpu:{index}" for index in range(count)]
     if visible is not None:

@@ -1,7 +1,4 @@
-"""What a result depends on besides its recipe: versions, commit, device, machine.
-
-Must not know the run. Reads package metadata, /proc and git; never fails for want of one of them.
-"""
+"""What a result depends on besides its recipe: versions, commit, device and machine. None for what cannot be read."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ PACKAGE = Path(__file__).parents[1]
 
 
 def describe_environment(device: str) -> dict[str, Any]:
-    """Plain JSON. `device` is what the engine calls itself: "cpu" or the accelerator's name."""
+    """JSON values only. `device` is the engine's name for it: "cpu" or the GPU's name."""
     return {
         "python": platform.python_version(),
         "pitwall": _pitwall_version(),
@@ -40,7 +37,7 @@ def describe_environment(device: str) -> dict[str, Any]:
 
 
 def list_differences(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """What may make another result of the same recipe, in words: a line for each fact that is not as it was."""
+    """One line for each entry that differs and so may change the result of the same recipe."""
     return [
         f"{name}: {_text(now.get(name))}, was {_text(then.get(name))}"
         for name in KEYS
@@ -60,7 +57,7 @@ def _version(package: str) -> str | None:
 
 
 def _pitwall_version() -> str | None:
-    """Pitwall runs from its checkout, so its version is in the file beside it."""
+    """Pitwall runs from its checkout, so the version is in pyproject.toml."""
     import tomllib
 
     try:
@@ -71,7 +68,7 @@ def _pitwall_version() -> str | None:
 
 
 def _commit() -> str | None:
-    """Of the checkout; in a container, of the file that its build wrote."""
+    """The checkout's commit; in a container, from the file written by the build."""
     with suppress(OSError):
         return (PACKAGE.parent / "COMMIT").read_text().strip() or None
     return _first_line(["git", "-C", str(PACKAGE), "rev-parse", "HEAD"])

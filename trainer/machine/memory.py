@@ -1,4 +1,4 @@
-"""How often the kernel has killed a process of this group of processes for want of memory. Linux; 0 where unknown."""
+"""Counts how often the kernel's OOM killer hit this process's control group. Linux; 0 if unknown."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ CGROUPS = Path("/sys/fs/cgroup")
 
 
 def oom_kills(own: Path = Path("/proc/self/cgroup"), root: Path = CGROUPS) -> int:
-    """The kernel's counter for the control group of this process: a rise means that memory ran out just now.
+    """The kernel's counter for this process's control group: an increase means that memory has run out.
 
-    Version 2 counts in `memory.events`, version 1 in `memory.oom_control`; a container sees its group as the root.
+    cgroup v2 counts in `memory.events`, v1 in `memory.oom_control`; a container sees its group as the root.
     """
     try:
         lines = own.read_text().splitlines()

@@ -1,7 +1,6 @@
-"""The most floating-point operations a second that a device can do: cards by their data sheet, a CPU measured.
+"""Peak floating-point operations per second of a device: GPUs by their data sheet, a CPU measured.
 
-What share of it a run reaches is its MFU (Chowdhery et al., PaLM, arXiv 2204.02311, appendix B). Must not know runs or
-any ML framework.
+The share of it that a run achieves is its MFU (Chowdhery et al., PaLM, arXiv 2204.02311, appendix B).
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from time import perf_counter
 
 import numpy as np
 
-# NVIDIA's data sheets: dense, of the tensor cores from Ampere on (float32 convolutions run there as TF32).
+# NVIDIA's data sheets: dense; tensor cores from Ampere on (where float32 convolutions run as TF32).
 GPUS: dict[str, dict[str, float]] = {
     "H200": {"bfloat16": 989e12, "float32": 495e12},
     "H100 PCIe": {"bfloat16": 756e12, "float32": 378e12},
@@ -26,21 +25,21 @@ GPUS: dict[str, dict[str, float]] = {
     "V100": {"float32": 15.7e12},
     "T4": {"float32": 8.1e12},
 }
-SIDE, ROUNDS = 1024, 4  # of the matrices that a CPU multiplies: 2 GFLOP a time
+SIDE, ROUNDS = 1024, 4  # matrix products to measure a CPU: 2 GFLOP each
 
 
 def peak_flops(device: str, precision: str) -> tuple[float, str] | None:
-    """(FLOP/s, "datasheet" or "measured"); None for a card that is not in the table. `device`: as its engine says."""
+    """(FLOP/s, "datasheet" or "measured"); None for a GPU that is not in the table. `device`: the engine's name."""
     if device == "cpu":
-        return _matmul(), "measured"
+        return _measure_cpu(), "measured"
     names = [name for name in GPUS if all(re.search(rf"\b{word}\b", device) for word in name.split())]
     found = GPUS[max(names, key=len)].get(precision) if names else None
     return None if found is None else (found, "datasheet")
 
 
 @cache
-def _matmul() -> float:
-    """The best of a few products of float32 matrices in NumPy, on all cores of this process."""
+def _measure_cpu() -> float:
+    """The fastest of a few float32 matrix products in NumPy, on all cores of this process."""
     matrix = np.random.default_rng(0).random((SIDE, SIDE), dtype=np.float32)
     took = []
     for _ in range(ROUNDS):

@@ -1,7 +1,7 @@
-"""Let other processes go first for a while, and take one's turn again. Linux only. Must not know what for.
+"""Temporarily lowers the CPU priority of the calling thread. Linux only.
 
-An ordinary user may not take back a niceness, so there the kernel is only told that nobody waits for an answer
-(SCHED_BATCH), which anybody may take back. Each thread has a priority of its own, and hands it on to those it starts.
+Ordinary users cannot undo a higher niceness; for them, SCHED_BATCH is used instead, which can be undone. Priorities are
+per thread and inherited by the threads that it starts.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-NICENESS = 10  # of niceness: a tenth of a processor that somebody else wants, too
+NICENESS = 10  # about a tenth of a core when other processes want it too
 
 
 @contextmanager
 def low_priority() -> Iterator[None]:
-    """Meanwhile the calling thread, and what it starts, goes last where a processor is short."""
+    """Lower the priority of the calling thread and of threads that it starts, until the context ends."""
     usual = os.getpriority(os.PRIO_PROCESS, 0)
     is_nice = _can_restore(usual)
     _set_priority(0, usual + NICENESS if is_nice else None, os.SCHED_BATCH)
@@ -29,7 +29,7 @@ def low_priority() -> Iterator[None]:
 
 
 def _set_priority(thread: int, niceness: int | None, policy: int) -> None:
-    with suppress(OSError):  # the thread has just ended; or a sandbox forbids it, which is no reason to fail
+    with suppress(OSError):  # the thread has ended, or a sandbox forbids it
         if niceness is not None:
             os.setpriority(os.PRIO_PROCESS, thread, niceness)
         else:
@@ -37,7 +37,7 @@ def _set_priority(thread: int, niceness: int | None, policy: int) -> None:
 
 
 def _can_restore(usual: int) -> bool:
-    """Tried out by a thread of its own, whose niceness ends with it: limits and capabilities both decide."""
+    """Tested in a thread whose niceness ends with it, since both limits and capabilities decide."""
     found = False
 
     def attempt() -> None:

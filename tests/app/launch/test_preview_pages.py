@@ -256,7 +256,7 @@ def test_where_the_limits_fit_no_stand_in_both_reasons_are_given(client: TestCli
 
     page = client.post("/previews", data=fields | {"dataset.val_from_train": "2000"}).text
 
-    assert "is not on this machine yet" in page and "2000 pictures cannot be held out of 1497" in page
+    assert "is not on this machine yet" in page and "2000 images cannot be held out of 1497" in page
     assert rows(page) == []
 
 

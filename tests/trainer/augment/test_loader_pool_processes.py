@@ -73,10 +73,10 @@ def test_signals_meant_for_the_trainer_do_not_end_its_crew(images: np.ndarray):
 HOLDER = """
 import sys, time
 import numpy as np
-from trainer.augment.loader_pool import Crew
+from trainer.augment.loader_pool import LoaderPool
 from trainer.recipe import Recipe
 
-with Crew(Recipe(), np.zeros((50, 32, 32, 3), dtype=np.uint8), 2) as crew:
+with LoaderPool(Recipe(), np.zeros((50, 32, 32, 3), dtype=np.uint8), 2) as crew:
     if sys.argv[1] == "warm":
         crew.warm_up()
     print("ready", flush=True)

@@ -205,7 +205,7 @@ def test_normalised_and_mixed_pictures_are_the_same_by_each_hand(images: np.ndar
     host, arrays = ImgaugAugmenter(*normal), ArrayAugmenter(*normal)
     for hand in (host, arrays):
         np.testing.assert_array_equal(hand.normalise(images), normalise(images, *normal))
-    for mix in ("mixed", "mixed_bytes"):
+    for mix in ("mix", "mix_bytes"):
         one, other = (getattr(hand, mix)(images, images[::-1], share) for hand in (host, arrays))
         np.testing.assert_array_equal(one, other)
 

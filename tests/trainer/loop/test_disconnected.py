@@ -126,7 +126,7 @@ def test_draws_that_are_made_once_are_found(tmp_path: Path, monkeypatch: pytest.
 def test_pictures_that_should_change_once_and_change_each_epoch_are_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    plant(monkeypatch, "trainer.augment.loader_pool.Crew.change_once", lambda *_: None)
+    plant(monkeypatch, "trainer.augment.loader_pool.LoaderPool.change_once", lambda *_: None)
     really = Pipeline.epoch_params
 
     def forgetful(pipeline: Pipeline, epoch: int) -> Any:

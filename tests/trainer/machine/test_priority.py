@@ -13,14 +13,14 @@ from tests.trainer.conftest import REPOSITORY
 # A thread that is started meanwhile lives on, as those of a framework do.
 PROGRAM = """
 import os, sys, threading
-from trainer.machine.priority import standing_back
+from trainer.machine.priority import low_priority
 if sys.argv[1:]:
     os.setuid(int(sys.argv[1]))
 over = threading.Event()
 def shown():
     threads = sorted(int(name) for name in os.listdir("/proc/self/task"))
     print([(os.getpriority(os.PRIO_PROCESS, one), os.sched_getscheduler(one)) for one in threads])
-with standing_back():
+with low_priority():
     threading.Thread(target=over.wait).start()
     shown()
 shown()
