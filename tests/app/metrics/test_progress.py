@@ -7,7 +7,7 @@ import pytest
 from app.metrics.progress import RunProgress, apply_epoch, describe_step, recompute_progress, time_to_target
 from app.records.models import Epoch
 from tests.app.support.cast import NOW
-from tests.app.support.cast import epoch as epoch_said
+from tests.app.support.cast import epoch as epoch_event
 from trainer.events import EpochEnded, Step
 
 
@@ -27,7 +27,7 @@ def step(epoch: int, number: int, of: int = 10, seconds: float = 0.0) -> Step:
 
 
 @pytest.mark.parametrize(
-    ("said", "share"),
+    ("event", "share"),
     [
         (Step(phase="loading"), 0.0),
         (step(1, 0), 0.0),
@@ -40,8 +40,8 @@ def step(epoch: int, number: int, of: int = 10, seconds: float = 0.0) -> Step:
         (Step(phase="evaluating", epoch=3, step=0, steps_per_epoch=10), 0.3),
     ],
 )
-def test_progress_includes_epochs_and_steps(said: Step, share: float):
-    assert describe_step(run(), said, [])["progress"] == pytest.approx(share)
+def test_progress_includes_epochs_and_steps(event: Step, share: float):
+    assert describe_step(run(), event, [])["progress"] == pytest.approx(share)
 
 
 def test_the_time_left_follows_the_latest_epochs():
@@ -68,9 +68,9 @@ def test_in_the_first_epoch_the_time_left_follows_its_steps():
     assert describe_step(run(epochs=10), step(1, 5, seconds=2.0), [])["eta_seconds"] == pytest.approx(9.5 * 4.0)
 
 
-@pytest.mark.parametrize("said", [Step(phase="compiling"), step(1, 0, seconds=3.0), step(1, 3, seconds=0.0)])
-def test_before_the_first_step_the_time_left_is_unknown(said: Step):
-    assert describe_step(run(), said, [])["eta_seconds"] is None
+@pytest.mark.parametrize("event", [Step(phase="compiling"), step(1, 0, seconds=3.0), step(1, 3, seconds=0.0)])
+def test_before_the_first_step_the_time_left_is_unknown(event: Step):
+    assert describe_step(run(), event, [])["eta_seconds"] is None
 
 
 def test_at_the_end_nothing_is_left():
@@ -100,7 +100,7 @@ def test_time_to_target_is_the_clock_at_the_end_of_the_first_epoch_that_reaches_
 def test_an_epoch_updates_the_columns_of_the_run():
     seen = run(target=0.9)
     for number, accuracy in enumerate([0.5, 0.9, None, 0.9, 0.7], 1):
-        apply_epoch(seen, EpochEnded.model_validate(epoch_said(number, accuracy)))
+        apply_epoch(seen, EpochEnded.model_validate(epoch_event(number, accuracy)))
 
     assert (seen.last_epoch, seen.last_val_accuracy) == (5, 0.7)
     assert (seen.best_val_accuracy, seen.best_epoch) == (0.9, 2)  # the earliest of equal ones
