@@ -25,6 +25,7 @@ DOTTED = re.compile(r"(?<![\w./-])(?:app|trainer)(?:\.\w+)+(?!\w|/)")
 SHORT = re.compile(r"(?<![\w./*-])(?!plotly\.js)(?:[\w-]+/)*[\w-]+\.(?:py|js|css|html)(?!\w)")  # Plotly is a product
 MAKE = re.compile(r"(?:`|^|&& |[=:] )make ([a-z][a-z-]*)", re.MULTILINE)
 COMMAND = re.compile(r"python -m ((?:app|trainer|tests|benchmarks)[\w.]*)(?: ([a-z][a-z_-]*))?")
+IDENTIFIER = re.compile(r"`([A-Za-z_]\w+)(?:\(\))?`")
 LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)(?:#([^)]+))?\)")
 
 
@@ -88,6 +89,15 @@ def missing(text: str) -> Iterator[str]:
             yield f"python -m {module} has no {verb}"
 
 
+def unknown_words(item: str) -> Iterator[str]:
+    """Identifiers in a step of a how-to that occur in none of the files that the step names."""
+    files = [path for match in PATH.finditer(item) for path in ROOT.glob(match[0].rstrip("./")) if path.is_file()]
+    text = "\n".join(path.read_text() for path in files)
+    for word in IDENTIFIER.findall(item):
+        if files and not re.search(rf"\b{word}\b", text):
+            yield f"{word} is in none of {[named(path) for path in files]}"
+
+
 def anchors(path: Path) -> set[str]:
     """The fragments of a Markdown file's headings, as GitHub makes them."""
     titles = re.findall(r"^#+ (.*)$", path.read_text(), re.MULTILINE)
@@ -144,6 +154,17 @@ def test_documents_name_only_files_modules_and_commands_that_exist(path: Path):
 )
 def test_a_planted_wrong_name_is_found(text: str):
     assert len(set(missing(text))) >= 1
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs" / "how-to").glob("*.md")), ids=named)
+def test_the_steps_of_a_how_to_name_what_is_in_their_files(path: Path):
+    steps = re.split(r"^(?:\d+\.|-) ", path.read_text(), flags=re.MULTILINE)[1:]
+    assert [sentence for step in steps for sentence in unknown_words(step.split("\n\n")[0])] == []
+
+
+def test_a_planted_wrong_identifier_is_found():
+    assert list(unknown_words("`app/application.py`: the router in `ROUTER_LIST`."))
+    assert not list(unknown_words("`app/application.py`: the router in `ROUTERS`."))
 
 
 @pytest.mark.parametrize("path", documents(), ids=named)

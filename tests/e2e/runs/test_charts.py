@@ -24,7 +24,7 @@ def test_a_static_chart_follows_the_form_without_loading_plotly(site: Site, page
     page.goto(site.url + FORM)
     assert peak(page).startswith("peak 0.0498")
     page.get_by_label("Peak learning rate").fill("0.3")
-    until(lambda: peak(page).startswith("peak 0.299"), 20, "the still is another")
+    until(lambda: peak(page).startswith("peak 0.299"), 20, "the static chart has changed")
     assert not page.evaluate(IS_LOADED)
 
 
