@@ -1,7 +1,7 @@
-"""`python -m trainer.inference.export WEIGHTS keras|onnx FILE`: a trained model in a format of others.
+"""Exports a trained model to Keras or ONNX: `python -m trainer.inference.export WEIGHTS keras|onnx FILE`.
 
-A process of its own that stands back behind a training, and never opens a GPU. Prints {problem} and ends with exit code
-2 where the weights do not serve.
+A process with low priority that never uses a GPU. Prints {problem} and ends with exit code 2 if the weights cannot be
+used.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ def main() -> None:
         sys.exit(REFUSED)
 
 
-def export_model(net: TrainedModel, kind: str, file: Path) -> None:
-    """One of FORMATS. Imports what it needs only: ONNX without Keras."""
+def export_model(model: TrainedModel, kind: str, file: Path) -> None:
+    """`kind`: one of FORMATS. ONNX is written without importing Keras."""
     if kind == "onnx":
         from trainer.inference.onnx_model import build_onnx
 
-        file.write_bytes(build_onnx(net).SerializeToString())
+        file.write_bytes(build_onnx(model).SerializeToString())
         return
     from trainer.engine.backend import open_backend
     from trainer.machine.backends import installed_backends
@@ -53,9 +53,9 @@ def export_model(net: TrainedModel, kind: str, file: Path) -> None:
     open_backend(installed_backends()[0], None)
     from trainer.inference.keras_model import build_keras
 
-    whole = file.with_name(f"{file.name}.keras")  # Keras wants this ending
-    build_keras(net).save(whole)
-    whole.rename(file)
+    temporary = file.with_name(f"{file.name}.keras")  # Keras requires this suffix
+    build_keras(model).save(temporary)
+    temporary.rename(file)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""A trained net as a plain Keras model: layers that every Keras has, so that nobody needs Pitwall to use it.
+"""Builds a Keras model from a trained one, of Keras' own layers only, so that it can be used without Pitwall.
 
-Pictures as they are stored go in, probabilities come out. Keras only. Must not know files or how it was trained.
+From images as stored, 0 to 255, to probabilities.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from trainer.models.layers import Layer
 
 
 def build_keras(net: TrainedModel) -> keras.Model:
-    """Float32 RGB pictures (b, 32, 32, 3) with values 0 to 255, to probabilities (b, classes)."""
+    """From float32 RGB images (b, 32, 32, 3) with values 0 to 255, to probabilities (b, classes)."""
     first = net.layers[0]
     pictures = keras.Input(first.shape, name="pictures")
     scales, offsets = [float(1 / one) for one in net.scale], [float(-one) for one in net.shift]
@@ -36,7 +36,7 @@ def build_keras(net: TrainedModel) -> keras.Model:
 
 def _build_parts(layer: Layer) -> list[Any]:
     knobs, name = layer.knobs, layer.name
-    if layer.kind == "activation" and knobs["function"] == "celu":  # Keras' own has no alpha by name
+    if layer.kind == "activation" and knobs["function"] == "celu":  # as a string, Keras' celu takes no alpha
         alpha = knobs["alpha"]
         return [
             kl.Rescaling(1 / alpha, name=f"{name}_in"),

@@ -1,6 +1,6 @@
-"""A trained net as an ONNX model, by its list of layers. The library `onnx` only: no framework, no conversion.
+"""Builds an ONNX model from a trained one, directly from its layers with the `onnx` library, without a framework.
 
-Pictures as they are stored go in, probabilities come out. Must not know files or how it was trained.
+From images as stored, 0 to 255, to probabilities.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from trainer.inference.trained import TrainedModel
 from trainer.models.layers import Layer
 
 OPSET = 20  # the first with Gelu (ONNX 1.15, 2023)
-IR = 9  # of the same release: older runtimes read it, too
+IR = 9  # of the same release, so that older runtimes can read it
 
 
 def build_onnx(net: TrainedModel) -> onnx.ModelProto:
-    """`pictures`, float32 RGB (b, 32, 32, 3) with values 0 to 255, to `probabilities` (b, classes).
+    """From `pictures`, float32 RGB (b, 32, 32, 3) with values 0 to 255, to `probabilities` (b, classes).
 
-    The classes' names are in the model's metadata. Raises onnx.checker.ValidationError.
+    The metadata holds the class names. Raises onnx.checker.ValidationError.
     """
     walk = _GraphBuilder(net)
     made = helper.make_graph(
@@ -41,7 +41,7 @@ def build_onnx(net: TrainedModel) -> onnx.ModelProto:
 
 
 class _GraphBuilder:
-    """Collects nodes. Inside, pictures are (b, channels, rows, columns), as ONNX wants them."""
+    """Collects nodes and constants. Inside, images are (b, channels, rows, columns), as ONNX requires."""
 
     def __init__(self, net: TrainedModel) -> None:
         self.nodes: list[Any] = []
@@ -89,7 +89,7 @@ class _GraphBuilder:
                 )
             case "scale":
                 return self._node("Mul", [*taken, self._constant(f"{name}/factor", np.float32(knobs["factor"]))], name)
-        raise ValueError(f"ONNX is made of no {layer.kind}")
+        raise ValueError(f"no ONNX operator for a layer of kind {layer.kind}")
 
     def _weight(self, layer: Layer, name: str) -> NDArray[Any]:
         return self._weights[f"{layer.name}/{name}"]

@@ -1,7 +1,7 @@
-"""`python -m trainer.inference.predict WEIGHTS PICTURE`: what a trained net takes a picture for, as one line of JSON.
+"""Predicts the class of an uploaded image: `python -m trainer.inference.predict WEIGHTS PICTURE`.
 
-{classes, probabilities, seen (PNG of what the net saw, base64), epoch}, or {problem, field} and exit code 2.
-A process of its own: it decodes what strangers send, with little memory and time, and stands back behind a training.
+Prints one line of JSON: {classes, probabilities, seen (PNG of the model's input, base64), epoch}, or {problem, field}
+with exit code 2. A process of its own with low priority and limited memory and time, since it decodes untrusted files.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from trainer.inference import trained
 from trainer.inference.upload import UnreadableImage, decode_image
 from trainer.machine.parent import die_with
 
-MAX_MEMORY_BYTES = 3 * 2**30  # bytes of address space
-MAX_CPU_SECONDS = 30  # of a processor
+MAX_MEMORY_BYTES = 3 * 2**30  # of address space
+MAX_CPU_SECONDS = 30
 NICENESS = 10
 REFUSED = 2
 
@@ -39,12 +39,12 @@ def main() -> None:
         die_with(arguments.parent)
     _limit_resources()
     try:
-        said = predict(arguments.weights, arguments.picture.read_bytes())
+        result = predict(arguments.weights, arguments.picture.read_bytes())
     except (UnreadableImage, CheckpointDamaged) as problem:
         field = "picture" if isinstance(problem, UnreadableImage) else None
         sys.stdout.write(json.dumps({"problem": str(problem), "field": field}) + "\n")
         sys.exit(REFUSED)
-    sys.stdout.write(json.dumps(said) + "\n")
+    sys.stdout.write(json.dumps(result) + "\n")
 
 
 def predict(weights: Path, content: bytes) -> dict[str, Any]:

@@ -1,7 +1,4 @@
-"""A trained net from the file of its best weights: what it is made of, and what it takes a picture for.
-
-NumPy only. Must not know the worker, the app or where the file came from.
-"""
+"""Loads a trained model from its best weights, and predicts with NumPy only."""
 
 from __future__ import annotations
 
@@ -27,22 +24,22 @@ from trainer.recipe import Recipe
 class TrainedModel:
     layers: list[Layer]
     weights: Mapping[str, NDArray[Any]]  # by "<layer>/<weight>"
-    scale: PerChannel  # a pixel p becomes p / scale - shift
+    scale: PerChannel  # a pixel p is normalized to p / scale - shift
     shift: PerChannel
     classes: list[str]
-    epoch: int  # after which the weights were taken
+    epoch: int  # after which the weights were saved
 
-    def probabilities(self, pictures: Images) -> NDArray[np.float32]:
-        """Of each class, (b, classes), for uint8 (b, 32, 32, 3) RGB. One look each: no test-time augmentation."""
-        return softmax(forward(self.layers, self.weights, normalise(pictures, self.scale, self.shift)))
+    def probabilities(self, images: Images) -> NDArray[np.float32]:
+        """Class probabilities (b, classes) of RGB images uint8 (b, 32, 32, 3), without TTA."""
+        return softmax(forward(self.layers, self.weights, normalise(images, self.scale, self.shift)))
 
 
 def load_trained(path: Path) -> TrainedModel:
-    """Raises CheckpointDamaged where the file is none, or says too little."""
+    """Raises CheckpointDamaged if the file is not a checkpoint or lacks the required metadata."""
     found = checkpoint_file.read_checkpoint(path)
     metadata = found.metadata
     if not metadata.classes or not metadata.normal:
-        raise CheckpointDamaged("these weights are of an earlier version, which did not keep how pictures are fed in")
+        raise CheckpointDamaged("these weights are of an earlier version, which did not store the input normalization")
     try:
         recipe = Recipe.model_validate(metadata.recipe)
     except ValidationError as error:

@@ -1,6 +1,6 @@
-"""A picture from a stranger, to what a net is given. Pillow only; meant for a process with little to lose.
+"""Decodes an uploaded, untrusted image to a model's input. Meant for a process with limited memory and time.
 
-The kinds, the size in bytes and the size in pixels are bounded before anything is decoded. Must not know nets.
+Formats, size in bytes and number of pixels are checked before anything is decoded.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
 MAX_BYTES = 8 * 2**20
-MAX_PIXELS = 50_000_000  # a large camera's; some 200 MB while it is decoded, four times that if it is transparent
-TOO_MANY_PIXELS = "the picture has too many pixels: at most 50 million are decoded, send a smaller copy"
+MAX_PIXELS = 50_000_000  # a large camera's; some 200 MB while decoding, four times that with transparency
+TOO_MANY_PIXELS = "the image has too many pixels: at most 50 million are decoded, send a smaller copy"
 
 
 class UnreadableImage(Exception):
-    """A sentence: what is wrong with it, and what works."""
+    """`str(error)` says what is wrong with the image, and what works."""
 
 
 def decode_image(content: bytes) -> Images:
@@ -35,33 +35,33 @@ def decode_image(content: bytes) -> Images:
     from PIL import Image, ImageOps
 
     if len(content) > MAX_BYTES:
-        raise UnreadableImage(f"the picture is larger than {MAX_BYTES // 2**20} MiB: send a smaller copy")
+        raise UnreadableImage(f"the image is larger than {MAX_BYTES // 2**20} MiB: send a smaller copy")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of a bomb: the limit below is ours
+            warnings.simplefilter("ignore")  # Pillow's warning of a decompression bomb: the limit below is ours
             with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
                 if picture.width * picture.height > MAX_PIXELS:
                     raise UnreadableImage(TOO_MANY_PIXELS)
-                picture.draft("RGB", (8 * SIDE, 8 * SIDE))  # a JPEG need not be decoded in full
+                picture.draft("RGB", (8 * SIDE, 8 * SIDE))  # decode a JPEG at a reduced size
                 upright = ImageOps.exif_transpose(picture)
                 small = _to_rgb(upright).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
-    except Image.DecompressionBombError as error:  # Pillow's own limit, which comes first where it is far above ours
+    except Image.DecompressionBombError as error:  # Pillow's own limit, checked first for far larger images
         raise UnreadableImage(TOO_MANY_PIXELS) from error
     except UnreadableImage:
         raise
-    except Exception as error:  # Pillow's readers raise whatever a garbled file makes them; this is all we do
+    except Exception as error:  # Pillow's readers raise any kind of error on a garbled file
         kinds = ", ".join(FORMATS[:-1])
         raise UnreadableImage(
-            f"this is not a picture that can be read: send a whole {kinds} or {FORMATS[-1]}"
+            f"this is not an image that can be read: send a whole {kinds} or {FORMATS[-1]}"
         ) from error
     return np.asarray(small, dtype=np.uint8)[None]
 
 
 def _to_rgb(picture: Image.Image) -> Image.Image:
-    """RGB, what is transparent on white."""
+    """RGB, with transparency on white."""
     from PIL import Image
 
-    if picture.mode.startswith("I"):  # 16 bits of grey, which Pillow would cut off, not scale
+    if picture.mode.startswith("I"):  # 16-bit grey, which Pillow would clip instead of scale
         levels = np.asarray(picture, dtype=np.float64) / 257
         return Image.fromarray(np.clip(levels, 0, 255).astype(np.uint8)).convert("RGB")
     if picture.mode in {"RGBA", "LA", "PA"} or "transparency" in picture.info:

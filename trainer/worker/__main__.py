@@ -1,7 +1,4 @@
-"""`python -m trainer.worker`: one worker for one device.
-
-python -m trainer.worker --server URL --token-file FILE --device cpu|gpu:N
-"""
+"""One worker for one device: `python -m trainer.worker --server URL --token-file FILE --device cpu|gpu:N`."""
 
 from __future__ import annotations
 
@@ -26,24 +23,24 @@ logger = logging.getLogger("pitwall.worker")
 
 
 def main(trainer: tuple[str, ...] = TRAINER) -> None:
-    """`trainer`: the command of a training child, without its arguments."""
+    """`trainer`: the command of a training process, without its arguments."""
     parser = argparse.ArgumentParser(
         prog="python -m trainer.worker", description="One worker for one device: claim runs and train them."
     )
     parser.add_argument("--server", default=os.environ.get("PITWALL_SERVER", "http://127.0.0.1:8000"))
     data_dir = Path(os.environ.get("PITWALL_DATA_DIR", "data"))
     parser.add_argument("--token-file", type=Path, default=data_dir / "worker-token")
-    parser.add_argument("--data-dir", type=Path, default=data_dir, help="folder of data sets and work")
-    parser.add_argument("--device", type=_device, default=None, help="cpu, gpu:N, or auto: the first that is there")
-    parser.add_argument("--name", default=None, help="how the app lists it; must be its own (default: HOST/DEVICE)")
+    parser.add_argument("--data-dir", type=Path, default=data_dir, help="folder of data sets and runs in progress")
+    parser.add_argument("--device", type=_device, default=None, help="cpu, gpu:N, or auto: the first available")
+    parser.add_argument("--name", default=None, help="unique name of this worker in the app (default: HOST/DEVICE)")
     parser.add_argument(
-        "--checkpoint-every", type=float, default=60.0, metavar="SECONDS", help="at least so far apart (default: 60)"
+        "--checkpoint-every", type=float, default=60.0, metavar="SECONDS", help="minimum interval (default: 60)"
     )
     parser.add_argument(
         "--warm",
         action=argparse.BooleanOptionalAction,
         default=os.environ.get("PITWALL_WARM", "1") != "0",
-        help="keep a child ready for the next run (default: PITWALL_WARM, or yes)",
+        help="keep a warm process for the next run (default: PITWALL_WARM, or yes)",
     )
     parser.add_argument("--parent", type=int, default=None, help="end when this process has ended")
     arguments = parser.parse_args()
@@ -69,7 +66,7 @@ def _device(text: str) -> str | None:
 
 
 def _token(path: Path) -> str:
-    """The worker token; the app makes the file at its first start, which may be a moment after ours."""
+    """Read the worker token. Waits for the file: the app creates it at its first start, perhaps a moment after ours."""
     for attempt in range(sys.maxsize):
         try:
             if token := path.read_text().strip():

@@ -1,10 +1,8 @@
-"""One attempt, from its claim to its finish: the child, and the threads that carry what it says.
+"""One attempt, from claim to finish: the child process, and the threads that talk to the app.
 
-    heart     beats every two seconds, whatever else goes on; hears what people want
-    carrier   delivers the spool in order, for as long as it takes
-    upload    hands checkpoints in (uploads.py)
-
-Must not know how runs are claimed or what the events mean.
+heart     sends a heartbeat every two seconds, and receives commands
+carrier   delivers the spool in order, for as long as it takes
+upload    uploads checkpoints (uploads.py)
 """
 
 from __future__ import annotations
@@ -32,15 +30,15 @@ from trainer.worker.workspace import Workspace
 
 logger = logging.getLogger("pitwall.worker")
 
-POLL_S = 0.2  # how often the child is looked at
-CANCEL_FILES_S = 3.0  # for handing files in after a cancel
+POLL_S = 0.2  # how often the child is polled
+CANCEL_FILES_S = 3.0  # for uploads after a cancel
 PAUSE_FILES_S = 60.0  # and after a pause
-DRAIN_S = 25.0  # from being told to stop to leaving the rest to the lease
+DRAIN_S = 25.0  # from a request to stop to leaving the rest to the lease
 RETRY_S = (0.2, 0.5, 1.0, 2.0)  # waits while the app is unreachable; the last one repeats
 
 
 class Attempt:
-    """A claimed run in the hands of this worker."""
+    """Works on a claimed run."""
 
     def __init__(
         self,
@@ -51,42 +49,42 @@ class Attempt:
         children: Children,
         timing: Timing = DEFAULT_TIMING,
     ) -> None:
-        """`stopping`: set when the worker shall end; the run is then handed back. `children`: of the worker."""
+        """`stopping`: set when the worker shuts down; the run then goes back to the queue."""
         self._client, self._claim, self._stopping, self._children = client, claim, stopping, children
         self._timing = timing
         self._workspace = Workspace(data_dir / "work", claim.run, claim.trail, claim.attempt)
         self._uploads = Uploads(client, claim, self._workspace, timing.upload_every_s)
         self._lost, self._over = threading.Event(), threading.Event()
-        self._asked: Command = "none"
+        self._command: Command = "none"
         self._at_once = self._has_begun = False
         self._ends_at: float | None = None
         self._files_end_at: float | None = None
-        self.trouble: str | None = None  # why this worker can do no work at all just now
-        self.failure: str | None = None  # as the child named it
+        self.trouble: str | None = None  # why this worker cannot work on any run at the moment
+        self.failure: str | None = None  # its kind, from the child's `failed` event
         self.has_failed = False
 
     def stop_now(self) -> None:
-        """Told to stop a second time: wait for nothing."""
+        """Stop without waiting for anything: the second request to stop."""
         self._at_once = True
 
     def run(self) -> None:
-        """Work on it to its end, or until it is lost to somebody else."""
+        """Work on the run until it ends, or until the lease is lost."""
         claim, heart = self._claim, threading.Thread(target=self._beat, name="heart", daemon=True)
         heart.start()
         try:
-            told, is_delivered = self._worked()
+            ending, is_delivered = self._prepare_and_train()
             if self._lost.is_set():
-                logger.warning("run %d, attempt %d: lost to somebody else", claim.run, claim.attempt)
+                logger.warning("run %d, attempt %d: lease lost, another worker has the run", claim.run, claim.attempt)
             elif not is_delivered:
-                logger.error("run %d, attempt %d: not all was delivered; left to its lease", claim.run, claim.attempt)
+                logger.error("run %d, attempt %d: reports not delivered; its lease expires", claim.run, claim.attempt)
             else:
-                self._finish(told)
+                self._finish(ending)
         finally:
             self._over.set()
             heart.join()
 
-    def _worked(self) -> tuple[Ending, bool]:
-        """How it ended, and whether all that was said was delivered."""
+    def _prepare_and_train(self) -> tuple[Ending, bool]:
+        """How the attempt ended, and whether all reports were delivered."""
         try:
             if self._prepare():
                 return self._train()
@@ -94,14 +92,14 @@ class Attempt:
             self.trouble = f"this worker cannot work in {self._workspace.folder.parent}: {problem.strerror or problem}"
             logger.error("run %d, attempt %d: %s", self._claim.run, self._claim.attempt, self.trouble)
             return Ending("released", reason=self.trouble), True
-        asked = self._asked
-        outcome: Outcome = "released" if asked == "none" else "paused" if asked == "pause" else "cancelled"
+        command = self._command
+        outcome: Outcome = "released" if command == "none" else "paused" if command == "pause" else "cancelled"
         return Ending(outcome, reason="it was stopped before it began"), True
 
     def _prepare(self) -> bool:
-        """The folder, with the newest checkpoint that can be had: of this disk, or of the app.
+        """Create the folder with the newest checkpoint, from this disk or from the app.
 
-        However long the app is away: to begin again would be worse. False where this is called off meanwhile.
+        Waits for the app as long as necessary: starting over would be worse. False if a stop was requested meanwhile.
         """
         self._workspace.open()
         uploaded = self._claim.uploaded
@@ -109,65 +107,65 @@ class Attempt:
             name = f"checkpoint-{uploaded['epoch']:05d}-{uploaded['step']:06d}.safetensors"
             fetch = partial(self._client.fetch_checkpoint, self._claim, self._workspace.folder / name, self._is_wanted)
             try:
-                if not self._insist(fetch, self._is_wanted):
+                if not self._retry(fetch, self._is_wanted):
                     return False
             except (NotFound, Unreadable) as problem:
-                logger.warning("run %d: the app's checkpoint cannot be had: %s", self._claim.run, problem)
+                logger.warning("run %d: the app's checkpoint could not be downloaded: %s", self._claim.run, problem)
         self._workspace.delete_earlier()
         return self._is_wanted()
 
     def _is_wanted(self) -> bool:
-        return not (self._lost.is_set() or self._stopping.is_set() or self._asked != "none")
+        return not (self._lost.is_set() or self._stopping.is_set() or self._command != "none")
 
     def _train(self) -> tuple[Ending, bool]:
-        """The child from its start to its end: how it ended, and whether all that it said was delivered."""
-        dog, kills = Watchdog(self._timing.min_patience_s), oom_kills()
+        """Run the child. Returns how it ended, and whether all its output was delivered."""
+        watchdog, kills = Watchdog(self._timing.min_patience_s), oom_kills()
 
-        def hear(event: dict[str, object] | None) -> None:
+        def on_output(event: dict[str, object] | None) -> None:
             if event is None:
-                dog.record_log()
+                watchdog.record_log()
                 return
-            dog.record_event(event)
+            watchdog.record_event(event)
             if event["event"] == "failed":
                 self.failure = str(event.get("kind"))
             self._has_begun |= event["event"] == "started"
 
         known = self._claim.known_epoch
         arguments = ["--dir", str(self._workspace.folder), *(["--known", str(known)] if known is not None else [])]
-        child = self._children.start_run(self._claim.recipe, arguments, hear)
+        child = self._children.start_run(self._claim.recipe, arguments, on_output)
         carrier = threading.Thread(target=self._carry, args=(child,), name="carrier")
         carrier.start()
         try:
-            exit_code, hang = self._watch(child, dog)
+            exit_code, hang = self._watch(child, watchdog)
             was_killed = child.was_killed_by_us
         finally:
             child.close()
             carrier.join()
-        told = classify_exit(
+        ending = classify_exit(
             exit_code,
-            asked=self._asked,
+            command=self._command,
             is_stopping=self._stopping.is_set(),
             was_killed=was_killed,
             hang=hang,
             ran_out=oom_kills() > kills,
             batch_size=self._claim.recipe.get("batch_size"),
         )
-        return told, child.spool.done
+        return ending, child.spool.done
 
-    def _watch(self, child: Child, dog: Watchdog) -> tuple[int, str | None]:
-        """Obey until the child has ended. Answers its exit code and, where it hung, why it was killed."""
+    def _watch(self, child: Child, watchdog: Watchdog) -> tuple[int, str | None]:
+        """Watch the child and follow commands until it has ended. Returns its exit code and, if it hung, the reason."""
         hang, dumped_at = None, 0.0
         while (exit_code := child.exit_code(POLL_S)) is None:
-            if self._lost.is_set() or self._asked == "cancel_now" or self._at_once:
+            if self._lost.is_set() or self._command == "cancel_now" or self._at_once:
                 child.kill()
-            elif self._asked != "none" or self._stopping.is_set():
-                self._left()  # the time begins
-                is_cancel = self._asked == "cancel"
+            elif self._command != "none" or self._stopping.is_set():
+                self._seconds_left()  # starts the countdown
+                is_cancel = self._command == "cancel"
                 child.stop(self._timing.patience_s if is_cancel else self._timing.saving_patience_s)
             elif hang is not None:
                 if time.monotonic() - dumped_at > self._timing.stacks_s:
                     child.kill()
-            elif (hang := dog.find_hang()) is not None:
+            elif (hang := watchdog.find_hang()) is not None:
                 logger.error("run %d, attempt %d: %s", self._claim.run, self._claim.attempt, hang)
                 child.dump_stacks()
                 dumped_at = time.monotonic()
@@ -177,46 +175,48 @@ class Attempt:
                     self._children.warm_up_beside(self._claim.next or self._claim.recipe)
         return exit_code, hang
 
-    def _finish(self, told: Ending) -> None:
-        claim, name = self._claim, self.failure or told.failure
-        if told.outcome == "failed":
-            told, self.has_failed = replace(told, failure=name), True
-        has_all = self._uploads.upload_rest(self._left_for_files)
-        taken = self._insist(lambda: self._client.finish(claim, told))
-        words = told.outcome if taken else f"{told.outcome}, which the app did not take"
-        logger.info("run %d, attempt %d: %s (exit code %s)", claim.run, claim.attempt, words, told.exit_code)
-        goes_on = told.outcome in {"released", "paused"} or (told.outcome == "failed" and name in RETRYABLE)
-        if taken and has_all and not goes_on:
+    def _finish(self, ending: Ending) -> None:
+        claim, name = self._claim, self.failure or ending.failure
+        if ending.outcome == "failed":
+            ending, self.has_failed = replace(ending, failure=name), True
+        has_all = self._uploads.upload_rest(self._upload_seconds_left)
+        taken = self._retry(lambda: self._client.finish(claim, ending))
+        words = ending.outcome if taken else f"{ending.outcome}, not accepted by the app"
+        logger.info("run %d, attempt %d: %s (exit code %s)", claim.run, claim.attempt, words, ending.exit_code)
+        will_continue = ending.outcome in {"released", "paused"} or (ending.outcome == "failed" and name in RETRYABLE)
+        if taken and has_all and not will_continue:
             self._workspace.delete()
 
-    def _left(self) -> float | None:
-        """Seconds that a worker which was told to stop may still take; None: it was not."""
+    def _seconds_left(self) -> float | None:
+        """Seconds left for a worker that is shutting down; None if it is not."""
         if not self._stopping.is_set():
             return None
         self._ends_at = self._ends_at or time.monotonic() + DRAIN_S
         return 0.0 if self._at_once else max(self._ends_at - time.monotonic(), 0.0)
 
-    def _left_for_files(self) -> float | None:
-        """The same for handing files in: they stay on this disk, so nobody shall wait long who asked for a stop."""
-        if self._at_once or self._asked == "cancel_now" or self._lost.is_set():
+    def _upload_seconds_left(self) -> float | None:
+        """The same for uploads, with a limit after a cancel or pause: the files stay on this disk anyway."""
+        if self._at_once or self._command == "cancel_now" or self._lost.is_set():
             return 0.0
-        if self._asked == "none":
-            return self._left()
-        limit = CANCEL_FILES_S if self._asked == "cancel" else PAUSE_FILES_S
+        if self._command == "none":
+            return self._seconds_left()
+        limit = CANCEL_FILES_S if self._command == "cancel" else PAUSE_FILES_S
         self._files_end_at = self._files_end_at or time.monotonic() + limit
-        return max(min(self._files_end_at - time.monotonic(), limit if (left := self._left()) is None else left), 0.0)
+        return max(
+            min(self._files_end_at - time.monotonic(), limit if (left := self._seconds_left()) is None else left), 0.0
+        )
 
     def _beat(self) -> None:
         while not self._over.wait(self._timing.beat_s):
             try:
-                asked = self._client.beat(self._claim)
-                if self._asked != "cancel_now" and asked != "none":
-                    self._asked = asked
+                command = self._client.beat(self._claim)
+                if self._command != "cancel_now" and command != "none":
+                    self._command = command
             except LeaseLost:
                 self._lost.set()
                 return
             except (Unreachable, Unreadable):
-                pass  # the run goes on without the app; the carrier says what is wrong
+                pass  # the run continues without the app; the carrier logs the problem
 
     def _carry(self, child: Child) -> None:
         at_most = BATCH_EVENTS
@@ -226,18 +226,18 @@ class Attempt:
                 continue
             counts = True
             try:
-                if not self._insist(lambda batch=batch: self._client.report(self._claim, batch)):  # type: ignore[misc]
+                if not self._retry(lambda batch=batch: self._client.report(self._claim, batch)):  # type: ignore[misc]
                     return
             except Unreadable as problem:
                 if len(batch.events) > 1:
-                    at_most = 1  # find the one that cannot be read, and leave out no other
+                    at_most = 1  # find the one that cannot be read, and drop no other
                     continue
-                logger.error("run %d: the app cannot read a report, which is left out: %s", self._claim.run, problem)
+                logger.error("run %d: the app rejected a report, which is dropped: %s", self._claim.run, problem)
                 counts = False
             child.spool.mark_delivered(batch, counts=counts)
             at_most = BATCH_EVENTS if counts else at_most
 
-    def _insist(self, deliver: Callable[[], None], is_wanted: Callable[[], bool] | None = None) -> bool:
+    def _retry(self, deliver: Callable[[], None], is_wanted: Callable[[], bool] | None = None) -> bool:
         """Try until the app has it. False when it is not ours any more, or a stopping worker ran out of time, or it is
         not wanted any more."""
         for attempt in range(sys.maxsize):
@@ -248,8 +248,8 @@ class Attempt:
                 return False
             except Unreachable as problem:
                 if attempt == 0:
-                    logger.warning("the app cannot be reached (%s); keeping what the run says", problem)
-                if self._left() == 0 or self._lost.is_set() or (is_wanted is not None and not is_wanted()):
+                    logger.warning("the app cannot be reached (%s); keeping reports until it can", problem)
+                if self._seconds_left() == 0 or self._lost.is_set() or (is_wanted is not None and not is_wanted()):
                     return False
                 time.sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
             else:

@@ -1,7 +1,4 @@
-"""One `python -m trainer` as a child process: its two streams go into a spool, stopping it always works.
-
-Must not know HTTP or the app.
-"""
+"""One `python -m trainer` as a child process: its output goes into a spool, and stopping it always works."""
 
 from __future__ import annotations
 
@@ -20,20 +17,20 @@ from trainer.worker.spool import Spool
 
 TRAINER = (sys.executable, "-m", "trainer")
 CHUNK_BYTES = 64 * 1024  # bytes read from the log at once
-SETTLE_S = 0.02  # from the end of the stream to the end of the process
-MAX_LINE_BYTES = 1024 * 1024  # bytes; an event is far shorter
+SETTLE_S = 0.02  # from the end of its stdout to the end of the process
+MAX_LINE_BYTES = 1024 * 1024  # an event is far shorter
 
 
 class Child:
-    """The process, from its start to its last word. Use from one thread; `spool` fills by itself."""
+    """The process, from start to end. Use from one thread; `spool` is filled in the background."""
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        """Start it, in its own process group, so that it and its data workers are stopped together."""
+        """Start the process in its own process group, so that it and its data workers are stopped together."""
         self.spool = Spool()
-        self._hear: Callable[[dict[str, Any] | None], None] = lambda event: None
+        self._on_output: Callable[[dict[str, Any] | None], None] = lambda event: None
         self._asked_at: float | None = None
         self._killed = False
-        self._silent = threading.Event()  # its event stream has ended: it has, or is about to
+        self._silent = threading.Event()  # its stdout is closed: it has ended, or is about to
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -51,7 +48,7 @@ class Child:
             reader.start()
 
     def write(self, text: str) -> bool:
-        """To its stdin. False where it has died; its exit code tells."""
+        """Write to its stdin. False if the process has died."""
         assert self._process.stdin
         try:
             self._process.stdin.write(text.encode())
@@ -60,9 +57,9 @@ class Child:
             return False
         return True
 
-    def send_recipe(self, text: str, hear: Callable[[dict[str, Any] | None], None]) -> bool:
-        """The same, for the last time. `hear` gets each event as it is said, and None when the log grew."""
-        self._hear = hear
+    def send_recipe(self, text: str, on_output: Callable[[dict[str, Any] | None], None]) -> bool:
+        """The same, for the last time. `on_output` gets each event as it is said, and None when the log grew."""
+        self._on_output = on_output
         is_heard = self.write(text)
         self._hang_up()
         return is_heard
@@ -78,7 +75,7 @@ class Child:
         return self._process.poll()
 
     def stop(self, patience_s: float) -> None:
-        """Ask it to stop at its next step; kill its whole group when it has not after `patience_s`. Call repeatedly."""
+        """Ask it to stop at its next step; kill its process group after `patience_s` seconds. Call repeatedly."""
         now = time.monotonic()
         if self._asked_at is None:
             self._asked_at = now
@@ -91,7 +88,7 @@ class Child:
         return self._killed
 
     def dump_stacks(self) -> None:
-        """Have it write the stacks of all its threads to its log (faulthandler)."""
+        """Have the process write the stacks of all its threads to its log (faulthandler)."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._process.pid, signal.SIGUSR1)
 
@@ -100,8 +97,8 @@ class Child:
         self._signal(signal.SIGKILL)
 
     def close(self) -> None:
-        """After the end: take in the last words, leave nothing of its group behind."""
-        self.kill()  # data workers that outlived it, holding the pipes open
+        """Read the remaining output, and end every process of its group."""
+        self.kill()  # data workers that outlived it would hold the pipes open
         self._process.wait()
         for reader in self._readers:
             reader.join()
@@ -113,11 +110,11 @@ class Child:
 
     def _hang_up(self) -> None:
         assert self._process.stdin
-        with contextlib.suppress(BrokenPipeError):  # what it did not take is tried once more
+        with contextlib.suppress(BrokenPipeError):  # closing flushes what it has not read
             self._process.stdin.close()
 
     def _signal(self, number: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError):  # all of it has ended
+        with contextlib.suppress(ProcessLookupError):  # the whole group has ended
             os.killpg(self._process.pid, number)
 
     def _read_events(self, stream: IO[bytes]) -> None:
@@ -125,7 +122,7 @@ class Child:
             if text := line.decode(errors="replace").strip():
                 event = self.spool.add_event(text)
                 if event is not None:
-                    self._hear(event)
+                    self._on_output(event)
         self._silent.set()
 
     def _read_log(self, stream: IO[bytes]) -> None:
@@ -133,4 +130,4 @@ class Child:
         while piece := os.read(stream.fileno(), CHUNK_BYTES):
             if text := decoder.decode(piece):
                 self.spool.add_log(text)
-                self._hear(None)
+                self._on_output(None)

@@ -1,6 +1,6 @@
-"""The worker's verbs over HTTP. Must not know processes or what the events mean.
+"""The worker's HTTP client.
 
-An answer, or: `Unreachable` (try again later; nothing is lost), `NotYours` (stop the child), `Unreadable`.
+Every call may raise `Unreachable` (try again later; nothing is lost), `LeaseLost` (stop the child) or `Unreadable`.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ UNREADABLE_STATUSES = {400, 413, 415, 422}
 
 
 class Unreachable(Exception):
-    """The app is down, restarting, or in trouble of its own."""
+    """The app is down, restarting, or has an internal error."""
 
 
 class LeaseLost(Exception):
-    """Another worker holds the run by now, or it is over."""
+    """Another worker holds the run by now, or the run has ended."""
 
 
 class NotFound(Unreachable):
-    """There is no such thing there (any more)."""
+    """The app answered 404: it does not have it, or not any more."""
 
 
 class Denied(Unreachable):
-    """A wrong token, or a host name that the app does not know. In mid-run it may yet be put right."""
+    """Wrong token, or a host name that the app does not accept. During a run this may still be fixed."""
 
 
 class Unreadable(Exception):
-    """The app cannot read what was sent, and never will."""
+    """The app rejects the content, and would reject it again; or a download is damaged."""
 
 
 @dataclass(frozen=True)
@@ -53,14 +53,14 @@ class Claim:
     attempt: int
     recipe: dict[str, Any]
     trail: str  # the checkpoints that belong together
-    known_epoch: int | None  # the app has the rows of epochs 1 to this; None: nothing was done under this trail yet
+    known_epoch: int | None  # the app has the rows of epochs 1 to this; None: no attempt on this trail yet
     uploaded: dict[str, Any] | None  # epoch, step, sha256, bytes of the checkpoint that the app has
-    next: dict[str, Any] | None = None  # the recipe of the run that would come after it, as far as the app knows now
+    next: dict[str, Any] | None = None  # the recipe of the run that is next in the queue, as far as the app knows now
 
 
 @dataclass(frozen=True)
 class Task:
-    """Something short to do beside a run: `look` at a picture with a trained net, or `export` it."""
+    """A short task beside a run: `look` predicts an uploaded image with a trained model, `export` converts one."""
 
     number: int
     kind: Literal["look", "export"]
@@ -106,13 +106,13 @@ class Client:
         return Task(found["task"], found["what"], found["run"], found["sha256"], found["format"]) if found else None
 
     def report_trouble(self, worker: str, device: str, backends: list[str], trouble: str) -> None:
-        """Say why this worker asks for no run."""
+        """Report why this worker claims no run."""
         body = {"worker": worker, "device": device, "backends": backends, "wait_s": 0, "trouble": trouble}
         self._post("claim", body)
 
     def report(self, claim: Claim, batch: Batch) -> None:
-        """Deliver what the child said. Delivering it twice is free. Raises NotYours where the app lacks what came
-        before: it is not the app that heard it."""
+        """Deliver events and log; delivering a batch twice is harmless. Raises LeaseLost if the app lacks earlier
+        events: its database is not the one that received them."""
         body = {
             "first_seq": batch.first_seq,
             "events": batch.events,
@@ -121,43 +121,43 @@ class Client:
         }
         answer = self._post(f"{_path(claim)}/report", body)
         if answer["next_seq"] < batch.first_seq + len(batch.events):
-            raise LeaseLost(f"the app has not heard what came before {batch.first_seq}")
+            raise LeaseLost(f"the app lacks events before {batch.first_seq}")
 
     def beat(self, claim: Claim) -> Command:
-        """Keep the lease; answers what to do."""
+        """Renew the lease; returns what to do."""
         command: Command = self._post(f"{_path(claim)}/beat", self._measured() or None)["command"]
         return command
 
     def finish(self, claim: Claim, ending: Ending) -> None:
-        """The attempt is over."""
+        """Report the end of the attempt."""
         self._post(f"{_path(claim)}/finish", vars(ending))
 
     def upload_artifact(self, claim: Claim, name: str, path: Path, epoch: int, step: int) -> None:
-        """Hand in a file. Raises OSError where it cannot be read."""
+        """Upload a file. Raises OSError if it cannot be read."""
         self._put(f"{_path(claim)}/artifacts/{name}", path, epoch=epoch, step=step)
 
     def fetch_checkpoint(self, claim: Claim, path: Path, is_wanted: Callable[[], bool]) -> None:
-        """The checkpoint that the app has, whole, at `path`. Raises Unreadable where it came damaged.
+        """Download the app's checkpoint to `path`. Raises Unreadable if it arrives damaged.
 
-        Gives up (Unreachable) between two pieces once it is not wanted any more.
+        Raises Unreachable between two chunks once it is not wanted any more.
         """
         assert claim.uploaded is not None
         self._fetch(f"{_path(claim)}/checkpoint", path, claim.uploaded["sha256"], is_wanted)
 
     def fetch_weights(self, task: Task, path: Path) -> None:
-        """What a task is done with. Raises Unreadable where it came damaged."""
+        """Download the weights for a task. Raises Unreadable if they arrive damaged."""
         self._fetch(f"tasks/{task.number}/weights", path, task.sha256)
 
     def fetch_picture(self, task: Task, path: Path) -> None:
-        """As somebody sent it: nobody has looked at it yet."""
+        """Download the uploaded image for a task. It has not been validated."""
         self._fetch(f"tasks/{task.number}/picture", path)
 
     def answer_task(self, task: Task, body: dict[str, Any]) -> None:
-        """{look} or {problem, field}."""
+        """Send the result: {look} or {problem, field}."""
         self._post(f"tasks/{task.number}/answer", body)
 
     def upload_task_file(self, task: Task, path: Path) -> None:
-        """The file that was asked for."""
+        """Send the exported file."""
         self._put(f"tasks/{task.number}/file", path)
 
     def close(self) -> None:
@@ -185,14 +185,14 @@ class Client:
                     _raise_for_status(answer, address)
                 for piece in answer.iter_bytes(CHUNK_BYTES):
                     if not is_wanted():
-                        raise Unreachable("called off")
+                        raise Unreachable("cancelled")
                     digest.update(piece)
                     file.write(piece)
         except httpx2.TransportError as error:
             raise Unreachable(f"{type(error).__name__}: {error}") from None
         else:
             if sha256 and digest.hexdigest() != sha256:
-                raise Unreadable(f"{path.name} changed on its way")
+                raise Unreadable(f"{path.name} was damaged in transit")
             part.rename(path)
         finally:
             part.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""How a child process ended: its name and its words. Must not know runs or HTTP."""
+"""Turns a child's exit code into the outcome of its attempt, with a failure's name and a sentence."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SIGNAL_CAUSES = {
 
 
 def describe_exit(exit_code: int) -> str:
-    """A sentence for an exit code as `subprocess` gives it: negative means killed by that signal."""
+    """A sentence for an exit code of `subprocess`: negative means killed by that signal."""
     if exit_code >= 0:
         return f"The trainer ended with exit code {exit_code}."
     try:
@@ -31,29 +31,29 @@ def describe_exit(exit_code: int) -> str:
 def classify_exit(
     exit_code: int,
     *,
-    asked: Command,
+    command: Command,
     is_stopping: bool,
     was_killed: bool,
     hang: str | None,
     ran_out: bool,
     batch_size: int | None,
 ) -> Ending:
-    """What an ended child means for its run.
+    """The outcome of an attempt whose child has ended.
 
-    `asked`: by people; `is_stopping`: the worker itself ends; `was_killed`: by this worker; `hang`: why it was;
-    `ran_out`: the kernel killed somebody here for want of memory meanwhile; `batch_size`: of the recipe.
+    `command`: the latest command; `is_stopping`: the worker is shutting down; `was_killed`: by this worker; `hang`: the
+    reason if it hung; `ran_out`: the kernel killed a process for lack of memory meanwhile; `batch_size`: the recipe's.
     """
     if exit_code == 0:
         return Ending("succeeded", 0)
-    if asked in {"cancel", "cancel_now"}:
+    if command in {"cancel", "cancel_now"}:
         return Ending("cancelled", exit_code)
     if hang is not None:
         return Ending("failed", exit_code, HANG, hang, "The log ends with what each of its threads was doing.")
-    is_deaf = (is_stopping or asked == "pause") and -exit_code in {signal.SIGTERM, signal.SIGINT}  # it just began
-    # killed: it did not stop in time, and goes on from its last checkpoint
+    is_deaf = (is_stopping or command == "pause") and -exit_code in {signal.SIGTERM, signal.SIGINT}  # just started
+    # killed: it did not stop in time, and will resume from its last checkpoint
     if exit_code == STOPPED or was_killed or is_deaf:
-        words = "it was paused" if asked == "pause" else "its worker was stopped"
-        return Ending("paused" if asked == "pause" else "released", exit_code, reason=words)
+        words = "it was paused" if command == "pause" else "its worker was stopped"
+        return Ending("paused" if command == "pause" else "released", exit_code, reason=words)
     if ran_out:
         text = "This machine ran out of memory, and the kernel killed a process of the run."
         return Ending("failed", exit_code, OUT_OF_HOST_MEMORY, text, suggest_smaller(batch_size))

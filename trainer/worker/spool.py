@@ -1,6 +1,6 @@
-"""What the child said and wrote, until the app has it: in order, each thing once, while the app may be down.
+"""Buffers a child's events and log until they are delivered: in order, exactly once, also while the app is down.
 
-Must not know HTTP or processes. One thread adds, one takes; nothing is dropped but steps that are out of date.
+One thread adds, one takes. Nothing is dropped except outdated `step` events.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MAX_LOG = 8 * 1024 * 1024  # bytes of log per attempt
 
 @dataclass(frozen=True)
 class Batch:
-    """What goes into one report."""
+    """The content of one report."""
 
     first_seq: int
     events: list[dict[str, Any]]
@@ -29,7 +29,7 @@ class Batch:
 
 
 class Spool:
-    """Lines in, batches out. A batch stays until `delivered`."""
+    """Takes lines, yields batches. A batch stays in the spool until `mark_delivered`."""
 
     def __init__(self, together_s: float = TOGETHER_S) -> None:
         """`together_s`: least seconds between two batches of nothing but steps and log lines."""
@@ -40,18 +40,15 @@ class Spool:
         self._log: deque[str] = deque()
         self._log_offset = 0
         self._log_bytes = 0
-        self._in_flight = 0  # events of the batch that was taken: they must not change any more
+        self._in_flight = 0  # events of the batch being delivered, which must not change any more
         self._closed = False
         self._taken_at = 0.0
 
     def add_event(self, line: str) -> dict[str, Any] | None:
-        """A line of the child's event stream. What is no event goes to the log, where a person can see it.
-
-        Answers the event.
-        """
+        """Add a line of the child's stdout; returns the event. A line that is not an event goes to the log."""
         try:
             event = json.loads(line)
-            json.dumps(event, allow_nan=False, ensure_ascii=False).encode()  # what cannot be sent is no event
+            json.dumps(event, allow_nan=False, ensure_ascii=False).encode()  # must be valid to send
         except (ValueError, RecursionError):
             event = None
         if not isinstance(event, dict) or not isinstance(event.get("event"), str):
@@ -60,14 +57,14 @@ class Spool:
         with self._changed:
             is_step = event["event"] == "step"
             if is_step and len(self._events) > self._in_flight and self._events[-1]["event"] == "step":
-                self._events[-1] = event  # the older step was not sent yet, and nobody needs it any more
+                self._events[-1] = event  # replaces an older step that was not sent yet
             else:
                 self._events.append(event)
             self._changed.notify_all()
         return event
 
     def add_log(self, text: str) -> None:
-        """A piece of the child's log. Past `MAX_LOG` the rest is left out, and the log says so."""
+        """Add a piece of the child's log. Beyond `MAX_LOG` it is truncated with a note."""
         text = text.replace("\r\n", "\n").replace("\r", "\n")
         with self._changed:
             if self._log_bytes >= MAX_LOG:
@@ -79,16 +76,16 @@ class Spool:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Nothing more will come."""
+        """Call when no more output will come."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
     def next_batch(self, timeout: float, at_most: int = BATCH_EVENTS) -> Batch | None:
-        """The next batch, waiting for something to come; None after `timeout` seconds or when all is delivered."""
+        """Wait for the next batch; None after `timeout` seconds or when everything is delivered."""
         with self._changed:
             self._changed.wait_for(lambda: self._events or self._log or self._closed, timeout)
-            # steps and log lines may wait for each other: fewer reports leave more of the machine to the training
+            # steps and log lines are collected for a while: fewer reports leave more of the machine to the training
             together = self._taken_at + self._together_s - time.monotonic()
             self._changed.wait_for(self._is_urgent, max(together, 0))
             if not self._events and not self._log:
@@ -99,7 +96,7 @@ class Spool:
             return Batch(self._first_seq, events, self._log_offset, self._head())
 
     def mark_delivered(self, batch: Batch, *, counts: bool = True) -> None:
-        """The app has it; or (`counts` False) will never take it, and what follows takes its place."""
+        """Remove a batch that the app has; with `counts` False, one that it rejects: the next gets its place."""
         with self._changed:
             for _ in batch.events:
                 self._events.popleft()
@@ -116,12 +113,12 @@ class Spool:
 
     @property
     def done(self) -> bool:
-        """Closed, and everything delivered."""
+        """Whether the spool is closed and everything delivered."""
         with self._changed:
             return self._closed and not self._events and not self._log
 
     def _head(self) -> str:
-        """The waiting log as one piece, cut to what fits; it is kept as the first piece."""
+        """The first part of the pending log, up to the limit of a batch. Joins the pieces on the way."""
         if not self._log:
             return ""
         whole = "".join(self._log)

@@ -1,7 +1,6 @@
-"""The short tasks that a worker does beside its runs, one after the other, each by a child that stands back.
+"""Short tasks that a worker does beside its runs, in a thread, one at a time, each in a child with low priority.
 
-They need no GPU and never open one. A thread: a task is done while a run trains. What goes wrong is the task's alone.
-Must not know nets or pictures: look.py and export.py do.
+They never use a GPU, and their failures do not affect the run.
 """
 
 from __future__ import annotations
@@ -25,12 +24,12 @@ logger = logging.getLogger("pitwall.worker")
 
 AGAIN_S = 5.0  # after the app could not be reached
 PATIENCE_S = 100.0  # for a child: an export imports Keras, which takes some seconds, on a busy machine many
-REFUSED = 2  # exit code: the child says why
+REFUSED = 2  # exit code: stdout has the reason
 BROKEN_MESSAGE = "the worker could not do it: its log says why"
 
 
 class Tasks:
-    """`start` once. The thread ends with its process."""
+    """Call `start` once. The thread ends with the process."""
 
     def __init__(
         self,
@@ -41,27 +40,27 @@ class Tasks:
         environment: Mapping[str, str],
         python: str = sys.executable,
     ) -> None:
-        """`client`: its own, since a claim waits. `environment`, `python`: of the children; it shows them no GPU."""
+        """`client`: not shared, since a claim blocks. `environment`, `python`: of the children; must hide the GPU."""
         self._python = python
         self._client, self._who = client, (worker, device, list(backends))
-        self._environment = {**environment, "OPENBLAS_NUM_THREADS": "1"}  # a core, and no memory for further ones
+        self._environment = {**environment, "OPENBLAS_NUM_THREADS": "1"}  # one core, and no memory for more threads
 
     def start(self) -> None:
         threading.Thread(target=self._work, name="tasks", daemon=True).start()
 
     def once(self, wait_s: float) -> bool:
-        """Wait for a task and do it; False when there was none. Raises Unreachable, Unreadable."""
+        """Wait for one task and do it; False if there was none. Raises Unreachable, Unreadable."""
         task = self._client.claim_task(*self._who, wait_s)
         if task is None:
             return False
         try:
             with tempfile.TemporaryDirectory(prefix="pitwall-task-") as folder:
                 self._do(task, Path(folder))
-        except (LeaseLost, NotFound) as problem:  # nobody waits any more
-            logger.info("task %d: given up (%s)", task.number, problem)
+        except (LeaseLost, NotFound) as problem:  # the request was withdrawn
+            logger.info("task %d: abandoned (%s)", task.number, problem)
         except Exception:
             logger.exception("task %d", task.number)
-            with contextlib.suppress(Unreachable, Unreadable):  # the app may have gone
+            with contextlib.suppress(Unreachable, Unreadable):  # the app may be down
                 self._client.answer_task(task, {"problem": BROKEN_MESSAGE})
         return True
 
@@ -71,7 +70,7 @@ class Tasks:
                 self.once(wait_s=20.0)
             except (Unreachable, Unreadable):
                 time.sleep(AGAIN_S)
-            except Exception:  # the thread must outlive whatever answers in the app's place
+            except Exception:  # the thread must survive any answer
                 logger.exception("a task could not be claimed")
                 time.sleep(AGAIN_S)
 
@@ -92,7 +91,7 @@ class Tasks:
         logger.info("task %d: %s of run %d, %s", task.number, task.kind, task.run, said.get("problem", "done"))
 
     def _child(self, module: str, *arguments: str) -> dict[str, Any]:
-        """What it said, {} for nothing. Raises CalledProcessError where it broke; its words are in the log."""
+        """Its JSON output, {} for none. Raises CalledProcessError if it failed, after logging its stderr."""
         command = [self._python, "-m", module, *arguments, "--parent", str(os.getpid())]
         done = subprocess.run(
             command, env=self._environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False

@@ -1,4 +1,4 @@
-"""How long a worker waits for what, in one value: tests pass one that is quicker."""
+"""The intervals and timeouts of a worker as one value; tests pass shorter ones."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ class Timing:
 
     beat_s: float = 2.0
     patience_s: float = 10.0  # from asking the child to stop to killing it
-    saving_patience_s: float = 16.0  # the same where it shall make a checkpoint for later
-    stacks_s: float = 1.0  # for a hung child to write where it hangs
-    upload_every_s: float = 300.0  # at least so far apart are the uploads of a run that trains
-    min_patience_s: float = 60.0  # without a step until a run counts as hung; slow steps get more
-    trouble_s: float = 5.0  # between two looks at a device or a disk that does not work
+    saving_patience_s: float = 16.0  # the same if it should save a checkpoint first
+    stacks_s: float = 1.0  # for a hung child to write its stacks
+    upload_every_s: float = 300.0  # minimum interval between uploads of a running run
+    min_patience_s: float = 60.0  # without a step before a run counts as hung; slow steps get more
+    trouble_s: float = 5.0  # between two checks of a device or disk that does not work
 
 
 DEFAULT_TIMING = Timing()

@@ -1,7 +1,7 @@
-"""Hands a run's newest checkpoint to the app: now and then while it trains, and once more at its end.
+"""Uploads a run's newest checkpoint to the app: at intervals while it trains, and once more at its end.
 
-Beside everything else, in a thread: a slow network must hold up neither the training nor what it says. What cannot
-be handed in stays on this disk, and the next time is soon. Must not know processes or what is in a checkpoint.
+In a thread of its own: a slow network must delay neither training nor reports. What cannot be uploaded stays on this
+disk.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from trainer.worker.workspace import Workspace
 
 logger = logging.getLogger("pitwall.worker")
 
-AGAIN_S = 0.5  # between two tries at its end
-INSIST_S = 15 * 60.0  # then it ends without: the app is there, but has no room
+AGAIN_S = 0.5  # between two attempts to upload at the end
+INSIST_S = 15 * 60.0  # then the attempt ends without: the app is up, but its disk may be full
 
 
 class Uploads:
-    """Of one attempt. `perhaps` often, `finish` once."""
+    """The uploads of one attempt. Call `upload_if_due` often, `upload_rest` once."""
 
     def __init__(
         self, client: Client, claim: Claim, workspace: Workspace, every_s: float = DEFAULT_TIMING.upload_every_s
@@ -34,14 +34,14 @@ class Uploads:
         self._client, self._claim, self._workspace, self._every_s = client, claim, workspace, every_s
         uploaded = claim.uploaded or {"epoch": 0, "step": 0}
         self._done = (int(uploaded["epoch"]), int(uploaded["step"]))
-        self._best_epoch = 0  # of the weights that were handed in
+        self._best_epoch = 0  # of the uploaded weights
         self._next_at = time.monotonic() + self._every_s
-        self._is_told = False  # that it does not work just now
+        self._has_warned = False  # since the last successful upload
         self._thread: Thread | None = None
         self._lock = Lock()
 
     def upload_if_due(self) -> None:
-        """Begin an upload if one is due and none is under way."""
+        """Start an upload if one is due and none is in progress."""
         if time.monotonic() < self._next_at or (self._thread and self._thread.is_alive()):
             return
         self._next_at = time.monotonic() + self._every_s
@@ -49,9 +49,9 @@ class Uploads:
         self._thread.start()
 
     def upload_rest(self, left_s: Callable[[], float | None]) -> bool:
-        """Hand in what is newer than before, again and again while the app is away: there is no later chance.
+        """Upload the newest files, retrying while the app is down: there is no later chance.
 
-        `left_s()`: seconds that it may still take; None: `INSIST_S`. Answers whether the app has all of it now.
+        `left_s()`: seconds left; None: up to `INSIST_S`. Returns whether the app has everything now.
         """
         last = Thread(target=self._insist, name="upload", daemon=True)
         last.start()
@@ -59,7 +59,7 @@ class Uploads:
             last.join(AGAIN_S)
         with_all = not last.is_alive() and self._done >= self._workspace.position
         if not with_all:
-            logger.warning("run %d: its newest checkpoint stays on this disk for now", self._claim.run)
+            logger.warning("run %d: its newest checkpoint is not uploaded and stays on this disk", self._claim.run)
         return with_all
 
     def _insist(self) -> None:
@@ -68,7 +68,7 @@ class Uploads:
             time.sleep(AGAIN_S)
 
     def _upload_newest(self) -> bool:
-        """Whether another try is of no use: it is done, or cannot be."""
+        """Returns True if there is nothing to retry: it is done, or will never work."""
         with self._lock:
             newest = self._workspace.newest()
             if newest is None or parse_position(newest) <= self._done:
@@ -77,18 +77,18 @@ class Uploads:
             try:
                 self._upload_best(newest)
                 self._client.upload_artifact(self._claim, CHECKPOINT, newest, *at)
-                self._done, self._is_told = at, False
+                self._done, self._has_warned = at, False
             except FileNotFoundError:
-                self._next_at = 0.0  # the child has just replaced it by a newer one
+                self._next_at = 0.0  # the child has just replaced the file with a newer one
             except (LeaseLost, Unreachable, Unreadable, OSError) as problem:
-                if not self._is_told:
-                    logger.warning("run %d: a checkpoint could not be handed in: %s", self._claim.run, problem)
-                self._is_told = True
+                if not self._has_warned:
+                    logger.warning("run %d: a checkpoint could not be uploaded: %s", self._claim.run, problem)
+                self._has_warned = True
                 return not isinstance(problem, Unreachable)
             return True
 
     def _upload_best(self, newest: Path) -> None:
-        """If they are the best that the newest checkpoint knows of: older ones may have stayed on this disk."""
+        """Upload the best weights if the newest checkpoint refers to them: this disk may still have older ones."""
         best = self._workspace.folder / BEST
         if not best.exists():
             return

@@ -1,7 +1,7 @@
-"""Whether a run still gets on: how long it may go without a step before it counts as hung.
+"""Detects a hung run: how long it may go without a step.
 
-Hears the child's events and judges by its own clock. A child's heartbeat would prove nothing: a thread of its own
-repeats where the run stands, however long a step hangs. Must not know processes or HTTP.
+Works on the child's events and its own clock. A heartbeat of the child would prove nothing: its progress thread repeats
+the current position, however long a step hangs.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Any
 from trainer.worker.timing import DEFAULT_TIMING
 
 USUAL_STEPS = 10  # times the usual step, on top of the least patience
-COMPILING_S = 15 * 60.0  # also for the first step after it, in which a device tunes its kernels, and for a slow disk
-LOADING_S = 30 * 60.0  # since the last line of the log: a download says how far it is
-STOOD_STILL_S = 5.0  # between two questions: it is asked several times a second
-MAX_REMEMBERED = 50  # steps whose seconds make the usual one
+COMPILING_S = 15 * 60.0  # also for the first step, in which a device tunes its kernels, and for a slow disk
+LOADING_S = 30 * 60.0  # since the last line of the log: a download logs its progress
+STOOD_STILL_S = 5.0  # a longer gap between two calls of find_hang means that the worker itself was suspended
+MAX_REMEMBERED = 50  # steps whose median duration is the usual one
 
 
 class Watchdog:
@@ -35,11 +35,11 @@ class Watchdog:
         self._seconds: deque[float] = deque(maxlen=MAX_REMEMBERED)
 
     def record_event(self, event: dict[str, Any]) -> None:
-        """Take in what the child said."""
+        """Note the progress that an event shows."""
         with self._lock:
             now = self._clock()
             if event.get("event") != "step":
-                self._moved_at = now  # an epoch, a checkpoint: it gets on
+                self._moved_at = now  # an epoch, a checkpoint
                 return
             phase, stand = str(event.get("phase")), (event.get("epoch", 0), event.get("step", 0))
             if phase != self._phase:
@@ -52,16 +52,16 @@ class Watchdog:
                 self._stand, self._moved_at = stand, now
 
     def record_log(self) -> None:
-        """A line of the log counts while data is loaded."""
+        """Note new log output, which counts as progress while data is loaded."""
         with self._lock:
             if self._phase == "loading":
                 self._moved_at = self._clock()
 
     def find_hang(self) -> str | None:
-        """Why the child counts as hung, or None."""
+        """Why the child counts as hung, or None. Call several times a second."""
         with self._lock:
             now = self._clock()
-            if now - self._asked_at > STOOD_STILL_S:  # the worker itself did, and what was said waits to be heard
+            if now - self._asked_at > STOOD_STILL_S:  # suspended: events may be waiting to be read
                 self._moved_at = min(self._moved_at + now - self._asked_at, now)
             self._asked_at = now
             silent, limit = now - self._moved_at, self._limit()

@@ -1,7 +1,7 @@
-"""The process that owns one device: claim a run, work on it to its end (attempt.py), claim the next.
+"""The process that owns one device: claims a run, works on it until it ends (attempt.py), and claims the next.
 
-Light on purpose: never imports an ML framework. The app may be down for as long as it likes: a run goes on, and
-what it says is delivered later. SIGTERM stops the child at a checkpoint, hands its run back to the queue and ends.
+Never imports an ML framework. While the app is down, a run continues, and its reports are delivered later. SIGTERM
+stops the child at a checkpoint, returns its run to the queue and ends the worker.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from trainer.worker.workspace import can_write, delete_old
 
 logger = logging.getLogger("pitwall.worker")
 
-QUIET_TRIES = 4  # some four seconds: the app may just be starting beside us
+QUIET_TRIES = 4  # some four seconds without a warning: the app may be starting at the same time
 
 
 class Stop(Exception):
@@ -37,7 +37,7 @@ class Stop(Exception):
 
 
 class Worker:
-    """The loop. `once()` is one turn of it, so that a test can drive it by hand."""
+    """The worker's loop. `once()` is one iteration, which tests call directly."""
 
     def __init__(
         self,
@@ -61,15 +61,15 @@ class Worker:
         self._children = Children(
             data_dir / "datasets", child_environment(device), trainer, device=device, keeps_warm=keeps_warm
         )
-        self._latest: dict[str, Any] | None = None  # the recipe of a run that has just ended well
+        self._latest: dict[str, Any] | None = None  # the recipe of the run that has just ended without failure
         self._stopping = threading.Event()
         self._waiting = False
         self._failures = 0
         self._attempt: Attempt | None = None
 
     def run(self) -> None:
-        """Work until told to stop."""
-        logger.info("worker %s waits for runs", self.name)
+        """Work until stopped."""
+        logger.info("worker %s is waiting for runs", self.name)
         delete_old(self._data_dir / "work")
         try:
             while not self._stopping.is_set():
@@ -79,11 +79,11 @@ class Worker:
         finally:
             self._children.close()
         counts = ", ".join(f"{number} {what}" for what, number in self._children.counts.items())
-        logger.info("worker %s stops; of its warm children: %s", self.name, counts)
+        logger.info("worker %s stopped; warm children: %s", self.name, counts)
 
     def once(self) -> bool:
-        """Wait for one run and work on it; False when there was none, or the app could not be reached."""
-        # only when no other run is to be had at once is there time to get ready for the next
+        """Wait for one run and work on it; False if there was none, or the app could not be reached."""
+        # warm up a child only if no other run is available immediately
         wait_s = WAIT_S if self._latest is None else 0.0
         try:
             self._waiting = True
@@ -109,7 +109,7 @@ class Worker:
         return True
 
     def stop(self, number: int = 0, frame: FrameType | None = None) -> None:
-        """Signal handler: stop soon. Waiting for work is left at once, work is handed back; a second time: now."""
+        """Signal handler: stop waiting for runs, or return the current run to the queue; a second call: immediately."""
         if self._stopping.is_set() and self._attempt is not None:
             self._attempt.stop_now()
         self._stopping.set()
@@ -122,7 +122,7 @@ class Worker:
         self._attempt = Attempt(self._client, claim, self._data_dir, self._stopping, self._children, self._timing)
         try:
             self._attempt.run()
-            self._latest = None if self._attempt.has_failed else claim.recipe  # what failed would fail again
+            self._latest = None if self._attempt.has_failed else claim.recipe  # a failed recipe would fail again
             if self._attempt.failure == DEVICE_LOST:
                 trouble = f"{self.device} does not answer any more: reset it, or restart the machine"
                 self._wait_until(lambda: self._answers(self.device), trouble)
@@ -132,7 +132,7 @@ class Worker:
             self._attempt = None
 
     def _wait_until(self, works: Callable[[], bool], trouble: str) -> None:
-        """A card that fell off its bus and a disk that is full are not ours to mend: say so, take no runs, and wait."""
+        """Report the trouble and claim no runs until `works()`: a lost GPU or a full disk needs a person."""
         for turn in range(sys.maxsize):
             if works() or self._stopping.is_set():
                 return
@@ -144,11 +144,11 @@ class Worker:
 
 
 def child_environment(device: str) -> dict[str, str]:
-    """The child sees its own device only, and none of our settings."""
+    """The environment of a child, which shows only its device and none of the worker's settings."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("PITWALL_")}
     kind, _, index = device.partition(":")
     return kept | {
         "CUDA_VISIBLE_DEVICES": index if kind == "gpu" else "-1",
-        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # count as nvidia-smi does, not by speed
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # number GPUs like nvidia-smi, not by speed
         "PYTHONUNBUFFERED": "1",
     }

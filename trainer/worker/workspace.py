@@ -1,9 +1,9 @@
-"""The folders in which runs are worked on: one per attempt, under the trail that its checkpoints belong to.
+"""The working folders of attempts, one per attempt, under the trail that its checkpoints belong to.
 
-    work/<run>-<trail>/<attempt>/     what the child of that attempt is given as --dir
+    work/<run>-<trail>/<attempt>/     the child's --dir
 
-An attempt begins with links to the newest checkpoint of the earlier ones, so a child that lost its run and does not
-know it yet writes beside the new one, never over it. Must not know HTTP, processes or what is in a checkpoint.
+An attempt starts with links to the newest checkpoint of earlier attempts, so a child that has lost its run without
+knowing it never overwrites the new attempt's files.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from trainer.loop.checkpoint_file import list_checkpoints, parse_position
 
 MIN_FREE_BYTES = 8 * 2**20
-KEPT_S = 14 * 24 * 3600  # a trail that nobody touched for so long is given up
+KEPT_S = 14 * 24 * 3600  # a trail that has not changed for this long is deleted
 
 
 class Workspace:
@@ -28,7 +28,7 @@ class Workspace:
         self.folder = self._trail / str(attempt)
 
     def open(self) -> None:
-        """Make the folder, with links to the newest checkpoint that earlier attempts left on this disk."""
+        """Create the folder, with links to the newest checkpoints that earlier attempts left on this disk."""
         earlier = sorted(self._trail.glob("*/"), key=_number)
         self.folder.mkdir(parents=True, exist_ok=True)
         os.utime(self._trail)
@@ -43,23 +43,23 @@ class Workspace:
 
     @property
     def position(self) -> tuple[int, int]:
-        """(finished epochs, steps of the next) of the newest checkpoint here; (0, 0): none."""
+        """(completed epochs, finished steps of the next one) of the newest checkpoint here; (0, 0) if there is none."""
         newest = self.newest()
         return parse_position(newest) if newest else (0, 0)
 
     def delete_earlier(self) -> None:
-        """This attempt has what it needs: free what the earlier ones left."""
+        """Delete the folders of earlier attempts; call once this one has what it needs."""
         for path in self._trail.glob("*/"):
             if _number(path) < _number(self.folder):
                 shutil.rmtree(path, ignore_errors=True)
 
     def delete(self) -> None:
-        """The app has all of it: free the whole trail."""
+        """Delete the whole trail; call once the app has everything."""
         shutil.rmtree(self._trail, ignore_errors=True)
 
 
 def delete_old(work: Path) -> None:
-    """Free trails that nobody will come back to: their runs were deleted, or went on elsewhere."""
+    """Delete abandoned trails: their runs were deleted, or continued on another worker."""
     for path in work.glob("*-*/"):
         touched = max(one.stat().st_mtime for one in (path, *path.glob("*"), *path.glob("*/*")))
         if time.time() - touched > KEPT_S:
@@ -67,7 +67,7 @@ def delete_old(work: Path) -> None:
 
 
 def can_write(work: Path) -> bool:
-    """Whether a run could begin here: there is room for a checkpoint, and the disk takes it."""
+    """Whether a run could start here: the disk is writable and has space for a checkpoint."""
     try:
         work.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=work) as file:
@@ -82,7 +82,7 @@ def _number(path: Path) -> int:
 
 
 def _link(old: Path, new: Path) -> None:
-    """Checkpoints are written once and never changed, so two names for one file are safe."""
+    """Link or copy a file. Checkpoints never change once written, so a hard link is safe."""
     new.unlink(missing_ok=True)
     try:
         os.link(old, new)

@@ -116,7 +116,7 @@ def test_what_is_no_picture_is_refused_with_a_sentence(
     assert "send a whole PNG, JPEG" in answer.json()["detail"]
     page = http.post(f"/runs/{run_id}/try", files={"picture": ("x.png", content, "image/png")})
     assert page.status_code == 422
-    assert "This is not a picture that can be read" in page.text
+    assert "This is not an image that can be read" in page.text
     assert nothing_stays(site)
 
 

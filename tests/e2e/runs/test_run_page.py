@@ -60,7 +60,7 @@ def test_a_finished_run_has_everything_on_its_page(site: Site, page: Page) -> No
     )
     page.watched.forgive = True  # type: ignore[attr-defined]  # the browser's console says of a refusal that it failed
     page.dispatch_event("[data-try]", "drop", {"dataTransfer": dropped})
-    expect(page.locator(".tried .error")).to_contain_text("This is not a picture that can be read")
+    expect(page.locator(".tried .error")).to_contain_text("This is not an image that can be read")
     page.watched.forgive = False  # type: ignore[attr-defined]
     for kind in ("Keras", "ONNX"):
         with page.expect_download(timeout=120_000) as download:

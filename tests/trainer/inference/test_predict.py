@@ -94,7 +94,7 @@ def test_a_picture_that_a_camera_held_sideways_is_turned():
     ],
 )
 def test_what_is_no_picture_is_refused(content: bytes):
-    with pytest.raises(UnreadableImage, match="not a picture that can be read: send a whole PNG, JPEG"):
+    with pytest.raises(UnreadableImage, match="not an image that can be read: send a whole PNG, JPEG"):
         decode_image(content)
 
 

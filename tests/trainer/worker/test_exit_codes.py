@@ -11,7 +11,7 @@ from trainer.protocol import RETRYABLE, Ending
 from trainer.worker.exit_codes import classify_exit
 
 QUIET: dict[str, Any] = {
-    "asked": "none", "is_stopping": False, "was_killed": False, "hang": None, "ran_out": False, "batch_size": 512,
+    "command": "none", "is_stopping": False, "was_killed": False, "hang": None, "ran_out": False, "batch_size": 512,
 }  # fmt: skip
 
 
@@ -19,23 +19,23 @@ def of(exit_code: int, **changes: Any) -> Ending:
     return classify_exit(exit_code, **(QUIET | changes))
 
 
-@pytest.mark.parametrize("asked", ["none", "pause", "cancel", "cancel_now"])
-def test_what_has_finished_has_succeeded_whatever_was_asked_meanwhile(asked: str):
-    assert of(0, asked=asked).outcome == "succeeded"
+@pytest.mark.parametrize("command", ["none", "pause", "cancel", "cancel_now"])
+def test_what_has_finished_has_succeeded_whatever_command_came_meanwhile(command: str):
+    assert of(0, command=command).outcome == "succeeded"
 
 
 @pytest.mark.parametrize(
     ("exit_code", "changes", "outcome", "failure"),
     [
-        (75, {"asked": "pause"}, "paused", None),
+        (75, {"command": "pause"}, "paused", None),
         (75, {"is_stopping": True}, "released", None),
         (75, {}, "released", None),
-        (75, {"asked": "cancel"}, "cancelled", None),
-        (-9, {"asked": "cancel", "was_killed": True}, "cancelled", None),
-        (-9, {"asked": "pause", "was_killed": True}, "paused", None),
+        (75, {"command": "cancel"}, "cancelled", None),
+        (-9, {"command": "cancel", "was_killed": True}, "cancelled", None),
+        (-9, {"command": "pause", "was_killed": True}, "paused", None),
         (-9, {"is_stopping": True, "was_killed": True}, "released", None),
         (-15, {"is_stopping": True}, "released", None),
-        (-15, {"asked": "pause"}, "paused", None),
+        (-15, {"command": "pause"}, "paused", None),
         (-15, {}, "failed", "killed"),
         (-9, {"hang": "No progress for 90 s.", "was_killed": True}, "failed", "hang"),
         (-9, {}, "failed", "killed"),
@@ -43,7 +43,7 @@ def test_what_has_finished_has_succeeded_whatever_was_asked_meanwhile(asked: str
         (-9, {"ran_out": True}, "failed", "out_of_host_memory"),
         (1, {}, "failed", None),
         (2, {}, "failed", None),
-        (1, {"asked": "pause"}, "failed", None),
+        (1, {"command": "pause"}, "failed", None),
     ],
 )
 def test_each_end_has_its_outcome_and_its_name(
