@@ -48,17 +48,17 @@ def main() -> None:
 
 
 def predict(weights: Path, content: bytes) -> dict[str, Any]:
-    """What main() prints. Raises NoPicture, CheckpointDamaged."""
+    """The JSON that main() prints. Raises UnreadableImage, CheckpointDamaged."""
     from PIL import Image
 
-    net, picture = trained.load_trained(weights), decode_image(content)
+    model, image = trained.load_trained(weights), decode_image(content)
     png = io.BytesIO()
-    Image.fromarray(picture[0]).save(png, "PNG")
+    Image.fromarray(image[0]).save(png, "PNG")
     return {
-        "classes": net.classes,
-        "probabilities": [float(share) for share in net.probabilities(picture)[0]],
+        "classes": model.classes,
+        "probabilities": [float(share) for share in model.probabilities(image)[0]],
         "seen": base64.b64encode(png.getvalue()).decode(),
-        "epoch": net.epoch,
+        "epoch": model.epoch,
     }
 
 

@@ -28,9 +28,9 @@ class UnreadableImage(Exception):
 
 
 def decode_image(content: bytes) -> Images:
-    """uint8 (1, 32, 32, 3) RGB: turned as its camera was held, what is transparent on white, squeezed to a square.
+    """uint8 (1, 32, 32, 3) RGB: rotated by its EXIF orientation, transparency on white, resized to a square.
 
-    Raises NoPicture.
+    Raises UnreadableImage.
     """
     from PIL import Image, ImageOps
 
@@ -39,11 +39,11 @@ def decode_image(content: bytes) -> Images:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's warning of a decompression bomb: the limit below is ours
-            with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
-                if picture.width * picture.height > MAX_PIXELS:
+            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+                if image.width * image.height > MAX_PIXELS:
                     raise UnreadableImage(TOO_MANY_PIXELS)
-                picture.draft("RGB", (8 * SIDE, 8 * SIDE))  # decode a JPEG at a reduced size
-                upright = ImageOps.exif_transpose(picture)
+                image.draft("RGB", (8 * SIDE, 8 * SIDE))  # decode a JPEG at a reduced size
+                upright = ImageOps.exif_transpose(image)
                 small = _to_rgb(upright).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
     except Image.DecompressionBombError as error:  # Pillow's own limit, checked first for far larger images
         raise UnreadableImage(TOO_MANY_PIXELS) from error
@@ -57,15 +57,15 @@ def decode_image(content: bytes) -> Images:
     return np.asarray(small, dtype=np.uint8)[None]
 
 
-def _to_rgb(picture: Image.Image) -> Image.Image:
+def _to_rgb(image: Image.Image) -> Image.Image:
     """RGB, with transparency on white."""
     from PIL import Image
 
-    if picture.mode.startswith("I"):  # 16-bit grey, which Pillow would clip instead of scale
-        levels = np.asarray(picture, dtype=np.float64) / 257
+    if image.mode.startswith("I"):  # 16-bit grey, which Pillow would clip instead of scale
+        levels = np.asarray(image, dtype=np.float64) / 257
         return Image.fromarray(np.clip(levels, 0, 255).astype(np.uint8)).convert("RGB")
-    if picture.mode in {"RGBA", "LA", "PA"} or "transparency" in picture.info:
-        clear = picture.convert("RGBA")
+    if image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info:
+        clear = image.convert("RGBA")
         ground = Image.new("RGBA", clear.size, "white")
         return Image.alpha_composite(ground, clear).convert("RGB")
-    return picture.convert("RGB")
+    return image.convert("RGB")
