@@ -1,4 +1,4 @@
-"""Data for the training's tests: tiny data sets in the published layouts, and a real one where it is at hand."""
+"""Data for the trainer's tests: tiny data sets in the published layouts, and the real CIFAR-10 if it is available."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NAMES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse"
 
 
 def published_cifar10(rows: int = 20) -> dict[str, bytes]:
-    """Files of the published CIFAR-10 folder, with so few pictures that a test can write them."""
+    """Files of the published CIFAR-10 folder, with few enough images for a test to write."""
     generator = np.random.default_rng(0)
     files = {}
     for name in [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]:
@@ -63,7 +63,7 @@ def note(notes: list[str]) -> Callable[[str], None]:
 
 @pytest.fixture(scope="session")
 def real_cifar(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with all of CIFAR-10 in the published layout; such a copy may lie beside the checkout."""
+    """A folder with all of CIFAR-10 in the published layout, if there is a copy beside the checkout."""
     script = REPOSITORY.parent / "shared" / "data" / "unpack_cifar10.py"
     if not script.is_file():
         pytest.skip("no copy of CIFAR-10 beside the checkout")
@@ -74,7 +74,7 @@ def real_cifar(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def frameworks_warn_in_peace() -> None:
-    """Third parties' deprecation warnings at import are not ours to mend; ours stay errors."""
+    """Ignore third parties' deprecation warnings at import; ours stay errors."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from trainer.augment.imgaug_shim import import_imgaug

@@ -20,7 +20,7 @@ from app.live.tasks import MAX_QUEUED
 from app.web.deps import State
 from tests.app.support.cast import Hand, Site, bearer, epoch, launch, started, until
 from tests.app.workers.test_artifacts import put
-from tests.trainer.inference.net_file import write_net
+from tests.trainer.inference.model_file import write_net
 from trainer.worker.client import Client, NotFound, Unreachable
 from trainer.worker.tasks import Tasks
 

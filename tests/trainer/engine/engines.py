@@ -1,4 +1,4 @@
-"""Engines for tests: twelve pictures on the device, on TensorFlow, or on the backend that KERAS_BACKEND names."""
+"""Engines for tests: twelve images on the device, on TensorFlow or the backend in KERAS_BACKEND."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def shared_backend() -> Any:
 
 
 def engine(recipe: Recipe, rates: NDArray[np.float32] | None = None, whitening: Any = None) -> Any:
-    """`rates`: of the whole run; else what the recipe's schedule makes of twelve pictures."""
+    """`rates`: of the whole run; by default those of the recipe's schedule for twelve images."""
     opened = shared_backend()
     from trainer.engine.engine import KerasEngine
 
@@ -53,7 +53,7 @@ def selection(size: int = 12) -> Selection:
 
 
 def trained(run: Any) -> Values:
-    """The weights that are learned, by layer: `Conv1/kernel`."""
+    """The trainable weights, by layer: `Conv1/kernel`."""
     state = run.state()
     names = {id(variable): name for name, variable in run._named.items()}
     return {
@@ -62,13 +62,13 @@ def trained(run: Any) -> Values:
 
 
 def put(run: Any, name: str, value: float) -> None:
-    """Fill one of the net's arrays."""
+    """Fill one of the model's arrays."""
     variable = run._named[f"net/{name}"]
     run.backend.write_variable(variable, np.full(variable.shape, value, np.float32))
 
 
 def logits(run: Any, pictures: NDArray[np.float32] = IMAGES, *, training: bool = False) -> NDArray[np.float64]:
-    """What the net says to the pictures now; running statistics move in training."""
+    """The model's logits for the images; running statistics change in training mode."""
     from keras import ops
 
     look = run.backend.make_program(lambda images: ops.cast(run.model(images, training=training), "float32"), "look")
@@ -76,7 +76,7 @@ def logits(run: Any, pictures: NDArray[np.float32] = IMAGES, *, training: bool =
 
 
 def losses(run: Any, *, training: bool = False) -> NDArray[np.float64]:
-    """Cross-entropy of each of the twelve pictures, (12,)."""
+    """Cross-entropy of each of the twelve images, (12,)."""
     said = logits(run, training=training)
     found: NDArray[np.float64] = np.log(np.exp(said).sum(axis=1)) - said[np.arange(12), LABELS]
     return found

@@ -1,4 +1,4 @@
-"""A training step worked out in NumPy and float64, layer by layer, with its backward pass: what an engine must do.
+"""A training step in NumPy and float64, layer by layer, with its backward pass: the reference for the engine.
 
 Written from the papers' formulas and from nothing of trainer/engine: convolutions as sums over windows, batch norm and
 its gradient (Ioffe and Szegedy, arXiv 1502.03167), Keras' momentum, label smoothing, the three kinds of weight decay.
@@ -24,7 +24,7 @@ ERF = np.vectorize(erf)
 
 @dataclass
 class Step:
-    """What a step sees and does, by names such as `Conv1/kernel`."""
+    """The results of a step, by names such as `Conv1/kernel`."""
 
     loss: float
     gradients: dict[str, Array]  # of the data loss alone
@@ -35,7 +35,7 @@ class Step:
 def step(
     layers: Sequence[Layer], weights: dict[str, Array], images: Array, shares: Array, recipe: Recipe, rate: float
 ) -> Step:
-    """One step with no momentum stored. `weights` holds the running statistics, too."""
+    """One step with zero momenta. `weights` also holds the running statistics."""
     gradients: dict[str, Array] = {}
     statistics: dict[str, Array] = {}
     values, backs = {layers[0].name: images}, {}

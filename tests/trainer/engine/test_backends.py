@@ -1,4 +1,4 @@
-"""The same steps on each backend: they agree, go on from a state bit by bit, and compile nothing twice."""
+"""The same steps on each backend: they agree, resume from a state bit by bit, and compile nothing twice."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return results
 
 
-def test_losses_agree_step_by_step_and_so_do_evaluations_with_and_without_further_views(found: dict[str, Any]):
+def test_losses_agree_step_by_step_and_so_do_evaluations_with_and_without_tta_views(found: dict[str, Any]):
     one, other = (found[name]["said"]["losses"] for name in BACKENDS)
     assert len(one) == 7
     np.testing.assert_allclose(one, other, rtol=2e-4)
@@ -46,7 +46,7 @@ def test_weights_momenta_statistics_and_averages_agree_after_the_steps(found: di
         np.testing.assert_allclose(other[name], value, rtol=0, atol=5e-3 * scale, err_msg=name)
 
 
-def test_both_change_pictures_alike(found: dict[str, Any]):
+def test_both_change_images_alike(found: dict[str, Any]):
     one, other = (found[name]["images"] for name in BACKENDS)
     np.testing.assert_allclose(one, other, atol=1e-6)
 

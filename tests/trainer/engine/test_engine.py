@@ -1,4 +1,4 @@
-"""The net and the compiled step: sizes, rates, decay and sums, against numbers worked out apart from them."""
+"""The model and the compiled step: sizes, rates, decay and metrics, against independent calculations."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ EVERY_KIND: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("schedule", EVERY_KIND, ids=lambda schedule: schedule["kind"])
 def test_every_step_of_a_run_uses_the_pure_function_s_rate_exactly(schedule: dict[str, Any]):
-    """By the weights: a bias without decay and momentum moves by the rate times its gradient, here made to be 1."""
+    """Read from the weights: a bias without decay and momentum moves by the rate times its gradient, here 1."""
     from trainer.recipe.learning_rates import calendar, schedule_rates, time_decay
 
     recipe = tiny(epochs=9, batch_size=5).model_copy(
@@ -106,7 +106,7 @@ def test_the_compiled_step_uses_the_table_s_rate_at_every_step_exactly():
 def test_weight_decay_moves_weights_without_a_data_gradient_by_the_stated_amount(
     kind: str, pull: float | None, on: str
 ):
-    """A net that sees only zeros and has no bias sends no gradient to any convolution: the rest is decay."""
+    """With zeros as input and no bias, no convolution gets a gradient: all that remains is decay."""
     decay = WeightDecay.model_validate({"kind": kind, "value": 0.01, "on": on})
     recipe = tiny(schedule=Constant(lr=0.5), optimizer=SGD(momentum=0.9, nesterov=True, decay=0, weight_decay=decay))
     run = engine(recipe)
@@ -144,7 +144,7 @@ def test_no_decay_moves_nothing_and_the_penalty_is_value_times_the_sum_of_square
     assert run.end_epoch().penalty == pytest.approx(0.25 * squares, rel=1e-5)
 
 
-def test_sums_are_means_over_pictures_and_empty_after_each_epoch():
+def test_sums_are_means_over_images_and_empty_after_each_epoch():
     run = engine(tiny())
     said, expected = logits(run), losses(run)
     run.evaluate(EVERY[:10])
@@ -182,7 +182,7 @@ def test_compiling_ahead_changes_neither_weights_nor_counters_nor_later_steps():
 
 
 def test_programs_are_made_while_compiling_and_never_again():
-    """One for each size of batch, or one for all where the backend leaves the size open."""
+    """One per batch size, or one for all if the backend accepts any size."""
     run = engine(tiny())
     run.compile([batch(), batch(5)], [EVERY[:7], EVERY[:5]])
     sizes = 1 if run.backend.accepts_any_size else 2

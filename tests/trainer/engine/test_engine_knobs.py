@@ -1,4 +1,4 @@
-"""The step's knobs, one by one, against numbers worked out apart from the engine."""
+"""The settings of a step, one by one, against independent calculations."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def close(one: Values, other: Values, factor: float = 1.0) -> None:
         np.testing.assert_allclose(values, factor * other[path], rtol=0, atol=2e-4 * scale, err_msg=path)
 
 
-def test_a_summed_loss_moves_the_weights_as_many_times_as_there_are_pictures():
+def test_a_summed_loss_moves_the_weights_as_many_times_as_there_are_images():
     close(moved(engine(loss=Loss(reduction="sum"))), moved(engine()), 12)
 
 
-def test_a_summed_loss_is_shown_as_the_mean_over_pictures():
+def test_a_summed_loss_is_shown_as_the_mean_over_images():
     summed, mean = engine(loss=Loss(reduction="sum")), engine()
     summed.step(batch())
     mean.step(batch())
@@ -67,7 +67,7 @@ def test_validation_is_never_smoothed():
 
 @pytest.mark.parametrize("kind", [pytest.param("l2", marks=thorough), "coupled"])
 def test_biases_learn_faster_by_their_rate_and_decay_by_as_much_less(kind: str):
-    """Page's bag of tricks: rate times 64, decay over 64, so that decay takes as much off as before."""
+    """Page's bag of tricks: rate times 64 and decay over 64, so that the effect of decay is unchanged."""
     decay = WeightDecay.model_validate({"kind": kind, "value": 0.01, "on": "all"})
     plain, fast = (
         engine(optimizer=PLAIN.model_copy(update={"bias_rate": rate, "weight_decay": decay})) for rate in (1.0, 64.0)
@@ -92,7 +92,7 @@ def test_a_frozen_scale_is_not_learned_and_an_identical_step_otherwise():
     close(moved(frozen), {path: values for path, values in theirs.items() if not path.endswith("gamma")})
 
 
-def test_the_logit_scale_multiplies_what_the_net_says():
+def test_the_logit_scale_multiplies_what_the_model_says():
     scaled, plain = (engine(model=ResNet9(width=2, dropout=0, logit_scale=scale)) for scale in (0.125, 1.0))
     np.testing.assert_allclose(logits(scaled), 0.125 * logits(plain), rtol=1e-5, atol=1e-7)
 
@@ -134,8 +134,8 @@ def test_validation_sees_the_running_average_of_weights_and_statistics(every: in
     assert found.loss == pytest.approx(losses(plain).mean(), rel=1e-5)
 
 
-def test_training_goes_on_from_an_average_that_is_put_back():
-    """airbench's lookahead: every second step the weights become what the average has become."""
+def test_training_continues_from_an_average_that_is_copied_back():
+    """airbench's lookahead: every second step the weights are set to the average."""
     ahead, plain = engine(ema=Ema(decay=0.5, every=2, put_back=True)), engine()
     first = net(ahead)
     for run in (ahead, plain):
@@ -149,8 +149,8 @@ def test_training_goes_on_from_an_average_that_is_put_back():
 
 
 @pytest.mark.parametrize("kind", ["flip", "six"])
-def test_further_views_are_averaged_in_and_leave_the_plain_evaluation_alone(kind: str):
-    """flip: half and half. six: the plain pair a half, two pairs shifted by one pixel a quarter each (airbench)."""
+def test_tta_views_are_averaged_in_and_leave_the_evaluation_without_tta_alone(kind: str):
+    """flip: half and half. six: the unshifted pair a half, two pairs shifted by one pixel a quarter each (airbench)."""
     looking, plain = engine(tta=kind), engine()
     looking.evaluate(EVERY[:5])
     looking.evaluate(EVERY[5:])
@@ -175,7 +175,7 @@ def test_further_views_are_averaged_in_and_leave_the_plain_evaluation_alone(kind
 
 
 @pytest.mark.parametrize(("kind", "factor"), [("l2", 2.0), ("coupled", 1.0), ("decoupled", 1 / 1.9)])
-def test_the_witness_reads_the_strength_of_each_decay_off_the_weights_movement(kind: str, factor: float):
+def test_the_measurement_reads_the_strength_of_each_decay_off_the_weights_movement(kind: str, factor: float):
     decay = WeightDecay.model_validate({"kind": kind, "value": 0.01})
     run = engine(optimizer=SGD(decay=0, weight_decay=decay))
     before = run.state()
@@ -187,7 +187,7 @@ def test_the_witness_reads_the_strength_of_each_decay_off_the_weights_movement(k
         np.testing.assert_array_equal(value, before[name])
 
 
-def test_the_witness_measures_the_data_s_gradient_whatever_momentum_is_stored():
+def test_the_measurement_reads_the_data_s_gradient_whatever_momentum_is_stored():
     still = SGD(decay=0, weight_decay=WeightDecay(value=0))
     run, plain = engine(optimizer=still), engine()
     for _ in range(3):

@@ -88,7 +88,7 @@ def test_a_step_is_the_one_worked_out_in_float64(name: str):
 @pytest.mark.thorough  # of what the test above is held against
 @pytest.mark.parametrize("name", ["page-tricks'", "airbench's"])
 def test_the_reference_s_gradient_is_the_slope_of_its_loss(name: str):
-    """The ruler itself: each gradient against a difference quotient, in a direction drawn by lot."""
+    """Checks the reference: each gradient against a difference quotient in a random direction."""
     recipe = recipe_of(name)
     made = build_layers(recipe.model, 10)
     drawn = np.random.default_rng(1)

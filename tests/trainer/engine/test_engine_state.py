@@ -1,4 +1,4 @@
-"""The engine's state: taken as a copy, put back whole, refused where it does not fit; and what averages do."""
+"""The engine's state: saved as a copy, loaded completely, refused if it does not fit; and the weight averages."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_a_state_that_does_not_fit_in_every_name_shape_and_type_changes_nothing(
 
 
 def test_an_evaluation_sees_the_average_and_training_goes_on_without_it():
-    """Also after compile(), which evaluates too: it once left the average in the place of the weights."""
+    """Also after compile(), which evaluates as well: it once left the averages in place of the weights."""
     compiled, plain = engine(), engine()
     compiled.compile([batch()], [EVERY])
     for one in (compiled, plain):

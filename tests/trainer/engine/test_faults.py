@@ -1,4 +1,4 @@
-"""Errors of frameworks by their names for people, and what to try; when a loss counts as diverged. No framework."""
+"""Frameworks' errors as failures with hints, and when a loss counts as diverged. Without a framework."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_an_error_of_a_framework_has_the_name_of_its_cause(type_name: str, text:
         assert "last checkpoint" in failure.hint
 
 
-def test_where_no_batch_is_smaller_a_narrower_net_is_offered():
+def test_where_no_batch_is_smaller_a_narrower_model_is_offered():
     failure = classify_error("MemoryError", "", 1)
     assert failure is not None
     assert "narrower" in failure.hint
@@ -93,7 +93,7 @@ def test_a_loss_above_the_recipe_s_limit_counts_as_diverged(loss: float, limit: 
     assert caught.value.kind == "diverged"
 
 
-def test_a_penalty_that_is_no_number_counts_and_a_large_one_does_not():
+def test_a_penalty_that_is_not_finite_counts_and_a_large_one_does_not():
     refuse_diverged(hot(), 2.0, 1e6, "the loss")
     with pytest.raises(Diverged):
         refuse_diverged(hot(), 2.0, math.inf, "the loss")
@@ -115,7 +115,7 @@ def test_what_to_try_is_a_number_where_there_is_one(schedule: dict[str, Any], wo
     assert words in caught.value.hint
 
 
-def test_a_state_with_something_that_is_no_number_is_named():
+def test_a_state_with_something_that_is_not_finite_is_named():
     state: dict[str, NDArray[Any]] = {
         "net/kernel": np.array([1, 2], np.float32),
         "optimizer/iteration": np.asarray(np.int64(3)),

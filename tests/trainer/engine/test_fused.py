@@ -1,4 +1,4 @@
-"""What TensorFlow does in fewer operations than Keras gives the same numbers: forward, backward and in variables."""
+"""The fused layers and optimizer give the same numbers as Keras: forward, backward and in variables."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_the_update_is_keras_own(tf: Any, momentum: float, nesterov: bool):
 
 
 @large_and_small
-def test_a_net_of_such_norms_has_the_weights_answers_and_gradients_of_the_plain_one(tf: Any, large: int):
+def test_a_model_of_such_norms_has_the_weights_answers_and_gradients_of_keras_own(tf: Any, large: int):
     from trainer.engine.fused import FusedBatchNorm, PooledBatchNorm, RecomputedBatchNorm
 
     knobs = ResNet9(width=2, dropout=0)

@@ -1,4 +1,4 @@
-"""A picture from a stranger and a trained net, in a process of their own."""
+"""Predicting an uploaded image in a process of its own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.trainer.inference.net_file import write_net
+from tests.trainer.inference.model_file import write_net
 from trainer.inference.upload import MAX_BYTES, UnreadableImage, decode_image
 
 
@@ -26,14 +26,14 @@ def encoded(picture: Image.Image, kind: str = "PNG") -> bytes:
 
 
 def with_exif(content: bytes) -> bytes:
-    """A whole PNG whose note of how the camera was held is garbled."""
+    """A valid PNG with garbled EXIF data."""
     whole = encoded(Image.new("RGB", (40, 40)))
     note = struct.pack(">I", len(content)) + b"eXIf" + content + struct.pack(">I", zlib.crc32(b"eXIf" + content))
     return whole[:33] + note + whole[33:]  # after the header
 
 
 def bomb(width: int, height: int) -> bytes:
-    """A PNG of a few hundred bytes that says it is as large as that."""
+    """A PNG of a few hundred bytes that claims these dimensions."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
@@ -46,7 +46,7 @@ def bomb(width: int, height: int) -> bytes:
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP", "GIF"])
 @pytest.mark.parametrize("mode", ["RGB", "L", "P"])
-def test_pictures_of_every_kind_become_what_a_net_is_given(kind: str, mode: str):
+def test_images_of_every_kind_become_what_a_model_is_given(kind: str, mode: str):
     if (kind, mode) == ("JPEG", "P"):
         mode = "CMYK"  # which it has in place of a palette
     found = decode_image(encoded(Image.new("RGB", (90, 50), (200, 30, 30)).convert(mode), kind))
@@ -67,7 +67,7 @@ def test_what_is_transparent_is_white():
     assert decode_image(encoded(Image.new("RGBA", (40, 40), (0, 0, 0, 0)))).min() == 255
 
 
-def test_a_picture_that_a_camera_held_sideways_is_turned():
+def test_a_image_that_a_camera_held_sideways_is_turned():
     picture = Image.new("RGB", (64, 64), "black")
     picture.paste("white", (0, 0, 32, 64))  # the left half
     exif = Image.Exif()
@@ -93,7 +93,7 @@ def test_a_picture_that_a_camera_held_sideways_is_turned():
         with_exif(b"II*\x00\x08"),
     ],
 )
-def test_what_is_no_picture_is_refused(content: bytes):
+def test_what_is_no_image_is_refused(content: bytes):
     with pytest.raises(UnreadableImage, match="not an image that can be read: send a whole PNG, JPEG"):
         decode_image(content)
 
@@ -124,7 +124,7 @@ def looked(folder: Path, content: bytes) -> tuple[int, dict[str, object]]:
     return done.returncode, json.loads(done.stdout)
 
 
-def test_the_process_says_what_the_net_takes_it_for(tmp_path: Path):
+def test_the_process_says_what_the_model_takes_it_for(tmp_path: Path):
     code, said = looked(tmp_path, encoded(Image.new("RGB", (400, 300), (10, 120, 250)), "JPEG"))
     assert code == 0
     assert said["classes"] == [str(number) for number in range(10)]

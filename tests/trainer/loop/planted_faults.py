@@ -1,4 +1,4 @@
-"""Faults planted on purpose, for test_disconnected.py alone: every other test passes in what it wants otherwise."""
+"""Plants faults for test_disconnected.py only; every other test passes replacements as arguments."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ import pytest
 
 
 def plant(monkeypatch: pytest.MonkeyPatch, target: str, replacement: Any) -> None:
-    """Until the end of the test, `target` (`package.module.name` or `package.module.Class.name`) is `replacement`."""
+    """Replace `target` (`package.module.name` or `package.module.Class.name`) until the end of the test."""
     monkeypatch.setattr(target, replacement)

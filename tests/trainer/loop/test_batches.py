@@ -1,4 +1,4 @@
-"""Pictures changed on the device: the pipeline's, in every epoch and pairing; and whole runs of them."""
+"""Batches built on the device equal the pipeline's, in every epoch and pairing; and whole runs with them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ KNOBS: dict[str, Any] = {
     [None, {"pairing": "permute", "when": "before"}, {"pairing": "disjoint", "when": "after"}],
     ids=["plain", "before", "after"],
 )
-def test_the_device_makes_the_pictures_and_labels_of_the_pipeline(mixup: dict[str, Any] | None):
+def test_the_device_makes_the_images_and_labels_of_the_pipeline(mixup: dict[str, Any] | None):
     recipe = Recipe.model_validate({**KNOBS, "mixup": mixup})
     opened = shared_backend()
     from trainer.engine.engine import KerasEngine
@@ -119,7 +119,7 @@ def test_stopped_on_the_way_it_ends_with_the_same_bits(tmp_path: Path):
 TIMES = {"busy", "memory_bytes", "seconds", "input_seconds", "val_seconds", "compile_seconds", "tta_seconds"}
 
 
-def test_without_a_word_a_cpu_leaves_pictures_to_the_host_and_a_card_changes_them_itself():
+def test_without_a_word_a_cpu_leaves_images_to_the_host_and_a_gpu_changes_them_itself():
     recipe = Recipe.model_validate({**KNOBS, "augment_engine": "auto"})
     for device, kind in (("cpu", HostBatchSource), ("NVIDIA H200", DeviceBatchSource)):
         with open_batch_source(recipe, DATA, NORMAL, device, 0) as source:

@@ -1,4 +1,4 @@
-"""The file of a checkpoint: what is written is what is read, and what is not whole is refused."""
+"""The checkpoint file: it is read back exactly as written, and a damaged one is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which checkpoints are kept, when they are made, and that neither a kill nor a broken disk loses the last one."""
+"""When checkpoints are saved, which are kept, and that neither a kill nor a broken disk loses the latest."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_a_stop_writes_at_once_what_is_not_on_the_disk_yet(tmp_path: Path):
 
 
 def test_a_slow_disk_holds_up_no_epoch_but_the_last(tmp_path: Path):
-    """The listener is as slow as a disk: it is told in the thread that writes."""
+    """The event handler is as slow as a disk: it is called in the writing thread."""
     goes_on, said = threading.Event(), list[BaseEvent]()
 
     def say(event: BaseEvent) -> None:
@@ -139,7 +139,7 @@ def test_a_damaged_one_is_passed_over_and_makes_room(tmp_path: Path):
 
 @pytest.mark.parametrize(("waits", "becomes"), [(2, 2), (3, None)])
 def test_best_weights_are_never_newer_than_the_checkpoint(tmp_path: Path, waits: int, becomes: int | None):
-    """Killed after its checkpoint they are put in place; killed before it, their epoch is trained again."""
+    """After a kill that follows their checkpoint they are published; before it, their epoch is trained again."""
     write_checkpoint(checkpoint_path(tmp_path, RunPosition(epoch=2)), made_at(2))
     write_checkpoint(tmp_path / NEXT_BEST, at(waits)())
     with Checkpoints(tmp_path, 0, lambda _: None) as checkpoints:
@@ -189,7 +189,7 @@ def test_a_call_that_fails_costs_that_checkpoint_and_no_other(tmp_path: Path, er
 
 @traced
 def test_a_name_is_given_to_what_is_on_the_disk_and_taken_from_the_old_afterwards(tmp_path: Path):
-    """What a power cut leaves cannot be tried here; it follows from this order."""
+    """A power cut cannot be tested here; what it leaves follows from this order."""
     new = checkpoint_path(tmp_path, RunPosition(epoch=system_calls.WRITTEN)).name
     old = checkpoint_path(tmp_path, RunPosition(epoch=system_calls.BEFORE - 1)).name
     assert system_calls.sequence(tmp_path) == [
@@ -211,7 +211,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", folder], check=True)
 
 
-def test_a_full_disk_is_said_and_what_was_there_stays_good(small_disk: Path):
+def test_a_full_disk_is_reported_and_what_was_there_stays_good(small_disk: Path):
     said: list[BaseEvent] = []
     with Checkpoints(small_disk, 0, said.append) as checkpoints:
         for epoch in (1, 2):

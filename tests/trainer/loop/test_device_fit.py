@@ -1,4 +1,4 @@
-"""What a device cannot do is refused before anything is built, with the nearest thing that works."""
+"""A recipe that a device cannot run is refused before anything is built, with the nearest alternative."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_bfloat16_is_refused_where_the_device_lacks_it_and_chosen_where_it_has_i
         assert refused.value.hint == "Take float32, or auto."
 
 
-def test_memory_grows_with_the_batch_the_net_and_its_averages():
+def test_memory_grows_with_the_batch_the_model_and_its_averages():
     recipe = Recipe()
     few, many = (estimate_step_bytes(NET, recipe, size) for size in (128, 256))
     weights = 6_573_120 * 3 * 4 + 4_480 * 4
@@ -50,7 +50,7 @@ def test_a_batch_that_cannot_fit_is_refused_with_one_that_does(device: str, kind
     assert estimate_step_bytes(NET, recipe, size) <= 8 * GIB < estimate_step_bytes(NET, recipe, 2 * size)
 
 
-def test_a_net_whose_weights_alone_do_not_fit_is_to_be_made_narrower():
+def test_a_model_whose_weights_alone_do_not_fit_is_to_be_made_narrower():
     with pytest.raises(OutOfMemory) as refused:
         refuse_too_large(NET, Recipe(), 2**20, "NVIDIA H200")
     assert refused.value.hint == "Make the model narrower."

@@ -1,4 +1,4 @@
-"""Real runs in which one knob at a time is cut off from what it should move. The evidence must tell.
+"""Real runs in which one setting at a time has no effect. The evidence must show it.
 
 Each cut is a mistake that training code has really made: an operation that does nothing, a mixup that is never
 called, a decay that is added to a local name, draws made once.
@@ -58,7 +58,7 @@ def frameworks() -> None:
 
 
 def codes(folder: Path, **changes: Any) -> set[tuple[str, str]]:
-    """What the judge says of two epochs of a real run."""
+    """The codes that the evidence of two epochs of a real run gives."""
     from trainer.loop.train import train
 
     recipe = Recipe.model_validate({**ALL, **changes})
@@ -107,7 +107,7 @@ def test_labels_that_stay_hard_are_found(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_operations_that_the_batches_of_the_run_do_not_get_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """The preview and the measurement work, what is trained on is something else."""
+    """Preview and measurement are right, but training uses other batches."""
 
     def plain(pipeline: Pipeline, epoch: int, selection: selections.Selection) -> np.ndarray:
         return pipeline.evaluation(pipeline.images[selection.pictures])
@@ -117,13 +117,13 @@ def test_operations_that_the_batches_of_the_run_do_not_get_are_found(tmp_path: P
 
 
 def test_draws_that_are_made_once_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """As a function that is traced once draws once."""
+    """Like a function that is traced once and so draws once."""
     really = Pipeline.epoch_params
     plant(monkeypatch, "trainer.augment.pipeline.Pipeline.epoch_params", lambda pipeline, _epoch: really(pipeline, 1))
     assert ("drawn_once", "augment_when") in codes(tmp_path, mixup=None)
 
 
-def test_pictures_that_should_change_once_and_change_each_epoch_are_found(
+def test_images_that_should_be_augmented_once_and_are_each_epoch_are_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     plant(monkeypatch, "trainer.augment.loader_pool.LoaderPool.change_once", lambda *_: None)
@@ -174,7 +174,7 @@ def test_label_smoothing_that_the_loss_does_not_see_is_found(tmp_path: Path, mon
     assert ("labels_not_smoothed", "loss.label_smoothing") in codes(tmp_path, mixup=None)
 
 
-def test_a_schedule_that_the_optimiser_does_not_follow_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_schedule_that_the_optimizer_does_not_follow_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     plant(monkeypatch, "trainer.engine.rate_table.RateTable.__call__", lambda table, step: table._table[0])
     assert ("another_rate", "schedule") in codes(tmp_path)
 

@@ -1,4 +1,4 @@
-"""Something is said about twice a second, whatever the run is busy with, and nothing afterwards."""
+"""Progress is published about once a second, whatever the run is busy with, and never afterwards."""
 
 from __future__ import annotations
 

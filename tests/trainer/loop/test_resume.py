@@ -1,4 +1,4 @@
-"""A run that was stopped or killed, however often, ends as one that was left alone: to the last bit, on a CPU."""
+"""A run that was stopped or killed, however often, ends with the same bits as an uninterrupted one, on a CPU."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def frameworks() -> None:
 
 @dataclass
 class Told:
-    """All that a run said, over its attempts; a row that is said again replaces the one before it."""
+    """All events of a run, over its attempts; a repeated row replaces the earlier one."""
 
     rows: dict[int, dict[str, Any]] = field(default_factory=dict)
     started: list[tuple[int, int]] = field(default_factory=list)
@@ -81,12 +81,12 @@ class Told:
 
 
 def without_times(row: dict[str, Any]) -> dict[str, Any]:
-    """Without what the machine was doing meanwhile."""
+    """Without measured times."""
     return {key: row[key] for key in row if not key.endswith("seconds") and key not in {"busy", "memory_bytes"}}
 
 
 def attempt(knobs: dict[str, Any], folder: Path, stop: int | None, every_s: float = 0, **more: Any) -> list[BaseEvent]:
-    """Train until stop() is asked for the `stop`-th time (from 0), or to the end."""
+    """Train until the `stop`-th call of stop() (from 0), or to the end."""
     asked, said = itertools.count(), list[BaseEvent]()
 
     def stopping() -> bool:
@@ -101,7 +101,7 @@ def attempt(knobs: dict[str, Any], folder: Path, stop: int | None, every_s: floa
 
 
 def in_attempts(knobs: dict[str, Any], folder: Path, stops: Sequence[int], every_s: float = 0) -> Told:
-    """Stopped once for each of `stops`, and let run at last."""
+    """Stop once for each of `stops`, then run to the end."""
     told = Told()
     for stop in [*stops, None]:
         told.hear(said := attempt(knobs, folder, stop, every_s))
@@ -111,7 +111,7 @@ def in_attempts(knobs: dict[str, Any], folder: Path, stops: Sequence[int], every
 
 
 def ending(folder: Path) -> dict[str, bytes]:
-    """Everything that the last checkpoint and the best weights hold, byte by byte."""
+    """The contents of the last checkpoint and of the best weights, byte by byte."""
     last = list_checkpoints(folder)[0]
     assert parse_position(last)[1] == 0
     return {
@@ -158,7 +158,7 @@ def test_stopped_at_random_steps_it_ends_with_the_same_bits(tmp_path: Path, time
         pytest.param(ASKED + 5, (1, 5), marks=thorough),
     ],
 )
-def test_wherever_it_is_stopped_it_goes_on_from_there(tmp_path: Path, stop: int, stands: Any, left_alone):
+def test_wherever_it_is_stopped_it_resumes_there(tmp_path: Path, stop: int, stands: Any, left_alone):
     told = in_attempts(EVERYTHING, tmp_path, [stop], every_s=3600)
     saved = [(event.epoch, event.step) for event in told.attempts[0] if isinstance(event, CheckpointSaved)]
     assert saved == ([stands] if stands else [])
@@ -168,7 +168,7 @@ def test_wherever_it_is_stopped_it_goes_on_from_there(tmp_path: Path, stop: int,
     is_as_left_alone(told, tmp_path, left_alone)
 
 
-def test_pictures_that_are_changed_once_are_changed_again_in_each_attempt(tmp_path: Path):
+def test_images_that_are_augmented_once_are_augmented_again_in_each_attempt(tmp_path: Path):
     alone = in_attempts(ONCE, tmp_path / "alone", [])
     told = in_attempts(ONCE, tmp_path / "stopped", [5, 9])
     assert told.started == [(0, 0), (0, 2), (1, 2)]
@@ -204,7 +204,7 @@ def test_a_run_that_is_over_says_so_again_and_trains_nothing(tmp_path: Path, lef
 
 @pytest.fixture(scope="module")
 def in_the_third(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[EpochEnded]]:
-    """A run that was stopped in its third epoch, and the rows that it has said."""
+    """A run that was stopped in its third epoch, and its rows so far."""
     folder = tmp_path_factory.mktemp("in_the_third")
     said = attempt(EVERYTHING, folder, 2 + 2 * (STEPS + SLICES) + 1)
     assert parse_position(list_checkpoints(folder)[0]) == (2, 1)
@@ -235,7 +235,7 @@ def test_what_is_not_as_it_was_where_the_checkpoint_was_made_is_said(in_the_thir
     ]
 
 
-def test_arrays_of_another_net_are_refused(in_the_third, tmp_path: Path):
+def test_arrays_of_another_model_are_refused(in_the_third, tmp_path: Path):
     whole = read_checkpoint(list_checkpoints(in_the_third[0])[0])
     tensors = {name: array for name, array in whole.tensors.items() if name != "net/Conv1/kernel"}
     write_checkpoint(checkpoint_path(tmp_path, whole.metadata.place), replace(whole, tensors=tensors))

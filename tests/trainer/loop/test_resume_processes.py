@@ -1,4 +1,4 @@
-"""Real children, ended by real signals: what they leave is enough to end as if nothing had happened."""
+"""Real child processes, ended by real signals: the next attempt ends as if nothing had happened."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RECIPE: dict[str, Any] = {**EVERYTHING, "dataset": {"train_limit": 240, "val_lim
 
 
 class Attempt:
-    """A child in `folder`, its events read as they come, its log in a file."""
+    """A child in `folder`; its events are read as they arrive, its log goes to a file."""
 
     def __init__(self, folder: Path, *arguments: str, recipe: dict[str, Any] = RECIPE) -> None:
         self.log = folder.with_suffix(".log")
@@ -49,7 +49,7 @@ class Attempt:
         return next(event for event in self.hear() if is_met(event))
 
     def end(self, number: signal.Signals | None = None) -> int:
-        """Send the signal, hear the rest, answer the exit code."""
+        """Send the signal, read the remaining events, return the exit code."""
         if number is not None:
             self.process.send_signal(number)
         for _ in self.hear():

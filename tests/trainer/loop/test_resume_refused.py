@@ -1,4 +1,4 @@
-"""A folder whose checkpoint is of another run is left alone, with a sentence that says what differs. No framework."""
+"""A folder with a checkpoint of another recipe is refused, with what differs. Without a framework."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ RECIPE: dict[str, Any] = {"dataset": {"name": "folder:shapes"}, "batch_size": 4,
 
 @pytest.fixture
 def shapes(tmp_path: Path) -> Path:
-    """Data sets' root with eight pictures of two classes."""
+    """The root of a data set with eight images of two classes."""
     generator = np.random.default_rng(0)
     for part, kind in [(part, kind) for part in ("train", "test") for kind in ("round", "square")]:
         folder = tmp_path / "shapes" / part / kind
@@ -41,7 +41,7 @@ def shapes(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def begun(shapes: Path) -> Path:
-    """A folder that RECIPE was trained in for an epoch."""
+    """A folder in which RECIPE was trained for one epoch."""
     folder = shapes / "begun"
     folder.mkdir()
     recipe = Recipe.model_validate(RECIPE)
@@ -53,7 +53,7 @@ def begun(shapes: Path) -> Path:
 
 
 def attempt(root: Path, folder: Path, **changes: Any) -> list[BaseEvent]:
-    """As far as it gets without a framework: it is asked to stop before that."""
+    """Train until just before the framework is imported."""
     said: list[BaseEvent] = []
     train(Recipe.model_validate({**RECIPE, **changes}), said.append, root, lambda: True, 0, folder=folder)
     return said
@@ -91,7 +91,7 @@ def test_another_recipe_is_refused_with_what_differs(shapes: Path, begun: Path, 
     assert len(list_checkpoints(begun)) == 1
 
 
-def test_pictures_that_have_changed_are_noticed(shapes: Path, begun: Path):
+def test_images_that_have_changed_are_noticed(shapes: Path, begun: Path):
     path = shapes / "shapes" / "train" / "round" / "1.png"
     picture = np.array(Image.open(path))
     picture[5, 5, 0] ^= 1

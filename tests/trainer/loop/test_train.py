@@ -1,4 +1,4 @@
-"""The experiment called as a function: what it says, and how it ends early."""
+"""train() called as a function: its events, and how it ends early."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ HOT: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("limit", [None, 1000.0])
-def test_a_run_whose_loss_is_no_number_says_that_it_diverged(tmp_path: Path, limit: float | None):
+def test_a_run_whose_loss_is_not_finite_says_that_it_diverged(tmp_path: Path, limit: float | None):
     recipe = Recipe.model_validate({**HOT, "diverges_at": limit})
     with pytest.raises(Diverged, match="epoch") as caught:
         train(recipe, lambda _: None, tmp_path, lambda: False, folder=tmp_path, every_s=0)
@@ -85,14 +85,14 @@ def test_a_run_whose_loss_is_no_number_says_that_it_diverged(tmp_path: Path, lim
         assert all(np.isfinite(array).all() for array in kept.tensors.values())
 
 
-def test_a_loss_that_is_no_number_is_noticed_within_the_epoch(tmp_path: Path):
+def test_a_loss_that_is_not_finite_is_noticed_within_the_epoch(tmp_path: Path):
     recipe = Recipe.model_validate({**HOT, "batch_size": 2, "dataset": {"train_limit": 600, "val_limit": 30}})
     with pytest.raises(Diverged, match=r"the loss of epoch 1, after \d+ of 300 steps, is not a number"):
         train(recipe, lambda _: None, tmp_path, lambda: False, look_s=0.0)
 
 
 def test_broken_weights_are_not_kept_when_it_is_asked_to_stop(tmp_path: Path):
-    """Found by looking at them: nobody has looked at the loss yet."""
+    """Found in the weights themselves, before the loss is read."""
     recipe = Recipe.model_validate({**HOT, "batch_size": 2, "dataset": {"train_limit": 600, "val_limit": 30}})
     asked = itertools.count()
     with pytest.raises(Diverged):

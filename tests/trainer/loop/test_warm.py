@@ -1,4 +1,4 @@
-"""`python -m trainer --wait` as its worker meets it: it gets ready, says nothing, and takes one order."""
+"""`python -m trainer --wait` as a worker uses it: it preloads, publishes nothing, and takes one order."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ REAL = (sys.executable, "-m", "trainer")
 
 
 class Waiting:
-    """A process that was told what run to get ready for. Its log goes to a file."""
+    """A process that preloads for a run. Its log goes to a file."""
 
     def __init__(
         self, log: Path, expected: dict[str, Any], command: tuple[str, ...] = LIGHT, what: str = "all"
@@ -43,7 +43,7 @@ class Waiting:
         return 0.1 < before == after
 
     def order(self, recipe: dict[str, Any], *arguments: str) -> list[dict[str, Any]]:
-        """Answers all that it said, after its end."""
+        """Returns all its events, after its end."""
         self._tell({"at": time.monotonic(), "recipe": recipe, "arguments": list(arguments)})
         assert self.process.stdin is not None
         self.process.stdin.close()
@@ -132,7 +132,7 @@ def test_a_cold_child_says_how_long_it_took_to_start():
     assert 0.1 < said["startup_seconds"] < 30
 
 
-def test_pictures_that_changed_while_it_waited_are_read_anew(begin: Begin, tmp_path: Path):
+def test_images_that_changed_while_it_waited_are_read_anew(begin: Begin, tmp_path: Path):
     from PIL import Image
 
     for number, name in enumerate(("train/a", "train/b", "test/a", "test/b")):
@@ -185,7 +185,7 @@ def test_a_signal_ends_it_quietly_while_it_waits(begin: Begin, number: signal.Si
     ("order", "complaint"), [({"recipe": {}}, "no order"), ({"at": 0, "recipe": {"epochs": 0}}, "no order"),
                              ({"at": 0, "recipe": {"epochs": 0}, "arguments": []}, "epochs:")]
 )  # fmt: skip
-def test_what_is_no_order_is_refused(begin: Begin, order: dict[str, Any], complaint: str):
+def test_what_is_not_an_order_is_refused(begin: Begin, order: dict[str, Any], complaint: str):
     waiting = begin(RECIPE)
     waiting._tell(order)
     said = waiting.said()
@@ -196,7 +196,7 @@ def test_what_is_no_order_is_refused(begin: Begin, order: dict[str, Any], compla
 
 
 @pytest.mark.keras
-def test_a_net_that_was_compiled_ahead_learns_bit_by_bit_what_a_new_one_learns(begin: Begin):
+def test_a_model_that_was_compiled_ahead_learns_bit_by_bit_what_a_new_one_learns(begin: Begin):
     recipe = RECIPE | {"model": {"width": 4, "dropout": 0.1}, "epochs": 2}
     waiting = begin(recipe, REAL)
     until(waiting.is_ready, 90)

@@ -1,4 +1,4 @@
-"""Children that get ready and wait, as tests hold them: the light trainer's, so that each is there in a second."""
+"""Warm children for tests: the light trainer's, which start in a second."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TIMES = {
 
 
 def numbers(said: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What a run is about, without what it took."""
+    """A run's events without measured times."""
     kept = ("started", "evidence", "epoch", "finished")
     return [{key: one[key] for key in one if key not in TIMES} for one in said if one["event"] in kept]
 

@@ -1,4 +1,4 @@
-"""What the end of a child means for its run."""
+"""The outcome of an attempt by its child's exit code."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_each_end_has_its_outcome_and_its_name(
     assert told.outcome in {"succeeded", "cancelled"} or told.reason
 
 
-def test_who_ran_out_of_memory_is_told_which_batch_size_to_try():
+def test_running_out_of_memory_suggests_a_batch_size():
     assert of(-9, ran_out=True).hint == "Try a batch size of 256."
     assert "narrower" in str(of(-9, ran_out=True, batch_size=1).hint)
 

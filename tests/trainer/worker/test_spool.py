@@ -1,4 +1,4 @@
-"""What the child said, until the app has it: in order, each thing once."""
+"""The spool delivers a child's events and log in order, exactly once."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_a_log_without_end_is_cut_and_says_so():
     assert log.count("cut here") == 1
 
 
-def test_what_is_no_event_goes_to_the_log():
+def test_what_is_not_an_event_goes_to_the_log():
     spool = Spool(together_s=0)
     for text in ("Epoch 1/5", "[1, 2]", "3", "null", '{"epoch": 1}', "{", '"event"'):
         spool.add_event(text)
@@ -177,7 +177,7 @@ def test_lines_of_no_event_stay_lines():
     ],
     ids=["deep", "deep event", "digits", "NaN", "surrogate", "object", "null"],
 )
-def test_a_line_that_json_cannot_carry_is_no_event(text: str):
+def test_a_line_that_json_cannot_carry_is_not_an_event(text: str):
     spool = Spool(together_s=0)
     spool.add_event(text)
     spool.add_event(line(epoch=1))

@@ -1,4 +1,4 @@
-"""`python -m trainer` as its callers meet it: a real process, its streams, its exit code."""
+"""`python -m trainer` as its callers see it: a real process, its streams, its exit code."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def test_a_bad_recipe_exits_2_with_the_path_of_each_mistake():
 
 
 @pytest.mark.parametrize("text", ["{", "[1]", "3", '{"schedule": 3}', '{"epochs": NaN}'])
-def test_what_is_no_recipe_at_all_exits_2(tmp_path: Path, text: str):
+def test_what_is_not_a_recipe_at_all_exits_2(tmp_path: Path, text: str):
     path = tmp_path / "recipe.json"
     path.write_text(text)
     done = child(str(path))
@@ -179,7 +179,7 @@ def test_what_is_no_recipe_at_all_exits_2(tmp_path: Path, text: str):
     assert "Traceback" not in done.stderr
 
 
-def test_a_missing_data_set_is_said_and_exits_1(tmp_path: Path):
+def test_a_missing_data_set_is_reported_and_exits_1(tmp_path: Path):
     done = child("--datasets", str(tmp_path), recipe={"dataset": {"name": "folder:birds"}})
     assert done.returncode == 1
     last = events(done)[-1]
@@ -215,7 +215,7 @@ os._exit(0)
 
 
 def _alive(pid: int) -> bool:
-    """Running, and not just waiting to be buried by init (state Z)."""
+    """Running, and not a zombie (state Z)."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):

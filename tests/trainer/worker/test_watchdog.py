@@ -1,4 +1,4 @@
-"""Whether a run gets on, on a clock that a test moves."""
+"""When a run counts as hung, on a clock that the test moves."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def dog(clock: Clock) -> Watchdog:
 
 
 def passes(dog: Watchdog, clock: Clock, seconds: float) -> None:
-    """Time goes by, and somebody asks several times a second, as the worker does."""
+    """Let time pass, calling find_hang several times a second as the worker does."""
     ends = clock.seconds + seconds
     while clock.seconds < ends:
         clock.seconds = min(clock.seconds + 1, ends)

@@ -1,4 +1,4 @@
-"""The folders of a run's attempts: the next one begins with what the earlier ones left."""
+"""The folders of a run's attempts: each starts with what the earlier ones left."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A trained net's file without a training: weights that are drawn, of the quickstart's net."""
+"""A file of a trained model without training: random weights of the quickstart's model."""
 
 from __future__ import annotations
 
