@@ -1,4 +1,4 @@
-"""What a trainer says of an epoch, made up: the benchmarks of the app need no training."""
+"""Synthetic epoch events, so that the app's benchmarks need no training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A line of the table, and the few statistics that it needs."""
+"""A line of the table, and its statistics."""
 
 from __future__ import annotations
 

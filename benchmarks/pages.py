@@ -78,7 +78,7 @@ def _run_page(browser: Browser, site: Site, pace: Pace) -> list[Figure]:
     what = f"a run of {EPOCHS} epochs among {RUNS:,}"
     return [
         Figure(f"{what}: largest paint", f"{median(paints):.0f} ms", "≤ 1,000 ms"),
-        Figure("  first touch of a chart: until Plotly stands in the still's place", f"{median(touches):.0f} ms", ""),
+        Figure("  first touch of a chart: until Plotly has replaced the static image", f"{median(touches):.0f} ms", ""),
         Figure("  a click on an axis, a smoothing: until the next frame", f"{median(clicks):.0f} ms", "≤ 100 ms"),
         Figure("  first load", f"{median(first) / 2**20:.2f} MiB", "≤ 1.6 MiB"),
         Figure("  a later page", f"{median(later) / 2**10:.0f} KiB", "≤ 100 KiB"),

@@ -1,4 +1,4 @@
-"""What the previews cost the web process: server time of a schedule and of sixteen pictures, and its memory after."""
+"""The cost of previews: server time of a schedule and of sixteen images, and the web process's memory afterwards."""
 
 from __future__ import annotations
 

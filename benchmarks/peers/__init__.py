@@ -1,1 +1,1 @@
-"""The same training by others, to be measured beside ours: PyTorch, model.fit, airbench, MLflow."""
+"""Other implementations to compare with: PyTorch, model.fit, airbench, MLflow."""

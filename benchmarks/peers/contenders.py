@@ -28,7 +28,7 @@ INSTALLED = "PITWALL_BENCH_TORCH"  # a virtual environment that has PyTorch alre
 
 
 class NotMeasured(Exception):
-    """It cannot be had here; the message says why."""
+    """It is not available here; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -126,13 +126,13 @@ def measured(contender: Contender, recipe: Recipe, datasets: Path) -> Measured:
 
 
 def _counted(row: dict[str, Any]) -> float:
-    """With test-time augmentation, where the recipe asks for it."""
+    """With TTA if the recipe enables it."""
     tta = row.get("tta_accuracy")
     return float(row["val_accuracy"] if tta is None else tta)
 
 
 def _images(recipe: Recipe) -> int:
-    """Pictures of an epoch that really are trained on."""
+    """Number of images per epoch that are trained on."""
     given = recipe.dataset.train_limit or 50_000
     whole = steps_per_epoch(recipe, given) * recipe.batch_size
     return min(whole, given)

@@ -1,4 +1,4 @@
-"""Pitwall's ResNet9 in PyTorch, layer by layer, from the same knobs: the net of the benchmark's rival.
+"""Pitwall's ResNet9 in PyTorch, layer by layer, from the same settings.
 
 Runs in an environment of its own, without Keras. Must not know how it is trained.
 """
@@ -47,7 +47,7 @@ class Net(nn.Module):  # type: ignore[misc]
 
 
 class Block(nn.Module):  # type: ignore[misc]
-    """Convolution, batch norm, activation, and a pooling where the knobs want it."""
+    """Convolution, batch norm, activation, and optional pooling."""
 
     def __init__(self, given: int, filters: int, knobs: ResNet9, *, size: int = 3, is_pooled: bool = False) -> None:
         super().__init__()

@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def train(recipe: Recipe, root: Path, say: Say, *, is_compiled: bool, as_page: bool) -> None:
-    """Raises NotImplementedError where the recipe has a knob that is not written here."""
+    """Raises NotImplementedError if the recipe uses a setting that is not implemented here."""
     _refuse(recipe)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(recipe.seed)

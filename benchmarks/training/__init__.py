@@ -1,1 +1,1 @@
-"""What the training costs."""
+"""Benchmarks of training."""

@@ -1,4 +1,4 @@
-"""What a checkpoint of the full net costs the training: how long it stands still, and what is done beside it."""
+"""The cost of a checkpoint of the full model: how long training waits, and what runs in the background."""
 
 from __future__ import annotations
 
@@ -65,11 +65,11 @@ def measure(folder: Path, pace: Pace = FULL) -> list[Figure]:
     read_checkpoint(list_checkpoints(folder)[0])
     reading = time.perf_counter() - began
     return [
-        Figure(f"checkpoint of {size:.0f} MB and best weights: look at the device", _milliseconds(looks), "–"),
-        Figure("the same, with all that the writing takes from training", _milliseconds(stands), BAR),
-        Figure("the same, processor time of all threads", _milliseconds(used), "–"),
-        Figure("the same, until it is on the disk", _milliseconds(whole), "–"),
-        Figure("reading and checking it", f"{1000 * reading:.0f} ms", "–"),
+        Figure(f"checkpoint of {size:.0f} MB and best weights: copying from the device", _milliseconds(looks), "–"),
+        Figure("the same, plus slow-down of training while writing", _milliseconds(stands), BAR),
+        Figure("the same, CPU time of all threads", _milliseconds(used), "–"),
+        Figure("the same, until it is on disk", _milliseconds(whole), "–"),
+        Figure("reading and verifying it", f"{1000 * reading:.0f} ms", "–"),
     ]
 
 

@@ -1,4 +1,4 @@
-"""What the dashboard costs the training: one recipe by `python -m trainer` alone and through the queue, in turn."""
+"""The dashboard's overhead: one recipe by `python -m trainer` alone and through the queue, alternating."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def measure(folder: Path, pace: Pace = FULL) -> list[Figure]:
 
 
 def _alone(folder: Path, recipe: dict[str, Any]) -> float:
-    """Training seconds of the recipe at a terminal, its events read by nobody but us."""
+    """Training seconds of the recipe when run from a terminal."""
     command = [sys.executable, "-m", "trainer", "--preset", "quickstart", "--dir", str(folder / "alone"), "-"]
     done = subprocess.run(
         command, input=json.dumps(recipe), capture_output=True, text=True, cwd=ROOT, check=True, timeout=300

@@ -1,4 +1,4 @@
-"""A folder in CIFAR-10's published layout with noise in it: as large and as fast to train on, learning nothing."""
+"""Writes a folder in CIFAR-10's published layout with random images: the same size and speed, nothing to learn."""
 
 from __future__ import annotations
 

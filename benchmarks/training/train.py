@@ -1,4 +1,4 @@
-"""`make bench-train`: the same net, data and batches trained by Pitwall, PyTorch and `model.fit`, in one table.
+"""`make bench-train`: the same model, data and batches trained by Pitwall, PyTorch and `model.fit`, in one table.
 
 In turn, so that a drift of the machine falls on all; medians of the repeats, and of the ratios within each repeat.
 """
@@ -167,7 +167,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--widths", type=int, nargs="+", default=[8, 64])
     parser.add_argument("--batches", type=int, nargs="+", default=[128, 512])
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--only", nargs="+", default=[""], metavar="NAME", help="parts of the names that count")
+    parser.add_argument(
+        "--only", nargs="+", default=[""], metavar="NAME", help="only contenders whose names contain one of these"
+    )
     parser.add_argument("--airbench", type=Path, help="a checkout of KellerJordan/cifar10-airbench, for a GPU")
     return parser.parse_args()
 

@@ -1,4 +1,4 @@
-"""From POST to the end of the first step, by a worker that keeps a child warm and by one that does not."""
+"""Time from POST to the end of the first step, with and without a warm child."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STILL_S = 1.0  # a child that did nothing for so long is ready
 
 
 def measure(folder: Path, pace: Pace = FULL) -> list[Figure]:
-    """A new worker each time, in turn, so that a drift of the machine falls on both; a run, rest, another run."""
+    """A new worker each time, alternating, so that a drift of the machine affects both; a run, a rest, another run."""
     site, pairs = Site(folder), pace.amount(PAIRS, 1)
     waits: dict[tuple[str, int], list[float]] = {(kind, number): [] for kind in KINDS for number in (1, 2)}
     try:
@@ -49,7 +49,7 @@ def measure(folder: Path, pace: Pace = FULL) -> list[Figure]:
 
 
 def _first_step(site: Site) -> float:
-    """Seconds, by the stream of the run; returns when the run has ended. Its first step is told with evidence."""
+    """Seconds, from the run's event stream; returns when the run has ended. `evidence` marks its first step."""
     began = time.monotonic()
     run_id = site.launch(preset="quickstart", recipe=RECIPE)
     with urllib.request.urlopen(f"{site.url}/api/v1/runs/{run_id}/events", timeout=120) as stream:

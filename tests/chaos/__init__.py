@@ -1,1 +1,1 @@
-"""Everything that can go wrong, done on purpose: `make chaos`."""
+"""Fault injection: breaks a running Pitwall on purpose and checks what must hold: `make chaos`."""

@@ -27,14 +27,14 @@ from tests.chaos.stage import Row, read_rows
 from tests.chaos.world import MARK
 from tests.e2e.support.processes import ROOT
 
-ENDS_S = 20.0  # for a scenario that is called off to clear up
+ENDS_S = 20.0  # for a cancelled scenario to clean up
 LIMIT_S = 600.0  # for a scenario beside seven others: four starts of a framework take minutes on a slow machine
 LEFTOVERS = "Left behind: processes, mounts, network namespaces, control groups"
 
 
 @dataclass
 class Playing:
-    """A scenario under way."""
+    """A running scenario."""
 
     scenario: Scenario
     folder: Path
@@ -47,7 +47,7 @@ class Playing:
         return self.folder / "rows.jsonl"
 
     def end(self) -> None:
-        """Call it off; by force where it does not clear up by itself."""
+        """Cancel it; kill it if it does not clean up by itself."""
         if self.process.poll() is None:
             self.process.terminate()
         try:
@@ -63,7 +63,7 @@ class Show:
     def __init__(self, arguments: argparse.Namespace, root: Path) -> None:
         self._arguments, self._root = arguments, root
         self._under_way: list[Playing] = []
-        self._slow: list[Scenario] = []  # to be played once more
+        self._slow: list[Scenario] = []  # to be repeated
         self._done: dict[str, list[Row]] = {}
         self.failed: list[Path] = []  # the stories of what did not hold
 
@@ -175,12 +175,12 @@ def _broken_down(root: Path) -> Row:
 
 def asked() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--long", action="store_true", help="an hour of it")
+    parser.add_argument("--long", action="store_true", help="run for an hour")
     parser.add_argument("--minutes", type=float, default=60.0, help="how long the long one's storms last (default: 60)")
-    parser.add_argument("--seed", type=int, default=randbelow(10**6), help="of what is drawn (default: a new one)")
+    parser.add_argument("--seed", type=int, default=randbelow(10**6), help="random seed (default: a new one)")
     parser.add_argument("--only", default="", metavar="NAMES", help=", ".join(one.name for one in SCENARIOS))
     parser.add_argument("--at-once", type=int, default=8, metavar="N", help="scenarios at once (default: 8)")
-    parser.add_argument("--keep", action="store_true", help="keep what was made, for a look at it")
+    parser.add_argument("--keep", action="store_true", help="keep the scenarios' folders")
     parser.add_argument("--play", default="", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args()

@@ -20,7 +20,7 @@ CGROUPS = Path("/sys/fs/cgroup")
 
 
 def clear(root: Path) -> list[str]:
-    """Remove what belongs to scenarios under `root`; answers what there was, in words."""
+    """Remove what belongs to scenarios under `root`; returns a description of what was found."""
     found = [f"process {one.pid}" for one in _processes(root)]
     for _ in range(20):
         if not (left := _processes(root)):

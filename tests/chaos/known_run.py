@@ -1,4 +1,4 @@
-"""What the model of the queue knows of one run. Must not know the records."""
+"""The queue model's state of one run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ AGAIN = {"killed", "hang", "device_lost"}
 
 @dataclass
 class Known:
-    """What the model knows of one run."""
+    """The model's state of one run."""
 
     status: str = "queued"
     asked: str | None = None
@@ -34,13 +34,13 @@ class Known:
         return self.is_lost and self.status == "queued"
 
     def take_up(self) -> None:
-        """Its holder speaks, perhaps after it counted as lost."""
+        """A message from its worker, perhaps after the run counted as lost."""
         if self.may_return:
             self.status, self.is_lost = "running" if self.has_started else "starting", False
             self.strikes = max(self.strikes - 1, 0)
 
     def strike(self) -> None:
-        """A death that may not be its own fault."""
+        """A failure that may not be the run's own fault."""
         self.strikes += 1
         if self.strikes >= MAX_STRIKES and self.asked != "cancel":
             self.status = "failed"

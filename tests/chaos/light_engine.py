@@ -141,7 +141,7 @@ class LightEngine:
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         if {k: (v.shape, v.dtype) for k, v in state.items()} != {k: (v.shape, v.dtype) for k, v in self._state.items()}:
-            raise CannotTrain("the checkpoint is of another net")
+            raise CannotTrain("the checkpoint is of another model")
         self._state = {name: array.copy() for name, array in state.items()}
 
     def weights(self) -> Arrays:
@@ -157,7 +157,7 @@ class LightEngine:
         inputs = _inputs(images)
         inputs *= random.random(inputs.shape) >= DROPPED
         targets = self._targets(labels)
-        with np.errstate(all="ignore"):  # a net that diverges does so without a word
+        with np.errstate(all="ignore"):  # no warnings from a diverging model
             shares = _soft(inputs @ state["net/kernel"])
             strength = knobs.weight_decay.value
             gradient = inputs.T @ (shares - targets) / len(inputs) + 2 * strength * state["net/kernel"]
@@ -177,7 +177,7 @@ class LightEngine:
 
 
 def _inputs(images: Batch) -> NDArray[np.float64]:
-    """(b, 65): the picture as 8x8 means, and a one."""
+    """(b, 65): the image as 8x8 means, and a one."""
     small = images.reshape(len(images), 8, images.shape[1] // 8, 8, -1).mean(axis=(2, 4), dtype=np.float64)
     return np.hstack([small.reshape(len(images), -1), np.ones((len(images), 1))])
 

@@ -56,7 +56,7 @@ SCENARIOS = [
 
 
 def play(name: str, folder: Path, seed: int, is_long: bool, minutes: float) -> int:
-    """One scenario, to its end or to where it broke."""
+    """Play one scenario, to its end or until it fails."""
     scenario = next(one for one in SCENARIOS if one.name == name)
     signal.signal(signal.SIGTERM, _end)
     _be_nice(scenario.nice)

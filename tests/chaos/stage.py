@@ -1,4 +1,4 @@
-"""What a scenario is given, and what it hands back: rows of the table. Must not know any scenario."""
+"""The environment of a scenario, and its result: rows of the table."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.chaos.world import World
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table. `must` says in words what `holds` judges; None: could not be tried here, and why."""
+    """One line of the table. `must` describes what `holds` checks; None: not possible here, `figure` says why."""
 
     what: str
     figure: str
@@ -30,7 +30,7 @@ class Row:
 
 @dataclass
 class Stage:
-    """A folder of its own, its own randomness, and how much time there is."""
+    """A folder, a random generator, and the available time."""
 
     name: str
     folder: Path

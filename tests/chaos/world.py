@@ -54,7 +54,7 @@ class Answer:
 
 
 class World:
-    """`serve`, `work`, then anything. `close` kills all of it."""
+    """Call `serve` and `work` first. `close` kills all processes."""
 
     def __init__(
         self, folder: Path, *, app: tuple[str, ...] = ("app", "serve"), host: str = "127.0.0.1", **settings: str
@@ -81,7 +81,7 @@ class World:
     # processes
 
     def start(self, log: str, command: list[str], **more: Any) -> subprocess.Popen[bytes]:
-        """Any process of this world; what it prints goes to `<log>.log`."""
+        """Start a process of this world; its output goes to `<log>.log`."""
         with (self.folder / f"{log}.log").open("ab") as file:
             process = subprocess.Popen(
                 command, cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL, stdout=file, stderr=file, **more
@@ -90,7 +90,7 @@ class World:
         return process
 
     def serve(self, *, wait: bool = True) -> float:
-        """The app; answers the seconds until it answered."""
+        """Start the app; returns the seconds until its first response."""
         began = time.monotonic()
         self.app = self.start("app", [sys.executable, "-m", *self._app, "--parent", str(os.getpid())])
         if wait:
@@ -98,7 +98,7 @@ class World:
         return time.monotonic() - began
 
     def kill_app(self, number: signal.Signals = signal.SIGKILL) -> float:
-        """Answers the seconds until it was gone."""
+        """Returns the seconds until it has ended."""
         assert self.app is not None
         began = time.monotonic()
         self.app.send_signal(number)
@@ -132,7 +132,7 @@ class World:
 
     @staticmethod
     def child_of(worker: subprocess.Popen[bytes]) -> psutil.Process | None:
-        """The trainer that a worker has under way."""
+        """The trainer process of a worker's current run."""
         try:
             # the older one: beside it, another may get ready for the next run
             oldest = min(psutil.Process(worker.pid).children(), key=lambda child: child.create_time(), default=None)
@@ -159,7 +159,7 @@ class World:
         headers: Mapping[str, str] | None = None,
         timeout: float = 30.0,
     ) -> Answer:
-        """One request. Raises OSError where nobody answers."""
+        """One request. Raises OSError if there is no response."""
         connection = http.client.HTTPConnection(self.host, self.port, timeout=timeout)
         sent = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         if body is not None and not isinstance(body, bytes):
@@ -177,7 +177,7 @@ class World:
         return Answer(answer.status, json.loads(content) if is_json else content, dict(answer.getheaders()))
 
     def get(self, path: str) -> Any:
-        """What is there; asks again while the app is away."""
+        """GET a resource; retries while the app is down."""
         ends = time.monotonic() + STARTS_S
         while True:
             try:
@@ -226,7 +226,7 @@ class World:
         return {"Authorization": f"Bearer {token}"} | more
 
     def bugs(self) -> int:
-        """How often the app answered 500, whoever asked."""
+        """How often the app answered 500, to any client."""
         log = self.folder / "app.log"
         return log.read_text(errors="replace").count("Exception in ASGI application") if log.exists() else 0
 
@@ -259,7 +259,7 @@ def _port() -> int:
 
 
 def eventually(what: Callable[[], Any], seconds: float) -> float | None:
-    """The seconds until `what` was true; None: it was not within so many."""
+    """The seconds until `what` was true; None if it was not within the limit."""
     began = time.monotonic()
     while (passed := time.monotonic() - began) < seconds:
         if what():

@@ -1,1 +1,1 @@
-"""What can go wrong, one file each."""
+"""One file per kind of failure."""

@@ -1,4 +1,4 @@
-"""A backup every minute, whatever happens meanwhile; each copy must be whole. Must not know what happens."""
+"""A backup every minute during a storm; each copy must be complete."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ LONG_ROUNDS = 5
 
 def checkpoint_calls(stage: Stage) -> Iterator[Row]:
     kinds = ("kill -9", "ENOSPC", "EIO")
-    must = "a whole checkpoint, and the run goes on, at all of them"
+    must = "a complete checkpoint, and the run resumes, at all of them"
     if not system_calls.is_possible():
         yield Row("A checkpoint interrupted at each system call", "strace may not attach here", must, holds=None)
         return

@@ -34,7 +34,7 @@ def failures(stage: Stage) -> Iterator[Row]:
               f"{run['failure']}", "3 attempts, failed: killed", holds)  # fmt: skip
     run = world.wait_for(mad, *ENDED)
     holds = run["status"] == "failed" and run["failure"] == "diverged" and len(run["attempts"]) == 1
-    yield Row("A loss that is no number any more", f"{run['status']}: {run['failure']}; {run['hint']}",
+    yield Row("A loss that is not finite", f"{run['status']}: {run['failure']}; {run['hint']}",
               "failed: diverged, once", holds)  # fmt: skip
     world.wait_for(beside, *ENDED)
     world.close()

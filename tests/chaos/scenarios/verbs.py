@@ -1,4 +1,4 @@
-"""What people ask for in mid-run: cancel, pause, resume, retry, and a worker that is told to end. Timed."""
+"""Commands during a run: cancel, pause, resume, retry, and stopping a worker. Timed."""
 
 from __future__ import annotations
 

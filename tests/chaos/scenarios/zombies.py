@@ -52,7 +52,7 @@ def zombies(stage: Stage) -> Iterator[Row]:
 
 
 def _late_write(world: World, run_id: int, number: int) -> int:
-    """What the attempt that lost its run would send; answers the status."""
+    """Send what an attempt that has lost its run would send; returns the status."""
     held = f"/api/v1/worker/runs/{run_id}/attempts/1"
     epoch = {
         "event": "epoch", "epoch": 1 + number % 9, "train_loss": 9.9, "train_accuracy": 0.0, "val_loss": 9.9,
