@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from benchmarks.peers.torch_pictures import Pictures
+from benchmarks.peers.torch_images import AugmentedImages
 from benchmarks.peers.torch_resnet9 import Net
 from trainer.augment.normalisation import compute_normalisation, normalise
 from trainer.data import datasets
@@ -61,7 +61,7 @@ def train(recipe: Recipe, root: Path, say: Say, *, is_compiled: bool, as_page: b
     net = Net(model, len(data.classes), filters).to(device, memory_format=torch.channels_last)
     say({"event": "started", "torch": torch.__version__, "device": device})
 
-    pictures = Pictures(recipe, data.train_images, data.train_labels, normal, device)
+    pictures = AugmentedImages(recipe, data.train_images, data.train_labels, normal, device)
     validation = torch.from_numpy(normalise(data.val_images, *normal)).permute(0, 3, 1, 2)
     labels = torch.from_numpy(data.val_labels)
     rates = learning_rates(recipe, len(data.train_images))

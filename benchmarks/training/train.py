@@ -17,7 +17,7 @@ from typing import Any
 from benchmarks.figures import median
 from benchmarks.peers import airbench
 from benchmarks.peers.contenders import Contender, Measured, NotMeasured, fit, measured, pitwall, pytorch, torch_python
-from benchmarks.training import random_pictures
+from benchmarks.training import random_images
 from trainer.data.cifar import CIFAR10, is_available
 from trainer.machine.devices import list_devices
 from trainer.machine.environment import describe_environment
@@ -48,7 +48,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="pitwall-bench-") as folder:
         datasets, what = arguments.datasets, "CIFAR-10"
         if not is_available(CIFAR10, datasets):
-            datasets, what = random_pictures.write(Path(folder)), "random pictures (accuracies say nothing)"
+            datasets, what = random_images.write(Path(folder)), "random images (accuracies say nothing)"
         print(_surroundings(what), flush=True)
         knobs = {"precision": "bfloat16" if on_gpu else "float32"}
         contenders = [

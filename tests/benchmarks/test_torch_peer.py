@@ -41,13 +41,13 @@ def test_ghosts_as_large_as_the_batch_are_plain_batch_norm():
 
 
 def test_each_picture_is_cropped_mirrored_and_cut_by_its_own_draw():
-    from benchmarks.peers.torch_pictures import Pictures
+    from benchmarks.peers.torch_images import AugmentedImages
 
     torch.manual_seed(0)
     column = np.arange(1, 33, dtype=np.uint8)[:, None] * np.ones(3, np.uint8)  # 1 to 32, left to right
     images = np.ascontiguousarray(np.broadcast_to(column, (256, 32, 32, 3)))
     recipe = PRESETS["page-2018"].recipe.model_copy(update={"batch_size": 256})
-    made = Pictures(recipe, images, np.zeros(256, np.int64), compute_normalisation("0..255", images), "cpu")
+    made = AugmentedImages(recipe, images, np.zeros(256, np.int64), compute_normalisation("0..255", images), "cpu")
 
     [(batch, labels)] = list(made.epoch())
 

@@ -17,7 +17,7 @@ from trainer.recipe.augmentation import SIDE, CutoutSquare, Flip, PadCrop
 Batch = tuple[torch.Tensor, torch.Tensor]  # (b, 3, 32, 32) float32, channels-last; labels (b,) int64
 
 
-class Pictures:
+class AugmentedImages:
     """A training set on `device`. Raises NotImplementedError where the recipe wants what is not done here."""
 
     def __init__(
