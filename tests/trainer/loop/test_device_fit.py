@@ -25,7 +25,7 @@ def test_bfloat16_is_refused_where_the_device_lacks_it_and_chosen_where_it_has_i
     for device in ("cpu", "Tesla T4"):
         with pytest.raises(RecipeMistake, match="precision: bfloat16 is not available here") as refused:
             choose_precision(asked, device, has_bfloat16=False)
-        assert refused.value.hint == "Take float32, or auto."
+        assert refused.value.hint == "Use float32 or auto."
 
 
 def test_memory_grows_with_the_batch_the_model_and_its_averages():
