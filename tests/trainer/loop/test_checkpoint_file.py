@@ -179,8 +179,6 @@ def test_other_names_have_no_position(tmp_path: Path):
 
 
 def test_who_only_looks_at_names_imports_no_arrays():
-    program = (
-        "import sys, trainer.loop.checkpoint_file; print({'numpy', 'pydantic', 'safetensors', 'tensorflow'} & {*sys.modules})"
-    )
+    program = "import sys, trainer.loop.checkpoint_file; print({'numpy', 'pydantic', 'safetensors', 'tensorflow'} & {*sys.modules})"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
