@@ -155,7 +155,7 @@ def test_images_cannot_be_compared_without_predictions_on_the_same_images(client
     elsewhere = predicted(client, state, [3], accuracy=0.5, seed=7)  # its labels were different
 
     for right, sentence in (
-        (limited, "other pictures"),
+        (limited, "other images"),
         (without, "kept no predictions"),
         (elsewhere, "are not those that run"),
     ):

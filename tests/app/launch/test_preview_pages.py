@@ -50,7 +50,7 @@ def test_a_page_shows_the_numbers_of_the_preset_s_curve(client: TestClient, addr
     images = {"quickstart": 1497, "seed-readme-fixed": 50_000, "page-2018-small": 4000}[preset]
     rates = learning_rates(recipe, images)
     assert f"Peak <strong>{rates.max():.4g}</strong>" in page
-    assert f"ends at <strong>{rates[-1]:.4g}</strong>" in page
+    assert f"final <strong>{rates[-1]:.4g}</strong>" in page
     assert f"{len(rates):,} steps" in page
     table = re.search(r'aria-label="Learning rate per epoch".*?</table>', page, re.DOTALL)
     assert table is not None
