@@ -18,7 +18,7 @@ def test_the_parts_of_imgaug_that_numpy_2_broke_work():
 
 
 def test_a_fresh_interpreter_needs_nothing_but_the_shim():
-    program = "from trainer.augment.imgaug_shim import imgaug; imgaug()[0].Sequential([])"
+    program = "from trainer.augment.imgaug_shim import import_imgaug; import_imgaug()[0].Sequential([])"
     subprocess.run([sys.executable, "-W", "error", "-c", program], check=True)
 
 
