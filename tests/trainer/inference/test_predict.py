@@ -140,6 +140,6 @@ def test_the_process_says_why_it_cannot(tmp_path: Path):
 
 
 def test_the_process_brings_no_framework():
-    program = "import sys, trainer.look; print(*{name.partition('.')[0] for name in sys.modules})"
+    program = "import sys, trainer.inference.predict; print(*{name.partition('.')[0] for name in sys.modules})"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert not set(done.stdout.split()) & {"tensorflow", "keras", "jax", "onnx", "scipy", "app", "fastapi"}
