@@ -16,7 +16,6 @@ from tests.app.test_architecture import WINGS
 
 DECISIONS = ROOT / "docs" / "decisions"
 FOLDERS = "app trainer static templates tests benchmarks migrations docs"
-SUFFIXES = "py js css html json md npz txt yml toml sh"
 # Paths as `app/board/ranking.py`, `templates/runs/`, `trainer/presets/*.py`. Addresses of pages begin with a slash.
 PATH = re.compile(rf"(?<![\w./<>{{}}-])(?:{FOLDERS.replace(' ', '|')})/[\w./*-]*")
 # A module with an attribute behind it, at most: `app.records.database`, `trainer.recipe.Recipe`
