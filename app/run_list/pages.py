@@ -34,8 +34,8 @@ def show_runs(request: Request, here: Here, question: QueryFromUrl, columns: Col
             "addresses": addresses,
             "older": addresses.with_changes(cursor=next_cursor) if next_cursor else None,
             "is_first_page": question == listing.ListQuery(limit=question.limit),
-            "plain": [find_column(key) for key in COLUMNS],
-            "knobs": [find_column(f"recipe.{path}") for path in titles()],
+            "run_columns": [find_column(key) for key in COLUMNS],
+            "setting_columns": [find_column(f"recipe.{path}") for path in titles()],
             "chosen": {column.key for column in columns},
             "after": listing.last_event_id(session),
         }

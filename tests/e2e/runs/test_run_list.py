@@ -30,14 +30,14 @@ def test_columns_order_and_conditions_are_in_the_url(site: Site, page: Page) -> 
     page.get_by_text("Columns", exact=True).click()
     page.get_by_label("Peak learning rate").check()
     page.get_by_label("Training time").uncheck()
-    page.get_by_role("button", name="Show these").click()
+    page.get_by_role("button", name="Apply columns").click()
     page.get_by_role("link", name="Peak learning rate").click()
     expect(page).to_have_url(re.compile(r"sort=-recipe\.schedule\.max_lr"))
     assert rates(page, 3) == ["0.4", "0.2", "0.1"]
     expect(page.locator("table.runs thead")).not_to_contain_text("Training time")
 
     page.get_by_label("Condition").fill("recipe.schedule.max_lr>=0.2")
-    page.get_by_role("button", name="Show", exact=True).click()
+    page.get_by_role("button", name="Apply", exact=True).click()
     assert rates(page, 2) == ["0.4", "0.2"]
     again = page.url
     page.goto(f"{site.url}/")
@@ -49,7 +49,7 @@ def test_columns_order_and_conditions_are_in_the_url(site: Site, page: Page) -> 
     with download.value.path().open() as file:
         rows = list(csv.DictReader(file))
     assert [row["recipe.schedule.max_lr"] for row in rows] == ["0.4", "0.2"]
-    page.get_by_role("link", name="Without recipe.schedule.max_lr>=0.2").click()
+    page.get_by_role("link", name="Remove condition recipe.schedule.max_lr>=0.2").click()
     assert rates(page, 3) == ["0.4", "0.2", "0.1"]
 
 
