@@ -18,13 +18,17 @@ from app.records.database import Records
 from app.run_list import bulk, listing
 from app.run_list.columns import column_values, with_accuracies_without_tta
 from app.run_list.query import ColumnsFromUrl, QueryFromUrl
-from app.run_list.schemas import RunsPage
 from app.runs import schemas
 from app.web.deps import Here
 
 FIXED_COLUMNS = ("id", "name", "status", "tags")  # precede the chosen columns
 
 router = APIRouter(prefix="/api/v1", responses={"4XX": PROBLEM})
+
+
+class RunsPage(BaseModel):
+    runs: list[schemas.RunResponse]
+    next_cursor: str | None = Field(description="Send it as `cursor` for the next page; null on the last page")
 
 
 class BulkRequest(RequestModel):
@@ -37,6 +41,14 @@ class BulkResponse(BaseModel):
     done: list[int] = Field(description="Runs that were changed")
     refused: dict[int, str] = Field(description="Runs that were not changed, with the reason")
     made: list[int] = Field(description="Runs created by `clone`")
+
+
+@router.get("/runs", tags=["runs"])
+def list_runs(here: Here, query: QueryFromUrl) -> RunsPage:
+    """List runs page by page: send `next_cursor` as `cursor` until it is null."""
+    with here.records.read() as session:
+        rows, next_cursor = listing.load_page(session, query)
+        return RunsPage(runs=[schemas.RunResponse.model_validate(run) for run in rows], next_cursor=next_cursor)
 
 
 @router.post("/runs/bulk", tags=["runs"])
@@ -95,14 +107,6 @@ def _pages(records: Records, query: QueryFromUrl, columns: ColumnsFromUrl) -> It
         yield page
         if cursor is None:
             return
-
-
-@router.get("/runs", tags=["runs"])
-def list_runs(here: Here, query: QueryFromUrl) -> RunsPage:
-    """List runs page by page: send `next_cursor` as `cursor` until it is null."""
-    with here.records.read() as session:
-        rows, next_cursor = listing.load_page(session, query)
-        return RunsPage(runs=[schemas.RunResponse.model_validate(run) for run in rows], next_cursor=next_cursor)
 
 
 # Spreadsheets run a cell that starts with one of these as a formula, and names are untrusted text.
