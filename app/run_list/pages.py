@@ -11,7 +11,7 @@ from app.errors import InvalidRequest
 from app.json_shapes import Tag
 from app.run_list import bulk, listing
 from app.run_list.columns import COLUMNS, find_column
-from app.run_list.query import Addresses, ColumnsFromUrl, QueryFromUrl
+from app.run_list.query import ColumnsFromUrl, ListUrls, QueryFromUrl
 from app.run_list.table import build_run_table
 from app.web.deps import Here
 from app.web.templates import page
@@ -23,17 +23,17 @@ router = APIRouter(include_in_schema=False)
 
 
 @router.get("/runs")
-def show_runs(request: Request, here: Here, question: QueryFromUrl, columns: ColumnsFromUrl) -> HTMLResponse:
-    addresses = Addresses(question, columns)
+def show_runs(request: Request, here: Here, query: QueryFromUrl, columns: ColumnsFromUrl) -> HTMLResponse:
+    urls = ListUrls(query, columns)
     with here.records.read() as session:
-        rows, next_cursor = listing.load_page(session, question)
+        rows, next_cursor = listing.load_page(session, query)
         context = {
             "counts": listing.count_by_status(session),
             "datasets": listing.dataset_names(session),
-            "question": question,
-            "addresses": addresses,
-            "older": addresses.with_changes(cursor=next_cursor) if next_cursor else None,
-            "is_first_page": question == listing.ListQuery(limit=question.limit),
+            "query": query,
+            "urls": urls,
+            "older": urls.with_changes(cursor=next_cursor) if next_cursor else None,
+            "is_first_page": query == listing.ListQuery(limit=query.limit),
             "run_columns": [find_column(key) for key in COLUMNS],
             "setting_columns": [find_column(f"recipe.{path}") for path in titles()],
             "chosen": {column.key for column in columns},

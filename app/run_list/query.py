@@ -54,23 +54,23 @@ ColumnsFromUrl = Annotated[list[Column], Depends(_parse_columns)]
 
 
 @dataclass(frozen=True)
-class Addresses:
+class ListUrls:
     """URLs of the current list with something changed."""
 
-    question: ListQuery
+    query: ListQuery
     columns: list[Column]
 
     def with_changes(self, path: str = "/runs", **changed: object) -> str:
         """Fields changed to None are left out. A change leads to the first page."""
-        fields = vars(self.question) | {"cursor": None} | changed
+        fields = vars(self.query) | {"cursor": None} | changed
         default = vars(ListQuery())
         pairs = [(key, value) for key, value in fields.items() if value not in (None, "", ()) and value != default[key]]
         pairs += [("column", column.key) for column in self.columns if self.columns != DEFAULT_COLUMNS]
         return f"{path}?{urlencode(pairs, doseq=True)}" if pairs else path
 
     def without_condition(self, condition: str) -> str:
-        return self.with_changes(where=tuple(one for one in self.question.where if one != condition))
+        return self.with_changes(where=tuple(one for one in self.query.where if one != condition))
 
     def sorted_by(self, key: str) -> str:
         """Descending; ascending if the list is already sorted so."""
-        return self.with_changes(sort=key if self.question.sort == f"-{key}" else f"-{key}")
+        return self.with_changes(sort=key if self.query.sort == f"-{key}" else f"-{key}")
