@@ -124,7 +124,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     state: State = app.state.pitwall
     state.hub.bind(asyncio.get_running_loop())
     with state.records.read() as session:
-        state.leases.restore(queue.held(session))
+        state.leases.restore(queue.list_held(session))
     await asyncio.to_thread(artifacts.sweep, state.records, state.settings.data_dir)
     tasks = [asyncio.create_task(watch(state))]
     if state.settings.hooks:

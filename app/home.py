@@ -16,7 +16,7 @@ from app.board import ranking
 from app.board.metrics import METRICS
 from app.charts.svg_paths import sparkline_points
 from app.errors import NotFound
-from app.live.device_load import WINDOW_S, Gauges
+from app.live.device_load import WINDOW_S, DeviceLoads
 from app.metrics import curves
 from app.records import disk
 from app.records.models import Status
@@ -157,8 +157,8 @@ def _devices(session: Session, here: State) -> dict[str, Any]:
     }
 
 
-def _device(worker: WorkerResponse, gauges: Gauges) -> Device:
-    samples = gauges.of(worker.name) if worker.present else []
+def _device(worker: WorkerResponse, gauges: DeviceLoads) -> Device:
+    samples = gauges.list_samples(worker.name) if worker.present else []
     times = [-sample.ago_s for sample in samples]
 
     def line(name: str, most: float) -> str:

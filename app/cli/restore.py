@@ -125,7 +125,7 @@ def _fence(records: Records, attempts: dict[int, int], ids: dict[str, int], now:
     with records.write() as session:
         for table, more in MORE_IDS.items():  # first: the next steps create events
             set_last_id(session, table, max(last_id(session, table) or 0, ids.get(table, 0)) + more)
-        for run_id, attempt in queue.held(session):
+        for run_id, attempt in queue.list_held(session):
             queue.finish(session, run_id, attempt, "released", now, reason=RESTORED)
         raised = [
             {"id": run_id, "attempt": max(attempt, attempts.get(run_id, 0)) + MORE_ATTEMPTS}

@@ -1,4 +1,4 @@
-"""What workers said of their devices in the last minutes: in memory, nobody asks for more. Must not know HTTP."""
+"""Recent device load of each worker, in memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from threading import Lock
 from typing import Any
 
 WINDOW_S = 600.0
-MAX_SAMPLES = 600  # samples of a worker: a beat every two seconds is half of it
+MAX_SAMPLES = 600  # of a worker: twice as many as heartbeats, one every two seconds, in the window
 
 
 @dataclass(frozen=True)
@@ -19,20 +19,20 @@ class Sample:
     reading: dict[str, Any]  # busy, memory, memory_total, temperature, watts; null: not known
 
 
-class Gauges:
+class DeviceLoads:
     """Safe from several threads."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock, self._lock = clock, Lock()
-        self._kept: dict[str, deque[tuple[float, dict[str, Any]]]] = {}
+        self._samples: dict[str, deque[tuple[float, dict[str, Any]]]] = {}
 
-    def note(self, worker: str, reading: dict[str, Any]) -> None:
+    def add(self, worker: str, reading: dict[str, Any]) -> None:
         with self._lock:
-            self._kept.setdefault(worker, deque(maxlen=MAX_SAMPLES)).append((self._clock(), reading))
+            self._samples.setdefault(worker, deque(maxlen=MAX_SAMPLES)).append((self._clock(), reading))
 
-    def of(self, worker: str) -> list[Sample]:
+    def list_samples(self, worker: str) -> list[Sample]:
         """The oldest first."""
         now = self._clock()
         with self._lock:
-            samples = list(self._kept.get(worker, ()))
+            samples = list(self._samples.get(worker, ()))
         return [Sample(now - at, reading) for at, reading in samples if now - at <= WINDOW_S]

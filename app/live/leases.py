@@ -1,8 +1,6 @@
-"""Who holds which attempt, for whom a run is kept, which workers are there. On the app's own monotonic clock.
+"""Leases of attempts, reservations of runs and presence of workers, on the app's own monotonic clock.
 
-Kept in memory: a lease lapses only while the app runs; after a restart every attempt that was held gets
-`RESTART_GRACE_S`.
-Must not know SQL: run_queue.py asks what has lapsed and writes what follows.
+In memory: a lease expires only while the app runs. After a restart every held attempt gets `RESTART_GRACE_S`.
 """
 
 from __future__ import annotations
@@ -15,14 +13,14 @@ from app.timing import DEFAULT_TIMING, Timing
 
 LEASE_S = 10.0
 RESTART_GRACE_S = 15.0
-PRESENT_S = 6.0  # a worker that has not been heard of for three beats is not there
-JUST_S = 3.0  # who waits for a run asks again every second or so
+PRESENT_S = 6.0  # without a heartbeat (one every two seconds) a worker counts as disconnected
+JUST_S = 3.0  # a waiting claim checks again about every second
 
 Held = tuple[int, int]  # run, attempt
 
 
 class Leases:
-    """Deadlines of the attempts that are held, and the last sign of life of each worker. Safe from any thread."""
+    """Deadlines of held attempts, and when each worker was last seen. Safe from any thread."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, timing: Timing = DEFAULT_TIMING) -> None:
         self._clock = clock
@@ -35,14 +33,14 @@ class Leases:
         self._lock = Lock()
 
     def grant(self, run: int, attempt: int, seconds: float = LEASE_S) -> None:
-        """Let the attempt's holder have it for so long from now."""
+        """Give the attempt's holder a lease of so many seconds from now."""
         with self._lock:
             for held in ((run, attempt - 1), (run, attempt)):
                 self._kept.pop(held, None)
             self._deadlines[run, attempt] = self._clock() + seconds
 
     def give_back(self, run: int, attempt: int, seconds: float) -> None:
-        """After `lapsed` took it out in vain: a little time, unless the holder has been heard of meanwhile."""
+        """Restore a lease that `lapsed` removed but could not be processed, unless it was renewed meanwhile."""
         with self._lock:
             self._deadlines.setdefault((run, attempt), self._clock() + seconds)
 
@@ -51,13 +49,13 @@ class Leases:
         with self._lock:
             return (run, attempt) in self._deadlines
 
-    def stood_still(self, seconds: float) -> None:
-        """The app itself did for so long, and heard nobody: that time does not count."""
+    def extend_all(self, seconds: float) -> None:
+        """Extend all leases: the app was suspended for so long and could not receive heartbeats."""
         with self._lock:
             self._deadlines = {held: deadline + seconds for held, deadline in self._deadlines.items()}
 
     def restore(self, held: Iterable[Held]) -> None:
-        """At start: give every holder time to find the app again."""
+        """At start: give every holder time to reconnect."""
         for run, attempt in held:
             self.grant(run, attempt, RESTART_GRACE_S)
 
@@ -66,7 +64,7 @@ class Leases:
             self._deadlines.pop((run, attempt), None)
 
     def lapsed(self) -> list[Held]:
-        """Take out the attempts whose deadline has passed. A beat that comes now begins a new lease."""
+        """Remove and return the attempts whose lease has expired. A later heartbeat begins a new lease."""
         with self._lock:
             now = self._clock()
             lapsed = [held for held, deadline in self._deadlines.items() if deadline < now]
@@ -75,13 +73,13 @@ class Leases:
             return lapsed
 
     def is_silent(self, run: int, attempt: int) -> bool:
-        """Whether three beats of a holder are missing: its lease is about to lapse."""
+        """Whether three heartbeats of the holder are missing: its lease is about to expire."""
         with self._lock:
             deadline = self._deadlines.get((run, attempt))
             return deadline is not None and deadline - self._clock() < LEASE_S - PRESENT_S
 
-    def turned_silent(self) -> list[Held]:
-        """The attempts whose holder fell silent, or is heard of again, since this was asked last."""
+    def pop_changed_silence(self) -> list[Held]:
+        """Attempts whose `is_silent` has changed since the last call."""
         with self._lock:
             held = list(self._deadlines)
         silent = {one for one in held if self.is_silent(*one)}
@@ -90,43 +88,43 @@ class Leases:
         return sorted(turned)
 
     def is_kept(self, run: int, attempt: int) -> bool:
-        """Whether the run (last attempt: `attempt`) still waits for the worker that it is kept for.
+        """Whether the run (last attempt: `attempt`) is still reserved for the worker with its newest checkpoint.
 
-        The time begins when somebody else asks first: where nobody does, nothing is lost by waiting.
+        The reservation begins with the first claim of another worker: before that, waiting costs nothing.
         """
         with self._lock:
             return self._clock() < self._kept.setdefault((run, attempt), self._clock() + self._holder_first_s)
 
     @property
-    def keeps_any(self) -> bool:
-        """Whether a run becomes free by the passing of time alone, or has just become so."""
+    def has_reservations(self) -> bool:
+        """Whether the reservation of a run will expire, or has just expired."""
         with self._lock:
             return any(until > self._clock() - JUST_S for until in self._kept.values())
 
-    def saw(self, worker: str) -> None:
-        """A worker spoke."""
+    def mark_seen(self, worker: str) -> None:
+        """A request of the worker has arrived."""
         with self._lock:
             self._seen[worker] = self._clock()
 
-    def waits(self, worker: str, *, waits: bool) -> None:
-        """A worker's request for work is open, or has just ended."""
+    def mark_waiting(self, worker: str, *, waits: bool) -> None:
+        """A claim of the worker has begun or ended waiting."""
         with self._lock:
             self._waiting[worker] = self._waiting.get(worker, 0) + (1 if waits else -1)
             self._seen[worker] = self._clock()
 
-    def gone(self, worker: str) -> None:
-        """A worker hung up while it waited, once `waits` has ended: do not show it as present."""
+    def mark_gone(self, worker: str) -> None:
+        """The worker disconnected while it waited: do not show it as connected. Call after `mark_waiting`."""
         with self._lock:
             self._seen.pop(worker, None)
 
     @property
-    def anybody(self) -> bool:
-        """Whether any worker is there."""
+    def has_workers(self) -> bool:
+        """Whether any worker is connected."""
         with self._lock:
             names = list(self._seen)
-        return any(self.present(name) for name in names)
+        return any(self.is_present(name) for name in names)
 
-    def present(self, worker: str) -> bool:
+    def is_present(self, worker: str) -> bool:
         with self._lock:
             if self._waiting.get(worker, 0) > 0:
                 return True

@@ -1,7 +1,7 @@
-"""The tasks that workers do beside their runs: a look at a picture with a trained net, a net in another format.
+"""Tasks that workers execute beside their runs: predict an image with a trained model, export a model.
 
-In memory only: whoever asked waits for the answer, and a restart of the app forgets both. All of it happens in the
-event loop. Must not know HTTP, the records, nets or pictures.
+In memory only: the client waits for the result, and a restart of the app discards both. Not safe from other threads
+than that of the event loop.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import Any, Literal
 
 from app.errors import Busy, NotFound, Trouble
 
-MAX_QUEUED = 8  # each holds a picture in memory
-PATIENCE_S = 120.0  # of who asked: an export imports a framework, on a busy machine that takes its time
-LOOKS_S = 1.0  # how often those who wait look whether the other end is still there
-ATTENDED_S = 30.0  # a worker that asked so lately is there
-DOING_S = 110.0  # and one that took a task so lately: it does not ask meanwhile, even where nobody waits any more
+MAX_QUEUED = 8  # each holds an image in memory
+PATIENCE_S = 120.0  # of the client: an export imports a framework, which is slow on a busy machine
+DISCONNECT_CHECK_S = 1.0  # how often waiting requests check whether their client is still connected
+CLAIM_SEEN_S = 30.0  # after a claim a worker counts as connected for so long
+TASK_SEEN_S = 110.0  # and after it got a task: it does not claim meanwhile, even if the client has gone
 
 
 IsGone = Callable[[], Awaitable[bool]]
@@ -40,23 +40,24 @@ class Task:
 
 
 class Tasks:
-    """Between those who ask and those who do."""
+    """The queue between clients and workers."""
 
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
         self._waiting: deque[Task] = deque()
-        self._taken: dict[int, Task] = {}
-        self._attended_until = 0.0
+        self._claimed: dict[int, Task] = {}
+        self._worker_until = 0.0
         self._came = asyncio.Event()
 
     @property
-    def are_attended(self) -> bool:
-        """Whether a worker has asked for one lately, or does one."""
-        return time.monotonic() < self._attended_until
+    def has_worker(self) -> bool:
+        """Whether a worker has claimed a task recently, or executes one."""
+        return time.monotonic() < self._worker_until
 
     async def ask(self, task: Task, is_gone: IsGone) -> Any:
-        """Its answer. Raises Trouble where there is nobody to do it, it takes too long, or who asked has gone."""
-        if not self.are_attended:
+        """Queue a task and wait for its result. Raises Trouble if no worker is connected, it takes too long, or the
+        client has gone."""
+        if not self.has_worker:
             raise Trouble("no worker is here to do this: start one, and ask again")
         if len(self._waiting) >= MAX_QUEUED:
             raise Busy("too many are waiting for such an answer: ask again in a few seconds")
@@ -65,47 +66,47 @@ class Tasks:
         self._came.set()
         ends = time.monotonic() + PATIENCE_S
         try:
-            while not (await asyncio.wait([task.answer], timeout=LOOKS_S))[0]:
+            while not (await asyncio.wait([task.answer], timeout=DISCONNECT_CHECK_S))[0]:
                 if time.monotonic() > ends:
                     raise Trouble(f"no worker has answered within {PATIENCE_S:.0f} s: ask again")
                 if await is_gone() and not task.answer.done():
                     raise Trouble("the app is being restarted: ask again in a few seconds")
             return task.answer.result()
         finally:
-            self._taken.pop(task.number, None)
+            self._claimed.pop(task.number, None)
             if task in self._waiting:
                 self._waiting.remove(task)
 
     async def claim(self, wait_s: float, is_gone: IsGone) -> Task | None:
-        """The oldest that waits; None when there was none for so long, or the worker has hung up."""
+        """The oldest queued task; None if there is none within `wait_s`, or the worker disconnects."""
         ends = time.monotonic() + wait_s
         while True:
-            self._attended_until = max(self._attended_until, time.monotonic() + ATTENDED_S)
+            self._worker_until = max(self._worker_until, time.monotonic() + CLAIM_SEEN_S)
             if await is_gone():
                 return None
             if self._waiting:
                 task = self._waiting.popleft()
-                self._taken[task.number] = task
-                self._attended_until = time.monotonic() + DOING_S
+                self._claimed[task.number] = task
+                self._worker_until = time.monotonic() + TASK_SEEN_S
                 return task
             self._came.clear()
             left = ends - time.monotonic()
             if left <= 0:
                 return None
             try:
-                await asyncio.wait_for(self._came.wait(), min(left, LOOKS_S))
+                await asyncio.wait_for(self._came.wait(), min(left, DISCONNECT_CHECK_S))
             except TimeoutError:
                 continue
 
-    def taken(self, number: int) -> Task:
-        """One that a worker does. Raises NotFound where nobody waits for it any more."""
-        if (task := self._taken.get(number)) is None:
+    def find_claimed(self, number: int) -> Task:
+        """A task that a worker executes. Raises NotFound if nobody waits for it any more."""
+        if (task := self._claimed.get(number)) is None:
             raise NotFound(f"nobody waits for task {number} any more")
         return task
 
-    def done(self, number: int, answer: Any) -> None:
-        """Hand the answer to who asked: an exception is raised there."""
-        task = self.taken(number)
+    def resolve(self, number: int, answer: Any) -> None:
+        """Pass the result to the client's `ask`; an exception is raised there."""
+        task = self.find_claimed(number)
         if task.answer.done():
             raise NotFound(f"task {number} has its answer already")
         if isinstance(answer, Exception):

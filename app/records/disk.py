@@ -1,7 +1,4 @@
-"""The disk under the data folder: how much is free, whether that is little, and what an error of it means in words.
-
-Functions of a path or an error alone. Must not know the records, HTTP or who asks.
-"""
+"""The disk of the data folder: free space, notices about it, and errors of it as sentences."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ LOW_BYTES = 2**30  # a few checkpoints of a large net
 LOW_SHARE = 0.02
 FULL_BYTES = 16 * 2**20  # what SQLite's log and a few reports need
 PROBE_BYTES = 2**16
-MAX_CAUSES = 10  # causes of causes that are looked at
+MAX_CAUSES = 10  # length of a chain of causes that is followed
 
 FULL_ERRORS = {errno.ENOSPC, errno.EDQUOT}
 FAILING_ERRORS = {errno.EIO, errno.EROFS}
@@ -28,7 +25,7 @@ FAILING_ERRORS = {errno.EIO, errno.EROFS}
 
 @dataclass(frozen=True)
 class Disk:
-    """Bytes that an ordinary program may still write, and all that there are."""
+    """Bytes that an unprivileged program may still write, and the total."""
 
     free: int
     total: int
@@ -39,21 +36,21 @@ class Disk:
 
     @property
     def is_low(self) -> bool:
-        """Little is left, or nothing."""
+        """Little space is left, or none."""
         return self.free < max(LOW_BYTES, LOW_SHARE * self.total)
 
 
 @dataclass(frozen=True)
 class Notice:
-    """What every page says above all else."""
+    """A message at the top of every page."""
 
     title: str
     sentence: str
-    is_bad: bool  # it does not work, rather than: it soon may not
+    is_bad: bool  # writing fails now, rather than: may fail soon
 
 
 def free_space(folder: Path) -> Disk:
-    """The disk that holds `folder`. Asks the kernel: no file is looked at."""
+    """Of the disk that holds `folder`, as the kernel reports it."""
     found = os.statvfs(folder)
     return Disk(found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize)
 
@@ -70,7 +67,7 @@ def format_bytes(number: int) -> str:
 
 
 def storage_notice(folder: Path, trouble: str | None) -> Notice | None:
-    """What pages say of the disk and of writing; None where all is well. `trouble`: what the latest write ran into."""
+    """The notice to show about the disk; None: no problem. `trouble`: why the latest write failed."""
     if trouble is not None:
         return Notice("Nothing can be recorded just now.", trouble[:1].upper() + trouble[1:] + ".", is_bad=True)
     now = free_space(folder)
@@ -86,7 +83,7 @@ def storage_notice(folder: Path, trouble: str | None) -> Notice | None:
 
 @contextmanager
 def disk_errors(folder: Path) -> Iterator[None]:
-    """What the disk of `folder`, or SQLite on it, answers inside leaves as a Trouble that says what to do."""
+    """Turns errors of the disk of `folder`, or of SQLite on it, into a Trouble that says what to do."""
     try:
         yield
     except Exception as error:
@@ -97,7 +94,7 @@ def disk_errors(folder: Path) -> Iterator[None]:
 
 
 def explain_disk_error(error: BaseException, folder: Path) -> Trouble | None:
-    """What an error, or what it came from, means for the disk of `folder`; None where it has nothing to do with it."""
+    """The Trouble for an error or one of its causes; None if it is not about the disk of `folder`."""
     cause: BaseException | None = error
     for _ in range(MAX_CAUSES):
         if cause is None:
@@ -115,8 +112,8 @@ def _trouble(error: BaseException, folder: Path) -> Trouble | None:
     number = error.errno if isinstance(error, OSError) else None
     if code in sqlite.LOCKED:
         return Busy()
-    # SQLite says "I/O error" for a quota, too
-    if code == sqlite.FULL or number in FULL_ERRORS or (code == sqlite.IO_ERROR and _takes_no_more(folder)):
+    # SQLite reports an exceeded quota as an I/O error
+    if code == sqlite.FULL or number in FULL_ERRORS or (code == sqlite.IO_ERROR and _refuses_data(folder)):
         free = format_bytes(free_space(folder).free)
         return StorageFull(
             f"the disk of {folder} is full ({free} free), or a quota on it is used up. "
@@ -130,7 +127,7 @@ def _trouble(error: BaseException, folder: Path) -> Trouble | None:
     return None
 
 
-def _takes_no_more(folder: Path) -> bool:
+def _refuses_data(folder: Path) -> bool:
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
             os.posix_fallocate(file.fileno(), 0, PROBE_BYTES)

@@ -1,7 +1,6 @@
-"""The one resolver of file names. Everything file-like that a client can reach goes through `inside`.
+"""Files of runs: logs and artifacts. Every path that a client can reach goes through `inside`.
 
 Clients never supply paths: they name a run and an attempt by number, and the name on disk is made here.
-Must not know the records.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ LOG_TAIL = 64 * 1024  # bytes that a page shows
 
 
 def inside(root: Path, *parts: str) -> Path:
-    """`root` / parts, with links followed; NotFound where that leaves `root`. Refuses separators within a part."""
+    """`root` / parts, with links followed. Raises NotFound if that leaves `root`, or if a part has a separator."""
     if any(not part or "/" in part or "\\" in part or "\0" in part or part in {".", ".."} for part in parts):
         raise NotFound("there is no such file")
     path = root.joinpath(*parts)
@@ -29,17 +28,17 @@ def inside(root: Path, *parts: str) -> Path:
 
 
 def log_path(data_dir: Path, run_id: int, attempt: int) -> Path:
-    """Where the app keeps what the child wrote for people."""
+    """The log of an attempt."""
     return inside(data_dir, "runs", str(run_id), f"attempt-{attempt}.log")
 
 
 def artifact_path(data_dir: Path, run_id: int, sha256: str) -> Path:
-    """Where a file that a worker handed in lies: under its own hash, so that it never changes once it is there."""
+    """An uploaded file is named by its hash, so that it never changes."""
     return inside(data_dir, "runs", str(run_id), "artifacts", sha256)
 
 
 def flush_folder(folder: Path) -> None:
-    """Have the names in it on the disk: a file that was flushed is not there after a power cut if its name is not."""
+    """Flush the names in it: a file that was flushed is lost in a power cut if its name was not."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -48,12 +47,12 @@ def flush_folder(folder: Path) -> None:
 
 
 def remove_all_of(data_dir: Path, run_id: int) -> None:
-    """Free what a deleted run kept on the disk: logs and artifacts. Missing is fine."""
+    """Delete logs and artifacts of a run. Missing is fine."""
     shutil.rmtree(inside(data_dir, "runs", str(run_id)), ignore_errors=True)
 
 
 def remove_artifacts(data_dir: Path, run_id: int, kept: Iterable[str] = ()) -> None:
-    """Free the artifacts that the records do not name (`kept`: hashes), half-received ones included."""
+    """Delete all artifacts but those in `kept` (hashes), partial uploads included."""
     folder = inside(data_dir, "runs", str(run_id), "artifacts")
     for path in list(folder.iterdir()) if folder.is_dir() else []:
         if path.name not in set(kept):
@@ -61,9 +60,9 @@ def remove_artifacts(data_dir: Path, run_id: int, kept: Iterable[str] = ()) -> N
 
 
 def write_log(path: Path, offset: int, size: int, text: str) -> int:
-    """Write what arrived at its place; answers the log's size in bytes. After a gap nothing is written.
+    """Write a piece of the log at its offset. Returns the log's size in bytes. After a gap nothing is written.
 
-    `size` is what the records say has arrived: writing the same piece twice gives the same file.
+    `size`: of the log so far, according to the database. Writing the same piece twice gives the same file.
     """
     data = text.encode()
     if not data or offset > size or offset + len(data) <= size:
@@ -93,6 +92,6 @@ def read_log(path: Path, after: int | None = None, limit: int = LOG_TAIL) -> tup
     if after is None and start:  # do not begin in the middle of a line
         cut = data.find(b"\n") + 1
         start, data = start + cut, data[cut:]
-    while data and data[0] & 0xC0 == 0x80:  # nor of a letter: what follows is counted in bytes of what is shown
+    while data and data[0] & 0xC0 == 0x80:  # nor of a character: the caller continues at an offset in bytes
         start, data = start + 1, data[1:]
     return start, codecs.getincrementaldecoder("utf-8")("replace").decode(data)

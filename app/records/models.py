@@ -1,7 +1,7 @@
-"""The tables. Must not know sessions, HTTP or who asks: columns and what they mean, nothing else.
+"""The tables: columns and what they mean.
 
 Times are aware UTC. Accuracies are shares (0..1), durations are seconds. A run's `best_…`, `last_…` and
-`…_seconds` columns are kept in step with its epochs as these arrive, so that a list is one query.
+`…_seconds` columns are updated as its epochs arrive, so that a list is one query.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ NAMING = {
 
 
 class Status(StrEnum):
-    """Where a run stands. A worker's death takes `starting` and `running` back to `queued`."""
+    """Status of a run. A worker's death takes `starting` and `running` back to `queued`."""
 
     QUEUED = "queued"  # -> starting (claimed), cancelled, paused
-    STARTING = "starting"  # -> running (the child said `started`), succeeded, failed, cancelled, paused, queued
+    STARTING = "starting"  # -> running (the child reported `started`), succeeded, failed, cancelled, paused, queued
     RUNNING = "running"  # -> succeeded, failed, cancelled, paused, queued
     PAUSED = "paused"  # -> queued (resume), cancelled
     SUCCEEDED = "succeeded"  # the end
@@ -98,13 +98,13 @@ class Run(Base):
     parent_id: Mapped[int | None]  # the run that this one was cloned from
 
     attempt: Mapped[int] = mapped_column(default=0)  # rises at each claim
-    # The checkpoints that belong together, and the curve with them: a new trail begins at launch and at a retry
-    # from scratch. Random, so that what an earlier database left on a worker's disk is never taken for ours.
+    # Identifies checkpoints and epochs of the same training: a new trail begins at launch and at a retry from
+    # scratch. Random, so that files of an earlier database on a worker's disk are never mistaken for ours.
     trail: Mapped[str] = mapped_column(String(16), default=lambda: secrets.token_hex(8))
     trail_from: Mapped[int] = mapped_column(default=1)  # the first attempt of the trail
     kept_for: Mapped[str | None] = mapped_column(String(120))  # the worker with the newest checkpoint, while queued
-    strikes: Mapped[int] = mapped_column(default=0)  # deaths in a row without a new checkpoint
-    forced: Mapped[bool] = mapped_column(default=False)  # cancel was asked for twice: kill, do not wait
+    strikes: Mapped[int] = mapped_column(default=0)  # failures in a row without a new checkpoint
+    forced: Mapped[bool] = mapped_column(default=False)  # cancel was requested twice: kill, do not wait
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
@@ -115,7 +115,7 @@ class Run(Base):
     hint: Mapped[str | None] = mapped_column(Text)  # what to try
 
     last_epoch: Mapped[int] = mapped_column(default=0)
-    # The accuracy that counts (app.metrics.accuracy); null beside it: that one is plain.
+    # The ranking accuracy (app.metrics.accuracy). `…_plain_…`: without TTA; null if the ranking one is without.
     last_val_accuracy: Mapped[float | None]
     last_plain_accuracy: Mapped[float | None]
     best_val_accuracy: Mapped[float | None] = mapped_column(index=True)
@@ -128,10 +128,10 @@ class Run(Base):
     energy_wh: Mapped[float | None]  # of the device over the shown epochs; null: not measured
     milestones: Mapped[bytes] = mapped_column(default=b"")  # app.metrics.milestones: when it first reached any target
 
-    # Of the latest attempt that started, for who compares runs.
+    # Of the latest attempt that started: decides which runs are comparable.
     worker: Mapped[str | None] = mapped_column(String(120))
     hardware: Mapped[str | None] = mapped_column(String(120))  # the accelerator's name, or "cpu: " and the model's
-    precision: Mapped[str | None] = mapped_column(String(16))  # that convolutions were really computed in
+    precision: Mapped[str | None] = mapped_column(String(16))  # that convolutions were computed in
     fingerprint: Mapped[str | None] = mapped_column(String(80))  # of the data set
     version: Mapped[str | None] = mapped_column(String(40))  # Pitwall's
     train_images: Mapped[int | None]
@@ -139,7 +139,7 @@ class Run(Base):
 
 
 class Attempt(Base):
-    """One time that a worker worked on a run. A crash costs an attempt, not the run."""
+    """A worker's try at a run. A crash ends an attempt, not the run."""
 
     __tablename__ = "attempts"
 
@@ -159,14 +159,14 @@ class Attempt(Base):
     log_size: Mapped[int] = mapped_column(default=0)  # bytes of log that have arrived
     resumed_from_epoch: Mapped[int] = mapped_column(default=0)
     checkpoint_epoch: Mapped[int] = mapped_column(default=0)  # finished epochs in the newest checkpoint that it made
-    checkpoint_step: Mapped[int] = mapped_column(default=0)  # and steps of the epoch after these
+    checkpoint_step: Mapped[int] = mapped_column(default=0)  # and steps of the epoch after them
     trouble: Mapped[str | None] = mapped_column(Text)  # why its newest checkpoint could not be written
-    started: Mapped[dict[str, Any] | None]  # what the child said of itself: versions, device, data, parameters
-    evidence: Mapped[list[dict[str, Any]]] = mapped_column(default=list)  # what its first steps really did
+    started: Mapped[dict[str, Any] | None]  # the child's `started` event: versions, device, data, parameters
+    evidence: Mapped[list[dict[str, Any]]] = mapped_column(default=list)  # measured in its first steps
 
 
 class Epoch(Base):
-    """What one epoch of one attempt learned and took. Fields as in trainer.events.EpochEnded."""
+    """An epoch of an attempt. Fields as in trainer.events.EpochEnded."""
 
     __tablename__ = "epochs"
     __table_args__ = (
@@ -181,7 +181,7 @@ class Epoch(Base):
     train_loss: Mapped[float | None]
     train_accuracy: Mapped[float | None]
     val_loss: Mapped[float | None]
-    val_accuracy: Mapped[float | None]  # plain
+    val_accuracy: Mapped[float | None]  # without TTA
     tta_accuracy: Mapped[float | None]
     learning_rate: Mapped[float]
     penalty: Mapped[float | None]
@@ -192,22 +192,22 @@ class Epoch(Base):
     compile_seconds: Mapped[float]
     energy_wh: Mapped[float | None]  # of the device during `seconds`
     busy: Mapped[float | None]  # share of the time that the device was in use
-    memory_bytes: Mapped[int | None]  # most that was in use on the device
+    memory_bytes: Mapped[int | None]  # peak memory use of the device, by all programs
     at: Mapped[datetime]
 
 
 class Prediction(Base):
-    """What a run's net took each validation picture for at the end of its last epoch, and how surely."""
+    """A model's prediction for each validation image at the end of the last epoch, with its confidence."""
 
     __tablename__ = "predictions"
 
     run_id: Mapped[int] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
     packed: Mapped[str] = mapped_column(Text)  # trainer.data.predictions
-    confidences: Mapped[str | None] = mapped_column(Text)  # null: of a trainer that did not say
+    confidences: Mapped[str | None] = mapped_column(Text)  # null: not reported by an older trainer
 
 
 class Artifact(Base):
-    """A file that a worker handed in: the newest of its name. Its content lies under its hash (files.artifact_path)."""
+    """An uploaded file: the newest of its name. Its content is at files.artifact_path."""
 
     __tablename__ = "artifacts"
 
@@ -222,7 +222,7 @@ class Artifact(Base):
 
 
 class Event(Base):
-    """What was told to the streams: the id is the stream's id and is never used again."""
+    """A published event. Streams resume by its id, which is never reused."""
 
     __tablename__ = "events"
     __table_args__ = (
@@ -234,14 +234,14 @@ class Event(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     run_id: Mapped[int] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"))
     attempt: Mapped[int | None]
-    seq: Mapped[int | None]  # the child's own count of what it said; null for what the app says
+    seq: Mapped[int | None]  # the child's own count of its events; null: an event of the app
     kind: Mapped[str] = mapped_column(String(16))  # status, started, epoch, checkpoint, not_saved, failed, finished
     data: Mapped[dict[str, Any]]
     at: Mapped[datetime]
 
 
 class Worker(Base):
-    """The process that owns one device. `seen_at` is for people; life and death are judged on the app's own clock."""
+    """The process that owns one device. `seen_at` is for display; presence is judged by app.live.leases."""
 
     __tablename__ = "workers"
 
@@ -251,11 +251,11 @@ class Worker(Base):
     first_seen_at: Mapped[datetime]
     seen_at: Mapped[datetime]
     trouble: Mapped[str | None] = mapped_column(Text)  # why it takes no runs
-    price_per_hour: Mapped[float | None]  # as people set it, in whatever money they count
+    price_per_hour: Mapped[float | None]  # as people set it, in a currency of their own
 
 
 class Submission(Base):
-    """An Idempotency-Key and what was made under it: the same key and body get the same answer."""
+    """An Idempotency-Key and the runs launched under it: the same key and body get the same response."""
 
     __tablename__ = "submissions"
 
@@ -266,11 +266,12 @@ class Submission(Base):
 
 
 class Delivery(Base):
-    """What a webhook is to be told, until it was or cannot be. Kept as the log of deliveries."""
+    """A webhook message to deliver; afterwards a row of the log of deliveries."""
 
     __tablename__ = "deliveries"
     __table_args__ = (
-        UniqueConstraint("hook", "run_id", "attempt", "status"),  # a run that is edited after its end is not told again
+        # Unique: a run that is edited after its end sends no second message.
+        UniqueConstraint("hook", "run_id", "attempt", "status"),
         Index("ix_deliveries_due", "outcome", "next_at"),
     )
 

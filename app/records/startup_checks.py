@@ -1,7 +1,6 @@
-"""What is refused before the records are opened: an unsafe SQLite, no local file, a network's file system, a second
-server. Each Refusal says in one line what to do.
+"""Checks before the database is opened: a safe SQLite version, a local file, no network file system, no second server.
 
-Must not know the engine, the tables or who asks.
+Each Refusal says in one line what to do.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ def safe_sqlite(version: tuple[int, ...]) -> bool:
 
 
 def local_file(url: str, version: tuple[int, ...] = pysqlite3.sqlite_version_info, mounts: Path = MOUNTS) -> Path:
-    """The file that the URL names, its folder made; refused where SQLite (of `version`) would not keep it safe."""
+    """The file of the URL; creates its folder. Refuses what is not safe with SQLite (of `version`)."""
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
         raise Refusal("PITWALL_DATABASE_URL must name an SQLite file, such as sqlite:////srv/pitwall/pitwall.db")
@@ -69,7 +68,7 @@ def local_file(url: str, version: tuple[int, ...] = pysqlite3.sqlite_version_inf
 
 
 def file_system(folder: Path, mounts: Path = MOUNTS) -> str:
-    """The kernel's name for the file system that holds `folder` (`ext4`, `nfs4` …); empty where it is not known."""
+    """The kernel's name for the file system that holds `folder` (`ext4`, `nfs4` …); empty: unknown."""
     best = ("", "")
     try:
         lines = mounts.read_text().splitlines()
@@ -83,7 +82,7 @@ def file_system(folder: Path, mounts: Path = MOUNTS) -> str:
 
 
 def lock(path: Path) -> IO[str]:
-    """Hold a lock beside the database for as long as this process lives: one server, one file."""
+    """Lock the database for as long as this process lives: a file has one server."""
     file = path.with_name(path.name + ".lock").open("w")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -184,7 +184,7 @@ def _summary(session: Session, run: schemas.RunDetails, data_dir: Path, leases: 
         "is_held": run.status in HELD,
         "has_ended": run.status in ENDED,
         "log_tail": log_tail,
-        "is_alone": run.status == "queued" and not leases.anybody,
+        "is_alone": run.status == "queued" and not leases.has_workers,
         "other_backends": other_backends(session, leases, run) if run.status == "queued" else [],
         "has_checkpoint": run.kept_for or any(one.name == CHECKPOINT for one in run.artifacts),
     }

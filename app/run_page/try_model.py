@@ -42,7 +42,7 @@ async def predict_image(run_id: int, request: Request, here: Here) -> HTMLRespon
         upload = form.get("picture")
         content = await upload.read() if isinstance(upload, UploadFile) else b""
     try:
-        predicted = await task_api.look(here, run_id, content, task_api.is_gone(request, here.hub))
+        predicted = await task_api.predict(here, run_id, content, task_api.is_gone(request, here.hub))
     except Problem as error:
         problem, status = "; ".join(sentence for _, sentence in error.mistakes) or error.detail, error.status
     context = {"run": run, "predicted": predicted, "problem": problem}

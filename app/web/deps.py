@@ -10,7 +10,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from app.images.augmentation import AugmentationPreviews
-from app.live.device_load import Gauges
+from app.live.device_load import DeviceLoads
 from app.live.events import Hub
 from app.live.leases import Leases
 from app.live.tasks import Tasks
@@ -34,7 +34,7 @@ class State:
     leases: Leases
     tokens: Tokens
     previews: AugmentationPreviews
-    gauges: Gauges = field(default_factory=Gauges)
+    gauges: DeviceLoads = field(default_factory=DeviceLoads)
     tasks: Tasks = field(default_factory=Tasks)
     timing: Timing = DEFAULT_TIMING
     now: Callable[[], datetime] = utc_now

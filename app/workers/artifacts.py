@@ -1,7 +1,7 @@
-"""Files of a run: workers hand them in and fetch their checkpoint, people list, download and delete them.
+"""Files of a run: workers upload them and fetch their checkpoint; clients list, download and delete them.
 
-A file is received beside its place, checked against its SHA-256, flushed, and takes its place under its hash in the
-same moment as its row: whoever asks gets the old file or the new one, whole. Must not know SQL or what is in a file.
+A file is received under a temporary name, checked against its SHA-256, flushed, and renamed to its hash in the
+transaction that stores its row: a reader gets the old file or the new one, never a part.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from trainer.protocol import CHECKPOINT
 MAX_BYTES = 4 * 1024**3  # of one file; a checkpoint of the widest net takes 3.4 GB
 PIECE = 2**20  # bytes written at once
 STALL_S = 60.0
-NAMELESS_S = 14 * 24 * 3600  # how long a file stays that no row leads to
+ORPHAN_S = 14 * 24 * 3600  # how long a file without a row stays
 BINARY = "application/octet-stream"
 
 FileName = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
@@ -58,7 +58,7 @@ async def put_artifact(
     epoch: Count = 0,
     step: Count = 0,
 ) -> schemas.ArtifactResponse:
-    """Hand in a file of the attempt that is held; it takes the place of the run's earlier one of that name."""
+    """Upload a file of the held attempt. It replaces the run's earlier file of that name."""
     await run_in_threadpool(_check_held, here.records, run_id, attempt)
     place = files.artifact_path(here.settings.data_dir, run_id, sha256)
     part = place.with_name(f".{secrets.token_hex(8)}.part")
@@ -68,21 +68,21 @@ async def put_artifact(
         artifact = Artifact(
             run_id=run_id, name=name, attempt=attempt, sha256=sha256, bytes=size, epoch=epoch, step=step, at=here.now()
         )
-        return await run_in_threadpool(_take, here, artifact, part, place)
+        return await run_in_threadpool(_store, here, artifact, part, place)
     finally:
         part.unlink(missing_ok=True)
 
 
 @workers.get("/checkpoint", response_class=FileResponse)
 def get_checkpoint(run_id: int, attempt: int, here: Here) -> FileResponse:
-    """The run's newest checkpoint that was handed in, for the attempt that is held."""
+    """The newest checkpoint of the run that was uploaded, for the held attempt."""
     _check_held(here.records, run_id, attempt)
     return _file(here.records, here.settings.data_dir, run_id, CHECKPOINT)
 
 
 @router.get("")
 def list_artifacts(run_id: int, here: Here) -> list[schemas.ArtifactResponse]:
-    """Files that the run's workers handed in: its newest checkpoint, the weights of its best epoch."""
+    """Files that the run's workers uploaded: the newest checkpoint, the weights of the best epoch."""
     with here.records.read() as session:
         runs.find(session, run_id)
         return [schemas.ArtifactResponse.model_validate(one) for one in runs.list_artifacts(session, run_id)]
@@ -90,13 +90,13 @@ def list_artifacts(run_id: int, here: Here) -> list[schemas.ArtifactResponse]:
 
 @router.get("/{name}", response_class=FileResponse)
 def get_artifact(run_id: int, name: str, here: Here) -> FileResponse:
-    """One of them, as it is."""
+    """Download a file of the run."""
     return _file(here.records, here.settings.data_dir, run_id, name)
 
 
 @router.delete("/{name}", status_code=204)
 def delete_artifact(run_id: int, name: str, here: Here) -> None:
-    """Free its place on the disk. A run that may still go on from it must have ended first."""
+    """Delete a file of the run. The run must have ended: until then it may resume from its files."""
     discard(here.records, here.settings.data_dir, run_id, [name])
 
 
@@ -115,7 +115,7 @@ def discard(records: Records, data_dir: Place, run_id: int, names: list[str]) ->
 def sweep(records: Records, data_dir: Place) -> None:
     """Free what a crash left half received, and after a while what has no row. At start: nothing is under way then.
 
-    Not at once: after the restore of an older backup, newer files have none, and the restore may be undone.
+    Not at once: after the restore of an older backup newer files have no row, and the restore may be undone.
     """
     with records.read() as session:
         named = runs.artifact_hashes(session)
@@ -123,19 +123,19 @@ def sweep(records: Records, data_dir: Place) -> None:
         path.unlink(missing_ok=True)
     for path in (data_dir / "runs").glob("*/artifacts/*"):
         is_named = (path.parent.parent.name, path.name) in named
-        if path.name.endswith(".part") or (not is_named and time.time() - path.stat().st_mtime > NAMELESS_S):
+        if path.name.endswith(".part") or (not is_named and time.time() - path.stat().st_mtime > ORPHAN_S):
             path.unlink(missing_ok=True)
 
 
 def _check_held(records: Records, run_id: int, attempt: int) -> None:
     with records.read() as session:
-        queue.standing(session, run_id, attempt)
+        queue.command_for(session, run_id, attempt)
 
 
 async def receive(request: Request, part: Place, sha256: str) -> int:
-    """The body into a file, flushed; answers its size. Raises InvalidRequest where it is not what was promised.
+    """Write the body to a file, flushed. Returns its size. Raises InvalidRequest if its hash is not `sha256`.
 
-    Files leave the records the room that these need, or a checkpoint would stop every run from being recorded.
+    Leaves the space that the database needs, or a checkpoint would stop all runs from being recorded.
     """
     part.parent.mkdir(parents=True, exist_ok=True)
     digest, size, waiting = hashlib.sha256(), 0, bytearray()
@@ -156,7 +156,7 @@ async def receive(request: Request, part: Place, sha256: str) -> int:
                 raise TooLarge(f"the file is larger than {MAX_BYTES // 1024**3} GiB")
             waiting += chunk
             if len(waiting) >= PIECE:
-                await run_in_threadpool(write)  # a slow disk must not hold up beats and streams
+                await run_in_threadpool(write)  # a slow disk must not delay heartbeats and streams
         await run_in_threadpool(write)
         file.flush()
         await run_in_threadpool(os.fsync, file.fileno())
@@ -166,7 +166,7 @@ async def receive(request: Request, part: Place, sha256: str) -> int:
 
 
 async def _next(chunks: AsyncIterator[bytes]) -> bytes | None:
-    """None: the end. Raises Problem where nothing comes any more: a cut network ends no connection by itself."""
+    """None: the end. Raises Problem after `STALL_S` without data: a cut network closes no connection by itself."""
     try:
         async with asyncio.timeout(STALL_S):
             return await anext(chunks, None)
@@ -174,11 +174,11 @@ async def _next(chunks: AsyncIterator[bytes]) -> bytes | None:
         raise Problem(f"nothing of the body has come for {STALL_S:.0f} s: send it again") from None
 
 
-def _take(here: State, artifact: Artifact, part: Place, place: Place) -> schemas.ArtifactResponse:
+def _store(here: State, artifact: Artifact, part: Place, place: Place) -> schemas.ArtifactResponse:
     shown = schemas.ArtifactResponse.model_validate(artifact)
     with here.records.write() as session:
         replaced = reports.store_artifact(session, artifact, here.now())
-        part.rename(place)  # before the row is on the disk: a row without its file would be worse than the reverse
+        part.rename(place)  # before the commit: a row without its file would be worse than a file without its row
         files.flush_folder(place.parent)
     here.leases.grant(artifact.run_id, artifact.attempt)
     if replaced:

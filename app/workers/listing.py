@@ -1,4 +1,4 @@
-"""The workers that are known, and what each does now."""
+"""The known workers, with the run that each is working on."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class WorkerResponse(BaseModel):
     seen_at: datetime
     run: int | None
     trouble: str | None = Field(description="Why it takes no runs")
-    price_per_hour: float | None = Field(description="As you set it; null: not known")
+    price_per_hour: float | None = Field(description="As set by you; null: not known")
 
 
 def list_known(session: Session, leases: Leases) -> list[WorkerResponse]:
-    """Every worker that ever asked for work; present ones first."""
+    """All workers that ever connected; connected ones first."""
     holding = (
         select(Run.id, Attempt.worker)
         .join(Attempt, (Attempt.run_id == Run.id) & (Attempt.number == Run.attempt))
@@ -40,7 +40,7 @@ def list_known(session: Session, leases: Leases) -> list[WorkerResponse]:
             name=worker.name,
             device=worker.device,
             backends=worker.backends,
-            present=leases.present(worker.name),
+            present=leases.is_present(worker.name),
             seen_at=worker.seen_at,
             run=busy.get(worker.name),
             trouble=worker.trouble,
@@ -52,8 +52,8 @@ def list_known(session: Session, leases: Leases) -> list[WorkerResponse]:
 
 
 def other_backends(session: Session, leases: Leases, run: schemas.RunDetails) -> list[str]:
-    """What the workers that are there can run, where that is not what this run asks for; else nothing."""
-    present = [set(worker.backends) for worker in session.scalars(select(Worker)) if leases.present(worker.name)]
+    """Backends of the connected workers, if none of them has the backend of this run; else empty."""
+    present = [set(worker.backends) for worker in session.scalars(select(Worker)) if leases.is_present(worker.name)]
     found = set().union(*present)
     return [] if run.recipe["backend"] in found else sorted(found)
 
@@ -63,6 +63,6 @@ router = APIRouter(prefix="/api/v1", responses={"4XX": PROBLEM})
 
 @router.get("/workers", tags=["workers"])
 def list_workers(here: Here) -> list[WorkerResponse]:
-    """Every worker that ever asked for work, and what it does now."""
+    """All workers that ever connected, with the run that each is working on."""
     with here.records.read() as session:
         return list_known(session, here.leases)

@@ -1,8 +1,6 @@
-"""Who works on a run: claim, beat, finish; and the rescue of runs whose worker died. Fenced by attempt.
+"""The queue: claim and finish runs, keep an attempt while its worker sends heartbeats, rescue runs whose worker died.
 
-What a holder hands in is reports.py. Each function works inside the caller's transaction. A worker that no longer
-holds its attempt gets Conflict (409). Must not know HTTP or the streams: what happened is left in the transaction
-(runs.tell).
+Each function works inside the caller's transaction. A worker that no longer holds its attempt gets Conflict (409).
 """
 
 from __future__ import annotations
@@ -23,12 +21,12 @@ from app.records.sqlite import changed_a_row
 from app.runs.runs import find, shown_epochs
 from trainer.protocol import CHECKPOINT, LOST, RETRYABLE, Outcome
 
-MAX_STRIKES = 3  # a run that died three times in a row without a new checkpoint is not tried a fourth time
-LOOKED_AT = 100  # waiting runs that a claim looks at; more than are ever kept for other workers
+MAX_STRIKES = 3  # failures in a row without a new checkpoint after which a run is not retried
+MAX_CANDIDATES = 100  # queued runs that a claim checks; more than are ever reserved for other workers
 LOST_HINT = "Look at the log below and at the worker's machine: was it switched off, or out of memory?"
 
-# Made once: every report and every beat asks for it.
-OF_NUMBER = (
+# Prepared: every heartbeat runs it.
+RUN_AND_ATTEMPT = (
     select(Run, Attempt)
     .join(Attempt, Attempt.run_id == Run.id)
     .where(Run.id == bindparam("run_id"), Attempt.number == bindparam("number"))
@@ -38,16 +36,16 @@ IsKept = Callable[[int, int], bool]
 
 
 @dataclass(frozen=True)
-class WhoClaims:
-    """A worker, the device that it owns, and the backends that it can run."""
+class ClaimingWorker:
+    """A worker with its device and the backends that it can run."""
 
     worker: str
     device: str
     backends: list[str]
 
 
-def enrol(session: Session, who: WhoClaims, now: datetime, trouble: str = "") -> None:
-    """Remember a worker for the list of workers. `trouble`: why it takes no runs."""
+def register_worker(session: Session, who: ClaimingWorker, now: datetime, trouble: str = "") -> None:
+    """Add or update a worker in the list of workers. `trouble`: why it takes no runs."""
     worker = session.get(Worker, who.worker)
     if worker is None:
         worker = Worker(name=who.worker, first_seen_at=now)
@@ -56,13 +54,15 @@ def enrol(session: Session, who: WhoClaims, now: datetime, trouble: str = "") ->
     worker.trouble = trouble or None
 
 
-def claim(session: Session, who: WhoClaims, now: datetime, is_kept: IsKept = lambda run, attempt: False) -> Run | None:
-    """Give the first fitting run of the queue to a worker, as a new attempt. Two workers never get the same one.
+def claim(
+    session: Session, who: ClaimingWorker, now: datetime, is_kept: IsKept = lambda run, attempt: False
+) -> Run | None:
+    """Assign the first fitting run of the queue to a worker, as a new attempt. Two workers never get the same run.
 
-    `is_kept(run, attempt)`: whether a run that another worker has the newest checkpoint of still waits for it.
+    `is_kept(run, attempt)`: whether a run whose newest checkpoint another worker has is still reserved for that worker.
     """
-    waiting = _waiting(who).with_only_columns(Run.id, Run.attempt, Run.kept_for)
-    for run_id, attempt, kept_for in session.execute(waiting.limit(LOOKED_AT)):
+    candidates = _queued_for(who).with_only_columns(Run.id, Run.attempt, Run.kept_for)
+    for run_id, attempt, kept_for in session.execute(candidates.limit(MAX_CANDIDATES)):
         if kept_for in (None, who.worker) or not is_kept(run_id, attempt):
             break
     else:
@@ -90,16 +90,16 @@ def claim(session: Session, who: WhoClaims, now: datetime, is_kept: IsKept = lam
     return run
 
 
-def upcoming(session: Session, who: WhoClaims) -> dict[str, Any] | None:
-    """The recipe of the run that the worker would get next, as the queue stands now. A guess: others take runs, too."""
+def next_recipe(session: Session, who: ClaimingWorker) -> dict[str, Any] | None:
+    """The recipe of the run that the worker would get next. A guess: other workers may claim it first."""
     free = or_(Run.kept_for.is_(None), Run.kept_for == who.worker)
-    return session.scalar(_waiting(who).with_only_columns(Run.recipe).where(free).limit(1))
+    return session.scalar(_queued_for(who).with_only_columns(Run.recipe).where(free).limit(1))
 
 
-def standing(session: Session, run_id: int, number: int) -> str | None:
-    """What the holder of an attempt should do: none, cancel, cancel_now, pause. Reads only.
+def command_for(session: Session, run_id: int, number: int) -> str | None:
+    """The command for the holder of an attempt: none, cancel, cancel_now, pause. Reads only.
 
-    None: the attempt counts as lost, and only `hold` can take it up again. Raises Conflict as `hold` does.
+    None: the attempt counts as lost, and only `hold` can restore it. Raises Conflict as `hold` does.
     """
     run, attempt = _find(session, run_id, number)
     if _may_return(run, attempt):
@@ -120,10 +120,10 @@ def finish(
     reason: str | None = None,
     hint: str | None = None,
 ) -> Run:
-    """The attempt is over. Saying it again changes nothing.
+    """End the attempt. Idempotent.
 
-    `released` hands the run back to the queue. So does a failure that is not the run's own (TRIED_AGAIN), until it
-    has come `MOST_STRIKES` times without a new checkpoint in between.
+    `released` returns the run to the queue. So does a failure that is not the run's own (TRIED_AGAIN), until there were
+    `MAX_STRIKES` of them in a row without a new checkpoint.
     """
     done = session.get(Attempt, (run_id, number))
     if done is not None and done.outcome not in (None, "lost"):
@@ -132,7 +132,7 @@ def finish(
     attempt.outcome, attempt.ended_at = outcome, now
     attempt.exit_code, attempt.reason = exit_code, reason
     if outcome == "failed":
-        # what the child said of itself comes first
+        # what the child reported takes precedence
         run.failure, run.reason, run.hint = run.failure or failure, run.reason or reason, run.hint or hint
         attempt.failure = run.failure
     if outcome in {"released", "paused"}:
@@ -142,7 +142,7 @@ def finish(
         _strike(session, run, now)
     else:
         run.status, run.ended_at = Status(outcome), now
-        run.kept_for = keeper_of(session, run)
+        run.kept_for = checkpoint_holder(session, run)
     run.requested, run.forced = None, False
     session.flush()
     outbox.store_status(session, run, now)
@@ -150,7 +150,7 @@ def finish(
 
 
 def rescue(session: Session, lapsed: Sequence[Held], now: datetime) -> None:
-    """Send runs whose worker fell silent back to the queue; after `MOST_STRIKES` deaths in a row, fail them."""
+    """Return runs whose worker stopped responding to the queue; after `MAX_STRIKES` in a row, fail them."""
     for run_id, number in lapsed:
         lost = session.execute(
             update(Attempt)
@@ -167,60 +167,60 @@ def rescue(session: Session, lapsed: Sequence[Held], now: datetime) -> None:
         outbox.store_status(session, run, now)
 
 
-def _waiting(who: WhoClaims) -> Select[Run]:
-    """Runs that the worker can do, in the order in which they are given out."""
-    waiting = select(Run).where(Run.status == Status.QUEUED, Run.backend.in_(who.backends))
-    return waiting.order_by(Run.priority.desc(), Run.id)
+def _queued_for(who: ClaimingWorker) -> Select[Run]:
+    """Queued runs that the worker can execute, in the order of the queue."""
+    queued = select(Run).where(Run.status == Status.QUEUED, Run.backend.in_(who.backends))
+    return queued.order_by(Run.priority.desc(), Run.id)
 
 
 def _give_back(session: Session, run: Run, now: datetime) -> None:
-    """To where the people who asked meanwhile want it: cancelled, paused, or the queue."""
+    """Cancel or pause the run if somebody has requested that meanwhile, else queue it."""
     if run.requested == "cancel":
         run.status, run.ended_at = Status.CANCELLED, now
     else:
         run.status = Status.PAUSED if run.requested == "pause" else Status.QUEUED
     run.failure = run.reason = run.hint = None
-    run.kept_for = keeper_of(session, run)
+    run.kept_for = checkpoint_holder(session, run)
 
 
 def _strike(session: Session, run: Run, now: datetime) -> None:
-    """A death that may not be the run's own fault."""
+    """Count a failure that may not be the run's own."""
     run.strikes += 1
     if run.strikes < MAX_STRIKES or run.requested == "cancel":
         _give_back(session, run, now)
         return
-    run.status, run.ended_at, run.kept_for = Status.FAILED, now, keeper_of(session, run)
+    run.status, run.ended_at, run.kept_for = Status.FAILED, now, checkpoint_holder(session, run)
     run.reason = f"{run.reason} That was the third time in a row without a new checkpoint: it is not tried again."
 
 
-def keeper_of(session: Session, run: Run) -> str | None:
-    """The worker whose disk has a newer checkpoint of the run than the app has; None where there is none."""
+def checkpoint_holder(session: Session, run: Run) -> str | None:
+    """The worker whose disk has a newer checkpoint of the run than the app; None if the app has the newest."""
     newest = session.execute(
         select(Attempt.worker, Attempt.checkpoint_epoch, Attempt.checkpoint_step)
         .where(Attempt.run_id == run.id, Attempt.number >= run.trail_from)
         .order_by(Attempt.checkpoint_epoch.desc(), Attempt.checkpoint_step.desc(), Attempt.number.desc())
         .limit(1)
     ).first()
-    if newest is None or (newest.checkpoint_epoch, newest.checkpoint_step) <= _handed_in(session, run.id):
+    if newest is None or (newest.checkpoint_epoch, newest.checkpoint_step) <= _uploaded_checkpoint(session, run.id):
         return None
     return str(newest.worker)
 
 
-def _handed_in(session: Session, run_id: int) -> tuple[int, int]:
+def _uploaded_checkpoint(session: Session, run_id: int) -> tuple[int, int]:
     found = session.get(Artifact, (run_id, CHECKPOINT))
     return (found.epoch, found.step) if found else (0, 0)
 
 
 @dataclass(frozen=True)
 class Resume:
-    """Where an attempt may go on: what the app knows of the run's trail so far."""
+    """Where an attempt may resume: what the app has of the run's trail."""
 
-    known_epoch: int  # it has the rows of epochs 1 to this one
-    checkpoint: Artifact | None  # the newest that was handed in
+    known_epoch: int  # the app has the rows of epochs 1 to this one
+    checkpoint: Artifact | None  # the newest that was uploaded
 
 
-def resume_of(session: Session, run: Run) -> Resume | None:
-    """For the attempt that has just been claimed; None where it is the first of its trail."""
+def find_resume(session: Session, run: Run) -> Resume | None:
+    """For an attempt that was just claimed; None if it is the first of its trail."""
     if run.attempt <= run.trail_from:
         return None
     known = 0
@@ -231,16 +231,16 @@ def resume_of(session: Session, run: Run) -> Resume | None:
     return Resume(known, session.get(Artifact, (run.id, CHECKPOINT)))
 
 
-def held(session: Session) -> list[Held]:
-    """(run, attempt) of everything that some worker holds, by the records."""
+def list_held(session: Session) -> list[Held]:
+    """(run, attempt) of all runs that a worker holds, according to the database."""
     rows = session.execute(select(Run.id, Run.attempt).where(Run.status.in_(HELD)))
     return [(run_id, attempt) for run_id, attempt in rows]
 
 
 def hold(session: Session, run_id: int, number: int, now: datetime) -> tuple[Run, Attempt]:
-    """The fence: the run and the attempt, if this attempt still holds the run.
+    """The fence: the run and the attempt, if this attempt still holds the run. Raises Conflict otherwise.
 
-    A lapsed attempt whose run nobody else has claimed is taken up again under its old number.
+    A lost attempt whose run nobody has claimed since is restored under its old number.
     """
     run, attempt = _find(session, run_id, number)
     if _may_return(run, attempt):
@@ -254,7 +254,7 @@ def hold(session: Session, run_id: int, number: int, now: datetime) -> tuple[Run
 
 
 def _find(session: Session, run_id: int, number: int) -> tuple[Run, Attempt]:
-    found = session.execute(OF_NUMBER, {"run_id": run_id, "number": number}).first()
+    found = session.execute(RUN_AND_ATTEMPT, {"run_id": run_id, "number": number}).first()
     if found is None or found.Run.attempt != number:
         raise Conflict(f"attempt {number} of run {run_id} is no longer yours: stop the child")
     return found.Run, found.Attempt

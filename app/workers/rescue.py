@@ -1,4 +1,4 @@
-"""Watches the leases: a run whose worker fell silent goes back to the queue."""
+"""Watches the leases: a run whose worker stops responding goes back to the queue."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from app.records.outbox import OutboxEvent
 from app.web.deps import State
 from app.workers import queue
 
-SWEEP_S = 0.5  # how often lapsed leases are looked for
-STOOD_STILL_S = 1.0  # later than that, this process did (a paused machine): nobody can have been heard
+SWEEP_S = 0.5  # how often leases are checked
+SUSPENDED_S = 1.0  # a check later than that: this process was suspended, and could not receive heartbeats
 
 logger = logging.getLogger(__name__)
 
 
 async def watch(state: State) -> None:
-    """Rescue the runs of workers that fell silent, and say which are about to be."""
+    """Rescue the runs of workers that stopped responding, and publish which workers are silent."""
     while True:
         began = time.monotonic()
         await asyncio.sleep(SWEEP_S)
-        if (late := time.monotonic() - began - SWEEP_S) > STOOD_STILL_S:
-            state.leases.stood_still(late)
-        for run_id, attempt in state.leases.turned_silent():
+        if (late := time.monotonic() - began - SWEEP_S) > SUSPENDED_S:
+            state.leases.extend_all(late)
+        for run_id, attempt in state.leases.pop_changed_silence():
             data = {"run": run_id, "attempt": attempt}
             state.hub.publish([OutboxEvent(None, run_id, "silent", data)])
         if lapsed := state.leases.lapsed():
@@ -41,7 +41,9 @@ async def watch(state: State) -> None:
 
 def _rescue(state: State, lapsed: list[tuple[int, int]]) -> None:
     with state.records.write() as session:
-        lapsed = [held for held in lapsed if not state.leases.holds(*held)]  # heard of while we waited for our turn
+        lapsed = [
+            held for held in lapsed if not state.leases.holds(*held)
+        ]  # a heartbeat came while we waited for the lock
         queue.rescue(session, lapsed, state.now())
     for run_id, attempt in lapsed:
         logger.warning("run %d: the worker of attempt %d fell silent", run_id, attempt)

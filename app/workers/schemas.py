@@ -1,4 +1,4 @@
-"""JSON of the worker protocol, in and out; schemas.py is for people and scripts. Must not know what becomes of it."""
+"""Requests and responses of the worker protocol."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from trainer.events import Event
 from trainer.protocol import Command, Outcome
 
 
-class GaugeSaid(RequestModel):
+class DeviceLoad(RequestModel):
     """Of the worker's device just now (trainer.machine.device_load.Reading); null: not known."""
 
     busy: float | None = Field(None, ge=0, le=1, allow_inf_nan=False)
@@ -22,13 +22,15 @@ class GaugeSaid(RequestModel):
 
 
 class ClaimRequest(RequestModel):
-    kind: Literal["run", "task"] = Field("run", description="A task is short and needs no GPU: done beside a run")
+    kind: Literal["run", "task"] = Field("run", description="A task is short and needs no GPU: it runs beside a run")
     worker: Annotated[Name, Field(min_length=1, max_length=120)]
     device: Annotated[Name, Field(min_length=1, max_length=120)]
     backends: Annotated[list[Tag], Field(min_length=1, max_length=8)]
     wait_s: float = Field(20, ge=0, le=25)
-    trouble: Annotated[str, Field(max_length=500)] = Field("", description="Why it takes no run now: it is given none")
-    gauge: GaugeSaid | None = None
+    trouble: Annotated[str, Field(max_length=500)] = Field(
+        "", description="Why the worker takes no run now; it gets none"
+    )
+    gauge: DeviceLoad | None = None
 
 
 class HeldCheckpoint(ResponseModel):
@@ -39,22 +41,24 @@ class HeldCheckpoint(ResponseModel):
 
 
 class ResumeResponse(ResponseModel):
-    """Where an attempt may go on. `checkpoint`: the newest that was handed in; the worker may have a newer one."""
+    """Where an attempt may resume. `checkpoint`: the newest that was uploaded; the worker may have a newer one."""
 
-    known_epoch: int = Field(description="The rows of epochs 1 to this one are here")
+    known_epoch: int = Field(description="The app has the rows of epochs 1 to this one")
     checkpoint: HeldCheckpoint | None
 
 
-class Claimed(BaseModel):
+class ClaimResponse(BaseModel):
     kind: Literal["run"] = "run"
     run: int
     attempt: int
     recipe: dict[str, Any]
     lease_s: float
-    trail: str = Field(description="Names the checkpoints that belong together; renewed by a retry from scratch")
-    resume: ResumeResponse | None = Field(description="null: the first attempt of its trail")
+    trail: str = Field(
+        description="Identifies checkpoints of the same training; a retry from scratch begins a new trail"
+    )
+    resume: ResumeResponse | None = Field(description="null: this is the first attempt of its trail")
     next: dict[str, Any] | None = Field(
-        None, description="The recipe that would come after it, to get ready for; promises nothing"
+        None, description="Recipe of the run that is likely to be next, to prepare for; not a promise"
     )
 
 
@@ -64,19 +68,19 @@ class ReportRequest(BaseModel):
     first_seq: int = Field(0, ge=0, lt=2**62)
     events: Annotated[list[Event], Field(max_length=2000)] = []
     log_offset: int = Field(0, ge=0, lt=2**62)
-    log: str = Field("", max_length=1024 * 1024)  # a limit makes pydantic look at the text, too
+    log: str = Field("", max_length=1024 * 1024)  # with a limit, pydantic checks the text as well
 
 
-class Reported(BaseModel):
+class ReportResponse(BaseModel):
     next_seq: int
     log_size: int
 
 
 class BeatRequest(RequestModel):
-    gauge: GaugeSaid | None = None
+    gauge: DeviceLoad | None = None
 
 
-class BeatAnswer(BaseModel):
+class BeatResponse(BaseModel):
     lease_s: float
     command: Command
 

@@ -1,6 +1,6 @@
-"""Tasks over HTTP, both ends: people ask (`/runs/{id}/predict`, `/runs/{id}/exports/{format}`), workers do.
+"""Tasks over HTTP: clients request them (`/runs/{id}/predict`, `/runs/{id}/exports/{format}`), workers execute them.
 
-Pictures are never decoded here, only carried. Must not know nets, or how tasks wait for each other (tasks.py).
+Images are never decoded in this process, only passed on.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ workers = APIRouter(prefix="/api/v1/worker/tasks/{number}", tags=["worker protoc
 
 
 @router.post("/predict", openapi_extra={"requestBody": {"content": {BINARY: {}, "image/*": {}}}})
-async def predict_picture(run_id: int, request: Request, here: Here) -> task_schemas.Predicted:
-    """What the run's best weights take a picture for (the body: PNG, JPEG, WEBP, BMP or GIF, at most 8 MiB)."""
-    return await look(here, run_id, await request.body(), is_gone(request, here.hub))
+async def predict_picture(run_id: int, request: Request, here: Here) -> task_schemas.PredictionResponse:
+    """Classify an image with the run's best weights. The body is a PNG, JPEG, WEBP, BMP or GIF of at most 8 MiB."""
+    return await predict(here, run_id, await request.body(), is_gone(request, here.hub))
 
 
 @router.get("/exports/{kind}", response_class=StreamingResponse)
 async def export_run(run_id: int, kind: Literal["keras", "onnx"], request: Request, here: Here) -> StreamingResponse:
-    """The run's best weights as a file for other programs: pictures of 0 to 255 go in, probabilities come out."""
+    """The run's best weights in the format of another program. Input: images of 0 to 255; output: probabilities."""
     if request.headers.get("sec-fetch-site") == "cross-site":  # a GET that costs a worker some seconds
         raise Forbidden("this request comes from another site")
     task = await _task(here.records, here.settings.data_dir, run_id, "export", kind=kind)
     path: Path = await here.tasks.ask(task, is_gone(request, here.hub))
     file = path.open("rb")
-    path.unlink()  # who has it open can read it, and nothing stays, however this ends
+    path.unlink()  # the open file stays readable, and nothing is left however this ends
     headers = {
         "Content-Length": str(os.fstat(file.fileno()).st_size),
         "Content-Disposition": f'attachment; filename="run-{run_id}.{kind}"',
@@ -57,7 +57,7 @@ async def export_run(run_id: int, kind: Literal["keras", "onnx"], request: Reque
 
 
 def is_gone(request: Request, hub: Hub) -> IsGone:
-    """Whether nobody waits any more: who asked has hung up, or the app stops."""
+    """Whether the client has disconnected, or the app stops."""
 
     async def gone() -> bool:
         return hub.closing or await request.is_disconnected()
@@ -65,48 +65,48 @@ def is_gone(request: Request, hub: Hub) -> IsGone:
     return gone
 
 
-def claimed(task: Task) -> task_schemas.TaskClaimed:
-    return task_schemas.TaskClaimed(
+def task_response(task: Task) -> task_schemas.TaskResponse:
+    return task_schemas.TaskResponse(
         task=task.number, what=task.what, run=task.run, sha256=task.sha256, format=task.format
     )
 
 
-async def look(here: State, run_id: int, picture: bytes, gone: IsGone) -> task_schemas.Predicted:
-    """Raises InvalidRequest where it is no picture, Conflict where the weights do not serve, Trouble."""
+async def predict(here: State, run_id: int, picture: bytes, gone: IsGone) -> task_schemas.PredictionResponse:
+    """Raises InvalidRequest if it is no image, Conflict if the weights cannot be used, Trouble."""
     if not picture:
         raise InvalidRequest([("picture", "there is no picture: send a PNG, JPEG, WEBP, BMP or GIF")])
     task = await _task(here.records, here.settings.data_dir, run_id, "look", picture=picture)
-    said: task_schemas.LookSaid = await here.tasks.ask(task, gone)
+    said: task_schemas.TaskPrediction = await here.tasks.ask(task, gone)
     shares = sorted(zip(said.probabilities, said.classes, strict=True), reverse=True)
     found = [task_schemas.PredictedClass(name=name, probability=share) for share, name in shares]
-    return task_schemas.Predicted(classes=found, epoch=said.epoch, seen=f"data:image/png;base64,{said.seen}")
+    return task_schemas.PredictionResponse(classes=found, epoch=said.epoch, seen=f"data:image/png;base64,{said.seen}")
 
 
 @workers.get("/weights", response_class=FileResponse)
 async def get_task_weights(number: int, here: Here) -> FileResponse:
     """The run's best weights."""
-    task = here.tasks.taken(number)
-    if not task.weights.is_file():  # newer ones have taken their place meanwhile, or somebody has deleted them
-        here.tasks.done(number, Conflict("the weights have been replaced or deleted just now: ask again"))
+    task = here.tasks.find_claimed(number)
+    if not task.weights.is_file():  # they were replaced by newer ones or deleted meanwhile
+        here.tasks.resolve(number, Conflict("the weights have been replaced or deleted just now: ask again"))
         raise NotFound(f"the weights of task {number} are not there any more")
     return FileResponse(task.weights, media_type=BINARY)
 
 
 @workers.get("/picture", response_class=Response)
 async def get_task_picture(number: int, here: Here) -> Response:
-    """As it was sent."""
-    return Response(here.tasks.taken(number).picture, media_type=BINARY)
+    """The image as it was uploaded."""
+    return Response(here.tasks.find_claimed(number).picture, media_type=BINARY)
 
 
 @workers.post("/answer", status_code=204)
-async def answer_task(number: int, asked: task_schemas.TaskAnswered, here: Here) -> None:
-    """What the picture is taken for, or why the task could not be done."""
+async def answer_task(number: int, asked: task_schemas.TaskAnswer, here: Here) -> None:
+    """The prediction, or why the task failed."""
     if asked.look is not None:
-        here.tasks.done(number, asked.look)
+        here.tasks.resolve(number, asked.look)
     elif asked.field:
-        here.tasks.done(number, InvalidRequest([(asked.field, asked.problem or "")]))
+        here.tasks.resolve(number, InvalidRequest([(asked.field, asked.problem or "")]))
     else:
-        here.tasks.done(number, Conflict(asked.problem or "the worker did not say what is wrong"))
+        here.tasks.resolve(number, Conflict(asked.problem or "the worker did not say what is wrong"))
 
 
 @workers.put("/file", status_code=204, openapi_extra={"requestBody": {"content": {BINARY: {}}}})
@@ -116,19 +116,19 @@ async def put_task_file(
     here: Here,
     sha256: Annotated[str, Query(pattern="^[0-9a-f]{64}$", description="Of the body")],
 ) -> None:
-    """The file that was asked for: it goes to who asked, and stays nowhere."""
-    here.tasks.taken(number)
+    """Upload the requested file: it is sent to the client and not stored."""
+    here.tasks.find_claimed(number)
     part = files.inside(here.settings.data_dir, "exports", f"{secrets.token_hex(8)}.part")
     is_wanted = False
     try:
         with disk.disk_errors(here.settings.data_dir):
             await artifacts.receive(request, part, sha256)
-        here.tasks.done(number, part)
+        here.tasks.resolve(number, part)
         is_wanted = True
     except (Problem, OSError, ClientDisconnect) as problem:
         with contextlib.suppress(NotFound):
             cut = Trouble("the file was cut on its way to the app: ask again")
-            here.tasks.done(number, problem if isinstance(problem, Trouble) else cut)
+            here.tasks.resolve(number, problem if isinstance(problem, Trouble) else cut)
         raise
     finally:
         if not is_wanted:

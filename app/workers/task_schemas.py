@@ -1,4 +1,4 @@
-"""JSON of the tasks, for workers who do them and for people who ask. Must not know what becomes of it."""
+"""Requests and responses of tasks, for the workers that execute them and for the clients that request them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.json_shapes import RequestModel
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
-class TaskClaimed(BaseModel):
+class TaskResponse(BaseModel):
     """A task: fetch `weights` (and `picture`), then send `answer` or `file`, all below /worker/tasks/{task}."""
 
     kind: Literal["task"] = "task"
@@ -22,8 +22,8 @@ class TaskClaimed(BaseModel):
     format: str | None
 
 
-class LookSaid(RequestModel):
-    """What a trained net takes a picture for."""
+class TaskPrediction(RequestModel):
+    """The prediction of a trained model for an image."""
 
     classes: Annotated[list[str], Field(min_length=1, max_length=10_000)]
     probabilities: Annotated[list[Share], Field(max_length=10_000)]
@@ -31,16 +31,18 @@ class LookSaid(RequestModel):
     epoch: int = Field(ge=0, lt=2**31)
 
     @model_validator(mode="after")
-    def _one_for_each(self) -> LookSaid:
+    def _one_for_each(self) -> TaskPrediction:
         if len(self.classes) != len(self.probabilities):
             raise ValueError("must have a probability for each class")
         return self
 
 
-class TaskAnswered(RequestModel):
-    look: LookSaid | None = None
+class TaskAnswer(RequestModel):
+    look: TaskPrediction | None = None
     problem: Annotated[str, Field(max_length=1000)] | None = None
-    field: Literal["picture"] | None = Field(None, description="What the problem is with, where it is the asker's")
+    field: Literal["picture"] | None = Field(
+        None, description="Field of the client's request that the problem is about, if any"
+    )
 
 
 class PredictedClass(BaseModel):
@@ -48,7 +50,7 @@ class PredictedClass(BaseModel):
     probability: float
 
 
-class Predicted(BaseModel):
-    classes: list[PredictedClass] = Field(description="The likeliest first")
-    epoch: int = Field(description="After which the weights were taken: the best")
-    seen: str = Field(description="What the net was given, 32 x 32 pixels: a data URL")
+class PredictionResponse(BaseModel):
+    classes: list[PredictedClass] = Field(description="The most likely first")
+    epoch: int = Field(description="The epoch that the weights are of: the best")
+    seen: str = Field(description="The image as the model received it, 32 x 32 pixels: a data URL")

@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from app.charts.svg_paths import MAX_SPARKLINE_POINTS, sparkline_points
 from app.errors import Conflict
 from app.home import VISIT_TIMEOUT_S, _visit
-from app.live.device_load import WINDOW_S, Gauges
+from app.live.device_load import WINDOW_S, DeviceLoads
 from app.records.models import Run
 from app.runs import lifecycle
 from app.web.deps import State
@@ -113,12 +113,12 @@ def test_a_visit_ends_when_nobody_looked_for_a_while():
 
 def test_gauges_forget_what_is_older_than_ten_minutes():
     clock = Clock()
-    gauges = Gauges(clock)
+    loads = DeviceLoads(clock)
     for _ in range(3):
-        gauges.note("ada", {"busy": 0.5})
+        loads.add("ada", {"busy": 0.5})
         clock.seconds += WINDOW_S / 2
-    assert [sample.ago_s for sample in gauges.of("ada")] == [WINDOW_S, WINDOW_S / 2]
-    assert gauges.of("nobody") == []
+    assert [sample.ago_s for sample in loads.list_samples("ada")] == [WINDOW_S, WINDOW_S / 2]
+    assert loads.list_samples("nobody") == []
 
 
 def test_claims_and_beats_carry_the_device_load(client: TestClient, state: State):
@@ -130,7 +130,7 @@ def test_claims_and_beats_carry_the_device_load(client: TestClient, state: State
     beat = f"/api/v1/worker/runs/{run}/attempts/{claimed['attempt']}/beat"
     client.post(beat, json={"gauge": reading | {"busy": 1.0, "watts": None}}, headers=bearer).raise_for_status()
     client.post(beat, headers=bearer).raise_for_status()
-    assert [sample.reading["busy"] for sample in state.gauges.of("ada")] == [0.25, 1.0]
+    assert [sample.reading["busy"] for sample in state.gauges.list_samples("ada")] == [0.25, 1.0]
     devices = client.get("/fragments/devices").text
     assert "100\u202f%" in devices and "61&#8239;°C" in devices
     assert "W</dd>" not in devices, "what is not known now is not shown"

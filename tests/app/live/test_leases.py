@@ -83,46 +83,46 @@ def test_the_grace_after_a_restart_is_longer_than_a_lease():
 
 
 def test_a_worker_is_present_for_three_beats_after_it_spoke(leases: Leases, clock: Clock):
-    assert not leases.present("ada")
-    leases.saw("ada")
+    assert not leases.is_present("ada")
+    leases.mark_seen("ada")
 
     clock.seconds += PRESENT_S - 0.1
-    assert leases.present("ada")
-    assert not leases.present("bob")
+    assert leases.is_present("ada")
+    assert not leases.is_present("bob")
     clock.seconds += 0.2
-    assert not leases.present("ada")
+    assert not leases.is_present("ada")
 
 
 def test_a_worker_that_waits_for_work_is_present_however_long_it_waits(leases: Leases, clock: Clock):
-    leases.waits("ada", waits=True)
+    leases.mark_waiting("ada", waits=True)
     clock.seconds += 3600
-    assert leases.present("ada")
+    assert leases.is_present("ada")
 
-    leases.waits("ada", waits=False)
-    assert leases.present("ada")
+    leases.mark_waiting("ada", waits=False)
+    assert leases.is_present("ada")
     clock.seconds += PRESENT_S + 0.1
-    assert not leases.present("ada")
+    assert not leases.is_present("ada")
 
 
 def test_two_waits_of_one_name_are_counted(leases: Leases, clock: Clock):
-    leases.waits("ada", waits=True)
-    leases.waits("ada", waits=True)
-    leases.waits("ada", waits=False)
+    leases.mark_waiting("ada", waits=True)
+    leases.mark_waiting("ada", waits=True)
+    leases.mark_waiting("ada", waits=False)
     clock.seconds += 60
 
-    assert leases.present("ada")
+    assert leases.is_present("ada")
 
 
 def test_a_clock_that_begins_at_zero_shows_nobody(clock: Clock):
     clock.seconds = 0.0
 
-    assert not Leases(clock).present("ada")
+    assert not Leases(clock).is_present("ada")
 
 
 def test_time_in_which_the_app_itself_stood_still_does_not_count(leases: Leases, clock: Clock):
     leases.grant(1, 1)
     clock.seconds += 60
-    leases.stood_still(59.5)
+    leases.extend_all(59.5)
 
     assert leases.lapsed() == []
     clock.seconds += LEASE_S
@@ -145,24 +145,24 @@ def test_a_rescue_in_vain_does_not_shorten_a_lease_that_was_renewed_meanwhile(le
 
 def test_a_run_is_kept_from_when_somebody_else_asks_and_once_only(leases: Leases, clock: Clock):
     assert leases.is_kept(1, 1)
-    assert leases.keeps_any
+    assert leases.has_reservations
     clock.seconds += Timing().checkpoint_holder_first_s - 0.1
     assert leases.is_kept(1, 1)
     clock.seconds += 0.2
     assert not leases.is_kept(1, 1)
     clock.seconds += 3600
     assert not leases.is_kept(1, 1)
-    assert not leases.keeps_any
+    assert not leases.has_reservations
     leases.grant(1, 2)
     assert leases.is_kept(1, 2)  # of its next attempt
 
 
 def test_a_holder_is_silent_after_three_beats_and_that_is_told_once_each_way(leases: Leases, clock: Clock):
     leases.grant(1, 1)
-    assert (leases.is_silent(1, 1), leases.turned_silent()) == (False, [])
+    assert (leases.is_silent(1, 1), leases.pop_changed_silence()) == (False, [])
     clock.seconds += PRESENT_S + 0.1
     assert leases.is_silent(1, 1)
-    assert leases.turned_silent() == [(1, 1)]
-    assert leases.turned_silent() == []
+    assert leases.pop_changed_silence() == [(1, 1)]
+    assert leases.pop_changed_silence() == []
     leases.grant(1, 1)
-    assert leases.turned_silent() == [(1, 1)]
+    assert leases.pop_changed_silence() == [(1, 1)]

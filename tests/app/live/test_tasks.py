@@ -68,7 +68,7 @@ def at_work(site: Site, python: str = sys.executable) -> Iterator[Tasks]:
 
     thread = threading.Thread(target=work)
     thread.start()
-    until(lambda: site.state.tasks.are_attended)
+    until(lambda: site.state.tasks.has_worker)
     yield made
     over.set()
     thread.join()

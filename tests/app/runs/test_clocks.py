@@ -24,7 +24,7 @@ COLD: dict[str, Any] = KNOWN | {"compile_cache": "empty", "startup_seconds": 3.5
 
 def claimed(state: State, after: float = 0.0) -> tuple[int, int]:
     with state.records.write() as session:
-        who = queue.WhoClaims("ada", "cpu", ["tensorflow"])
+        who = queue.ClaimingWorker("ada", "cpu", ["tensorflow"])
         run = queue.claim(session, who, NOW + timedelta(seconds=after))
         assert run
         return run.id, run.attempt

@@ -138,7 +138,7 @@ def launch(state: State, recipe: dict[str, Any] | None = None, *, repeats: int =
 def claim(state: State, worker: str = "ada", backends: tuple[str, ...] = ("tensorflow",)) -> tuple[int, int] | None:
     """(run, attempt), or None where there is nothing to do."""
     with state.records.write() as session:
-        run = queue.claim(session, queue.WhoClaims(worker, "cpu", list(backends)), NOW)
+        run = queue.claim(session, queue.ClaimingWorker(worker, "cpu", list(backends)), NOW)
         return (run.id, run.attempt) if run else None
 
 

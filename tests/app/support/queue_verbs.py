@@ -25,9 +25,9 @@ def finish(state: State, held: tuple[int, int], outcome: Any = "succeeded", **mo
 
 def beat(state: State, held: tuple[int, int]) -> str:
     with state.records.write() as session:
-        if queue.standing(session, *held) is None:
+        if queue.command_for(session, *held) is None:
             queue.hold(session, *held, NOW)
-        return queue.standing(session, *held) or "lost"
+        return queue.command_for(session, *held) or "lost"
 
 
 def rescue(state: State, *held: tuple[int, int]) -> None:

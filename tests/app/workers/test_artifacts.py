@@ -168,7 +168,7 @@ def test_what_a_crash_left_half_received_is_freed_at_the_next_start_and_what_has
     artifacts.sweep(state.records, state.settings.data_dir)
     assert [path.read_bytes() for path in kept(state, hand.run)] == [b"without its row", b"whole"]
 
-    long_ago = time.time() - artifacts.NAMELESS_S - 60
+    long_ago = time.time() - artifacts.ORPHAN_S - 60
     for path in kept(state, hand.run):
         os.utime(path, (long_ago, long_ago))
     artifacts.sweep(state.records, state.settings.data_dir)

@@ -116,7 +116,7 @@ def test_a_failed_run_is_tried_again_from_its_checkpoint_with_its_curve(state: S
 
     assert claim(state) == (run_id, 2)
     with state.records.read() as session:
-        where = queue.resume_of(session, runs.find(session, run_id))
+        where = queue.find_resume(session, runs.find(session, run_id))
     assert where is not None
     assert (where.known_epoch, where.checkpoint) == (2, None)
 
@@ -136,7 +136,7 @@ def test_a_retry_from_scratch_begins_a_new_curve_on_a_new_trail(state: State):
     second = claim(state)
     assert second == (run_id, 2)
     with state.records.read() as session:
-        assert queue.resume_of(session, runs.find(session, run_id)) is None
+        assert queue.find_resume(session, runs.find(session, run_id)) is None
         assert runs.shown_epochs(session, run_id) == []
     say(state, second, started(), epoch(1, 0.3))
     with state.records.read() as session:
@@ -236,7 +236,7 @@ def test_a_run_waits_for_the_worker_that_has_its_newest_checkpoint(state: State)
 
     assert found(state, run_id).kept_for == "ada"
     with state.records.write() as session:
-        bob, ada = (queue.WhoClaims(name, "cpu", ["tensorflow"]) for name in ("bob", "ada"))
+        bob, ada = (queue.ClaimingWorker(name, "cpu", ["tensorflow"]) for name in ("bob", "ada"))
         theirs = queue.claim(session, bob, NOW, lambda run, attempt: True)
         ours = queue.claim(session, ada, NOW, lambda run, attempt: True)
         assert theirs is not None
@@ -258,6 +258,6 @@ def test_the_rows_that_are_known_end_at_the_first_gap(state: State):
     claim(state)
 
     with state.records.read() as session:
-        where = queue.resume_of(session, runs.find(session, run_id))
+        where = queue.find_resume(session, runs.find(session, run_id))
     assert where is not None
     assert where.known_epoch == 2

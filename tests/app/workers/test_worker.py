@@ -108,7 +108,7 @@ def test_a_worker_that_lost_its_run_kills_its_child_and_says_nothing_more(
     pid = pid_of(http, run_id)
     with site.state.records.write() as session:
         queue.rescue(session, [(run_id, 1)], NOW)
-        taken = queue.claim(session, queue.WhoClaims("bob", "cpu", ["tensorflow"]), NOW)
+        taken = queue.claim(session, queue.ClaimingWorker("bob", "cpu", ["tensorflow"]), NOW)
     cast.join()
 
     run = run_of(http, run_id)
