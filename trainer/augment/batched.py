@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.augment.arrays import numpy_ops
+from trainer.augment.draws import Angles, Boxes, Crops, Flips, NoParams, Params, Sigmas
 from trainer.augment.noise import counters, hash_noise
 from trainer.augment.normalisation import PerChannel
-from trainer.augment.params import Angles, Boxes, Crops, Flips, NoParams, Params, Sigmas
 from trainer.recipe.augmentation import Blur, Crop, Cutout, Fill, Operation, Pad, PadCrop, Rotate
 
 MIN_SIGMA = 1e-3  # imgaug does not blur with less

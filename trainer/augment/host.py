@@ -9,10 +9,10 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from trainer.augment.draws import Angles, Boxes, Crops, Flips, NoParams, Params, Sigmas
 from trainer.augment.imgaug_shim import import_imgaug
 from trainer.augment.noise import counters, hash_noise
 from trainer.augment.normalisation import Batch, Images, PerChannel, normalise
-from trainer.augment.params import Angles, Boxes, Crops, Flips, NoParams, Params, Sigmas
 from trainer.recipe.augmentation import Crop, Cutout, Operation, Pad, PadCrop, Rotate
 
 

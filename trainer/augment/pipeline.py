@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.augment.batched import ArrayAugmenter
+from trainer.augment.draws import Params
 from trainer.augment.host import ImgaugAugmenter
 from trainer.augment.normalisation import Batch, Images, PerChannel, compute_normalisation, normalise
-from trainer.augment.params import Params
 from trainer.augment.selections import Selection
 from trainer.augment.steps import Augmenter, Stage, Steps, StoredBatch
 from trainer.augment.tables import sample_epoch_params, select_rows

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.augment.params import sample_order, sample_partners, sample_shares
+from trainer.augment.draws import sample_order, sample_partners, sample_shares
 from trainer.recipe import Recipe
 from trainer.recipe.learning_rates import steps_per_epoch
 

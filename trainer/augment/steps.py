@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from trainer.augment.params import Params
+from trainer.augment.draws import Params
 from trainer.recipe import Recipe
 from trainer.recipe.augmentation import ERASERS, Operation, execution_order
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.augment.params import Angles, Boxes, Crops, Flips, NoParams, Params, Sigmas, sample_params
+from trainer.augment.draws import Angles, Boxes, Crops, Flips, NoParams, Params, Sigmas, sample_params
 from trainer.recipe import Recipe
 from trainer.recipe.augmentation import Operation, input_sides
 

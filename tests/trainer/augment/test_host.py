@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from tests.trainer.augment import reference_images as plain
+from trainer.augment.draws import Boxes, Crops, Flips, Params, sample_params
 from trainer.augment.normalisation import to_uint8
-from trainer.augment.params import Boxes, Crops, Flips, Params, sample_params
 from trainer.augment.pipeline import Pipeline
 from trainer.augment.selections import Selection
 from trainer.augment.steps import Stage

@@ -11,9 +11,9 @@ import pytest
 
 from tests.trainer.augment import reference_images as plain
 from trainer.augment.batched import ArrayAugmenter, kernel_size
+from trainer.augment.draws import Angles, Boxes, Crops, Flips, NoParams, Params, Sigmas, sample_params
 from trainer.augment.host import ImgaugAugmenter
 from trainer.augment.normalisation import compute_normalisation, normalise
-from trainer.augment.params import Angles, Boxes, Crops, Flips, NoParams, Params, Sigmas, sample_params
 from trainer.recipe.augmentation import Blur, Crop, Cutout, CutoutSquare, Flip, Operation, Pad, PadCrop, Rotate
 
 Mode = Literal["reflect", "constant", "edge"]

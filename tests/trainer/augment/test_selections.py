@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.augment.params import sample_order, sample_shares
+from trainer.augment.draws import sample_order, sample_shares
 from trainer.augment.selections import Selection, batch_labels, first_images, list_selections
 from trainer.recipe import Recipe
 from trainer.recipe.augmentation import Mixup

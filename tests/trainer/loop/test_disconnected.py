@@ -16,7 +16,7 @@ import pytest
 
 from tests.trainer.loop.planted_faults import plant
 from trainer.augment import host, selections
-from trainer.augment.params import Params
+from trainer.augment.draws import Params
 from trainer.augment.pipeline import Pipeline
 from trainer.engine.backend import import_framework
 from trainer.events import BaseEvent, Evidence

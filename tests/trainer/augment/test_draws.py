@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.trainer.augment.distributions import chi_square, kolmogorov_smirnov
-from trainer.augment.params import (
+from trainer.augment.draws import (
     Angles,
     Crops,
     Flips,

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tests.trainer.augment.distributions import chi_square, kolmogorov_smirnov
+from trainer.augment.draws import Boxes, sample_params
 from trainer.augment.noise import noise
-from trainer.augment.params import Boxes, sample_params
 from trainer.recipe.augmentation import Cutout, CutoutSquare
 
 
