@@ -32,7 +32,7 @@ from app.settings import Settings
 from app.web.deps import State, utc_now
 from app.web.tokens import Tokens, load_or_create
 from trainer.data.gallery import Gallery
-from trainer.machine.parent import die_with
+from trainer.machine.process import die_with
 
 logger = logging.getLogger("pitwall")
 

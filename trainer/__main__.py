@@ -26,12 +26,11 @@ from pydantic import ValidationError
 from trainer.events import BaseEvent, EpochEnded, Failed, Finished, Started, to_json_line
 from trainer.failures import STOPPED, CannotTrain, RecipeMistake, Stopped
 from trainer.loop.checkpoints import EVERY_S
-from trainer.loop.preloaded import BuildEngine, Preloaded
-from trainer.loop.warm import Order, read_stdin_line, wait_for_order
+from trainer.loop.warm import BuildEngine, Order, Preloaded, read_stdin_line, wait_for_order
 from trainer.machine.compile_cache import open_cache
 from trainer.machine.device_load import LoadMonitor, load_reader
-from trainer.machine.parent import die_with
 from trainer.machine.power import energy_meter
+from trainer.machine.process import die_with
 from trainer.presets import PRESETS
 from trainer.recipe import Recipe
 from trainer.recipe.knobs import list_errors, merge

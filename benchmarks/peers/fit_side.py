@@ -20,7 +20,7 @@ from trainer.augment.normalisation import Batch, PerChannel, compute_normalisati
 from trainer.data import datasets
 from trainer.data.datasets import Data
 from trainer.engine.model import Precision, build_model
-from trainer.engine.rate_table import RateTable
+from trainer.engine.train_step import RateTable
 from trainer.models.architectures import build_layers
 from trainer.recipe import Recipe
 from trainer.recipe.augmentation import SIDE, CutoutSquare, Flip, PadCrop

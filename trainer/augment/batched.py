@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.augment.arrays import numpy_ops
 from trainer.augment.draws import Angles, Boxes, Crops, Flips, NoParams, Params, Sigmas
-from trainer.augment.noise import counters, hash_noise
+from trainer.augment.noise import counters, hash_noise, numpy_ops
 from trainer.augment.normalisation import PerChannel
 from trainer.recipe.augmentation import Blur, Crop, Cutout, Fill, Operation, Pad, PadCrop, Rotate
 

@@ -8,21 +8,24 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
 from multiprocessing.process import BaseProcess
+from time import perf_counter
 from types import TracebackType
+from typing import Generic, TypeVar
 
 import numpy as np
 
-from trainer.augment.feed import Feed
 from trainer.augment.imgaug_shim import import_imgaug
 from trainer.augment.normalisation import Batch, Images, PerChannel
 from trainer.augment.pipeline import Pipeline
 from trainer.augment.selections import Selection
 from trainer.failures import Stopped
-from trainer.machine.parent import die_with
+from trainer.machine.process import die_with
 from trainer.recipe import Recipe
 
 MIN_CORES = 4  # below, the net itself keeps the cores busy, and processes cost it more than they bring
@@ -162,3 +165,48 @@ def _share_images(images: Images) -> int:
     with os.fdopen(os.dup(descriptor), "wb") as file:
         images.tofile(file)
     return descriptor
+
+
+Request = TypeVar("Request")
+
+
+Prepared = TypeVar("Prepared")
+
+
+class Feed(Generic[Request, Prepared]):
+    """Iterates over (request, prepared batch) in the order of `requests`.
+
+    An error in the preparation is raised in place of the batch. Leaving the context early cancels pending requests.
+    """
+
+    def __init__(
+        self, prepare: Callable[[Request], Future[Prepared]], requests: Sequence[Request], *, ahead: int = 2
+    ) -> None:
+        """`ahead`: maximum number of pending batches; each costs its size in memory."""
+        self.waited = 0.0  # seconds that the iterating thread waited for batches
+        self._prepare = prepare
+        self._requests = requests
+        self._ahead = ahead
+        self._under_way: deque[tuple[Request, Future[Prepared]]] = deque()
+
+    def __enter__(self) -> Feed[Request, Prepared]:
+        return self
+
+    def __exit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        for _, future in self._under_way:
+            future.cancel()
+
+    def __iter__(self) -> Iterator[tuple[Request, Prepared]]:
+        remaining = iter(self._requests)
+        for request in islice(remaining, self._ahead):
+            self._under_way.append((request, self._prepare(request)))
+        while self._under_way:
+            request, future = self._under_way.popleft()
+            began = perf_counter()
+            prepared = future.result()
+            self.waited += perf_counter() - began
+            for following in islice(remaining, 1):
+                self._under_way.append((following, self._prepare(following)))
+            yield request, prepared

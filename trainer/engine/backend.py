@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from trainer.failures import RecipeMistake
-from trainer.machine.backends import BACKENDS, installed_backends
+from trainer.machine.devices import BACKENDS, installed_backends
 from trainer.models.norms import Norms
 
 # Packages that a framework imports if installed, for plots, tables and conversions that no run uses: a third of the

@@ -9,7 +9,7 @@ from keras import ops
 
 from trainer.augment.batched import ArrayAugmenter
 from trainer.augment.normalisation import PerChannel
-from trainer.augment.steps import Steps, StoredBatch
+from trainer.augment.pipeline import Steps, StoredBatch
 from trainer.augment.tables import from_columns
 from trainer.recipe import Recipe
 

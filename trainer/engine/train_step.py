@@ -11,7 +11,6 @@ from keras import ops
 from numpy.typing import NDArray
 
 from trainer.engine.backend import Backend
-from trainer.engine.rate_table import RateTable
 from trainer.engine.sums import add_batch, cross_entropy, new_sums
 from trainer.recipe import Recipe
 
@@ -93,3 +92,20 @@ class TrainStep:
 
 def _is_convolution_kernel(weight: Any) -> bool:
     return weight.name == "kernel" and len(weight.shape) == 4
+
+
+@keras.saving.register_keras_serializable("pitwall")
+class RateTable(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
+    """float32 rates, one per step of the whole run; later steps use the last rate."""
+
+    def __init__(self, rates: NDArray[np.float32]) -> None:
+        super().__init__()
+        self.rates = np.asarray(rates, np.float32)
+        self._table = keras.ops.convert_to_tensor(self.rates)
+
+    def __call__(self, step: Any) -> Any:
+        last = len(self.rates) - 1
+        return keras.ops.take(self._table, keras.ops.minimum(keras.ops.cast(step, "int32"), last))
+
+    def get_config(self) -> dict[str, Any]:
+        return {"rates": self.rates.tolist()}

@@ -16,7 +16,7 @@ from trainer.failures import CheckpointDamaged
 from trainer.inference import trained
 from trainer.inference.predict import NICENESS, REFUSED
 from trainer.inference.trained import TrainedModel
-from trainer.machine.parent import die_with
+from trainer.machine.process import die_with
 
 FORMATS = ("keras", "onnx")
 
@@ -48,7 +48,7 @@ def export_model(model: TrainedModel, kind: str, file: Path) -> None:
         file.write_bytes(build_onnx(model).SerializeToString())
         return
     from trainer.engine.backend import open_backend
-    from trainer.machine.backends import installed_backends
+    from trainer.machine.devices import installed_backends
 
     open_backend(installed_backends()[0], None)
     from trainer.inference.keras_model import build_keras

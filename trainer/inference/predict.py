@@ -19,7 +19,7 @@ from typing import Any
 from trainer.failures import CheckpointDamaged
 from trainer.inference import trained
 from trainer.inference.upload import UnreadableImage, decode_image
-from trainer.machine.parent import die_with
+from trainer.machine.process import die_with
 
 MAX_MEMORY_BYTES = 3 * 2**30  # of address space
 MAX_CPU_SECONDS = 30

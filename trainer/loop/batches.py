@@ -14,8 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.augment.feed import Feed
-from trainer.augment.loader_pool import LoaderPool
+from trainer.augment.loader_pool import Feed, LoaderPool
 from trainer.augment.normalisation import Batch, PerChannel
 from trainer.augment.pipeline import Pipeline
 from trainer.augment.selections import Selection, batch_labels

@@ -32,9 +32,9 @@ from trainer.loop.checkpoints import EVERY_S, Checkpoints
 from trainer.loop.device_fit import choose_precision, device_memory, refuse_too_large
 from trainer.loop.divergence import refuse_broken_state, refuse_diverged, refuse_not_finite
 from trainer.loop.epoch import EVALUATION_BATCH, LOOK_S, Experiment, evaluate, evaluation_batches, train_steps
-from trainer.loop.preloaded import Preloaded
 from trainer.loop.progress import Progress
 from trainer.loop.resume import refuse_another_recipe, refuse_other_images
+from trainer.loop.warm import Preloaded
 from trainer.machine.device_load import LoadMonitor
 from trainer.machine.environment import describe_environment, list_differences
 from trainer.machine.peak_flops import peak_flops

@@ -1,8 +1,10 @@
-"""The devices of this machine."""
+"""The devices of this machine, and the backends of Keras that are installed on it."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from importlib.util import find_spec
 
 
 def parse_device(text: str) -> str:
@@ -46,3 +48,11 @@ def list_devices(visible: str | None) -> list[str]:
         seen = {one.strip() for one in visible.split(",")}
         found = [device for device in found if device.removeprefix("gpu:") in seen]
     return found or ["cpu"]
+
+
+BACKENDS = {"tensorflow": "TensorFlow", "jax": "Jax"}  # by name, the class in trainer/engine/NAME.py
+
+
+def installed_backends(find: Callable[[str], object] = find_spec) -> list[str]:
+    """Names of the backends whose packages are installed here: those that `find` finds."""
+    return [name for name in BACKENDS if find(name) is not None]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from trainer.machine.device_load import load_reader
 from trainer.machine.devices import list_devices, parse_device
-from trainer.machine.parent import die_with
+from trainer.machine.process import die_with
 from trainer.worker.attempt import RETRY_S
 from trainer.worker.child import TRAINER
 from trainer.worker.client import Client

@@ -17,8 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from trainer.machine.backends import installed_backends
-from trainer.machine.devices import is_responding
+from trainer.machine.devices import installed_backends, is_responding
 from trainer.protocol import DEVICE_LOST
 from trainer.worker.attempt import RETRY_S, Attempt
 from trainer.worker.child import TRAINER

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from trainer.augment.feed import Feed
+from trainer.augment.loader_pool import Feed
 
 
 @pytest.fixture

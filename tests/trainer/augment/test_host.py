@@ -11,9 +11,8 @@ import pytest
 from tests.trainer.augment import reference_images as plain
 from trainer.augment.draws import Boxes, Crops, Flips, Params, sample_params
 from trainer.augment.normalisation import to_uint8
-from trainer.augment.pipeline import Pipeline
+from trainer.augment.pipeline import Pipeline, Stage
 from trainer.augment.selections import Selection
-from trainer.augment.steps import Stage
 from trainer.recipe import Recipe
 from trainer.recipe.augmentation import Crop, Cutout, CutoutSquare, Flip, Mixup, Operation, Pad, PadCrop
 

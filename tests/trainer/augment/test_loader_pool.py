@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from tests.trainer.augment.pool_processes import know_others, left_of_crews, members
-from trainer.augment.feed import Feed
-from trainer.augment.loader_pool import CHUNK, MAX_WORKERS, LoaderPool, count_processes
+from trainer.augment.loader_pool import CHUNK, MAX_WORKERS, Feed, LoaderPool, count_processes
 from trainer.augment.pipeline import Pipeline
 from trainer.augment.selections import Selection, list_selections
 from trainer.failures import Stopped

@@ -68,7 +68,7 @@ def test_every_step_of_a_run_uses_the_pure_function_s_rate_exactly(schedule: dic
     import keras
     from keras import ops
 
-    from trainer.engine.rate_table import RateTable
+    from trainer.engine.train_step import RateTable
 
     optimizer = keras.optimizers.SGD(RateTable(learning_rates(recipe, 12)))
     weight = keras.Variable(np.zeros((), np.float32))

@@ -9,7 +9,7 @@ import pytest
 from trainer.engine.backend import import_framework
 from trainer.failures import OutOfHostMemory, OutOfMemory, RecipeMistake
 from trainer.loop.device_fit import choose_precision, device_memory, estimate_step_bytes, refuse_too_large
-from trainer.machine.backends import installed_backends
+from trainer.machine.devices import installed_backends
 from trainer.models.architectures import build_layers
 from trainer.recipe import Recipe
 

@@ -175,7 +175,7 @@ def test_label_smoothing_that_the_loss_does_not_see_is_found(tmp_path: Path, mon
 
 
 def test_a_schedule_that_the_optimizer_does_not_follow_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    plant(monkeypatch, "trainer.engine.rate_table.RateTable.__call__", lambda table, step: table._table[0])
+    plant(monkeypatch, "trainer.engine.train_step.RateTable.__call__", lambda table, step: table._table[0])
     assert ("another_rate", "schedule") in codes(tmp_path)
 
 

@@ -13,7 +13,7 @@ from tests.trainer.conftest import REPOSITORY
 # A thread that is started meanwhile lives on, as those of a framework do.
 PROGRAM = """
 import os, sys, threading
-from trainer.machine.priority import low_priority
+from trainer.machine.process import low_priority
 if sys.argv[1:]:
     os.setuid(int(sys.argv[1]))
 over = threading.Event()

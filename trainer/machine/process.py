@@ -1,16 +1,25 @@
-"""Temporarily lowers the CPU priority of the calling thread. Linux only.
-
-Ordinary users cannot undo a higher niceness; for them, SCHED_BATCH is used instead, which can be undone. Priorities are
-per thread and inherited by the threads that it starts.
-"""
+"""What a process asks of Linux: to end with its parent, and to stand back behind others."""
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+PR_SET_PDEATHSIG = 1  # from linux/prctl.h
+
+
+def die_with(parent: int, number: signal.Signals = signal.SIGKILL) -> None:
+    """Have the kernel send signal `number` to this process when process `parent` ends; exit now if it already has."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, int(number))
+    if os.getppid() != parent:
+        sys.exit("the process that started this one is gone")
+
 
 NICENESS = 10  # about a tenth of a core when other processes want it too
 
