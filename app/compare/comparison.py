@@ -114,7 +114,7 @@ def _group_side(group: groups.Group) -> Side:
     stats, rows = group.stats, group.sample.included
     newest = next((run for run in group.runs if rows and run.id == rows[-1].id), group.runs[0])  # included
     return Side(
-        name=f"{group.runs[0].name}, {len(rows)} {"run" if len(rows) == 1 else "runs"}",
+        name=f"{group.runs[0].name}, {len(rows)} {'run' if len(rows) == 1 else 'runs'}",
         url=f"/groups/{group.recipe_hash[:12]}",
         is_group=True,
         run=newest,
