@@ -14,9 +14,9 @@ class LaunchRequest(RequestModel):
     """A run to launch: a preset, a (partial) recipe that is merged over it, or both."""
 
     preset: str | None = Field(None, max_length=64)
-    recipe: dict[str, Any] = Field(default_factory=dict)
+    recipe: dict[str, Any] = Field(default={})
     name: Name = ""
-    tags: Tags = Field(default_factory=list)
+    tags: Tags = Field(default=[])
     notes: Notes = ""
     repeats: int = Field(1, ge=1, le=100, description="Runs this recipe with that many seeds: seed, seed+1, …")
     priority: Priority = 0
@@ -25,7 +25,7 @@ class LaunchRequest(RequestModel):
 class CloneRequest(RequestModel):
     """Overrides applied to the clone."""
 
-    recipe: dict[str, Any] = Field(default_factory=dict)
+    recipe: dict[str, Any] = Field(default={})
     name: Name = ""
 
 
