@@ -1,4 +1,4 @@
-# The verbs of this project. `make help` lists them.
+# The commands of this project. `make help` lists them.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -16,79 +16,79 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup run test test-parts test-outside test-walks test-all test-thorough test-presets test-compose test-ui chaos chaos-long bench bench-train pictures lint format lock clean
 
-help: ## list the verbs
+help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(READY) ## set up what is missing and start nothing (for a worker of another machine)
+setup: $(READY) ## set up what is missing without starting anything (for a worker on another machine)
 
 run: $(READY) ## set up what is missing, then start the app and a worker for each device
 	@exec $(BIN)/python -m app up
 
-test: .venv/dev.done ## every check that a change must pass: lint, types, unit, real processes, a browser
+test: .venv/dev.done ## run every check that a change must pass: lint, types, unit tests, real processes, a browser
 	$(BIN)/python tests/chromium.py
 	$(MAKE) --no-print-directory -j2 -Otarget test-parts test-outside
 
-test-outside: .venv/dev.done ## the part of `test` that looks from outside: lint, walks, chaos
+test-outside: .venv/dev.done ## run the part of `test` that checks from outside: lint, walks, chaos
 	$(MAKE) --no-print-directory lint
 	$(MAKE) --no-print-directory test-walks
 	$(MAKE) --no-print-directory chaos
 
-test-parts: .venv/dev.done ## the part of `test` that computes; beside test-outside, which mostly waits
+test-parts: .venv/dev.done ## run the part of `test` that computes, in parallel to test-outside, which mostly waits
 	$(BIN)/python -m pytest -m "not compose and not presets and not thorough" tests/app tests/trainer tests/benchmarks
 
-test-walks: .venv/dev.done ## commands, real processes and a browser: the whole, driven from outside
+test-walks: .venv/dev.done ## drive the whole system from outside: commands, real processes and a browser
 	$(BIN)/python -m pytest -m "not compose and not presets and not thorough and not ui" tests/e2e
 
-test-all: test test-thorough test-presets test-compose test-ui chaos-long ## everything: every variant and preset, the composed system, an hour of chaos
+test-all: test test-thorough test-presets test-compose test-ui chaos-long ## run everything: every variant and preset, the composed system, an hour of chaos
 
-test-thorough: .venv/dev.done ## further variants of what `test` shows already
+test-thorough: .venv/dev.done ## run further variants of what `test` covers already
 	$(BIN)/python -m pytest -m "thorough and not presets" tests
 
 test-presets: .venv/dev.done ## train every preset for two small epochs
 	$(BIN)/python -m pytest -m presets tests/trainer
 
-test-compose: .venv/dev.done ## build the images and drive the composed system (skips where no engine can run)
+test-compose: .venv/dev.done ## build the images and drive the composed system (skipped without a Docker engine)
 	$(BIN)/python -m pytest -m compose tests/e2e
 
-test-ui: .venv/dev.done .venv/ui.done ## look at every page with axe-core and Lighthouse, walk every story on a dark phone (45 minutes)
+test-ui: .venv/dev.done .venv/ui.done ## check every page with axe-core and Lighthouse, and every story on a dark phone (45 minutes)
 	$(BIN)/python tests/chromium.py
 	$(BIN)/python -m pytest -m ui tests/e2e
 	$(BIN)/python -m pytest -m "browser and not thorough and not ui" --scheme dark --width 390 tests/e2e
 
-chaos: .venv/dev.done ## everything that can go wrong, done on purpose to real processes (3 minutes)
+chaos: .venv/dev.done ## cause every kind of failure in real processes (3 minutes)
 	$(BIN)/python -m tests.chaos
 
-chaos-long: .venv/dev.done ## an hour of it, with outages of up to ten minutes
+chaos-long: .venv/dev.done ## the same for an hour, with outages of up to ten minutes
 	$(BIN)/python -m tests.chaos --long
 
-bench: .venv/dev.done ## measure and print tables; nothing passes or fails
+bench: .venv/dev.done ## run the benchmarks and print tables; nothing passes or fails
 	$(BIN)/python tests/chromium.py
 	$(BIN)/python -m benchmarks
 
-bench-train: .venv/dev.done ## time the training beside PyTorch and model.fit (ARGS="--help" lists what can be chosen)
+bench-train: .venv/dev.done ## compare training speed with PyTorch and model.fit (ARGS="--help" lists the options)
 	$(BIN)/python -m benchmarks.training.training.train $(ARGS)
 
-pictures: .venv/dev.done ## make the pictures of the documents anew, by the tests' browser
+pictures: .venv/dev.done ## create the images of the documents again, with the tests' browser
 	$(BIN)/python -m pytest -q tests/e2e/pages/test_screenshots.py tests/e2e/launch/test_previews.py \
 	  -k "documents" --pictures docs/images
 
-lint: .venv/dev.done ## style and types
+lint: .venv/dev.done ## check style and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-format: .venv/dev.done ## put the code into its shape
+format: .venv/dev.done ## format the code
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-lock: .venv/dev.done ## make the locked requirements anew from pyproject.toml
+lock: .venv/dev.done ## lock the requirements again from pyproject.toml
 	@# one resolution for all, so that any two files can be installed together
 	$(BIN)/$(LOCK) --group web --group worker-gpu --group dev -o requirements.lock
 	for group in web worker-cpu worker-gpu dev; do \
 	  $(BIN)/$(LOCK) --group $$group -c requirements.lock -o requirements-$$group.txt || exit 1; done
 	rm requirements.lock
 
-clean: ## remove what was set up (never the data)
+clean: ## remove what setup created (never the data)
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
 
 .venv/bin/python:
@@ -98,7 +98,7 @@ clean: ## remove what was set up (never the data)
 	  || { echo "Python's venv is missing. Add it with: apt-get update && apt-get install -y python3-venv"; exit 1; }
 	$(PYTHON) -m venv .venv
 
-# uv where somebody has it, pip otherwise: the same hashed files, seconds instead of minutes
+# uv if it is installed, otherwise pip: the same hashed files, seconds instead of minutes
 INSTALL = if command -v uv >/dev/null 2>&1; then uv pip install --python $(BIN)/python -q --no-deps --require-hashes $(1); \
   else $(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes $(1); fi
 

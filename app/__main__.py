@@ -94,7 +94,7 @@ def serve(settings: Settings, now: Callable[[], datetime] = utc_now) -> None:
 
 
 def _warm_up() -> None:
-    """Load what statistics need while nobody waits for it."""
+    """Load what statistics need before the first request needs it."""
     statistics.load_scipy()
     gc.collect()
     gc.freeze()

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 def _printable(text: str) -> str:
     if re.search(r"[\x00-\x08\x0b-\x1f\x7f]", text):
-        raise ValueError("must not hold control characters")
+        raise ValueError("must not contain control characters")
     return text
 
 

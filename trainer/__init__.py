@@ -1,1 +1,1 @@
-"""The training: recipe in, events out. Knows nothing of app/, of SQL, of HTTP servers."""
+"""The training: recipe in, events out. Never imports app/."""

@@ -82,7 +82,7 @@ class EpochEnded(BaseEvent):
     tta_seconds: float = 0.0  # for the additional views, not included in val_seconds
     compile_seconds: float = 0.0  # before this epoch, not included in `seconds`
     predictions: str | None = None  # last epoch only, packed by trainer.data.predictions
-    confidences: str | None = None  # probability of each predicted class, packed likewise
+    confidences: str | None = None  # probability of each predicted class, packed the same way
     energy_wh: float | None = None  # used by the device during `seconds`; null: not measured
     busy: float | None = Field(
         None, ge=0, le=1

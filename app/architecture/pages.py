@@ -33,7 +33,7 @@ from trainer.recipe import Recipe
 from trainer.recipe.knobs import list_errors
 
 DEFAULT_CLASSES = 10  # for a data set whose files are not on this machine
-KNOWN_CLASSES = {"cifar100": 100}  # likewise, known from its name
+KNOWN_CLASSES = {"cifar100": 100}  # for data sets whose name tells the number
 MAX_CLASSES = 100_000  # of a folder; more are a mistake in the folder
 
 router = APIRouter()
@@ -74,7 +74,7 @@ async def show_architecture_of_form(request: Request, here: Here) -> HTMLRespons
 
 @router.post("/api/v1/previews/architecture", tags=["previews"], responses={"4XX": PROBLEM})
 def preview_architecture(body: RecipeRequest, here: Here) -> ArchitectureResponse:
-    """The layers of a recipe's model: shapes, parameters, and FLOPs per image (2 per multiply-add)."""
+    """Return the layers of a recipe's model: shapes, parameters, and FLOPs per image (2 per multiply-add)."""
     root = here.settings.datasets_dir
     recipe = resolve(body.preset, body.partial(), root, strict=True).recipe
     layers = layers_of(recipe.model, count_classes(recipe, root))

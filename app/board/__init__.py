@@ -1,1 +1,1 @@
-"""The leaderboard: which recipe is better, how surely, at what cost."""
+"""The leaderboard: which recipe is better, with what confidence, at what cost."""

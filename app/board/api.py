@@ -24,7 +24,7 @@ router = APIRouter(prefix="/api/v1", responses={"4XX": PROBLEM})
 def get_board(
     here: Here,
     dataset: Annotated[
-        str | None, Query(max_length=100, description="Default: the data set of most succeeded runs")
+        str | None, Query(max_length=100, description="Default: the data set with the most succeeded runs")
     ] = None,
     metric: MetricName = "time_to_target",
     target: Target = 0.94,
@@ -39,7 +39,7 @@ def get_board(
     group_by: Annotated[Literal["recipe"], Query(description="Each row is a recipe")] = "recipe",
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> schemas.BoardResponse:
-    """Recipes of one data set, best first."""
+    """Rank the recipes of one data set, best first."""
     query = ranking.BoardQuery(dataset or None, metric, target, hardware, fingerprint, limit)
     with here.records.read() as session:
         board = ranking.rank_recipes(session, query)
@@ -59,14 +59,14 @@ def get_group(
         float | None, Query(gt=0, lt=1, allow_inf_nan=False, description="Default: the recipe's own target")
     ] = None,
 ) -> schemas.GroupResponse:
-    """Statistics over the runs of one recipe. `recipe_hash`: all of it, or at least its first 8 letters."""
+    """Return statistics over the runs of one recipe. `recipe_hash`: the hash, or at least its first 8 characters."""
     with here.records.read() as session:
         return schemas.to_group_response(groups.load_group(session, recipe_hash, hardware, target))
 
 
 @router.patch("/workers/{name:path}", tags=["workers"])
 def edit_worker(name: str, edit: schemas.WorkerEdited, here: Here) -> WorkerResponse:
-    """Set the price of a worker's hour. It applies to all costs at once, also those of earlier runs."""
+    """Set the price of a worker's hour. All costs change at once, including those of earlier runs."""
     with here.records.write() as session:
         prices.set_price(session, name, edit.price_per_hour)
         return next(worker for worker in list_known(session, here.leases) if worker.name == name)

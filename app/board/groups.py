@@ -24,12 +24,12 @@ MAX_CURVES = 200
 
 @dataclass(frozen=True)
 class GroupStatistics:
-    """Over the included runs; None where no run has the number."""
+    """Statistics over the included runs; None if no run has the value."""
 
     final: statistics.Spread | None
-    final_without_tta: statistics.Spread | None  # None also where the recipe uses no TTA
+    final_without_tta: statistics.Spread | None  # None also if the recipe uses no TTA
     best: statistics.Spread | None
-    best_without_tta: statistics.Spread | None  # likewise
+    best_without_tta: statistics.Spread | None  # None also if the recipe uses no TTA
     reached: statistics.ReachRate | None
     median_time: float | None  # seconds to the target; None: half of the runs or more missed it
     times: statistics.Spread | None  # of the runs that reached it
@@ -57,7 +57,9 @@ def load_group(session: Session, name: str, hardware: str | None = None, target:
     kinds = Counter(row.hardware for row in known if row.hardware)
     if hardware is not None and hardware not in kinds:
         there = ", ".join(sorted(kinds)) or "none yet"
-        raise InvalidRequest([("hardware", f"no run of this recipe ended on {hardware[:120]!r}; there is {there}")])
+        raise InvalidRequest(
+            [("hardware", f"no run of this recipe ended on {hardware[:120]!r}; hardware with runs: {there}")]
+        )
     device = hardware or (kinds.most_common(1)[0][0] if kinds else None)
     fingerprints = Counter(row.fingerprint for row in known if row.hardware == device)
     fingerprint = fingerprints.most_common(1)[0][0] if fingerprints else None
@@ -99,7 +101,7 @@ def _resolve_hash(session: Session, name: str) -> str:
         select(Run.recipe_hash).where(Run.recipe_hash >= letters, Run.recipe_hash < beyond).distinct().limit(2)
     ).all()
     if len(found) != 1:
-        raise NotFound(f"there is no group {name[:64]!r}" if not found else f"{name[:64]!r} begins several groups")
+        raise NotFound(f"there is no group {name[:64]!r}" if not found else f"several groups begin with {name[:64]!r}")
     return found[0]
 
 

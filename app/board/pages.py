@@ -82,7 +82,7 @@ def press_price(
     try:
         edit = WorkerEdited(price_per_hour=float(DECIMAL_COMMA.sub(r"\1.\2", price)) if price.strip() else None)
     except ValueError:
-        raise InvalidRequest([("price", f"{price!r} is no price: a number from 0 to 1,000,000, or nothing")]) from None
+        raise InvalidRequest([("price", f"{price!r} is not a price: use 0 to 1,000,000, or leave it empty")]) from None
     with here.records.write() as session:
         prices.set_price(session, name, edit.price_per_hour)
     return RedirectResponse("/board" + (f"?{back}" if back else ""), 303)

@@ -116,7 +116,7 @@ def load_accuracies_without_tta(session: Session, rows: Iterable[Row]) -> list[A
 
 
 def count_included_runs(session: Session, dataset: str) -> dict[tuple[str, str | None], int]:
-    """By (fingerprint, hardware)."""
+    """Number of runs by (fingerprint, hardware)."""
     query = (
         select(Run.fingerprint, Run.hardware, func.count())
         .where(Run.dataset == dataset, Run.fingerprint.is_not(None), INCLUDED)
@@ -126,7 +126,7 @@ def count_included_runs(session: Session, dataset: str) -> dict[tuple[str, str |
 
 
 def has_finished(row: Row) -> bool:
-    """False for a diverged run: a miss, whatever it reached before."""
+    """False for a diverged run: a miss, even if it reached the target before."""
     return row.status == "succeeded"
 
 

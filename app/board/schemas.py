@@ -42,7 +42,7 @@ class BoardRow(BaseModel):
     recipe: dict[str, Any]
     recipe_hash: str
     value: float | None = Field(
-        description="What the row is ranked by: the mean, or the median for metrics up to the target"
+        description="What the row is ranked by: the mean, or the median for metrics to the target"
     )
     n: int = Field(description="Runs included: one for each seed")
     mean: float | None = Field(description="Mean of the metric, over the runs that have it")
@@ -51,7 +51,7 @@ class BoardRow(BaseModel):
     min: float | None = Field(description="Smallest value of the metric")
     max: float | None = Field(description="Largest value of the metric")
     missed: int = Field(description="Included runs that never reached the target")
-    diverged: int = Field(description="Included runs that diverged: misses, left out of every mean")
+    diverged: int = Field(description="Included runs that diverged: they are misses, and no mean includes them")
     unmeasured: int = Field(description="Included runs for which the metric was not measured")
     reached: int = Field(description="Included runs that reached the target")
     reached_interval: list[float] = Field(description="95 % confidence interval of the share that reaches the target")
@@ -62,7 +62,7 @@ class BoardRow(BaseModel):
     hardware: str | None
     precision: str
     backend: str
-    tta: bool = Field(description="Whether accuracies are with test-time augmentation; `recipe.tta` names the kind")
+    tta: bool = Field(description="Whether accuracies include test-time augmentation; `recipe.tta` names the kind")
     plain_accuracy: float | None = Field(description="Mean final accuracy without TTA; null: the recipe uses no TTA")
     plain_best_accuracy: float | None = Field(
         description="Mean best accuracy without TTA; null: the recipe uses no TTA"
@@ -99,7 +99,7 @@ class GroupResponse(BaseModel):
     replays: list[int] = Field(description="Later runs of the same seeds; excluded")
     excluded: int = Field(description="Runs that were cancelled or failed without diverging")
     under_way: int = Field(description="Runs in progress")
-    tta: bool = Field(description="Whether accuracies are with test-time augmentation")
+    tta: bool = Field(description="Whether accuracies include test-time augmentation")
     final_accuracy: SpreadResponse | None
     plain_final_accuracy: SpreadResponse | None = Field(description="Without TTA; null: the recipe uses no TTA")
     best_accuracy: SpreadResponse | None
@@ -108,7 +108,7 @@ class GroupResponse(BaseModel):
     median_time_to_target: float | None = Field(
         description="A miss is longer than any time; null: half of the runs or more missed"
     )
-    times_to_target: SpreadResponse | None = Field(description="Of the runs that reached the target")
+    times_to_target: SpreadResponse | None = Field(description="Times of the runs that reached the target")
     energy: SpreadResponse | None = Field(description="Of whole runs")
     cost: SpreadResponse | None = Field(description="Of whole runs")
 

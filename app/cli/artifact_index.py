@@ -57,7 +57,7 @@ def format_bytes_ascii(number: int) -> str:
 
 
 def _fault(data_dir: Path, file: File, *, verify: bool) -> str:
-    """What is wrong with a file of the index; empty if nothing is."""
+    """The problem of a file in the index; empty if there is none."""
     try:
         path = artifact_path(data_dir, file.run, file.sha256)
         found = path.stat().st_size

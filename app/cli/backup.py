@@ -52,7 +52,7 @@ def back_up(settings: Settings, file: Path, *, force: bool = False) -> list[str]
         copy_database(database, part)
         contents = read_contents(part, database)
         if not force and os.path.lexists(file):
-            raise Refusal(f"{file} has come into being meanwhile: choose another name")
+            raise Refusal(f"{file} was created in the meantime: choose another name")
         part.rename(file)
         flush_folder(file.parent)
     except (pysqlite3.OperationalError, OSError) as error:
@@ -65,7 +65,7 @@ def back_up(settings: Settings, file: Path, *, force: bool = False) -> list[str]
     runs, copied = (f"{shlex.quote(str(folder.resolve() / 'runs'))}/" for folder in (settings.data_dir, file.parent))
     return [
         f"{file}: {format_bytes_ascii(file.stat().st_size)} in {took:.1f} s, checked; {contents}",
-        "Artifacts and logs lie in files of their own. Copy these, too, and after the database:",
+        "Artifacts and logs are separate files. Copy them as well, after the database:",
         f"  rsync -a {runs} {copied}",
     ]
 
@@ -138,12 +138,14 @@ def _check_place(file: Path, database: Path, *, force: bool) -> None:
     if not database.is_file():
         raise Refusal(f"there is no database at {database}: set PITWALL_DATA_DIR to the folder that holds it")
     if not file.parent.is_dir():
-        raise Refusal(f"{file.parent} is no folder: make it first")
+        raise Refusal(f"{file.parent} is not a folder: create it first")
     if file.resolve() in {database, *sidecar_files(database), database.with_name(database.name + ".lock")}:
         raise Refusal(f"{file} belongs to the database itself: choose another name")
     if stray := next((path for path in sidecar_files(file) if os.path.lexists(path)), None):
-        raise Refusal(f"{stray} lies there, of another database: choose another name")  # SQLite would mix the two
+        raise Refusal(
+            f"{stray} exists and belongs to another database: choose another name"
+        )  # SQLite would mix the two
     if os.path.lexists(file) and not file.is_file():
-        raise Refusal(f"{file} is no plain file: choose another name")
+        raise Refusal(f"{file} is not a regular file: choose another name")
     if os.path.lexists(file) and not force:
         raise Refusal(f"{file} is there already: choose another name, or replace it with --force")

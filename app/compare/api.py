@@ -64,7 +64,9 @@ class DisagreementResponse(BaseModel):
     pictures_left: list[DisagreementImage] = Described(
         description="The first images that only the left run classified correctly"
     )
-    pictures_right: list[DisagreementImage] = Described(description="Likewise for the right run")
+    pictures_right: list[DisagreementImage] = Described(
+        description="The first images that only the right run classified correctly"
+    )
 
 
 @router.get("/compare", tags=["board"])
@@ -89,7 +91,7 @@ def compare_runs(
 def compare_pictures(
     here: Here, left: Annotated[int, Query(ge=1, lt=2**63)], right: Annotated[int, Query(ge=1, lt=2**63)]
 ) -> DisagreementResponse:
-    """Validation images that one run classified correctly and the other did not, after their last epochs."""
+    """Return validation images that one run classified correctly and the other did not, after their last epochs."""
     with here.records.read() as session:
         one, other = runs.find(session, left), runs.find(session, right)
         found = predictions.find_disagreement(session, here.previews.gallery, one, other)

@@ -17,7 +17,7 @@ Groups = Annotated[
     Names,
     Query(
         max_length=comparison.MAX_SIDES,
-        description="Recipe hashes, or at least 8 first letters of each; comma-separated or repeated",
+        description="Recipe hashes, or at least the first 8 characters of each; comma-separated or repeated",
     ),
 ]
 Field = Literal[
@@ -30,7 +30,7 @@ def parse_run_ids(parameters: list[str]) -> list[int]:
     names = parse_names(parameters)
     wrong = [word for word in names if not word.isdecimal() or len(word) > 18]
     if wrong:
-        raise InvalidRequest([("runs", f"{wrong[0][:40]!r} is no number of a run")])
+        raise InvalidRequest([("runs", f"{wrong[0][:40]!r} is not a run number")])
     return [int(word) for word in names]
 
 

@@ -70,7 +70,7 @@ def compute_rates(recipe: Recipe, train_images: int) -> NDArray[np.float32]:
 
 
 def no_steps_error(train_images: int) -> InvalidRecipe:
-    return InvalidRecipe([("batch_size", f"leaves no step for {train_images} training images: take smaller batches")])
+    return InvalidRecipe([("batch_size", f"leaves no step for {train_images} training images: use smaller batches")])
 
 
 class AugmentationPreviews:

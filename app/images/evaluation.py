@@ -1,4 +1,4 @@
-"""What a model has learned, by its last predictions: confusion matrix, recall and precision, calibration, mistakes."""
+"""Evaluates a model by its last predictions: confusion matrix, recall and precision, calibration, mistakes."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def _share(part: int, whole: int) -> float:
 def _most_confused(
     labels: NDArray[np.integer], predicted: NDArray[np.integer], names: Sequence[str]
 ) -> list[tuple[str, str, int]]:
-    """Without a matrix: a data set may have thousands of classes."""
+    """Computed without a matrix: a data set may have thousands of classes."""
     wrong = (labels != predicted) & (predicted < len(names))
     cells = labels[wrong].astype(np.int64) * len(names) + predicted[wrong]
     pairs, counts = np.unique(cells, return_counts=True)

@@ -77,7 +77,7 @@ def load_validation(session: Session, gallery: Gallery, run: Run, field: str) ->
     """Raises InvalidRequest naming `field` if the run has no predictions, or its images are not on this machine."""
     stored = session.get(Prediction, run.id)
     if stored is None:
-        raise InvalidRequest([(field, f"run {run.id} kept no predictions: they come with a run's last epoch")])
+        raise InvalidRequest([(field, f"run {run.id} has no predictions: they are stored after the last epoch")])
     data = Dataset.model_validate(run.recipe["dataset"])
     try:
         shelf = gallery.validation(data)

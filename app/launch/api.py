@@ -31,7 +31,7 @@ def launch_sweep(
 ) -> SweepResponse:
     """Launch a recipe at several values of one or two settings: all runs or none. The runs share the tag `sweep ID`.
 
-    A repeated Idempotency-Key with the same body launches only once.
+    Requests with the same Idempotency-Key and body launch once.
     """
     axes = [Axis(one.knob, one.values) for one in body.over]
     try:
@@ -56,7 +56,7 @@ def launch_sweep(
 
 @router.get("/presets", tags=["recipes"])
 def list_presets() -> list[PresetResponse]:
-    """The recipes that ship with Pitwall."""
+    """List the recipes that ship with Pitwall."""
     return [
         PresetResponse(
             name=preset.name,
@@ -71,11 +71,11 @@ def list_presets() -> list[PresetResponse]:
 
 @router.get("/datasets", tags=["recipes"])
 def list_datasets(here: Here) -> list[DatasetResponse]:
-    """Data sets that a recipe can name, and whether each is on this machine."""
+    """List the data sets that a recipe can name, and whether each is on this machine."""
     return [DatasetResponse.model_validate(info) for info in datasets.list_datasets(here.settings.datasets_dir)]
 
 
 @router.get("/recipe-schema", tags=["recipes"])
 def get_recipe_schema() -> dict[str, Any]:
-    """JSON schema of a complete recipe: every setting with its default, range, unit and description."""
+    """Return the JSON schema of a complete recipe: every setting with its default, range, unit and description."""
     return Recipe.model_json_schema()

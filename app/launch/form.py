@@ -130,7 +130,7 @@ def _is_printable(value: Any, depth: int = 6) -> bool:
 def _label_fields(labels: Mapping[str, str], errors: Mapping[str, str]) -> list[form_fields.Field]:
     described = {
         "name": ("Name", "Leave empty to use preset, data set and seed.", ""),
-        "repeats": ("Repeats", "Runs this recipe with that many seeds: seed, seed + 1, …", "1"),
+        "repeats": ("Repeats", "Number of runs, with consecutive seeds: seed, seed + 1, …", "1"),
         "tags": ("Tags", "Separated by commas.", ""),
         "notes": ("Notes", "Shown on the run's page. Markdown.", ""),
         "priority": ("Priority", "Runs with higher priority start first; equal ones in launch order.", "0"),

@@ -75,7 +75,7 @@ async def show_panel(
     response_model=ScheduleResponse,
 )
 def preview_schedule(body: ScheduleRequest, here: Here) -> Response:
-    """The learning rate of every step of a run."""
+    """Return the learning rate of every step of a run."""
     recipe = _resolve(body, here.settings.datasets_dir).recipe
     train_images = count_training_images(recipe, here.settings.datasets_dir)
     if train_images is None:
@@ -91,14 +91,14 @@ def preview_schedule(body: ScheduleRequest, here: Here) -> Response:
 
 @router.post("/api/v1/previews/augmentation", tags=["previews"], responses={"4XX": PROBLEM})
 def preview_augmentation(body: AugmentationRequest, here: Here) -> AugmentationResponse:
-    """The first images of epoch 1: as stored, after each operation, and as trained on."""
+    """Return the first images of epoch 1: as stored, after each operation, and as trained on."""
     preview = here.previews.augmentation(_resolve(body, here.settings.datasets_dir).recipe, body.count)
     return AugmentationResponse(pictures=[_image_response(one) for one in preview.images])
 
 
 @router.post("/api/v1/previews/check", tags=["previews"], responses={"4XX": PROBLEM})
 def check_recipe(body: RecipeRequest, here: Here) -> CheckResponse:
-    """Warnings about a recipe that does something other than it seems to. They never prevent a launch."""
+    """Warn about settings of a recipe that have unexpected effects. Warnings never prevent a launch."""
     resolved = _resolve(body, here.settings.datasets_dir)
     with here.records.read() as session:
         found = warnings.recipe_warnings(session, resolved.recipe, resolved.preset, here.settings.datasets_dir)

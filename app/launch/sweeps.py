@@ -25,7 +25,7 @@ from trainer.recipe.knob_paths import is_knob
 
 MAX_KNOBS, MAX_RUNS = 2, 100
 MAX_PATH_LENGTH = 200
-# settings that decide which other settings there are
+# settings that determine which other settings exist
 SHAPES = re.compile(r"(schedule\.kind|model\.name|augment\.\d+\.op)")
 
 PlannedRun = tuple[dict[str, Any], Resolved]  # setting to value, and the whole recipe
@@ -75,7 +75,7 @@ def launch_sweep(
 ) -> list[Run]:
     """Queue the runs; they share their last tag, `sweep ID`. Raises InvalidRequest if there is no room for that tag."""
     if len(request.tags) == MAX_TAGS:
-        raise InvalidRequest([("tags", f"one place is the sweep's own: at most {MAX_TAGS - 1}")])
+        raise InvalidRequest([("tags", f"at most {MAX_TAGS - 1}: a sweep adds a tag of its own")])
     queued: list[Run] = []
     for point, resolved in planned:
         name = name_run(request.name or resolved.preset or "", point)
@@ -109,7 +109,7 @@ def parse_axes(rows: Sequence[tuple[str, str]]) -> list[Axis]:
             axes.append(Axis(knob.strip(), values))
             if not knob.strip() or not values:
                 field = "values" if knob.strip() else "knob"
-                raise InvalidRecipe([(f"sweep.{number}.{field}", "is missing: a sweep is a setting and its values")])
+                raise InvalidRecipe([(f"sweep.{number}.{field}", "is missing: a sweep needs a setting and its values")])
     return axes
 
 
@@ -117,19 +117,21 @@ def check_axes(axes: Sequence[Axis], repeats: int = 1) -> None:
     """Raises InvalidRecipe naming the row."""
     for number, axis in enumerate(axes):
         if len(axis.knob) > MAX_PATH_LENGTH or not is_knob(axis.knob):
-            raise InvalidRecipe([(f"sweep.{number}.knob", f"{axis.knob[:80]!r} is no setting of a recipe")])
+            raise InvalidRecipe([(f"sweep.{number}.knob", f"{axis.knob[:80]!r} is not a setting of a recipe")])
         if SHAPES.fullmatch(axis.knob):
-            sentence = f"{axis.knob} decides which other settings there are: launch a run, or a sweep, for each"
+            sentence = f"{axis.knob} determines which other settings exist: launch a run or a sweep for each"
             raise InvalidRecipe([(f"sweep.{number}.knob", sentence)])
         if any(axis.knob == other.knob for other in axes[:number]):
-            raise InvalidRecipe([(f"sweep.{number}.knob", f"{axis.knob} is swept already")])
+            raise InvalidRecipe([(f"sweep.{number}.knob", f"{axis.knob} is already swept")])
         if axis.knob == "seed" and repeats > 1:
-            raise InvalidRecipe([(f"sweep.{number}.knob", "repeats choose the seeds: sweep them or repeat")])
+            raise InvalidRecipe(
+                [(f"sweep.{number}.knob", "repeats use several seeds: sweep the seed or repeat, not both")]
+            )
     runs = repeats
     for number, axis in enumerate(axes):
         runs *= len(axis.values)
         if runs > MAX_RUNS:
-            sentence = f"that makes {runs} runs, and at most {MAX_RUNS} are launched together"
+            sentence = f"that makes {runs} runs: at most {MAX_RUNS} can be launched together"
             raise InvalidRecipe([(f"sweep.{number}.values", sentence)])
 
 
@@ -150,7 +152,7 @@ def recipe_with(recipe: Mapping[str, Any], point: Mapping[str, Any], axes: Seque
         for step in parents:
             parent = _child(parent, step)
         if _child(parent, last) is None and not (isinstance(parent, dict) and last in parent):
-            sentence = f"this recipe has no {axis.knob}: choose what has it first"
+            sentence = f"this recipe has no {axis.knob}: first choose the part that has it"
             raise InvalidRecipe([(f"sweep.{number}.knob", sentence)])
         parent[int(last) if isinstance(parent, list) else last] = point[axis.knob]
     return changed

@@ -51,7 +51,7 @@ def _check_target(session: Session, recipe: Recipe, preset: str | None) -> list[
     within = math.floor(best * 100) / 100
     text = (
         f"None of {runs} runs of this preset on {recipe.dataset.name} has reached {recipe.target_accuracy:.2%}; "
-        f"the best came to {best:.2%}. Time to target will stay empty."
+        f"the best reached {best:.2%}. Time to target will stay empty."
     )
     fix = {"target_accuracy": within} if within > 0 else {}
     mend = f"Aim for {within:.0%}" if fix else ""

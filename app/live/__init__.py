@@ -1,1 +1,1 @@
-"""What ends with the process: streams, leases, device load, tasks."""
+"""State that is lost on restart: streams, leases, device load, tasks."""

@@ -33,7 +33,7 @@ class Leases:
         self._lock = Lock()
 
     def grant(self, run: int, attempt: int, seconds: float = LEASE_S) -> None:
-        """Give the attempt's holder a lease of so many seconds from now."""
+        """Give the attempt's holder a lease for this many seconds from now."""
         with self._lock:
             for held in ((run, attempt - 1), (run, attempt)):
                 self._kept.pop(held, None)
@@ -50,7 +50,7 @@ class Leases:
             return (run, attempt) in self._deadlines
 
     def extend_all(self, seconds: float) -> None:
-        """Extend all leases: the app was suspended for so long and could not receive heartbeats."""
+        """Extend all leases: the app was suspended for that long and could not receive heartbeats."""
         with self._lock:
             self._deadlines = {held: deadline + seconds for held, deadline in self._deadlines.items()}
 

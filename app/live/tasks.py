@@ -20,7 +20,7 @@ from app.errors import Busy, NotFound, Trouble
 MAX_QUEUED = 8  # each holds an image in memory
 PATIENCE_S = 120.0  # of the client: an export imports a framework, which is slow on a busy machine
 DISCONNECT_CHECK_S = 1.0  # how often waiting requests check whether their client is still connected
-CLAIM_SEEN_S = 30.0  # after a claim a worker counts as connected for so long
+CLAIM_SEEN_S = 30.0  # how long a worker counts as connected after a claim
 TASK_SEEN_S = 110.0  # and after it got a task: it does not claim meanwhile, even if the client has gone
 
 
@@ -58,9 +58,9 @@ class Tasks:
         """Queue a task and wait for its result. Raises Trouble if no worker is connected, it takes too long, or the
         client has gone."""
         if not self.has_worker:
-            raise Trouble("no worker is here to do this: start one, and ask again")
+            raise Trouble("no worker is connected to do this: start one and try again")
         if len(self._waiting) >= MAX_QUEUED:
-            raise Busy("too many are waiting for such an answer: ask again in a few seconds")
+            raise Busy("too many requests of this kind are waiting: try again in a few seconds")
         task.number = next(self._numbers)
         self._waiting.append(task)
         self._came.set()
@@ -68,9 +68,9 @@ class Tasks:
         try:
             while not (await asyncio.wait([task.answer], timeout=DISCONNECT_CHECK_S))[0]:
                 if time.monotonic() > ends:
-                    raise Trouble(f"no worker has answered within {PATIENCE_S:.0f} s: ask again")
+                    raise Trouble(f"no worker has answered within {PATIENCE_S:.0f} s: try again")
                 if await is_gone() and not task.answer.done():
-                    raise Trouble("the app is being restarted: ask again in a few seconds")
+                    raise Trouble("the app is being restarted: try again in a few seconds")
             return task.answer.result()
         finally:
             self._claimed.pop(task.number, None)
@@ -99,16 +99,16 @@ class Tasks:
                 continue
 
     def find_claimed(self, number: int) -> Task:
-        """A task that a worker executes. Raises NotFound if nobody waits for it any more."""
+        """A task that a worker executes. Raises NotFound if no client is waiting for it any more."""
         if (task := self._claimed.get(number)) is None:
-            raise NotFound(f"nobody waits for task {number} any more")
+            raise NotFound(f"no client is waiting for task {number} any more")
         return task
 
     def resolve(self, number: int, answer: Any) -> None:
         """Pass the result to the client's `ask`; an exception is raised there."""
         task = self.find_claimed(number)
         if task.answer.done():
-            raise NotFound(f"task {number} has its answer already")
+            raise NotFound(f"task {number} already has a result")
         if isinstance(answer, Exception):
             task.answer.set_exception(answer)
         else:

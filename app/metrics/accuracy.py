@@ -1,7 +1,7 @@
 """The accuracy used for ranking: with test-time augmentation (TTA) if the recipe enables it, else without.
 
 Targets, milestones, best and last epochs, boards and groups use it. An epoch's `val_accuracy` is always without TTA;
-whatever shows one of the two shows both.
+pages and exports always show both.
 """
 
 from __future__ import annotations

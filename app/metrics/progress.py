@@ -58,7 +58,7 @@ def apply_epoch(run: RunProgress, event: EpochEnded) -> None:
 
 
 def recompute_progress(run: RunProgress, epochs: Sequence[Epoch]) -> None:
-    """Compute the columns anew after an attempt replaced epochs of an earlier one. `epochs`: runs.shown_epochs."""
+    """Recompute the columns after an attempt replaced epochs of an earlier one. `epochs`: runs.shown_epochs."""
     run.elapsed_seconds = sum(epoch.seconds for epoch in epochs)
     run.tta_seconds = sum(epoch.tta_seconds for epoch in epochs)
     run.milestones = milestones.pack_milestones(epochs)

@@ -1,1 +1,1 @@
-"""What survives a restart: the database and the files."""
+"""State that survives a restart: the database and the files."""

@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 class Records:
-    """The records on disk. Created once by `__main__` (or by a test) and passed to whoever reads or writes."""
+    """The records on disk. Created once by `__main__` (or by a test) and passed to readers and writers."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class Records:
             self._close_file()
             if isinstance(error, Trouble):
                 what = error.detail.partition(". ")[0]
-                raise Refusal(f"{self.path} cannot be opened: {what}; start again once that is mended") from error
+                raise Refusal(f"{self.path} cannot be opened: {what}; start again once that is fixed") from error
             raise
         self._group_commit = GroupCommit(self._transaction, self._try_again)
 
@@ -134,7 +134,7 @@ class Records:
             self.trouble = error.detail
 
     def _try_again(self) -> None:
-        """Where nobody writes, trouble must not be shown for longer than it lasts."""
+        """Without other writes, trouble must not be shown for longer than it lasts."""
         if self.trouble is None:
             return
         try:
@@ -180,7 +180,7 @@ def migrate(engine: Engine) -> None:
 
 
 def _version(connection: Connection) -> str | None:
-    """Of the schema; None: there are no tables yet."""
+    """The version of the schema; None if there are no tables yet."""
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
     found: str | None = connection.scalar(select(column("version_num")).select_from(table(VERSION_TABLE)))

@@ -13,7 +13,7 @@ from pathlib import Path
 from app.errors import Busy, DiskFails, StorageFull, Trouble
 from app.records import sqlite
 
-LOW_BYTES = 2**30  # a few checkpoints of a large net
+LOW_BYTES = 2**30  # a few checkpoints of a large model
 LOW_SHARE = 0.02
 FULL_BYTES = 16 * 2**20  # what SQLite's log and a few reports need
 PROBE_BYTES = 2**16
@@ -50,7 +50,7 @@ class Notice:
 
 
 def free_space(folder: Path) -> Disk:
-    """Of the disk that holds `folder`, as the kernel reports it."""
+    """The space on the disk of `folder`, as the kernel reports it."""
     found = os.statvfs(folder)
     return Disk(found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize)
 

@@ -1,4 +1,4 @@
-"""A lock that threads get in the order in which they asked for it, and that lets those behind something stuck go."""
+"""A fair lock: threads get it in the order of their requests, and give up early behind a stuck holder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from threading import Lock
 from app.errors import Busy
 
 STUCK_S = 0.25  # a turn that takes longer counts as stuck
-MAX_WAITING_THREADS = 16  # behind something stuck: of the web server's 40 threads, the others must go on reading
+MAX_WAITING_THREADS = 16  # behind a stuck holder: the others of the web server's 40 threads must be free to read
 
 
 class FairLock:

@@ -77,7 +77,7 @@ def prepare_connection(connection: Any, record: object) -> None:
 
 
 def begin(connection: Connection, *, writes: bool, patience_s: float) -> None:
-    """BEGIN IMMEDIATE for writers: a reader that turns writer gets SQLITE_BUSY at once, whatever the timeout.
+    """BEGIN IMMEDIATE for writers: a reader that turns writer gets SQLITE_BUSY at once, regardless of the timeout.
 
     `patience_s`: how long to wait for other programs; at least a millisecond.
     """

@@ -22,7 +22,7 @@ from app.errors import Busy, Trouble
 from app.records import outbox
 from app.records.outbox import OutboxEvent
 
-MAX_BATCH = 64  # writes of one transaction: the next ones wait for so many
+MAX_BATCH = 64  # maximum number of writes in one transaction
 MAX_WAITING_JOBS = 1000
 IDLE_S = 1.0
 LOCKED_RETRY_S = 0.25  # while the file is locked: how often writes that have waited for too long are refused
@@ -57,7 +57,7 @@ class GroupCommit:
         self._thread.start()
 
     def submit(self, work: Work, seconds: float) -> Future[Any]:
-        """The future is done when the write is on the disk and published, or has failed; with Busy after so many
+        """The future is done when the write is on the disk and published, or has failed; with Busy after that many
         seconds. Raises Busy at once if `MAX_WAITING_JOBS` are waiting."""
         job = _Job(work, time.monotonic() + seconds)
         with self._changed:

@@ -55,7 +55,7 @@ def _action_for(here: State, verb: Verb, tag: str, result: BulkResult) -> Callab
     def change_tags(session: Session, run_id: int, now: datetime) -> None:
         tags = [one for one in runs.find(session, run_id).tags if one != tag]
         if verb == "tag" and len(tags) >= MAX_TAGS:
-            raise Conflict(f"run {run_id} has {MAX_TAGS} tags already")
+            raise Conflict(f"run {run_id} already has {MAX_TAGS} tags")
         runs.edit(session, run_id, {"tags": [*tags, tag] if verb == "tag" else tags}, now)
 
     def clone(session: Session, run_id: int, now: datetime) -> None:

@@ -1,6 +1,6 @@
 """The columns of the list of runs: one table for display, export, sorting and filtering.
 
-Keys stand in URLs: `best_val_accuracy`, `recipe.schedule.max_lr`, `counted_accuracy@10`.
+Keys appear in URLs: `best_val_accuracy`, `recipe.schedule.max_lr`, `counted_accuracy@10`.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def find_column(key: str, parameter: str = "column") -> Column:
         title, accuracy = AT_EPOCH[name]
         return Column(key, f"{title} at {epoch}", "share", _accuracy_at_epoch(accuracy, int(epoch)))
     known = ", ".join([*ALWAYS, *COLUMNS, "recipe.SETTING", *(f"{name}@EPOCH" for name in AT_EPOCH)])
-    raise InvalidRequest([(parameter, f"there is no {key[:80]!r}; these work: {known}")])
+    raise InvalidRequest([(parameter, f"there is no column {key[:80]!r}; there are {known}")])
 
 
 def sort_key(key: str, parameter: str) -> ColumnElement[Any]:
@@ -130,13 +130,13 @@ def parse_condition(text: str, parameter: str = "where") -> ColumnElement[bool]:
     """`recipe.schedule.max_lr>=0.2` as SQL. Raises InvalidRequest that names the query `parameter`."""
     parts = CONDITION.fullmatch(text)
     if parts is None:
-        words = f"{text[:80]!r} is no condition: write KEY=VALUE, with one of {' '.join(OPERATORS)}"
+        words = f"{text[:80]!r} is not a condition: write KEY=VALUE, with one of {' '.join(OPERATORS)}"
         raise InvalidRequest([(parameter, words)])
     key, operator, text_value = parts.groups()
     found, value = sort_key(key, parameter), _compared_value(find_column(key, parameter), text_value, parameter)
     if value is None:
         if operator not in {"=", "!="}:
-            raise InvalidRequest([(parameter, f"{text[:80]!r}: null is neither more nor less than anything")])
+            raise InvalidRequest([(parameter, f"{text[:80]!r}: null can only be compared by = or !=")])
         return found.is_(None) if operator == "=" else found.is_not(None)
     compared: ColumnElement[bool] = OPERATORS[operator](found, value)
     return compared
@@ -154,7 +154,7 @@ def with_accuracies_without_tta(chosen: Sequence[Column]) -> list[Column]:
 
 
 def column_values(session: Session, runs: Sequence[Run], wanted: Sequence[Column]) -> dict[int, list[Any]]:
-    """By run id, in the order of `wanted`; None for a missing value. Only columns `…@EPOCH` cost a query."""
+    """Values by run id, in the order of `wanted`; None for a missing value. Only columns `…@EPOCH` cost a query."""
     at_epochs = [one for one in wanted if "@" in one.key]
     found: Mapping[int, Mapping[str, Any]] = {}
     if at_epochs and runs:
@@ -201,11 +201,11 @@ def _compared_value(column: Column, text: str, parameter: str) -> Any:
     if is_word and not is_setting and not isinstance(value, str):
         value = text
     if isinstance(value, str) and not value.isprintable():  # includes lone surrogates, which the database refuses
-        raise InvalidRequest([(parameter, "holds what cannot be printed")])
+        raise InvalidRequest([(parameter, "must not contain control characters")])
     if isinstance(value, bool):
         return int(value)
     if not is_word and not isinstance(value, int | float):
-        raise InvalidRequest([(parameter, f"{column.key} is a number, and {text[:40]!r} is none")])
+        raise InvalidRequest([(parameter, f"{column.key} is a number, and {text[:40]!r} is not")])
     if isinstance(value, int) and abs(value) >= 2**63:
         return float(value)
     return value if isinstance(value, int | float | str) or value is None else text
@@ -218,11 +218,11 @@ def _time(text: str, parameter: str) -> datetime:
             raise InvalidRequest([(parameter, f"{text[:40]!r} has no time zone: add +00:00")])
         return time.astimezone(UTC)
     except (ValueError, OverflowError):
-        raise InvalidRequest([(parameter, f"{text[:40]!r} is no time: write 2026-01-31T12:00+00:00")]) from None
+        raise InvalidRequest([(parameter, f"{text[:40]!r} is not a time: write 2026-01-31T12:00+00:00")]) from None
 
 
 def _accuracy_at_epoch(accuracy: ColumnElement[Any], epoch: int) -> ColumnElement[Any]:
-    """Of the latest attempt that has this epoch. One covering index answers it."""
+    """The accuracy in the latest attempt that has this epoch, from one covering index."""
     since = Epoch.attempt >= Run.trail_from  # a retry from scratch begins a new curve
     found = select(accuracy).where(Epoch.run_id == Run.id, Epoch.epoch == epoch, since)
     return found.order_by(Epoch.attempt.desc()).limit(1).correlate(Run).scalar_subquery()

@@ -167,9 +167,9 @@ def _decode(query: ListQuery) -> tuple[Any, int]:
         elif isinstance(value, str):
             value.encode()  # ValueError for lone surrogates
     except (ValueError, binascii.Error, TypeError, OverflowError):
-        raise InvalidRequest([("cursor", "is not one that a page of runs gave: start without it")]) from None
+        raise InvalidRequest([("cursor", "is not a cursor that a page of runs returned: start without it")]) from None
     if fingerprint != _fingerprint(query):
-        raise InvalidRequest([("cursor", "is of another query: start without it")])
+        raise InvalidRequest([("cursor", "belongs to another query: start without it")])
     return value, last_id
 
 

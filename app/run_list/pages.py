@@ -74,7 +74,7 @@ def press_bulk(
 ) -> Response:
     """Redirect to the same list, or show which runs were skipped and why."""
     if not chosen:
-        raise InvalidRequest([("runs", "none was chosen: tick the boxes of some first")])
+        raise InvalidRequest([("runs", "none is selected: select some first")])
     result = bulk.apply_to_runs(here, do, chosen, tag.strip())
     address = "/runs" + (f"?{back}" if back else "")
     if result.refused:

@@ -132,7 +132,7 @@ def show_evaluation(
     here: Here,
     part: Annotated[bool, Query(description="Only the part, without the page around it")] = False,
 ) -> HTMLResponse:
-    """By the predictions of the last epoch."""
+    """The evaluation by the predictions of the last epoch."""
     found, problem = None, ""
     with here.records.read() as session:
         run = runs.find(session, run_id)
@@ -239,7 +239,7 @@ def _recipe(session: Session, run: schemas.RunDetails, request: Request, tokens:
 
 
 def _train_images(run: schemas.RunDetails, recipe: Recipe, datasets_dir: Path) -> int | None:
-    """As reported by the trainer; before that, as expected from recipe and data set."""
+    """Reported by the trainer; before that, expected from recipe and data set."""
     started = run.attempts[-1].started if run.attempts else None
     if started:
         return int(started["train_images"])

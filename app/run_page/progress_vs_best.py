@@ -45,7 +45,7 @@ class ProgressVsBest:
 
 
 def best_from_runs(runs: Sequence[Run]) -> BestRecipe | None:
-    """From the runs of the best recipe, as found earlier by `find_best`."""
+    """Built from the runs of the best recipe, which `find_best` found earlier."""
     return BestRecipe(runs[-1].name, runs[-1].recipe_hash, [run.id for run in runs]) if runs else None
 
 
@@ -92,7 +92,7 @@ def _compare(own: Curve, others: list[Curve]) -> tuple[Comparison | None, Compar
 
 
 def _accuracy_at(curve: Curve, seconds: float) -> float | None:
-    """Of the last epoch that had finished by then."""
+    """The accuracy of the last epoch that had finished by then."""
     ended = curve.counted_accuracy[(curve.elapsed <= seconds) & ~np.isnan(curve.counted_accuracy)]
     return float(ended[-1]) if len(ended) else None
 

@@ -112,7 +112,7 @@ def _place_in_queue(queue: list[Run], moved: Run) -> None:
 
 
 def _raise_priorities(queue: list[Run]) -> None:
-    """From the end on, raise each run as far as it needs to stay ahead of the one behind it."""
+    """Going backwards, raise each run as far as needed to stay ahead of the next one."""
     for ahead, behind in zip(queue[-2::-1], queue[:0:-1], strict=True):
         ahead.priority = max(ahead.priority, behind.priority + (ahead.id > behind.id))
 

@@ -188,7 +188,7 @@ def _launched_before(session: Session, key: str, body_hash: str) -> list[Run] | 
         raise InvalidRequest([("Idempotency-Key", "was used before with another body: send a new key")])
     launched = [session.get(Run, run_id) for run_id in earlier.run_ids["runs"]]
     if None in launched:
-        raise Conflict("what was launched under this Idempotency-Key has been deleted since: send a new key")
+        raise Conflict("the runs launched under this Idempotency-Key have been deleted since: send a new key")
     return [run for run in launched if run is not None]
 
 

@@ -18,7 +18,7 @@ class LaunchRequest(RequestModel):
     name: Name = ""
     tags: Tags = Field(default=[])
     notes: Notes = ""
-    repeats: int = Field(1, ge=1, le=100, description="Runs this recipe with that many seeds: seed, seed+1, …")
+    repeats: int = Field(1, ge=1, le=100, description="Number of runs, with consecutive seeds: seed, seed+1, …")
     priority: Priority = 0
 
 

@@ -74,7 +74,7 @@ async def handle_os_error(request: Request, error: Exception) -> Response:
 
 
 async def handle_disconnect(request: Request, error: Exception) -> Response:
-    """The client disconnected while sending its body, as a killed worker does: nobody reads this response."""
+    """The client disconnected while sending its body, as a killed worker does. No one reads this response."""
     logger.info("%s %s: the client disconnected while sending its body", request.method, request.url.path)
     return Response(status_code=HTTPStatus.BAD_REQUEST)
 

@@ -14,7 +14,7 @@ STATUSES = {
 
 # Beside a run's status, and as the title of its failure.
 FAILURES = {
-    "recipe": "recipe mistake",
+    "recipe": "invalid recipe",
     "dataset_missing": "data set missing",
     "dataset_damaged": "data set damaged",
     "dataset_changed": "data set changed",
@@ -34,6 +34,6 @@ OUTCOMES = {
     "failed": "failed",
     "cancelled": "cancelled",
     "paused": "paused",
-    "released": "handed back",
+    "released": "returned to queue",
     "lost": "lost",
 }

@@ -80,16 +80,18 @@ class Gate:
             has_body = int(length) > 0 or "transfer-encoding" in headers
             if _is_file_upload(scope):
                 if content_type != "application/octet-stream":
-                    raise UnsupportedType("a file is sent as application/octet-stream")
+                    raise UnsupportedType("a file must be sent as application/octet-stream")
             elif _is_image_upload(scope):
                 if content_type != "application/octet-stream" and not content_type.startswith("image/"):
-                    raise UnsupportedType("an image is sent as application/octet-stream, or as image/png and the like")
+                    raise UnsupportedType(
+                        "an image must be sent as application/octet-stream, or as image/png or similar"
+                    )
             elif (has_body or content_type) and content_type != "application/json":
-                raise UnsupportedType("the API takes application/json only")
+                raise UnsupportedType("the API accepts application/json only")
 
     def _check_host(self, hosts: list[str]) -> None:
         if len(hosts) != 1:
-            raise Problem("a request names exactly one Host")
+            raise Problem("a request must name exactly one Host")
         name = hosts[0].rsplit(":", 1)[0] if not hosts[0].endswith("]") else hosts[0]
         if name.lower() not in self._settings.hosts:
             raise Forbidden(f"the host name {name[:100]!r} is not known here: add it to PITWALL_ALLOWED_HOSTS")
@@ -104,7 +106,7 @@ class Gate:
         bearer = bearer.strip() if scheme.lower() == "bearer" else ""
         if path.startswith(WORKER):
             if not self._tokens.is_worker(bearer):
-                raise Unauthorized("workers show the worker token (the file worker-token in the data folder)")
+                raise Unauthorized("workers must send the worker token (the file worker-token in the data folder)")
             return
         if not self._tokens.login or path in WITHOUT_LOGIN or path.startswith("/static/"):
             return

@@ -71,9 +71,9 @@ def _is_public(address: Address) -> bool:
 
 def _describe_error(error: Exception) -> str:
     if isinstance(error, TimeoutError):
-        return f"nothing came for {TIMEOUT_S:g} seconds"
+        return f"no data for {TIMEOUT_S:g} seconds"
     if isinstance(error, socket.gaierror):
-        return "its host name is not known"
+        return "its host name cannot be resolved"
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not valid ({error.verify_message})"
     return str(error) or type(error).__name__

@@ -26,7 +26,7 @@ def press_test(here: Here, hook: Annotated[str, Form(max_length=16)]) -> Redirec
     """Queue a test message; it is sent within seconds."""
     matching = [one for one in here.settings.hooks if one.key == hook]
     if not matching:
-        raise NotFound("there is no such webhook: the administrator names them in PITWALL_WEBHOOKS")
+        raise NotFound("there is no such webhook: the administrator sets them in PITWALL_WEBHOOKS")
     with here.records.write() as session:
         deliveries.enqueue_test(session, matching[0], here.now())
     return RedirectResponse("/notices", 303)

@@ -1,1 +1,1 @@
-"""What workers ask and report: the queue, reports, files, tasks."""
+"""The workers' side of the app: the queue, reports, files, tasks."""

@@ -105,7 +105,7 @@ async def _wait_for_run(
     """The first run for this worker within `wait_s`; None if there is none, it disconnects, or the app stops."""
     ends = time.monotonic() + wait_s
     with here.hub.waker() as waker:
-        while not await request.is_disconnected():  # a run assigned to nobody would lose an attempt
+        while not await request.is_disconnected():  # a run assigned to a disconnected worker would lose an attempt
             waker.clear()
             claimed = await _claim(here, who)
             if claimed is not None:

@@ -30,7 +30,7 @@ from app.web.deps import Here, State
 from app.workers import queue, reports
 from trainer.protocol import CHECKPOINT
 
-MAX_BYTES = 4 * 1024**3  # of one file; a checkpoint of the widest net takes 3.4 GB
+MAX_BYTES = 4 * 1024**3  # of one file; a checkpoint of the widest model takes 3.4 GB
 PIECE = 2**20  # bytes written at once
 STALL_S = 60.0
 ORPHAN_S = 14 * 24 * 3600  # how long a file without a row stays
@@ -54,7 +54,7 @@ async def put_artifact(
     name: FileName,
     request: Request,
     here: Here,
-    sha256: Annotated[str, Query(pattern="^[0-9a-f]{64}$", description="Of the body")],
+    sha256: Annotated[str, Query(pattern="^[0-9a-f]{64}$", description="SHA-256 of the body")],
     epoch: Count = 0,
     step: Count = 0,
 ) -> schemas.ArtifactResponse:
@@ -75,14 +75,14 @@ async def put_artifact(
 
 @workers.get("/checkpoint", response_class=FileResponse)
 def get_checkpoint(run_id: int, attempt: int, here: Here) -> FileResponse:
-    """The newest checkpoint of the run that was uploaded, for the held attempt."""
+    """Download the run's newest uploaded checkpoint, for the held attempt."""
     _check_held(here.records, run_id, attempt)
     return _file(here.records, here.settings.data_dir, run_id, CHECKPOINT)
 
 
 @router.get("")
 def list_artifacts(run_id: int, here: Here) -> list[schemas.ArtifactResponse]:
-    """Files that the run's workers uploaded: the newest checkpoint, the weights of the best epoch."""
+    """List the files that the run's workers uploaded: the newest checkpoint and the weights of the best epoch."""
     with here.records.read() as session:
         runs.find(session, run_id)
         return [schemas.ArtifactResponse.model_validate(one) for one in runs.list_artifacts(session, run_id)]
@@ -105,7 +105,7 @@ def discard(records: Records, data_dir: Place, run_id: int, names: list[str]) ->
     with records.write() as session:
         run = runs.find(session, run_id)
         if run.status not in ENDED:
-            raise Conflict(f"run {run_id} is {run.status}: it may go on from its files")
+            raise Conflict(f"run {run_id} is {run.status}: it may still resume from its files")
         for name in names:
             runs.remove_artifact(session, run_id, name)
         kept = [one.sha256 for one in runs.list_artifacts(session, run_id)]
@@ -113,7 +113,7 @@ def discard(records: Records, data_dir: Place, run_id: int, names: list[str]) ->
 
 
 def sweep(records: Records, data_dir: Place) -> None:
-    """Free what a crash left half received, and after a while what has no row. At start: nothing is under way then.
+    """Delete partial uploads and, after `ORPHAN_S`, files without a row. Call at start, before any upload.
 
     Not at once: after the restore of an older backup newer files have no row, and the restore may be undone.
     """
@@ -143,7 +143,7 @@ async def receive(request: Request, part: Place, sha256: str) -> int:
 
     def write() -> None:
         if disk.free_space(part.parent).free - len(waiting) < disk.FULL_BYTES:
-            raise OSError(errno.ENOSPC, "what is left is kept for the records")
+            raise OSError(errno.ENOSPC, "the remaining space is reserved for the database")
         digest.update(waiting)
         file.write(waiting)
         waiting.clear()
@@ -161,7 +161,7 @@ async def receive(request: Request, part: Place, sha256: str) -> int:
         file.flush()
         await run_in_threadpool(os.fsync, file.fileno())
     if digest.hexdigest() != sha256:
-        raise InvalidRequest([("sha256", "is not that of the body: it was cut or changed on its way, send it again")])
+        raise InvalidRequest([("sha256", "does not match the body, which was changed in transit: send it again")])
     return size
 
 
@@ -171,7 +171,7 @@ async def _next(chunks: AsyncIterator[bytes]) -> bytes | None:
         async with asyncio.timeout(STALL_S):
             return await anext(chunks, None)
     except TimeoutError:
-        raise Problem(f"nothing of the body has come for {STALL_S:.0f} s: send it again") from None
+        raise Problem(f"no data has arrived for {STALL_S:.0f} s: send it again") from None
 
 
 def _store(here: State, artifact: Artifact, part: Place, place: Place) -> schemas.ArtifactResponse:
@@ -192,5 +192,5 @@ def _file(records: Records, data_dir: Place, run_id: int, name: str) -> FileResp
         path = files.artifact_path(data_dir, run_id, found.sha256)
         headers = {"Pitwall-SHA256": found.sha256, "Pitwall-Epoch": str(found.epoch), "Pitwall-Step": str(found.step)}
     if not path.is_file():
-        raise NotFound(f"the file {name} of run {run_id} is listed, but not on the disk any more")
+        raise NotFound(f"the file {name} of run {run_id} is listed, but no longer on the disk")
     return FileResponse(path, media_type=BINARY, filename=f"run-{run_id}-{name}", headers=headers)

@@ -24,7 +24,7 @@ class WorkerResponse(BaseModel):
     seen_at: datetime
     run: int | None
     trouble: str | None = Field(description="Why it takes no runs")
-    price_per_hour: float | None = Field(description="As set by you; null: not known")
+    price_per_hour: float | None = Field(description="null: not set")
 
 
 def list_known(session: Session, leases: Leases) -> list[WorkerResponse]:
@@ -63,6 +63,6 @@ router = APIRouter(prefix="/api/v1", responses={"4XX": PROBLEM})
 
 @router.get("/workers", tags=["workers"])
 def list_workers(here: Here) -> list[WorkerResponse]:
-    """All workers that ever connected, with the run that each is working on."""
+    """List all workers that ever connected, with the run that each is working on."""
     with here.records.read() as session:
         return list_known(session, here.leases)

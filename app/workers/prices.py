@@ -1,4 +1,4 @@
-"""What an hour of a worker costs, as people set it, in whatever money they count."""
+"""The price of a worker's hour, as people set it, in a currency of their choice."""
 
 from __future__ import annotations
 

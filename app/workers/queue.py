@@ -155,12 +155,12 @@ def rescue(session: Session, lapsed: Sequence[Held], now: datetime) -> None:
         lost = session.execute(
             update(Attempt)
             .where(Attempt.run_id == run_id, Attempt.number == number, Attempt.outcome.is_(None))
-            .values(outcome="lost", ended_at=now, reason="its worker fell silent")
+            .values(outcome="lost", ended_at=now, reason="its worker stopped responding")
         )
         run = session.get(Run, run_id)
         if not changed_a_row(lost) or run is None or run.attempt != number or run.status not in HELD:
             continue
-        run.failure, run.reason, run.hint = LOST, "Its worker fell silent.", LOST_HINT
+        run.failure, run.reason, run.hint = LOST, "Its worker stopped responding.", LOST_HINT
         _strike(session, run, now)
         run.requested, run.forced = None, False
         session.flush()
@@ -190,7 +190,7 @@ def _strike(session: Session, run: Run, now: datetime) -> None:
         _give_back(session, run, now)
         return
     run.status, run.ended_at, run.kept_for = Status.FAILED, now, checkpoint_holder(session, run)
-    run.reason = f"{run.reason} That was the third time in a row without a new checkpoint: it is not tried again."
+    run.reason = f"{run.reason} That was the third time in a row without a new checkpoint: it is not retried."
 
 
 def checkpoint_holder(session: Session, run: Run) -> str | None:
@@ -240,7 +240,7 @@ def list_held(session: Session) -> list[Held]:
 def hold(session: Session, run_id: int, number: int, now: datetime) -> tuple[Run, Attempt]:
     """The fence: the run and the attempt, if this attempt still holds the run. Raises Conflict otherwise.
 
-    A lost attempt whose run nobody has claimed since is restored under its old number.
+    A lost attempt whose run has not been claimed since is restored under its old number.
     """
     run, attempt = _find(session, run_id, number)
     if _may_return(run, attempt):

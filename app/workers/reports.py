@@ -1,4 +1,4 @@
-"""What the holder of an attempt reports: events, log and files, each stored once and only while it holds the run.
+"""Stores the reports of an attempt's holder: events, log and files, each once and only while it holds the run.
 
 Each function works inside the caller's transaction and raises Conflict (409) as `queue.hold` does.
 
@@ -73,7 +73,7 @@ def store_report(
     """Store the events of an attempt, each once. Returns the sequence number that is expected next, and how many bytes
     of the log have arrived.
 
-    Events that have arrived before are skipped. After a gap nothing is stored: the answer says where to go on.
+    Events that have arrived before are skipped. After a gap nothing is stored: the result says what to send next.
     """
     report = _Report(session, run_id, number, now)
     new = events[max(report.next_seq - first_seq, 0) :] if first_seq <= report.next_seq else []
@@ -180,7 +180,7 @@ class _Report:
                 attempt.started = data
             case CheckpointSaved():
                 if (event.epoch, event.step) > self._newest_checkpoint():
-                    run.strikes = 0  # whatever ended earlier attempts, the run makes progress
+                    run.strikes = 0  # the run makes progress, so earlier failures no longer count
                 attempt.checkpoint_epoch, attempt.checkpoint_step, attempt.trouble = event.epoch, event.step, None
             case CheckpointFailed():
                 attempt.trouble = event.message

@@ -46,4 +46,4 @@ def _rescue(state: State, lapsed: list[tuple[int, int]]) -> None:
         ]  # a heartbeat came while we waited for the lock
         queue.rescue(session, lapsed, state.now())
     for run_id, attempt in lapsed:
-        logger.warning("run %d: the worker of attempt %d fell silent", run_id, attempt)
+        logger.warning("run %d: the worker of attempt %d stopped responding", run_id, attempt)

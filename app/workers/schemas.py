@@ -12,7 +12,7 @@ from trainer.protocol import Command, Outcome
 
 
 class DeviceLoad(RequestModel):
-    """Of the worker's device just now (trainer.machine.device_load.Reading); null: not known."""
+    """Current load of the worker's device (trainer.machine.device_load.Reading); null: not known."""
 
     busy: float | None = Field(None, ge=0, le=1, allow_inf_nan=False)
     memory: int | None = Field(None, ge=0, lt=2**62)
@@ -28,7 +28,7 @@ class ClaimRequest(RequestModel):
     backends: Annotated[list[Tag], Field(min_length=1, max_length=8)]
     wait_s: float = Field(20, ge=0, le=25)
     trouble: Annotated[str, Field(max_length=500)] = Field(
-        "", description="Why the worker takes no run now; it gets none"
+        "", description="Why the worker cannot take a run now; none is assigned to it"
     )
     gauge: DeviceLoad | None = None
 
@@ -43,7 +43,7 @@ class HeldCheckpoint(ResponseModel):
 class ResumeResponse(ResponseModel):
     """Where an attempt may resume. `checkpoint`: the newest that was uploaded; the worker may have a newer one."""
 
-    known_epoch: int = Field(description="The app has the rows of epochs 1 to this one")
+    known_epoch: int = Field(description="The app has stored epochs 1 to this one")
     checkpoint: HeldCheckpoint | None
 
 

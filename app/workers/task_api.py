@@ -42,7 +42,7 @@ async def predict_picture(run_id: int, request: Request, here: Here) -> task_sch
 
 @router.get("/exports/{kind}", response_class=StreamingResponse)
 async def export_run(run_id: int, kind: Literal["keras", "onnx"], request: Request, here: Here) -> StreamingResponse:
-    """The run's best weights in the format of another program. Input: images of 0 to 255; output: probabilities."""
+    """Download the model of the best epoch as Keras or ONNX. Input: images of 0 to 255; output: probabilities."""
     if request.headers.get("sec-fetch-site") == "cross-site":  # a GET that costs a worker some seconds
         raise Forbidden("this request comes from another site")
     task = await _task(here.records, here.settings.data_dir, run_id, "export", kind=kind)
@@ -74,7 +74,7 @@ def task_response(task: Task) -> task_schemas.TaskResponse:
 async def predict(here: State, run_id: int, picture: bytes, gone: IsGone) -> task_schemas.PredictionResponse:
     """Raises InvalidRequest if it is no image, Conflict if the weights cannot be used, Trouble."""
     if not picture:
-        raise InvalidRequest([("picture", "there is no picture: send a PNG, JPEG, WEBP, BMP or GIF")])
+        raise InvalidRequest([("picture", "there is no image: send a PNG, JPEG, WEBP, BMP or GIF")])
     task = await _task(here.records, here.settings.data_dir, run_id, "look", picture=picture)
     said: task_schemas.TaskPrediction = await here.tasks.ask(task, gone)
     shares = sorted(zip(said.probabilities, said.classes, strict=True), reverse=True)
@@ -84,29 +84,29 @@ async def predict(here: State, run_id: int, picture: bytes, gone: IsGone) -> tas
 
 @workers.get("/weights", response_class=FileResponse)
 async def get_task_weights(number: int, here: Here) -> FileResponse:
-    """The run's best weights."""
+    """Download the run's best weights."""
     task = here.tasks.find_claimed(number)
     if not task.weights.is_file():  # they were replaced by newer ones or deleted meanwhile
-        here.tasks.resolve(number, Conflict("the weights have been replaced or deleted just now: ask again"))
-        raise NotFound(f"the weights of task {number} are not there any more")
+        here.tasks.resolve(number, Conflict("the weights have just been replaced or deleted: try again"))
+        raise NotFound(f"the weights of task {number} no longer exist")
     return FileResponse(task.weights, media_type=BINARY)
 
 
 @workers.get("/picture", response_class=Response)
 async def get_task_picture(number: int, here: Here) -> Response:
-    """The image as it was uploaded."""
+    """Download the image as it was uploaded."""
     return Response(here.tasks.find_claimed(number).picture, media_type=BINARY)
 
 
 @workers.post("/answer", status_code=204)
 async def answer_task(number: int, asked: task_schemas.TaskAnswer, here: Here) -> None:
-    """The prediction, or why the task failed."""
+    """Send the prediction, or why the task failed."""
     if asked.look is not None:
         here.tasks.resolve(number, asked.look)
     elif asked.field:
         here.tasks.resolve(number, InvalidRequest([(asked.field, asked.problem or "")]))
     else:
-        here.tasks.resolve(number, Conflict(asked.problem or "the worker did not say what is wrong"))
+        here.tasks.resolve(number, Conflict(asked.problem or "the worker gave no reason"))
 
 
 @workers.put("/file", status_code=204, openapi_extra={"requestBody": {"content": {BINARY: {}}}})
@@ -114,7 +114,7 @@ async def put_task_file(
     number: int,
     request: Request,
     here: Here,
-    sha256: Annotated[str, Query(pattern="^[0-9a-f]{64}$", description="Of the body")],
+    sha256: Annotated[str, Query(pattern="^[0-9a-f]{64}$", description="SHA-256 of the body")],
 ) -> None:
     """Upload the requested file: it is sent to the client and not stored."""
     here.tasks.find_claimed(number)
@@ -127,7 +127,7 @@ async def put_task_file(
         is_wanted = True
     except (Problem, OSError, ClientDisconnect) as problem:
         with contextlib.suppress(NotFound):
-            cut = Trouble("the file was cut on its way to the app: ask again")
+            cut = Trouble("the file was cut off in transit: try again")
             here.tasks.resolve(number, problem if isinstance(problem, Trouble) else cut)
         raise
     finally:
@@ -160,9 +160,9 @@ def _weights(records: Records, data_dir: Path, run_id: int) -> tuple[Path, str]:
         found = next((one for one in runs.list_artifacts(session, run.id) if one.name == BEST), None)
         if found is None:
             raise Conflict(
-                f"run {run_id} has no weights here: they come when it ends, and go when its files are deleted"
+                f"run {run_id} has no weights here: they are uploaded when it ends, and deleted with its files"
             )
         path, sha256 = files.artifact_path(data_dir, run_id, found.sha256), found.sha256
     if not path.is_file():
-        raise Conflict(f"the weights of run {run_id} are listed, but not on the disk any more")
+        raise Conflict(f"the weights of run {run_id} are listed, but no longer on the disk")
     return path, sha256

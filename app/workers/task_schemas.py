@@ -18,7 +18,7 @@ class TaskResponse(BaseModel):
     task: int
     what: Literal["look", "export"]
     run: int
-    sha256: str = Field(description="Of the weights")
+    sha256: str = Field(description="SHA-256 of the weights")
     format: str | None
 
 
@@ -52,5 +52,5 @@ class PredictedClass(BaseModel):
 
 class PredictionResponse(BaseModel):
     classes: list[PredictedClass] = Field(description="The most likely first")
-    epoch: int = Field(description="The epoch that the weights are of: the best")
+    epoch: int = Field(description="Epoch of the weights: the run's best")
     seen: str = Field(description="The image as the model received it, 32 x 32 pixels: a data URL")

@@ -20,9 +20,9 @@ def test_devices_are_named_one_way(monkeypatch: pytest.MonkeyPatch):
 def test_a_word_that_names_no_device_is_refused(text: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PITWALL_WORKERS", text)
 
-    with pytest.raises(ValidationError, match="names no device"):
+    with pytest.raises(ValidationError, match="is not a device"):
         Settings()
-    with pytest.raises(ValueError, match="names no device"):
+    with pytest.raises(ValueError, match="is not a device"):
         parse_device(text)
 
 

@@ -21,10 +21,10 @@ MIN_SIGMA = 1e-3  # imgaug does not blur with less
 
 
 class ArrayAugmenter:
-    """See `flow.Hand`. Pictures are (b, side, side, 3); b may stay open in a program, the sides may not."""
+    """See `pipeline.Augmenter`. Images are (b, side, side, 3); in a program, b may be unknown, the sides may not."""
 
     def __init__(self, scale: PerChannel, shift: PerChannel, xp: Any = numpy_ops) -> None:
-        """`scale`, `shift`: what normalisation() answers. `xp`: the array library."""
+        """`scale`, `shift`: from normalisation(). `xp`: the array library."""
         self._scale, self._shift, self._xp = scale, shift, xp
 
     def apply(self, pictures: Any, operation: Operation, drawn: Params) -> Any:
@@ -88,7 +88,7 @@ class ArrayAugmenter:
         return xp.where(xp.reshape(xp.cast(flipped, "bool"), (-1, 1, 1, 1)), xp.flip(pictures, axis=2), pictures)
 
     def _rotated(self, pictures: Any, degrees: Any, mode: Fill) -> Any:
-        """Bilinear, about the middle between the middle pixels; a positive angle is clockwise on the screen."""
+        """Bilinear, about the centre of the image; a positive angle is clockwise on the screen."""
         xp, (height, width) = self._xp, pictures.shape[1:3]
         angle = xp.reshape(xp.cast(degrees, "float32") * np.float32(math.pi / 180), (-1, 1, 1))
         cosine, sine = xp.cos(angle), xp.sin(angle)
@@ -107,7 +107,7 @@ class ArrayAugmenter:
         return xp.cast(xp.floor(result + 0.5), "uint8")
 
     def _blurred(self, pictures: Any, sigma: Any, reach: int) -> Any:
-        """Gaussian, one axis after the other, mirrored at the edge; as wide as imgaug takes it for each sigma."""
+        """Gaussian, one axis after the other, mirrored at the edge, with imgaug's kernel size for each sigma."""
         xp = self._xp
         sigma = xp.reshape(xp.cast(sigma, "float32"), (-1, 1))
         is_blurred = sigma > MIN_SIGMA
@@ -166,7 +166,7 @@ class ArrayAugmenter:
         return self._pixels(pictures, xp.expand_dims(rows, 2), xp.expand_dims(columns, 1), "constant")
 
     def _at(self, pictures: Any, rows: Any, columns: Any) -> Any:
-        """One gather for the whole batch: `rows`, `columns` are of shapes that can be laid over each other."""
+        """One gather for the whole batch. The shapes of `rows` and `columns` broadcast."""
         xp, (height, width, channels) = self._xp, pictures.shape[1:]
         batch = xp.shape(pictures)[0]
         first = xp.reshape(xp.arange(batch, dtype="int32"), (-1, 1, 1)) * (height * width)
@@ -174,7 +174,7 @@ class ArrayAugmenter:
 
 
 def kernel_size(sigma: float) -> int:
-    """How many pixels wide imgaug's Gaussian kernel is for a sigma: odd, at least 5 (`blur_gaussian_`)."""
+    """Width in pixels of imgaug's Gaussian kernel for a sigma: odd, at least 5 (`blur_gaussian_`)."""
     return 2 * int(_kernel_radius(np.float32(sigma), numpy_ops)) + 1
 
 
@@ -186,12 +186,12 @@ def _kernel_radius(sigma: Any, xp: Any) -> Any:
 
 
 def _padded_indices(side: int, pad: int, mode: Fill) -> NDArray[np.int32]:
-    """Which pixel is seen at each place of an axis that is longer by `pad` on both ends: int32 (side + 2 pad,)."""
+    """The source pixel of each place of an axis that is padded by `pad` on both ends: int32 (side + 2 pad,)."""
     return np.pad(np.arange(side, dtype=np.int32), pad, mode=mode)
 
 
 def _reflect(places: Any, side: int, xp: Any) -> Any:
-    """As OpenCV's BORDER_REFLECT_101 and NumPy's "reflect": the pixel at the edge is not repeated."""
+    """Like OpenCV's BORDER_REFLECT_101 and NumPy's "reflect": the pixel at the edge is not repeated."""
     period = 2 * (side - 1)
     around = xp.abs(xp.mod(places, period))
     return xp.where(around < side, around, period - around)

@@ -41,7 +41,7 @@ class NoParams:
 
 @dataclass(frozen=True)
 class Angles:
-    """`degrees`: float64 (n,), clockwise on the screen, as imgaug counts; 0 where a picture is not turned."""
+    """`degrees`: float64 (n,), clockwise on the screen, as imgaug counts; 0 where an image is not rotated."""
 
     degrees: NDArray[np.float64]
 
@@ -55,7 +55,7 @@ class Flips:
 
 @dataclass(frozen=True)
 class Crops:
-    """Where the picture is cut out of the larger one. `left`, `top`: int64 (n,) pixels from 0."""
+    """Where the crop is in the larger image. `left`, `top`: int64 (n,) pixels from 0."""
 
     left: NDArray[np.int64]
     top: NDArray[np.int64]
@@ -63,7 +63,7 @@ class Crops:
 
 @dataclass(frozen=True)
 class Sigmas:
-    """`sigma`: float64 (n,) pixels; 0 where a picture is not blurred."""
+    """`sigma`: float64 (n,) pixels; 0 where an image is not blurred."""
 
     sigma: NDArray[np.float64]
 
@@ -89,25 +89,25 @@ Stream = tuple[int, int, int]  # seed, epoch, position
 
 
 def sample_order(seed: int, epoch: int, n: int) -> NDArray[np.int64]:
-    """The order in which an epoch sees its `n` pictures: a permutation of 0..n-1, int64 (n,)."""
+    """The order in which an epoch sees its `n` images: a permutation of 0..n-1, int64 (n,)."""
     return _generator(seed, epoch, _ORDER).permutation(n)
 
 
 def sample_shares(mixup: Mixup, seed: int, epoch: int, n: int) -> NDArray[np.float64]:
-    """Mixup's share of each of pictures 0..n-1 in its pair: float64 (n,), 0..1, from Beta(alpha, alpha)."""
+    """Mixup's share of each image 0..n-1 in its pair: float64 (n,), 0..1, from Beta(alpha, alpha)."""
     return _generator(seed, epoch, _SHARES).beta(mixup.alpha, mixup.alpha, n)
 
 
 def sample_partners(seed: int, epoch: int, step: int, size: int) -> NDArray[np.int64]:
-    """Whom each place of a permuted batch is mixed with: a permutation of 0..size-1. `step` counts from 0."""
+    """The mixup partner of each image of a permuted batch: a permutation of 0..size-1. `step` counts from 0."""
     return _generator(seed, epoch, _PARTNERS, step).permutation(size)
 
 
 def sample_params(operation: Operation, seed: int, epoch: int, position: int, *, n: int, side: int = SIDE) -> Params:
-    """The draws of `operation` for pictures 0..n-1 of the data set.
+    """The parameters of `operation` for images 0..n-1 of the data set.
 
     `position` is the operation's place in the recipe's list, so that two equal operations differ; `epoch`
-    counts from 1; `side` is the height and width in pixels of the pictures that this operation meets.
+    counts from 1; `side` is the height and width in pixels of this operation's input.
     """
     stream = (seed, epoch, position)
     match operation:
@@ -133,23 +133,23 @@ def sample_params(operation: Operation, seed: int, epoch: int, position: int, *,
 
 
 def _sample_values(p: float, low: float, high: float, stream: Stream, n: int) -> NDArray[np.float64]:
-    """A value drawn evenly from low..high for the share `p` of the pictures, 0 for the others."""
+    """A uniformly random value from low..high for the share `p` of the images, 0 for the others."""
     table = _generator(*stream).random((n, 2))
     return np.where(table[:, 0] < p, _interpolate(table[:, 1], low, high), 0.0)
 
 
 def _sample_crops(room: int, stream: Stream, n: int) -> Crops:
-    """Every one of the `room` + 1 offsets is equally likely on each axis."""
+    """Each of the `room` + 1 offsets is equally likely on each axis."""
     table = _generator(*stream).random((n, 2))
     offsets = (table * (room + 1)).astype(np.int64)
     return Crops(left=offsets[:, 0], top=offsets[:, 1])
 
 
 def _sample_boxes(operation: Cutout, stream: Stream, n: int, side: int) -> Boxes:
-    """yu4u's random eraser (github.com/yu4u/cutout-random-erasing), all pictures at once.
+    """yu4u's random eraser (github.com/yu4u/cutout-random-erasing), all images at once.
 
-    Area is uniform as a share, aspect uniform (not log-uniform), the corner uniform over the whole picture;
-    a rectangle that sticks out is drawn anew, area and aspect with it, which favours the small ones.
+    Area is uniform as a share, aspect uniform (not log-uniform), the corner uniform over the whole image;
+    a rectangle that sticks out is drawn again, with its area and aspect, which favours small ones.
     """
     table = _generator(*stream).random((n, 3))
     pending = np.flatnonzero(table[:, 0] <= operation.p)
@@ -159,7 +159,7 @@ def _sample_boxes(operation: Cutout, stream: Stream, n: int, side: int) -> Boxes
     for attempt in range(1, MAX_TRIES + 1):
         if not pending.size:
             break
-        # Rows up to the last picture that needs one: row i is the same whatever comes after it.
+        # Rows up to the last image that needs one: row i does not depend on later rows.
         tries = _generator(*stream, attempt).random((int(pending[-1]) + 1, 4))[pending]
         area = _interpolate(tries[:, 0], operation.s_l, operation.s_h) * side * side
         aspect = _interpolate(tries[:, 1], operation.r_1, operation.r_2)
@@ -177,7 +177,7 @@ def _sample_boxes(operation: Cutout, stream: Stream, n: int, side: int) -> Boxes
 
 
 def _sample_squares(operation: CutoutSquare, stream: Stream, n: int, side: int) -> Boxes:
-    """Page's Cutout (github.com/davidcpage/cifar10-fast): every place wholly inside is equally likely."""
+    """Page's Cutout (github.com/davidcpage/cifar10-fast): every position inside the image is equally likely."""
     table = _generator(*stream).random((n, 3))
     top, left = (table[:, 1:] * (side - operation.size + 1)).astype(np.int64).T
     size = np.where(table[:, 0] < operation.p, operation.size, 0)
@@ -186,7 +186,7 @@ def _sample_squares(operation: CutoutSquare, stream: Stream, n: int, side: int) 
 
 
 def _generator(seed: int, epoch: int, position: int, attempt: int = 0) -> np.random.Generator:
-    """One stream per question asked; PCG64 named so that NumPy's default may change."""
+    """One stream per set of parameters. PCG64 is named explicitly, since NumPy's default may change."""
     return np.random.Generator(np.random.PCG64([seed, epoch, position, attempt]))
 
 

@@ -17,10 +17,10 @@ from trainer.recipe.augmentation import Crop, Cutout, Operation, Pad, PadCrop, R
 
 
 class ImgaugAugmenter:
-    """See `flow.Hand`. Pictures are NumPy arrays."""
+    """See `pipeline.Augmenter`. Images are NumPy arrays."""
 
     def __init__(self, scale: PerChannel, shift: PerChannel) -> None:
-        """`scale`, `shift`: what normalisation() answers."""
+        """`scale`, `shift`: from normalisation()."""
         self._scale, self._shift = scale, shift
 
     def apply(self, pictures: NDArray[Any], operation: Operation, drawn: Params) -> NDArray[Any]:
@@ -70,7 +70,7 @@ def apply_operation(pictures: NDArray[Any], operation: Operation, drawn: Params)
 
 
 def _batch_augmenter(change: Callable[[NDArray[Any]], NDArray[Any]], iaa: Any) -> Any:
-    """An augmenter that changes the batch as one array: imgaug's own Pad, crops and cutouts go picture by picture,
+    """An augmenter that changes the batch as one array: imgaug's own Pad, crops and cutouts go image by image,
     which takes several times as long.
     """
     return iaa.Lambda(func_images=lambda images, _random, _parents, _hooks: change(images), seed=0)

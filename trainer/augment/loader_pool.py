@@ -28,10 +28,10 @@ from trainer.failures import Stopped
 from trainer.machine.process import die_with
 from trainer.recipe import Recipe
 
-MIN_CORES = 4  # below, the net itself keeps the cores busy, and processes cost it more than they bring
-MAX_WORKERS = 16  # one card asks for no more; each costs about 150 MB
-IGNORED_SIGNALS = (signal.SIGINT, signal.SIGTERM)  # the trainer hears them and ends the pool in order
-CHUNK = 1024  # pictures prepared at once ahead of the loop
+MIN_CORES = 4  # with fewer, the model itself keeps the cores busy, and processes slow it down
+MAX_WORKERS = 16  # one GPU needs no more; each costs about 150 MB
+IGNORED_SIGNALS = (signal.SIGINT, signal.SIGTERM)  # the trainer receives them and ends the pool in order
+CHUNK = 1024  # images prepared at once ahead of the loop
 
 
 def count_processes(cores: int) -> int:
@@ -50,12 +50,12 @@ class LoaderPool:
         normal: tuple[PerChannel, PerChannel] | None = None,
     ) -> None:
         """`images`: uint8 (n, side, side, 3). Processes start at once; they are ready some seconds later. `normal`:
-        scale and shift, where they are known already.
+        scale and shift, if already known.
         """
         self.pipeline = Pipeline(recipe, images, normal)
         self.processes = processes
-        self.ahead = 2 + processes  # batches under way at most
-        self._table: Batch | None = None  # all pictures, where they are changed once
+        self.ahead = 2 + processes  # maximum number of pending batches
+        self._table: Batch | None = None  # all images, if they are augmented once
         self._shared = -1
         self._members: list[BaseProcess] = []
         self._executor: Executor
@@ -68,7 +68,7 @@ class LoaderPool:
                 initargs=(os.getpid(), self._shared, images.shape, recipe, (self.pipeline.scale, self.pipeline.shift)),
             )
             others = multiprocessing.active_children()
-            # What is started while they are blocked never hears them, not even while it is starting.
+            # A process that starts while they are blocked never receives them, not even during its start.
             heard = signal.pthread_sigmask(signal.SIG_BLOCK, IGNORED_SIGNALS)
             for _ in range(processes):
                 # From this thread: the kernel ends a process when the *thread* that started it has ended.
@@ -87,7 +87,7 @@ class LoaderPool:
         try:
             self._executor.submit(int)
         except BrokenProcessPool:
-            # The pool ends the others with SIGTERM, which they do not hear, and would wait for them without end.
+            # The pool ends the others with SIGTERM, which they ignore, and would wait for them forever.
             for process in self._members:
                 process.kill()
         self._executor.shutdown(wait=True, cancel_futures=True)
@@ -95,14 +95,14 @@ class LoaderPool:
             os.close(self._shared)
 
     def warm_up(self) -> None:
-        """Import imgaug (seconds) and draw the first epoch: that is no epoch's fault."""
+        """Import imgaug (seconds) and sample the first epoch, so that this does not count as part of an epoch."""
         import_imgaug()
         nothing = Selection(np.arange(1))
         for future in [self.prepare(1, nothing) for _ in range(max(self.processes, 1))]:
             future.result()
 
     def change_once(self, stop: Callable[[], bool]) -> None:
-        """Change every picture with the draws of epoch 1, ahead of the loop; from then on they are only looked up.
+        """Augment every image with the parameters of epoch 1, ahead of the loop; later epochs only look images up.
 
         Raises Stopped once `stop()` is true.
         """
@@ -136,7 +136,7 @@ class LoaderPool:
         return mixed
 
 
-_pipeline: Pipeline | None = None  # of a process of the crew
+_pipeline: Pipeline | None = None  # of a process of the pool
 
 
 def _start_process(
@@ -160,7 +160,7 @@ def _prepare_batch(epoch: int, selection: Selection) -> Batch:
 
 
 def _share_images(images: Images) -> int:
-    """A nameless file in memory with the pictures: no limit of /dev/shm, and nothing is left when we are killed."""
+    """An anonymous file in memory with the images: not limited by /dev/shm, and freed when this process is killed."""
     descriptor = os.memfd_create("pitwall-pictures")
     with os.fdopen(os.dup(descriptor), "wb") as file:
         images.tofile(file)

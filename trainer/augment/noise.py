@@ -1,7 +1,7 @@
 """Noise that is the same on every engine: value j of an image is a hash of (seed, j), in 32-bit integers only.
 
 The hash is Chris Wellons' "lowbias32" (nullprogram.com, "Prospecting for Hash Functions"), written for an array
-library: NumPy, or whatever Keras runs on.
+library: NumPy or Keras' backend.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ Images = NDArray[np.uint8]  # (n, side, side, 3), RGB
 Batch = NDArray[np.float32]  # (n, side, side, 3), in the recipe's range
 PerChannel = NDArray[np.float32]  # (3,)
 
-CHUNK = 2048  # pictures counted at once: bincount makes 8 bytes of each
+CHUNK = 2048  # images counted at once: bincount needs 8 bytes per value
 
 
 def compute_normalisation(kind: str, train_images: Images) -> tuple[PerChannel, PerChannel]:

@@ -22,7 +22,7 @@ from trainer.augment.tables import sample_epoch_params, select_rows
 from trainer.recipe import Recipe
 from trainer.recipe.augmentation import ERASERS, Operation, execution_order
 
-CHUNK = 128  # pictures: what is done to them then stays in the processor's cache
+CHUNK = 128  # images: few enough to stay in the processor's cache
 
 
 class Pipeline:
@@ -44,7 +44,7 @@ class Pipeline:
         self._lock = Lock()
 
     def batch(self, epoch: int, selection: Selection) -> Batch:
-        """The pictures of a batch as epoch `epoch` (from 1) sees them: float32 (b, side, side, 3)."""
+        """The images of a batch as epoch `epoch` (from 1) sees them: float32 (b, side, side, 3)."""
         result = np.empty((len(selection), *self.images.shape[1:]), dtype=np.float32)
         for at in range(0, len(selection), CHUNK):
             *_, last = self.stages(epoch, selection.part(at, at + CHUNK))
@@ -52,7 +52,7 @@ class Pipeline:
         return result
 
     def stages(self, epoch: int, selection: Selection) -> Iterator[Stage]:
-        """The same, one step after the other; the last one is what the net sees."""
+        """The stages of the batch, step by step; the last one is the model's input."""
         params = self.epoch_params(epoch)
         other = share = None
         if selection.partners is not None and selection.shares is not None:
@@ -60,11 +60,11 @@ class Pipeline:
         return self._steps.stages(self._augmenter, self._load_images(selection.pictures, params), other, share)
 
     def evaluation(self, images: Images) -> Batch:
-        """Pictures without augmentation, in the same range: float32, the shape of `images`."""
+        """Images without augmentation, in the same range: float32, the shape of `images`."""
         return normalise(images, self.scale, self.shift)
 
     def epoch_params(self, epoch: int) -> dict[int, Params]:
-        """Of all pictures, by the operation's position; the latest two epochs are kept."""
+        """The parameters of all images, by the operation's position; the latest two epochs are cached."""
         with self._lock:
             if epoch not in self._params:
                 fresh = sample_epoch_params(self.recipe, epoch, len(self.images), int(self.images.shape[1]))
@@ -91,7 +91,7 @@ class StoredBatch:
     """A batch at its beginning."""
 
     pictures: Any  # uint8 (b, side, side, 3), as stored
-    params: Mapping[int, Params]  # of each operation by its position; row k is for picture k
+    params: Mapping[int, Params]  # of each operation by its position; row k is for image k
 
 
 class Augmenter(Protocol):
@@ -107,7 +107,7 @@ class Augmenter(Protocol):
         """`share` (b,) of the one, the rest of the other, in whole bytes."""
 
     def mix(self, own: Any, other: Any, share: Any) -> Any:
-        """The same of normalised pictures."""
+        """The same for normalised images."""
 
 
 class Steps:
@@ -121,7 +121,7 @@ class Steps:
     def stages(
         self, augmenter: Augmenter, own: StoredBatch, other: StoredBatch | None = None, share: Any = None
     ) -> Iterator[Stage]:
-        """One step after the other; the last one is what the net sees. `other`, `share`: with mixup."""
+        """The stages, step by step; the last one is the model's input. `other`, `share`: with mixup."""
         yield Stage("stored", None, own.pictures)
         if self.mixup_timing is None or other is None:
             yield from self._apply_all(augmenter, own.pictures, own.params)

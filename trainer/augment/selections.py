@@ -17,7 +17,7 @@ Labels = NDArray[np.int64] | NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Selection:
-    """One batch: numbers of training pictures, with mixup also their partners and their own shares."""
+    """One batch: numbers of training images; with mixup also their partners and shares."""
 
     pictures: NDArray[np.int64]  # (b,)
     partners: NDArray[np.int64] | None = None  # (b,)
@@ -40,7 +40,7 @@ def list_selections(recipe: Recipe, train_images: int, epoch: int) -> list[Selec
 
 
 def first_images(recipe: Recipe, train_images: int, epoch: int, count: int) -> Selection:
-    """The first `count` pictures that an epoch sees, as if they were one batch; fewer where it has no more."""
+    """The first `count` images that an epoch sees, as if they were one batch; fewer if the epoch has fewer."""
     taken: list[Selection] = []
     for selection in _iterate(recipe, train_images, epoch):
         taken.append(selection)

@@ -143,9 +143,9 @@ def _decode_batch(content: bytes, published: PublishedDataset, classes: int, row
     batch = _unpickle(content, where)
     data, labels = batch.get(b"data"), batch.get(published.labels_key)
     if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape[1:] != (3 * 32 * 32,):
-        raise _damage_error(where, "it holds no images of 3 x 32 x 32 bytes")
+        raise _damage_error(where, "it contains no images of 3 x 32 x 32 bytes")
     if not isinstance(labels, list) or not all(type(label) is int for label in labels):
-        raise _damage_error(where, "it holds no labels")
+        raise _damage_error(where, "it contains no labels")
     numbers = np.array(labels, dtype=np.int64)
     if len(numbers) != len(data) or (rows is not None and len(data) != rows) or not len(data):
         raise _damage_error(where, f"{len(data)} images, {len(numbers)} labels, {rows or 'as many'} expected")
@@ -165,7 +165,7 @@ def _unpickle(content: bytes, where: str) -> dict[Any, Any]:
     ) as error:  # fmt: skip
         raise _damage_error(where, f"it cannot be read ({error})") from error
     if not isinstance(value, dict):
-        raise _damage_error(where, "it holds no table")
+        raise _damage_error(where, "it contains no table")
     return value
 
 

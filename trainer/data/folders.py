@@ -53,7 +53,7 @@ def list_files(name: str, root: Path) -> FolderFiles:
     train, val = (_list_images(home / split, classes, root) for split in ("train", "test"))
     for split, files in (("train", train), ("test", val)):
         if not files:
-            raise DatasetDamaged(f"{home}/{split} holds no images", layout)
+            raise DatasetDamaged(f"{home}/{split} contains no images", layout)
     return FolderFiles(classes, train, val)
 
 

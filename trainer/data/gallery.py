@@ -1,8 +1,7 @@
-"""Single training pictures without reading a whole data set, for previews in a process that must stay small.
+"""Reads single training images without loading a whole data set, for previews in a process that must stay small.
 
-A data set is laid out once, by a process of its own, as one file of pictures in the run's order; from then on
-rows are read from that file. `python -m trainer.data.gallery NAME --datasets ROOT --to FILE` is that process.
-Must not know augmentation, imgaug or any ML framework. Never downloads.
+A separate process writes each data set once as one file of images, in the run's order; images are then read from that
+file. `python -m trainer.data.gallery NAME --datasets ROOT --to FILE` is that process. Never downloads.
 """
 
 from __future__ import annotations
@@ -26,17 +25,17 @@ from trainer.data import folders as picture_folders
 from trainer.failures import DatasetDamaged, DatasetMissing, RecipeMistake
 from trainer.recipe import Dataset
 
-TIMEOUT_S = 60.0  # for laying out; CIFAR takes about two seconds, a large folder of photographs may take longer
+TIMEOUT_S = 60.0  # for writing the file; CIFAR takes about two seconds, a large folder of photographs may take longer
 IMAGE_BYTES = 32 * 32 * 3  # bytes
 HASH_DIGITS = 16  # hex digits in the name of a file
-FORMAT_VERSION = 2  # how files are laid out: training pictures, then those of the test split
+FORMAT_VERSION = 2  # of the files: training images, then those of the test split
 
 
 class ImageFile:
-    """Rows of a file as an array would give them: `file[slice]` and `file[numbers]` are uint8 (n, 32, 32, 3)."""
+    """Rows of a file, indexed like an array: `file[slice]` and `file[numbers]` are uint8 (n, 32, 32, 3)."""
 
     def __init__(self, path: Path, rows: int, first: int = 0) -> None:
-        """`rows` pictures from number `first` of the file on."""
+        """`rows` images, from number `first` in the file."""
         self.path, self.first = path, first
         self.shape = (rows, 32, 32, 3)
 
@@ -59,16 +58,16 @@ class ImageFile:
 
 @dataclass(frozen=True)
 class Split:
-    """A recipe's training or validation pictures, its limits applied."""
+    """A recipe's training or validation images, with its limits applied."""
 
-    images: Any  # PictureFile or an array: len, shape, slices and rows are what both offer
+    images: Any  # ImageFile or an array: both have len, shape, slices and rows
     labels: NDArray[np.int64]
     classes: tuple[str, ...]
     key: str  # the same for the same files
 
 
 class Gallery:
-    """Opens data sets. Safe to use from several threads; two never lay the same one out at once."""
+    """Opens data sets. Safe to use from several threads, which never write the same file at once."""
 
     def __init__(
         self,
@@ -77,30 +76,30 @@ class Gallery:
         patience_s: float = TIMEOUT_S,
         run: Callable[..., subprocess.CompletedProcess[str]] = subprocess.run,
     ) -> None:
-        """`root`: of the data sets. `cache`: a folder of our own for what is laid out, by a process that `run` starts
-        and gives `patience_s`."""
+        """`root`: of the data sets. `cache`: of the files. `run` starts the process that writes a file within
+        `patience_s`."""
         self.root, self.cache, self._patience_s, self._run = root, cache, patience_s, run
         self._lock = Lock()
-        self._refused: dict[str, str] = {}  # what could not be laid out, and why: not tried at every keystroke
+        self._refused: dict[str, str] = {}  # data sets that could not be read, and why: not retried at every keystroke
 
     def training(self, dataset: Dataset) -> Split:
-        """The pictures that a run on `dataset` would train on. Raises DatasetMissing, DatasetDamaged, RecipeMistake."""
+        """The images that a run on `dataset` trains on. Raises DatasetMissing, DatasetDamaged, RecipeMistake."""
         train, _ = self._both(dataset.name)
         return _slice_split(train, slice(datasets.count_training_images(dataset, len(train.labels))))
 
     def validation(self, dataset: Dataset) -> Split:
-        """Those that it would be validated on, in the order of its predictions. Raises the same."""
+        """The images that it is validated on, in the order of its predictions. Raises the same."""
         train, test = self._both(dataset.name)
         if dataset.val_from_train is None:
             return _slice_split(test, slice(dataset.val_limit or len(test.labels)))
-        datasets.count_training_images(dataset, len(train.labels))  # that so many can be held out
+        datasets.count_training_images(dataset, len(train.labels))  # raises if fewer can be held out
         first = len(train.labels) - dataset.val_from_train
         return _slice_split(
             train, slice(first, first + min(dataset.val_limit or dataset.val_from_train, dataset.val_from_train))
         )
 
     def _both(self, name: str) -> tuple[Split, Split]:
-        """Training and test pictures, all of them."""
+        """All training and test images."""
         info = datasets.find_dataset(name, self.root)
         if not info.available:
             raise DatasetMissing(f"{name} is not on this machine yet", info.note)
@@ -129,7 +128,9 @@ class Gallery:
         try:
             home = Path(__file__).parents[2]
             done = self._run(command, capture_output=True, text=True, timeout=self._patience_s, check=False, cwd=home)
-            said = done.stderr.strip().rpartition("\n")[2] or f"whoever read {name} ended with {done.returncode}"
+            said = (
+                done.stderr.strip().rpartition("\n")[2] or f"the process that read {name} ended with {done.returncode}"
+            )
             why = said if done.returncode else ""
         except subprocess.TimeoutExpired:
             why = f"{name} takes more than {self._patience_s:.0f} s to read, too long for a preview"
@@ -139,8 +140,8 @@ class Gallery:
             raise DatasetDamaged(why, "")
 
     def _clear(self, name: str) -> None:
-        """Remove what was laid out of a data set, and what a process that was ended left of it."""
-        hashed = f"{_file_name(name)}-{'[0-9a-f]' * HASH_DIGITS}."  # not those of folder:a-b where folder:a is meant
+        """Remove a data set's files, including partial ones of a killed process."""
+        hashed = f"{_file_name(name)}-{'[0-9a-f]' * HASH_DIGITS}."  # matches folder:a, not folder:a-b
         for old in [*self.cache.glob(f"{hashed}*"), *self.cache.glob(f".{hashed}*")]:
             old.unlink(missing_ok=True)
 
@@ -152,7 +153,7 @@ def _slice_split(shelf: Split, at: slice) -> Split:
 
 
 def _signature(name: str, root: Path) -> str:
-    """Changes when the files do. For a folder: its pictures' number and the times of its classes' folders."""
+    """Changes when the files do. For a folder: the number of images and the times of the class folders."""
     if name.startswith("folder:"):
         home = root / name.removeprefix("folder:")
         folders = sorted((home / "train").iterdir())
@@ -172,12 +173,12 @@ def _file_name(name: str) -> str:
 
 
 def _write_images(name: str, root: Path, path: Path) -> None:
-    """The pictures of a data set, all of them, as raw bytes; labels and classes beside them."""
+    """Write all images of a data set as raw bytes, with labels and classes in a second file."""
     data = datasets.load(Dataset(name=name), root, lambda line: None)
     part = path.with_name(f".{path.name}.{os.getpid()}")
     np.savez(path.with_suffix(".npz"), labels=data.train_labels, tests=data.val_labels, classes=np.array(data.classes))
     np.concatenate([data.train_images, data.val_images]).tofile(part)
-    part.replace(path)  # whole or not at all
+    part.replace(path)  # complete or not at all
 
 
 def main() -> int:

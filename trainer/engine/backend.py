@@ -74,7 +74,7 @@ class Backend(Protocol):
 
 
 def import_framework(name: str, compiled: Path | None = None, available: Sequence[str] | None = None) -> Any:
-    """Import the backend (seconds) without touching a device; answers its class. Raises RecipeMistake.
+    """Import the backend (seconds) without touching a device; returns its class. Raises RecipeMistake.
 
     `compiled`: a folder for programs that the next process may want (compile_cache.py); the first call decides.
     `available`: backends; None: those that are installed here.
@@ -82,7 +82,7 @@ def import_framework(name: str, compiled: Path | None = None, available: Sequenc
     available = installed_backends() if available is None else available
     if name not in available:
         others = ", ".join(available)
-        hint = f"Install it, or take {others}." if others else "Install it."
+        hint = f"Install it, or use {others}." if others else "Install it."
         raise RecipeMistake(f"backend: {name} is not installed here", hint)
     os.environ["KERAS_BACKEND"] = name
     if name == "tensorflow":  # which reads its own at its import, once
@@ -105,7 +105,7 @@ def open_backend(name: str, compiled: Path | None = None) -> Backend:
 
 @contextmanager
 def _hide_packages(*packages: str) -> Iterator[None]:
-    """As if these were not installed, unless somebody has imported them already."""
+    """Hide these packages as if they were not installed, unless already imported."""
     hidden = [name for name in packages if name not in sys.modules]
     sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None: an import says that there is no such module
     try:

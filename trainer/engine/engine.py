@@ -98,7 +98,7 @@ class KerasEngine:
 
     @property
     def traces(self) -> dict[str, int]:
-        """See the backend."""
+        """See `Backend.traces`."""
         return self.backend.traces
 
     def load_splits(self, training: Split | None, validation: Split) -> None:

@@ -46,10 +46,8 @@ def classify_error(type_name: str, text: str, batch_size: int) -> CannotTrain | 
         return OutOfHostMemory("this machine has no memory left", suggest_smaller(batch_size))
     if any(words.lower() in low for words in DEVICE_LOST_ERRORS):
         reason = next(words for words in DEVICE_LOST_ERRORS if words.lower() in low)
-        hint = (
-            "The run can go on from its last checkpoint. If it happens again, look at the machine's log and its card."
-        )
-        return DeviceLost(f"the device does not answer any more ({reason})", hint)
+        hint = "The run can resume from its last checkpoint. If it happens again, check the GPU and the machine's log."
+        return DeviceLost(f"the device no longer responds ({reason})", hint)
     if type_name == "ResourceExhaustedError" or any(words.lower() in low for words in OUT_OF_MEMORY_ERRORS):
         if any(words.lower() in low for words in HOST_ALLOCATORS):
             return OutOfHostMemory(

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-# Activations per image from which a layer counts as large: no layer has so many at width 8; at width 64, all that
+# Activations per image from which a layer counts as large: no layer is that large at width 8; at width 64, all that
 # determine peak memory do.
 LARGE_VALUES = 2**15
 

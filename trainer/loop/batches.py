@@ -1,6 +1,6 @@
 """Where an epoch's batches come from: prepared by the loader pool on the host, or built by a program on the device.
 
-A batch depends on (recipe, epoch, selection) alone, whichever source builds it.
+A batch depends on (recipe, epoch, selection) alone, not on its source.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ class RunPosition:
     epoch: int = 0  # completed epochs
     step: int = 0  # finished steps of the next epoch
     seconds: float = 0.0  # duration of these steps, over all attempts
-    input_seconds: float = 0.0  # of which the device waited for batches
+    input_seconds: float = 0.0  # part of it in which the device waited for batches
     energy_wh: float | None = None  # of the device in these seconds; None: not measured
     best_epoch: int = 0  # 0: none yet
     best_accuracy: float = 0.0  # validation accuracy, 0..1

@@ -138,7 +138,7 @@ class Checkpoints:
                 (self._folder / NEXT_BEST).rename(self._folder / BEST)
         except OSError as problem:
             text = f"The checkpoint could not be written: {problem.strerror or problem}."
-            text += " The one before is kept." if self._on_disk != (0, 0) else ""
+            text += " The previous one is kept." if self._on_disk != (0, 0) else ""
             log.warning("%s", text)
             self._emit(CheckpointFailed(epoch=place.epoch, step=place.step, message=text))
             return None
@@ -184,7 +184,7 @@ def _lock_folder(folder: Path) -> int:
     except BlockingIOError:
         os.close(opened)
         hint = "Wait until it has ended, or choose another folder."
-        raise FolderUnusable(f"another trainer is at work in {folder}", hint) from None
+        raise FolderUnusable(f"another trainer is using {folder}", hint) from None
     except OSError:
         pass  # a file system without locks
     return opened

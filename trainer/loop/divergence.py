@@ -17,7 +17,7 @@ from trainer.recipe.schedule import Piecewise
 def refuse_not_finite(recipe: Recipe, value: float, what: str) -> None:
     """Raises Diverged if `value` is not finite. `what` names it in the message."""
     if not math.isfinite(value):
-        raise Diverged(f"{what} is not a number any more", _hint(recipe))
+        raise Diverged(f"{what} is not a number", _hint(recipe))
 
 
 def refuse_diverged(recipe: Recipe, loss: float, penalty: float, what: str) -> None:

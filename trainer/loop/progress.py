@@ -1,4 +1,4 @@
-"""Publishes the run's progress about once a second, whatever the run is busy with.
+"""Publishes the run's progress about once a second, in every phase of the run.
 
 A thread of its own, so that the clock advances during a step of ten seconds or a long import. It never touches the
 device: it repeats the latest update with the current time.

@@ -39,7 +39,7 @@ def refuse_other_images(fingerprint: str, metadata: Metadata) -> None:
     if fingerprint != metadata.dataset_fingerprint:
         text = f"the images are not those that the run began with (fingerprint {fingerprint[:12]}, "
         text += f"was {metadata.dataset_fingerprint[:12]})"
-        raise DatasetChanged(text, "Bring the old ones back, or retry from scratch.")
+        raise DatasetChanged(text, "Restore the original images, or retry from scratch.")
 
 
 def _flatten(value: Any, path: str = "") -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""Compiled programs on the disk, so that the next process of a like run finds them: one folder per worker and backend.
+"""A cache of compiled programs on the disk, for later processes of similar runs: one folder per worker and backend.
 
-They are machine code, so the folder is the user's alone, and an entry is used only as long as it has the digest that it
-was noted with: whatever else lies there is thrown away. Must not know what was compiled, or any ML framework.
+Programs are machine code, so only the user can access the folder, and an entry is used only if it has its recorded
+digest. All other files in the folder are deleted.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ MAX_BYTES = 2**30  # the oldest entries go first
 
 
 class CompileCache:
-    """Of one process. What is damaged, foreign or too much is gone once it is made."""
+    """The cache of one process. Opening deletes damaged and foreign entries, and the oldest ones above `max_bytes`."""
 
     def __init__(self, folder: Path, max_bytes: int = MAX_BYTES) -> None:
-        """Raises OSError where there can be no such folder."""
+        """Raises OSError if the folder cannot be used."""
         if folder.is_symlink() or (folder.exists() and folder.stat().st_uid != os.getuid()):
-            raise PermissionError(f"{folder} is not this user's own")
+            raise PermissionError(f"{folder} does not belong to this user")
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)
         self.folder = folder
@@ -57,14 +57,14 @@ class CompileCache:
                 path.unlink(missing_ok=True)
                 dropped += not is_good
         if dropped:
-            log.warning("%d compiled programs were not as they were noted, and are made anew", dropped)
+            log.warning("%d compiled programs did not match their digests and will be compiled again", dropped)
 
     def _entries(self) -> list[Path]:
         return [path for path in self.folder.rglob("*") if path.is_file() and DIGESTS not in path.name]
 
 
 def open_cache(folder: Path | None) -> CompileCache | None:
-    """The cache in this folder; None: there is none to be had, and every process compiles for itself."""
+    """The cache in this folder; None if it cannot be used: then every process compiles its own programs."""
     if folder is None:
         return None
     try:

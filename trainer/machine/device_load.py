@@ -80,7 +80,7 @@ def _gpu_reader(nvml: Any, handle: Any) -> ReadLoad:
     def asked(question: Callable[[], Any]) -> Any:
         try:
             return question()
-        except Exception:  # some cards do not say everything
+        except Exception:  # some GPUs do not report everything
             return None
 
     def read() -> DeviceLoad:

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 def parse_device(text: str) -> str:
     """Return a valid device name: cpu or gpu:N. Raises ValueError: a misread name would train on the CPU."""
     if not re.fullmatch(r"cpu|gpu:\d{1,3}", text.strip()):
-        raise ValueError(f"{text!r} names no device: cpu, gpu:0, gpu:1 … work")
+        raise ValueError(f"{text!r} is not a device: use cpu, gpu:0, gpu:1 …")
     return text.strip()
 
 

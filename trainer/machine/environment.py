@@ -1,4 +1,4 @@
-"""What a result depends on besides its recipe: versions, commit, device and machine. None for what cannot be read."""
+"""What a result depends on besides its recipe: versions, commit, device and machine. None if it cannot be read."""
 
 from __future__ import annotations
 

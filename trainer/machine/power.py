@@ -1,6 +1,6 @@
-"""What a GPU uses, in Wh, by NVIDIA's management library. Must not know runs, epochs or any ML framework.
+"""The energy used by a GPU in Wh, from NVIDIA's management library (NVML).
 
-A card from Volta on counts its energy by itself; of an older one the power is read ten times a second and summed up.
+GPUs since Volta have an energy counter; for older ones, the power is read ten times a second and summed up.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 INTERVAL_S = 0.1  # between two readings of the power
-JOULES_PER_WH = 3600.0  # of a Wh
+JOULES_PER_WH = 3600.0
 
 ReadEnergy = Callable[[], float]  # since the meter was made
 
@@ -20,7 +20,7 @@ ReadEnergy = Callable[[], float]  # since the meter was made
 def energy_meter(
     device: str, clock: Callable[[], float] = time.perf_counter, sleep: Callable[[float], None] = time.sleep
 ) -> ReadEnergy | None:
-    """Of `gpu:N`, counted as nvidia-smi does. None: a CPU, no library, no such card, or one that says nothing."""
+    """The meter of `gpu:N`, numbered as by nvidia-smi. None: a CPU, no NVML, no such GPU, or no readings from it."""
     kind, _, index = device.partition(":")
     if kind != "gpu":
         return None
@@ -30,7 +30,7 @@ def energy_meter(
         pynvml.nvmlInit()
         handle = pynvml.nvmlDeviceGetHandleByIndex(int(index))
         return _counter_reader(pynvml, handle) or _sampled_reader(pynvml, handle, clock, sleep)
-    except Exception:  # whatever NVML says: nothing to measure with
+    except Exception:  # any NVML error means that nothing can be measured
         return None
 
 
@@ -42,7 +42,7 @@ def _counter_reader(pynvml: Any, handle: Any) -> ReadEnergy | None:
 
     def wh() -> float:
         nonlocal latest
-        with contextlib.suppress(Exception):  # a reading that fails is as the one before: it must not end a run
+        with contextlib.suppress(Exception):  # a failed reading repeats the previous one: it must not end a run
             latest = pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)
         return float(latest - began) / 1000 / JOULES_PER_WH
 
@@ -50,12 +50,12 @@ def _counter_reader(pynvml: Any, handle: Any) -> ReadEnergy | None:
 
 
 def _sampled_reader(pynvml: Any, handle: Any, clock: Callable[[], float], sleep: Callable[[float], None]) -> ReadEnergy:
-    pynvml.nvmlDeviceGetPowerUsage(handle)  # raises where there is nothing to read
+    pynvml.nvmlDeviceGetPowerUsage(handle)  # raises if it cannot be read
     return PowerSampler(lambda: pynvml.nvmlDeviceGetPowerUsage(handle) / 1000, clock=clock, sleep=sleep).wh
 
 
 class PowerSampler:
-    """Sums up a power that is read again and again, in a thread that ends with the process."""
+    """Integrates regular power readings, in a daemon thread."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class PowerSampler:
             self._sleep(self._every_s)
             try:
                 watts = self._watts()
-            except Exception:  # a reading that fails is as the one before
+            except Exception:  # a failed reading repeats the previous one
                 watts = self._latest
             with self._lock:
                 now = self._clock()

@@ -1,4 +1,4 @@
-"""What a process asks of Linux: to end with its parent, and to stand back behind others."""
+"""Process settings on Linux: end with the parent, and run at a low priority."""
 
 from __future__ import annotations
 

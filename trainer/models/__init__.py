@@ -1,1 +1,1 @@
-"""The nets, written in Keras only, so that any of its backends runs them."""
+"""Models as lists of layers, without an ML framework."""

@@ -1,7 +1,6 @@
-"""The net of Keller Jordan's airbench94 as a list of layers: small, and made to learn in ten epochs.
+"""The model of Keller Jordan's airbench94 as a list of layers: small, designed to be trained in ten epochs.
 
 github.com/KellerJordan/cifar10-airbench, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU" (arXiv 2404.00498).
-Must not know any ML framework: net.py builds it.
 """
 
 from __future__ import annotations
@@ -10,12 +9,12 @@ from trainer.models.layers import Layer, Stack
 from trainer.recipe.network import Airbench
 
 PATCH = 2  # pixels: height and width of the whitened patches
-PATCH_FILTERS = 2 * PATCH * PATCH * 3  # each direction and its opposite
+PATCH_FILTERS = 2 * PATCH * PATCH * 3  # each direction with both signs
 
 
 def airbench(knobs: Airbench, classes: int, side: int = 32) -> list[Layer]:
-    """Pictures (side, side, 3) to logits (classes,). At width 64 with 10 classes: 1,971,352 parameters
-    are learned; 0.2363 GFLOP per picture forward."""
+    """Images (side, side, 3) to logits (classes,). At width 64 with 10 classes: 1,971,352 trainable
+    parameters; forward pass 0.2363 GFLOP per image."""
     stack = Stack(side, 3, "model_input")
     stack.block = "prep"
     stack.conv("whitening", PATCH_FILTERS, PATCH, is_frozen=True, has_bias=True, padding="valid")

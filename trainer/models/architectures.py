@@ -1,4 +1,4 @@
-"""Which list of layers a recipe's model part means. Must not know any ML framework."""
+"""The list of layers for the model part of a recipe."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from trainer.recipe.network import Airbench, ResNet9
 
 
 def build_layers(knobs: ResNet9 | Airbench, classes: int) -> list[Layer]:
-    """Pictures to logits (classes,)."""
+    """From images to logits (classes,)."""
     return airbench(knobs, classes) if isinstance(knobs, Airbench) else resnet9(knobs, classes)

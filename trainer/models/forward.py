@@ -1,6 +1,6 @@
-"""A net's forward pass in NumPy, by its list of layers: for a few pictures, where no framework is loaded.
+"""A model's forward pass in NumPy, computed from its list of layers: for a few images, without loading a framework.
 
-The same numbers as Keras' in inference, to rounding (a test compares them). Must not know how a net is trained.
+Gives the same numbers as Keras in inference, up to rounding (a test compares them).
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _erf: Any = np.vectorize(math.erf, otypes=[np.float32])  # NumPy has none
 
 
 def forward(layers: Sequence[Layer], weights: Mapping[str, NDArray[Any]], pictures: Floats) -> Floats:
-    """`pictures` (b, side, side, 3), normalised, to what the last layer gives, (b, classes).
+    """The output of the last layer, (b, classes), for normalised `pictures` (b, side, side, 3).
 
-    `weights`: by "<layer>/<weight>", as in the file of the best weights. Raises KeyError where one is missing.
+    `weights`: by "<layer>/<weight>", as in the file of the best weights. Raises KeyError if one is missing.
     """
     given = {layers[0].name: pictures.astype(np.float32)}
     for layer in layers[1:]:
@@ -69,13 +69,13 @@ def _apply_layer(layer: Layer, weights: Mapping[str, NDArray[Any]], x: Floats, *
             return made
         case "scale":
             return x * np.float32(knobs["factor"])
-    raise ValueError(f"nothing goes through {layer.kind}")
+    raise ValueError(f"unknown kind of layer: {layer.kind}")
 
 
 def _convolve(x: Floats, kernel: NDArray[Any], padding: str) -> Floats:
     """Stride 1. `kernel`: (rows, columns, inputs, outputs)."""
     rows, columns = kernel.shape[:2]
-    if padding == "same":  # what is left over of an even size goes below and to the right
+    if padding == "same":  # for an even size, the extra padding goes below and to the right
         around = [((size - 1) // 2, size - 1 - (size - 1) // 2) for size in (rows, columns)]
         x = np.pad(x, [(0, 0), *around, (0, 0)])
     windows = sliding_window_view(x, (rows, columns), axis=(1, 2))  # (b, height, width, inputs, rows, columns)

@@ -1,7 +1,4 @@
-"""A net's first kernels, in NumPy: the same on every backend, from (seed, place of the layer) alone.
-
-Must not know any ML framework.
-"""
+"""A model's initial kernels in NumPy: the same on every backend, from (seed, position of the layer) alone."""
 
 from __future__ import annotations
 
@@ -15,10 +12,10 @@ Init = Literal["keras", "pytorch"]
 
 
 def initial_kernel(shape: tuple[int, ...], init: Init, seed: int, place: int) -> NDArray[np.float32]:
-    """Evenly drawn float32 of `shape`: (…, inputs, outputs), what stands before them being the filter's size.
+    """Uniformly random float32 of `shape`: (filter size …, inputs, outputs).
 
     "keras": Glorot and Bengio's limit, sqrt(6 / (fan_in + fan_out)). "pytorch": its default for convolutions and
-    linear layers, sqrt(1 / fan_in). `place`: of the layer in its net.
+    linear layers, sqrt(1 / fan_in). `place`: position of the layer in its model.
     """
     size = math.prod(shape[:-2])
     fan_in, fan_out = size * shape[-2], size * shape[-1]
@@ -28,7 +25,8 @@ def initial_kernel(shape: tuple[int, ...], init: Init, seed: int, place: int) ->
 
 
 def with_identity_filters(drawn: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The same kernel whose first filters each pass one input channel on (PyTorch's `dirac_`, as airbench begins)."""
+    """The kernel with its first filters replaced by identities of one input channel each (PyTorch's `dirac_`, as in
+    airbench)."""
     height, width, inputs, outputs = drawn.shape
     same = min(inputs, outputs)
     result = drawn.copy()

@@ -1,7 +1,6 @@
-"""A network as data: its layers in order, each with what it takes, gives, learns and costs.
+"""A model as data: its layers in order, each with inputs, output shape, parameters and cost.
 
-Keras builds the net from this list (net.py) and the web process draws it, so that the two cannot differ.
-Must not know any ML framework, NumPy, or which net it is.
+Keras builds the model from this list (trainer/engine/model.py) and the web process draws it, so the two cannot differ.
 """
 
 from __future__ import annotations
@@ -19,18 +18,18 @@ Shape = tuple[int, ...]  # without the batch: (height, width, channels) or (feat
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer. `knobs` are what its kind needs: filters and size of a conv, rate of a dropout, …"""
+    """One layer. `knobs` are the settings of its kind: filters and size of a conv, rate of a dropout, …"""
 
     name: str
     kind: Kind
     inputs: tuple[str, ...]
-    shape: Shape  # of what it gives
-    block: str  # the part of the net that it belongs to, for drawings
+    shape: Shape  # of its output
+    block: str  # the part of the model that it belongs to, for drawings
     knobs: dict[str, Any] = field(default_factory=dict)
-    trainable: int = 0  # weights that are learned
-    frozen: int = 0  # weights that are not: running statistics, whitening filters
-    macs: int = 0  # multiply-adds of one picture's forward pass; element-wise work is not counted
-    has_input_gradient: bool = True  # whether the backward pass needs the gradient of what it takes
+    trainable: int = 0  # parameters that are trained
+    frozen: int = 0  # parameters that are not: running statistics, whitening filters
+    macs: int = 0  # multiply-adds of one image's forward pass, without element-wise operations
+    has_input_gradient: bool = True  # whether the backward pass needs the gradient of its input
 
     @property
     def parameters(self) -> int:
@@ -38,12 +37,12 @@ class Layer:
 
     @property
     def flops(self) -> int:
-        """Floating-point operations of one picture's forward pass: 2 per multiply-add."""
+        """Floating-point operations of one image's forward pass: 2 per multiply-add."""
         return 2 * self.macs
 
     @property
     def training_flops(self) -> int:
-        """The same with the backward pass: once more for the weights' gradient, and once for the input's."""
+        """Forward and backward pass: the same again for the weights' gradient, and again for the input's."""
         return self.flops * (1 + bool(self.trainable) + self.has_input_gradient)
 
 
@@ -51,8 +50,8 @@ class Layer:
 class Totals:
     trainable: int
     frozen: int
-    flops: int  # forward, one picture
-    training_flops: int  # forward and backward, one picture
+    flops: int  # forward, one image
+    training_flops: int  # forward and backward, one image
 
     @property
     def parameters(self) -> int:
@@ -69,7 +68,7 @@ def compute_totals(layers: Sequence[Layer]) -> Totals:
 
 
 class Stack:
-    """Collects layers, each on top of the one before unless `on` says otherwise."""
+    """Collects layers, each on top of the previous one."""
 
     def __init__(self, side: int, channels: int, name: str) -> None:
         self.layers = [Layer(name, "input", (), (side, side, channels), "input")]
@@ -90,7 +89,7 @@ class Stack:
         passes_on: bool = False,
         padding: Literal["same", "valid"] = "same",
     ) -> None:
-        """Stride 1. `is_frozen` is the kernel; `passes_on`: its first filters begin as copies of the input."""
+        """Stride 1. `is_frozen`: its kernel is not trained; `passes_on`: its first filters start as identities."""
         height, width, channels = self.top.shape
         if padding == "valid":
             height, width = height - size + 1, width - size + 1
@@ -113,7 +112,7 @@ class Stack:
                 trainable=biases + (0 if is_frozen else weights),
                 frozen=weights if is_frozen else 0,
                 macs=weights * height * width,
-                # nothing below the first learned layer is learned: its input's gradient is not computed
+                # no layer below the first trained one is trained, so its input's gradient is not computed
                 has_input_gradient=any(layer.trainable for layer in self.layers),
             )
         )

@@ -1,7 +1,4 @@
-"""The classes that a net's batch norms are made of, and which of them can be more than a batch norm.
-
-Must not know any ML framework.
-"""
+"""The classes of a model's batch norms, and which of these norms can be fused with neighbouring layers."""
 
 from __future__ import annotations
 
@@ -12,21 +9,21 @@ from typing import Any, NamedTuple
 
 from trainer.models.layers import Layer
 
-MONOTONIC = {"relu", "celu"}  # activations that never fall
+MONOTONIC = {"relu", "celu"}  # activations that never decrease
 
 
 class Norms(NamedTuple):
-    """Classes of Keras layers, or what makes one of them, for pictures in float32."""
+    """Classes of Keras layers, or functions that create one, for float32 images."""
 
     standard: type
-    pooled: Callable[..., Any] | None = None  # with the activation and the pooling behind it, as one layer
-    recomputed: Callable[..., Any] | None = None  # behind the first convolution, whose output it does not keep
+    pooled: Callable[..., Any] | None = None  # as one layer with the activation and the pooling that follow
+    recomputed: Callable[..., Any] | None = None  # after the first convolution, whose output it does not keep
 
 
 def find_poolable(layers: Sequence[Layer]) -> dict[str, tuple[Layer, Layer]]:
-    """Batch norms whose output goes through an activation that never falls into a max pool, and nowhere else.
+    """Batch norms that are followed only by a monotonic activation and then only by a max pool.
 
-    By name, with these two. Norms of ghost batches are left out.
+    By name, with these two layers. Ghost batch norms are left out.
     """
     takers = _count_consumers(layers)
     found = {}
@@ -42,9 +39,9 @@ def find_poolable(layers: Sequence[Layer]) -> dict[str, tuple[Layer, Layer]]:
 
 
 def find_recomputable(layers: Sequence[Layer]) -> dict[str, Layer]:
-    """The batch norm that alone takes what the convolution of the pictures makes: by name, with that convolution.
+    """The batch norm that is the only consumer of the first convolution: by name, with that convolution.
 
-    A norm of ghost batches is left out.
+    A ghost batch norm is left out.
     """
     takers = _count_consumers(layers)
     return {
@@ -60,5 +57,5 @@ def find_recomputable(layers: Sequence[Layer]) -> dict[str, Layer]:
 
 
 def _count_consumers(layers: Sequence[Layer]) -> Counter[str]:
-    """How many layers take what each one makes."""
+    """The number of layers that use each layer's output."""
     return Counter(name for layer in layers for name in layer.inputs)

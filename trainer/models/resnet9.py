@@ -1,7 +1,7 @@
-"""ResNet9 as a list of layers: the nine-layer residual net of David Page's DAWNBench entry.
+"""ResNet9 as a list of layers: the nine-layer residual model of David Page's DAWNBench entry.
 
-Page, "How to train your ResNet" (myrtle.ai, 2018), as the original experiment wrote it, whose names the layers
-carry; the bag-of-tricks knobs are from Page's second series (2019). Must not know any ML framework: net.py builds it.
+Page, "How to train your ResNet" (myrtle.ai, 2018), as written by the original experiment, with its layer names;
+the bag-of-tricks settings are from Page's second series (2019).
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ PATCH_FILTERS = PATCH * PATCH * 3
 
 
 def resnet9(knobs: ResNet9, classes: int, side: int = 32) -> list[Layer]:
-    """Pictures (side, side, 3) to logits (classes,). `side` is 32 or a multiple of it.
+    """Images (side, side, 3) to logits (classes,). `side` is 32 or a multiple of it.
 
-    The softmax is left to the loss, which is the same net with a more exact gradient. At width 64 with 10
-    classes: 6,577,600 parameters, of them 6,573,120 trainable; 0.7585 GFLOP per picture forward.
+    The loss applies the softmax, which gives a more exact gradient. At width 64 with 10 classes: 6,577,600 parameters,
+    6,573,120 of them trainable; forward pass 0.7585 GFLOP per image.
     """
     stack, width = Stack(side, 3, "model_input"), knobs.width
 
@@ -70,7 +70,7 @@ def _conv_bn_act(
 
 
 def _residual(stack: Stack, filters: int, number: int, knobs: ResNet9) -> None:
-    """x + two convolutions of x, with the dropout between them. `number` is the first one's."""
+    """x + two convolutions of x, with a dropout between them. `number` is that of the first."""
     trunk = stack.top.name
     _conv_bn_act(stack, filters, number, knobs)
     stack.dropout(f"dropout{number // 3}", knobs.dropout)

@@ -1,4 +1,4 @@
-"""The filters that whiten small patches of pictures: NumPy only, computed once before a run."""
+"""The filters that whiten small patches of images, computed once before a run with NumPy."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from trainer.models import airbench
 from trainer.models.resnet9 import PATCH
 from trainer.recipe.network import Airbench, ResNet9
 
-SAMPLE, EPSILON = 10_000, 1e-2  # pictures that Page's notebook looks at; keeps still directions from being blown up
-AIRBENCH_SAMPLE, AIRBENCH_EPSILON = 5_000, 5e-4  # the same of airbench94
+SAMPLE, EPSILON = 10_000, 1e-2  # images that Page's notebook uses; limits the scale of directions with little variance
+AIRBENCH_SAMPLE, AIRBENCH_EPSILON = 5_000, 5e-4  # the same in airbench94
 
 
 def compute_filters(
     knobs: ResNet9 | Airbench, images: Images, normal: tuple[PerChannel, PerChannel]
 ) -> NDArray[np.float32] | None:
-    """The kernel of the net's frozen convolution, from training `images`; None where the net has none."""
+    """The kernel of the model's frozen convolution, from training `images`; None if the model has none."""
     if isinstance(knobs, Airbench):
         return signed_whitening_filters(normalise(images[:AIRBENCH_SAMPLE], *normal))
     return whitening_filters(normalise(images[:SAMPLE], *normal)) if knobs.whiten else None
@@ -36,9 +36,9 @@ def whitening_filters(pictures: NDArray[np.float32], epsilon: float = EPSILON) -
 
 
 def signed_whitening_filters(pictures: NDArray[np.float32], epsilon: float = AIRBENCH_EPSILON) -> NDArray[np.float32]:
-    """Kernel float32 (2, 2, 3, 24): the same of 2 x 2 patches, each filter and its opposite.
+    """Kernel float32 (2, 2, 3, 24): the same for 2 x 2 patches, each filter with both signs.
 
-    The patches' second moments are taken as they are, not about their mean: `init_whitening_conv` of airbench94.py.
+    Uses the patches' second moments without subtracting their mean: `init_whitening_conv` of airbench94.py.
     """
     second, _ = _moments(pictures, airbench.PATCH)
     kernel = _whitening_kernel(second, airbench.PATCH, epsilon)

@@ -34,21 +34,21 @@ class Dataset(Part):
     train_limit: int | None = knob(
         None,
         "Training images",
-        "Train on the first this many images only. Empty: all.",
+        "Number of training images to use, from the start of the split. Empty: all.",
         ge=1,
         le=10_000_000,
     )
     val_limit: int | None = knob(
         None,
         "Validation images",
-        "Validate on the first this many images only. Empty: all.",
+        "Number of validation images to use, from the start of the split. Empty: all.",
         ge=1,
         le=10_000_000,
     )
     val_from_train: int | None = knob(
         None,
         "Hold out from training",
-        "Validate on this many images held out from the training split. Empty: on the published test split.",
+        "Number of training images to hold out for validation. Empty: validate on the published test split.",
         unit="images",
         ge=1,
         le=10_000_000,

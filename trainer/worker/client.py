@@ -79,7 +79,7 @@ class Client:
             base_url=f"{server.rstrip('/')}/api/v1/worker",
             headers={"Authorization": f"Bearer {token}"},
             timeout=CALL_S,
-            trust_env=False,  # a proxy of the house is not the way to the app
+            trust_env=False,  # never through a proxy of the environment
         )
 
     def claim(self, worker: str, device: str, backends: list[str], wait_s: float = WAIT_S) -> Claim | None:

@@ -10,7 +10,7 @@ from trainer.protocol import HANG, KILLED, OUT_OF_HOST_MEMORY, Command, Ending
 SIGNAL_CAUSES = {
     signal.SIGKILL: "often the kernel, when memory runs out: try a smaller batch",
     signal.SIGSEGV: "a crash in native code",
-    signal.SIGABRT: "native code gave up",
+    signal.SIGABRT: "native code aborted",
     signal.SIGBUS: "often a full disk or shared memory",
     signal.SIGILL: "the framework was built for another processor",
 }
@@ -48,7 +48,7 @@ def classify_exit(
     if command in {"cancel", "cancel_now"}:
         return Ending("cancelled", exit_code)
     if hang is not None:
-        return Ending("failed", exit_code, HANG, hang, "The log ends with what each of its threads was doing.")
+        return Ending("failed", exit_code, HANG, hang, "The log ends with the stack of each thread.")
     is_deaf = (is_stopping or command == "pause") and -exit_code in {signal.SIGTERM, signal.SIGINT}  # just started
     # killed: it did not stop in time, and will resume from its last checkpoint
     if exit_code == STOPPED or was_killed or is_deaf:

@@ -14,7 +14,7 @@ from typing import Any
 
 TOGETHER_S = 0.9
 BATCH_EVENTS = 500
-BATCH_LOG = 64 * 1024  # characters; a JSON body of this stays below the app's 1 MiB whatever is escaped
+BATCH_LOG = 64 * 1024  # characters; as JSON, this stays below the app's 1 MiB even if all of it is escaped
 MAX_LOG = 8 * 1024 * 1024  # bytes of log per attempt
 
 
@@ -32,7 +32,7 @@ class Spool:
     """Takes lines, yields batches. A batch stays in the spool until `mark_delivered`."""
 
     def __init__(self, together_s: float = TOGETHER_S) -> None:
-        """`together_s`: least seconds between two batches of nothing but steps and log lines."""
+        """`together_s`: minimum seconds between two batches that hold only steps and log lines."""
         self._together_s = together_s
         self._changed = Condition()
         self._events: deque[dict[str, Any]] = deque()
@@ -96,7 +96,7 @@ class Spool:
             return Batch(self._first_seq, events, self._log_offset, self._head())
 
     def mark_delivered(self, batch: Batch, *, counts: bool = True) -> None:
-        """Remove a batch that the app has; with `counts` False, one that it rejects: the next gets its place."""
+        """Remove a batch that the app has. `counts` False: the app rejected it, and the next one reuses its numbers."""
         with self._changed:
             for _ in batch.events:
                 self._events.popleft()

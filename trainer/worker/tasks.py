@@ -25,7 +25,7 @@ logger = logging.getLogger("pitwall.worker")
 AGAIN_S = 5.0  # after the app could not be reached
 PATIENCE_S = 100.0  # for a child: an export imports Keras, which takes some seconds, on a busy machine many
 REFUSED = 2  # exit code: stdout has the reason
-BROKEN_MESSAGE = "the worker could not do it: its log says why"
+BROKEN_MESSAGE = "the worker failed: its log has the reason"
 
 
 class Tasks:

@@ -23,7 +23,7 @@ MAX_REMEMBERED = 50  # steps whose median duration is the usual one
 
 
 class Watchdog:
-    """`hear` each event, `wrote` when the log grew; `overdue` answers what is wrong, in words. Safe from any thread."""
+    """`find_hang` judges by the events and log output that were recorded. Safe from any thread."""
 
     def __init__(
         self, min_patience_s: float = DEFAULT_TIMING.min_patience_s, clock: Callable[[], float] = time.monotonic
@@ -67,7 +67,7 @@ class Watchdog:
             silent, limit = now - self._moved_at, self._limit()
             if silent <= limit:
                 return None
-            return f"No progress for {silent:.0f} s while {self._phase} (the limit there was {limit:.0f} s)."
+            return f"No progress for {silent:.0f} s while {self._phase} (limit: {limit:.0f} s)."
 
     def _limit(self) -> float:
         if self._phase == "loading":

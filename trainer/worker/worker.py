@@ -123,7 +123,7 @@ class Worker:
             self._attempt.run()
             self._latest = None if self._attempt.has_failed else claim.recipe  # a failed recipe would fail again
             if self._attempt.failure == DEVICE_LOST:
-                trouble = f"{self.device} does not answer any more: reset it, or restart the machine"
+                trouble = f"{self.device} no longer responds: reset it, or restart the machine"
                 self._wait_until(lambda: self._answers(self.device), trouble)
             if self._attempt.trouble:
                 self._wait_until(lambda: can_write(self._data_dir / "work"), self._attempt.trouble)

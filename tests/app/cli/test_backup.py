@@ -172,13 +172,13 @@ def _over_a_link(folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("place", "why"),
     [
-        (lambda folder: folder / "missing" / "copy.db", "missing is no folder: make it first"),
-        (lambda folder: folder, "is no folder|is no plain file"),
+        (lambda folder: folder / "missing" / "copy.db", "missing is not a folder: create it first"),
+        (lambda folder: folder, "is not a folder|is not a regular file"),
         (lambda folder: folder / "pitwall.db", "belongs to the database itself"),
         (lambda folder: folder / "runs" / ".." / "pitwall.db-wal", "belongs to the database itself"),
         (_there_already, "is there already: choose another name, or replace it with --force"),
-        (_over_a_link, "is no plain file"),
-        (_beside_a_stray_wal, "lies there, of another database"),
+        (_over_a_link, "is not a regular file"),
+        (_beside_a_stray_wal, "exists and belongs to another database"),
     ],
 )
 def test_a_place_that_is_not_free_is_refused_and_nothing_changes(

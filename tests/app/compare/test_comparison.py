@@ -156,7 +156,7 @@ def test_images_cannot_be_compared_without_predictions_on_the_same_images(client
 
     for right, sentence in (
         (limited, "other images"),
-        (without, "kept no predictions"),
+        (without, "has no predictions"),
         (elsewhere, "are not those that run"),
     ):
         answer = client.get("/api/v1/compare/pictures", params={"left": one, "right": right})

@@ -86,11 +86,11 @@ def test_a_run_s_page_shows_it_when_it_is_asked_for(client: TestClient, state: S
     assert "<h1" not in page
     assert "<h1" in client.get(f"/runs/{hand.run}/learned").text
     assert len(re.findall("<td[^>]*data-right", page)) == 10
-    assert page.index('alt="picture 5"') < page.index('alt="picture 3"')
+    assert page.index('alt="image 5"') < page.index('alt="image 3"')
     assert "expected calibration error" in page
 
 
 def test_without_predictions_it_says_why(client: TestClient, state: State):
     run = launch(state, DIGITS)
-    assert "kept no predictions" in client.get(f"/runs/{run}/learned").text
+    assert "has no predictions" in client.get(f"/runs/{run}/learned").text
     assert client.get("/runs/99/learned").status_code == 404

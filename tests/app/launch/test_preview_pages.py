@@ -206,7 +206,7 @@ def test_the_panel_of_a_wrong_recipe_answers_and_names_what_is_wrong(
 def test_batches_without_a_step_are_a_mistake_of_the_recipe(client: TestClient):
     answer = client.post(PANEL, data=form(client, batch_size="1498", last_batch="drop"))
 
-    assert wrong(answer.text) == {"batch_size": "leaves no step for 1497 training images: take smaller batches"}
+    assert wrong(answer.text) == {"batch_size": "leaves no step for 1497 training images: use smaller batches"}
 
 
 def test_a_run_of_any_length_has_its_curve(client: TestClient):

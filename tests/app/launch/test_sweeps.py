@@ -53,11 +53,11 @@ def test_the_list_is_shown_first_and_then_launched_as_it_was_shown(client: TestC
 @pytest.mark.parametrize(
     ("rows", "field", "words"),
     [
-        ([("schedule.nothing", "1")], "sweep.0.knob", "is no setting of a recipe"),
-        ([("schedule.knots", "1")], "sweep.0.knob", "is no setting of a recipe"),
+        ([("schedule.nothing", "1")], "sweep.0.knob", "is not a setting of a recipe"),
+        ([("schedule.knots", "1")], "sweep.0.knob", "is not a setting of a recipe"),
         ([("", "1, 2")], "sweep.0.knob", "is missing"),
         ([RATES, ("batch_size", " ,")], "sweep.1.values", "is missing"),
-        ([RATES, RATES], "sweep.1.knob", "swept already"),
+        ([RATES, RATES], "sweep.1.knob", "already swept"),
         ([("schedule.max_lr", "0.1, much")], "sweep.0.values", "much: schedule.max_lr"),
         ([("batch_size", "50, -1")], "sweep.0.values", "-1: batch_size"),
         ([("seed", ",".join(map(str, range(101))))], "sweep.0.values", "101 runs"),
@@ -132,9 +132,9 @@ def test_sent_twice_under_one_key_it_is_launched_once(client: TestClient):
     ("knob", "values", "words"),
     [
         ("batch_size", [50, 50], "two of these runs would be the same"),
-        ("schedule.kind", ["constant"], "decides which other settings there are"),
-        ("augment.0.op", ["flip"], "decides which other settings there are"),
-        (f"schedule.{'x' * 180}", [1], "is no setting of a recipe"),
+        ("schedule.kind", ["constant"], "determines which other settings exist"),
+        ("augment.0.op", ["flip"], "determines which other settings exist"),
+        (f"schedule.{'x' * 180}", [1], "is not a setting of a recipe"),
     ],
 )
 def test_what_would_launch_no_sweep_says_why(client: TestClient, knob: str, values: list[Any], words: str):

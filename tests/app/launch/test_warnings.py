@@ -57,7 +57,7 @@ def test_a_target_that_three_runs_missed_is_remarked_with_one_within_reach(clien
 
     (found,) = target_warnings(client)
     assert found["path"] == "target_accuracy"
-    assert "None of 3 runs of this preset on digits has reached 95.00%; the best came to 57.78%." in found["text"]
+    assert "None of 3 runs of this preset on digits has reached 95.00%; the best reached 57.78%." in found["text"]
     assert (found["mend"], found["fix"]) == ("Aim for 57%", {"target_accuracy": 0.57})
     assert target_warnings(client, recipe=found["fix"]) == []
     assert 'data-code="target_never_reached"' in client.get("/runs/new?preset=quickstart").text

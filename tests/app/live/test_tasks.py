@@ -143,7 +143,7 @@ def test_the_page_s_own_address_refuses_with_a_page(http: httpx2.Client, run_id:
     answer = http.get(f"/runs/{run_id}/exports/onnx")
     assert answer.status_code == 503
     assert "<h1" in answer.text
-    assert "no worker is here" in answer.text.lower()
+    assert "no worker is connected" in answer.text.lower()
 
 
 def test_another_site_cannot_make_workers_busy(http: httpx2.Client, run_id: int):
@@ -197,7 +197,7 @@ def test_a_child_that_breaks_is_the_task_s_alone(site: Site, http: httpx2.Client
     is_broken.touch()
     with at_work(site, str(python)):
         answer = http.post(f"/api/v1/runs/{run_id}/predict", content=png(), headers=PICTURE)
-        assert (answer.status_code, answer.json()["detail"]) == (409, "the worker could not do it: its log says why")
+        assert (answer.status_code, answer.json()["detail"]) == (409, "the worker failed: its log has the reason")
         is_broken.unlink()
         assert http.post(f"/api/v1/runs/{run_id}/predict", content=png(), headers=PICTURE).status_code == 200
 
@@ -206,9 +206,9 @@ def test_without_a_worker_it_says_so_at_once(client: TestClient, state: State, t
     run = trained(client, state, tmp_path)
     answer = client.post(f"/api/v1/runs/{run}/predict", content=png(), headers=PICTURE)
     assert answer.status_code == 503
-    assert "no worker is here" in answer.json()["detail"]
+    assert "no worker is connected" in answer.json()["detail"]
     page = client.post(f"/runs/{run}/try", files={"picture": ("x.png", png(), "image/png")})
-    assert (page.status_code, "No worker is here" in page.text) == (503, True)
+    assert (page.status_code, "No worker is connected" in page.text) == (503, True)
 
 
 def test_a_run_without_weights_says_so(client: TestClient, state: State):
@@ -262,4 +262,4 @@ def test_tasks_need_the_workers_token(client: TestClient, state: State):
         address = f"/api/v1/worker/tasks/1/{end}"
         assert client.request(method, address).status_code in {401, 415}
     answer = client.get("/api/v1/worker/tasks/1/weights", headers=bearer(state.tokens.worker))
-    assert (answer.status_code, "nobody waits" in answer.json()["detail"]) == (404, True)
+    assert (answer.status_code, "no client is waiting" in answer.json()["detail"]) == (404, True)

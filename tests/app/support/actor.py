@@ -105,7 +105,7 @@ def main(part: str) -> int:
             say("step", phase="training", epoch=1, step=2, steps_per_epoch=9)
             time.sleep(60)
         case "no device":
-            say("failed", kind="device_lost", message="The GPU does not answer any more.")
+            say("failed", kind="device_lost", message="The GPU no longer responds.")
             return 1
         case "crash":
             print("Traceback: the last words", file=sys.stderr)

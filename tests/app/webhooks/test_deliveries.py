@@ -151,7 +151,7 @@ def test_private_addresses_are_refused_in_every_notation(receiver: Receiver, hos
 
 
 def test_an_unknown_host_and_a_closed_port_are_described():
-    with pytest.raises(hook_client.NotDelivered, match="its host name is not known"):
+    with pytest.raises(hook_client.NotDelivered, match="its host name cannot be resolved"):
         hook_client.post("http://nobody.invalid/", b"{}", may_be_private=False)
     with pytest.raises(hook_client.NotDelivered, match=r"no answer: .*refused"):
         hook_client.post("http://127.0.0.1:1/", b"{}", may_be_private=True)

@@ -194,4 +194,4 @@ def test_a_listed_file_that_is_gone_is_said_to_be(client: TestClient, state: Sta
 
     answer = client.get(f"/api/v1/runs/{hand.run}/artifacts/{CHECKPOINT}")
     assert answer.status_code == 404
-    assert "not on the disk any more" in answer.json()["detail"]
+    assert "no longer on the disk" in answer.json()["detail"]

@@ -77,7 +77,7 @@ def test_a_worker_whose_device_is_gone_says_so_and_takes_no_run_until_it_is_back
 
     until(lambda: any(one["trouble"] for one in http.get("/api/v1/workers").json()))
     assert run_of(http, run_id)["status"] == "queued"
-    assert "takes no runs: cpu does not answer any more" in http.get("/").text
+    assert "takes no runs: cpu no longer responds" in http.get("/").text
     gone.clear()
     cast.join()
     Hand(http, site.state).claim()

@@ -195,7 +195,7 @@ def test_a_reader_that_is_killed_is_a_sentence_too(root: Path, tmp_path: Path):
         return subprocess.run(killed, **more)  # noqa: PLW1510  # the gallery passes it
 
     gallery = Gallery(root, tmp_path / "previews", run=run)
-    with pytest.raises(DatasetDamaged, match="whoever read cifar10 ended with -9"):
+    with pytest.raises(DatasetDamaged, match="the process that read cifar10 ended with -9"):
         gallery.training(dataset)
 
 

@@ -66,7 +66,7 @@ def test_a_backend_that_is_not_installed_is_refused_by_name():
     available = installed_backends(find=lambda name: None if name == "jax" else object())
     with pytest.raises(RecipeMistake, match="backend: jax is not installed here") as refused:
         import_framework("jax", available=available)
-    assert refused.value.hint == "Install it, or take tensorflow."
+    assert refused.value.hint == "Install it, or use tensorflow."
 
 
 @pytest.mark.keras

@@ -104,7 +104,7 @@ def test_images_that_have_changed_are_noticed(shapes: Path, begun: Path):
 
 def test_a_folder_at_work_is_not_shared(shapes: Path, begun: Path):
     with Checkpoints(begun, 60, lambda _: None):
-        assert "another trainer is at work" in str(refusal(FolderUnusable, shapes, begun))
+        assert "another trainer is using" in str(refusal(FolderUnusable, shapes, begun))
 
 
 def test_a_recipe_of_a_version_that_knew_more_is_refused_in_words(shapes: Path, begun: Path):
