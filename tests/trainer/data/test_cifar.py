@@ -156,7 +156,7 @@ def test_a_hostile_pickle_runs_nothing(
 ):
     monkeypatch.chdir(tmp_path)
     write_folder(tmp_path / CIFAR10.folder, {**FILES, "data_batch_1": pickle.dumps(Hostile(*call), protocol)})
-    with pytest.raises(DatasetDamaged, match="no picture needs"):
+    with pytest.raises(DatasetDamaged, match="no image needs"):
         load(Dataset(name="cifar10"), tmp_path, note)
     assert not (tmp_path / "hacked").exists()
 
