@@ -77,7 +77,7 @@ def test_the_second_run_starts_in_a_warm_child_and_a_stop_leaves_no_process(
     assert worker.wait(20) == 0
     assert not is_alive(child.pid)
     assert worker.stderr is not None
-    assert "of its warm children: 1 used, 0 discarded, 0 died" in worker.stderr.read()
+    assert "warm children: 1 used, 0 discarded, 0 died" in worker.stderr.read()
 
 
 def test_a_run_that_is_queued_is_not_kept_waiting_for_a_child_to_get_ready(
