@@ -34,7 +34,7 @@ VISIT_TIMEOUT_S = 20 * 60  # after this long without a request, the next one sta
 COOKIE_MAX_AGE_S = 31 * 24 * 3600
 
 router = APIRouter(include_in_schema=False)
-Steps = Mapping[int, dict[str, Any]]  # by run, of those that somebody works on: the newest step
+Steps = Mapping[int, dict[str, Any]]  # the newest step of each starting or running run
 Since = Annotated[int, Query(ge=0, lt=2**40)]
 
 

@@ -34,7 +34,9 @@ PARTS: dict[str, Callable[[Path, Pace], list[Figure]]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure and print one table.")
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS) + " (default: all)")
-    parser.add_argument("--moment", action="store_true", help="run each part for a moment: its figures mean nothing")
+    parser.add_argument(
+        "--moment", action="store_true", help="run each part briefly, as a check: the figures are meaningless"
+    )
     arguments = parser.parse_args()
     wanted, pace = arguments.parts or list(PARTS), MOMENT if arguments.moment else FULL
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start", flush=True)

@@ -40,7 +40,7 @@ Target = tuple[str, str, str, str]  # what, URL, true when the last thing is the
 
 
 def hundred(runs: int) -> str:
-    """A hundred of so many runs, far from each other."""
+    """A hundred of these runs, evenly spaced."""
     return ",".join(map(str, range(1, runs + 1, runs // 100)))
 
 

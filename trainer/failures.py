@@ -69,7 +69,7 @@ class InputBroken(CannotTrain):
 
 
 class FolderUnusable(CannotTrain):
-    """Its kind is the general one; the message says what is wrong."""
+    """A failure of the general kind; the message says what is wrong."""
 
 
 class Stopped(Exception):

@@ -197,7 +197,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def _most_used_dataset(session: Session) -> str:
-    """The data set of most succeeded runs, or that of the original experiment where there are none."""
+    """The data set with the most succeeded runs, or that of the original experiment if there are none."""
     used = select(Run.dataset).where(Run.status == Status.SUCCEEDED).group_by(Run.dataset)
     return session.scalar(used.order_by(func.count().desc(), Run.dataset).limit(1)) or "cifar10"
 

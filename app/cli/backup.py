@@ -124,7 +124,7 @@ def flush_file(path: Path) -> None:
 
 
 def sidecar_files(path: Path) -> list[Path]:
-    """The files that SQLite may keep beside a database, and would use if it found them there."""
+    """The sidecar files of a database: SQLite uses any that exist."""
     return [path.with_name(path.name + suffix) for suffix in ("-wal", "-journal", "-shm")]
 
 

@@ -113,7 +113,7 @@ def _copy_backup(file: Path, new: Path) -> None:
 
 
 def _fence(records: Records, attempts: dict[int, int], ids: dict[str, int], now: datetime) -> None:
-    """Make sure that no number given out after the backup is given out again.
+    """Make sure that no number that was assigned after the backup is assigned again.
 
     A worker may still hold attempt 3 of a run that is at attempt 2 in the backup: the next claim would be number 3
     again, and both workers would write to it. So every run that can be claimed continues with an unused number, and the

@@ -71,7 +71,7 @@ def show_comparison(
 def _disagreement(
     session: Session, gallery: Gallery, found: comparison.Comparison, left: int | None, right: int | None
 ) -> dict[str, Any]:
-    """Images on which the chosen runs disagree. A wrong choice gives a sentence beside the form, not an error page."""
+    """Images on which the chosen runs disagree. For an invalid choice, the form shows the error."""
     choices = predictions.runs_with_predictions(session, found.run_ids)
     chosen = (left, right) if left and right else None
     context: dict[str, Any] = {"choices": choices, "left": left, "right": right, "disagreement": None, "trouble": ""}

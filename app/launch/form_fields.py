@@ -139,8 +139,10 @@ def _offer_choices(found: list[Section], path: str, choices: list[str]) -> None:
 
 
 def _range(limits: Mapping[str, float]) -> str:
-    templates = {"ge": "from {:,}", "gt": "above {:,}", "le": "to {:,}", "lt": "below {:,}"}
-    return " ".join(templates[name].format(limits[name]) for name in templates if name in limits)
+    if limits.keys() == {"ge", "le"}:
+        return f"from {limits['ge']:,} to {limits['le']:,}"
+    templates = {"ge": "at least {:,}", "gt": "above {:,}", "le": "at most {:,}", "lt": "below {:,}"}
+    return ", ".join(templates[name].format(limits[name]) for name in templates if name in limits)
 
 
 def _section(path: str, part: type[Part], value: Any, errors: Mapping[str, str], *, reshapes: bool = False) -> Section:

@@ -1,6 +1,6 @@
 """The panel beside the form: recipe check, estimated cost, learning rate, augmented images.
 
-An invalid recipe gives a panel with its errors, not an error page.
+For an invalid recipe, the panel shows the errors.
 """
 
 from __future__ import annotations

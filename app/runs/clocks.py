@@ -12,7 +12,7 @@ from typing import Any
 from app.records.models import ENDED
 from app.runs.schemas import AttemptResponse, ClocksResponse, RunResponse
 
-StartedData = Mapping[str, Any]  # a stored trainer.events.Started; those of older trainers have fewer keys
+StartedData = Mapping[str, Any]  # a stored trainer.events.Started; older trainers sent fewer keys
 
 
 def compute_clocks(run: RunResponse, attempts: Sequence[AttemptResponse]) -> ClocksResponse:

@@ -16,7 +16,7 @@ from app.web.labels import FAILURES
 MAX_ENTRIES = 100  # lines
 HIDDEN_KINDS = ("epoch", "evidence", "artifact")  # shown elsewhere on the page
 REQUESTS = {"cancel": "cancel requested", "pause": "pause requested"}
-STATUSES = {"starting": "claimed by a worker"}  # the others are called as they are stored
+STATUSES = {"starting": "claimed by a worker"}  # other statuses are shown as stored
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,7 @@ class Mlflow:
         return f"rows: {said}; of curves only val_accuracy; {self._store.stat().st_size / 2**20:.0f} MiB"
 
     def analyze(self) -> None:
-        """Let SQLite count what is in the tables, which MLflow itself never does, and serve anew with that."""
+        """Run ANALYZE on the tables, which MLflow itself never does, and restart the server."""
         self.close()
         with contextlib.closing(pysqlite3.connect(self._store)) as theirs:
             theirs.execute("ANALYZE")

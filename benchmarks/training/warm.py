@@ -62,7 +62,7 @@ def _first_step(site: Site) -> float:
 
 
 def _rested(worker: subprocess.Popen[bytes], children: int) -> None:
-    """Wait until the worker has so many children, and neither it nor they do anything."""
+    """Wait until the worker has this many children, and all of them are idle."""
     process = psutil.Process(worker.pid)
 
     def used() -> float | None:

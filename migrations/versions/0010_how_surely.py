@@ -1,4 +1,4 @@
-"""How surely a net took each validation picture for what it did."""
+"""The confidence of each prediction of a validation image."""
 
 from __future__ import annotations
 

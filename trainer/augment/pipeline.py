@@ -31,8 +31,8 @@ class Pipeline:
     def __init__(
         self, recipe: Recipe, train_images: Images, normal: tuple[PerChannel, PerChannel] | None = None
     ) -> None:
-        """`train_images`: uint8 (n, side, side, 3), kept by reference and never changed; anything that offers
-        length, shape and rows will do. `normal`: scale and shift, where they are known already.
+        """`train_images`: uint8 (n, side, side, 3), kept by reference and never changed; an array, or an
+        object with its length, shape and rows. `normal`: scale and shift, if already known.
         """
         self.images, self.recipe = train_images, recipe
         self.scale, self.shift = normal or compute_normalisation(recipe.normalize, train_images)

@@ -167,7 +167,7 @@ def _count(inputs: Any) -> Any:
 
 class FusedSGD(keras.optimizers.SGD):  # type: ignore[misc]
     """Keras' SGD with the same updates, up to rounding, done in place: new arrays among those that a step frees would
-    fragment memory, so that no large array fits any more."""
+    fragment memory until no large array fits."""
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         if not self.momentum:

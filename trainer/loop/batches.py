@@ -57,7 +57,7 @@ class BatchSource(Protocol):
     ) -> None: ...
 
     def load_data(self, engine: Engine) -> None:
-        """Copy to the device what it needs of the data set."""
+        """Copy the required parts of the data set to the device."""
 
     def example_batches(self, engine: Engine, selected: Sequence[Selection]) -> list[TrainingBatch]:
         """Batches of these sizes, to compile programs with."""

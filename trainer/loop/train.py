@@ -1,6 +1,6 @@
 """Trains one recipe, from data and engine through all epochs; epoch.py does a single epoch.
 
-Its only output, beside checkpoints, are the events passed to `emit`.
+Its only output besides checkpoints is the events passed to `emit`.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ STDIN = 0
 
 @dataclass(frozen=True)
 class Order:
-    """The run to do: recipe and command-line arguments, and what is preloaded for it."""
+    """The ordered run: recipe, command-line arguments, and what is preloaded for it."""
 
     recipe: Any
     arguments: list[str]

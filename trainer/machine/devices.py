@@ -54,5 +54,5 @@ BACKENDS = {"tensorflow": "TensorFlow", "jax": "Jax"}  # by name, the class in t
 
 
 def installed_backends(find: Callable[[str], object] = find_spec) -> list[str]:
-    """Names of the backends whose packages are installed here: those that `find` finds."""
+    """Names of the backends whose packages `find` finds here."""
     return [name for name in BACKENDS if find(name) is not None]

@@ -1,4 +1,4 @@
-"""The recipe check: warns before a run about settings that have other effects than they appear to.
+"""The recipe check: warns before a run about settings with unexpected effects.
 
 Warnings never stop a run. The figures come from the original experiment and from measurements. evidence.py checks what
 was measured during a run.

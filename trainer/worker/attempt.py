@@ -195,7 +195,7 @@ class Attempt:
         return 0.0 if self._at_once else max(self._ends_at - time.monotonic(), 0.0)
 
     def _upload_seconds_left(self) -> float | None:
-        """The same for uploads, with a limit after a cancel or pause: the files stay on this disk anyway."""
+        """Seconds left for uploads, with a limit after a cancel or pause: the files stay on this disk anyway."""
         if self._at_once or self._command == "cancel_now" or self._lost.is_set():
             return 0.0
         if self._command == "none":
@@ -230,7 +230,7 @@ class Attempt:
                     return
             except Unreadable as problem:
                 if len(batch.events) > 1:
-                    at_most = 1  # find the one that cannot be read, and drop no other
+                    at_most = 1  # find the unreadable one, and drop only that
                     continue
                 logger.error("run %d: the app rejected a report, which is dropped: %s", self._claim.run, problem)
                 counts = False

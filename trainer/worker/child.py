@@ -58,7 +58,7 @@ class Child:
         return True
 
     def send_recipe(self, text: str, on_output: Callable[[dict[str, Any] | None], None]) -> bool:
-        """The same, for the last time. `on_output` gets each event as it is said, and None when the log grew."""
+        """Write the order and close its stdin. `on_output` gets each event at once, and None when the log grew."""
         self._on_output = on_output
         is_heard = self.write(text)
         self._hang_up()

@@ -88,7 +88,7 @@ class Children:
             self._warm = None
 
     def _key(self, recipe: Mapping[str, Any]) -> Key:
-        """What a warm child fits. A new child would read the source as it is on disk now."""
+        """What a warm child must match. A new child would read the source as it is on disk now."""
         return recipe["backend"], recipe["precision"], recipe["dataset"]["name"], self._changed_at()
 
     def _changed_at(self) -> float:
