@@ -23,7 +23,7 @@ MIN_ENDED_RUNS = 3  # fewer say little about what a preset can reach
 
 
 def recipe_warnings(session: Session, recipe: Recipe, preset: str | None, datasets_dir: Path) -> list[RecipeWarning]:
-    """Warnings before launch: where the recipe does something other than it seems to."""
+    """Warnings before launch about settings that have unexpected effects."""
     return check_recipe(recipe, count_training_images(recipe, datasets_dir)) + _check_target(session, recipe, preset)
 
 
