@@ -119,7 +119,7 @@ class RecomputedBatchNorm(FusedBatchNorm):
     """
 
     def __init__(self, make: Callable[[Any], Any], large: int = LARGE_VALUES, **knobs: Any) -> None:
-        """`large`: see LARGE. `knobs`: of the batch norm."""
+        """`large`: see LARGE_VALUES. `knobs`: of the batch norm."""
         super().__init__(**knobs)
         self._make, self._large = make, large
 

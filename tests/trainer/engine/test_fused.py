@@ -117,7 +117,7 @@ def test_a_model_of_such_norms_has_the_weights_answers_and_gradients_of_keras_ow
     names = [[f"{layer.name}/{one.name}" for layer in net.layers for one in layer.variables] for net in nets]
     assert names[0] == names[1]
     kinds = [type(layer).__name__ for layer in nets[1].layers]
-    assert (kinds.count("PooledBatchNorm"), kinds.count("RemadeBatchNorm")) == (3, 1)
+    assert (kinds.count("PooledBatchNorm"), kinds.count("RecomputedBatchNorm")) == (3, 1)
     assert len(kinds) == len(nets[0].layers) - 6
     generator = np.random.default_rng(2)
     pictures = generator.random((4, 32, 32, 3), dtype=np.float32)
