@@ -11,12 +11,12 @@ import pytest
 from benchmarks.__main__ import PARTS
 from benchmarks.pace import FULL, MOMENT
 
-TRAINS = {"quickstart", "warm", "overhead", "pipeline", "checkpoints"}
+QUICK = {"memory", "previews"}  # seconds each; the others start browsers or train
 
 
 @pytest.mark.parametrize(
     "part",
-    [pytest.param(name, marks=[pytest.mark.keras, pytest.mark.thorough] if name in TRAINS else []) for name in PARTS],
+    [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.thorough]) for name in PARTS],
 )
 def test_a_part_of_the_benchmark_runs(part: str, tmp_path: Path):
     """In a process of its own: it starts browsers and imports frameworks."""
