@@ -225,7 +225,7 @@ def test_nobody_breaks_the_rule(rule):
         (strange_imports, "app/runs/planted.py", "from app.run_list.listing import load_page"),
         (strange_imports, "app/board/planted.py", "from trainer.loop.train import train"),
         (strange_imports, "app/images/planted.py", "import trainer.engine.model"),
-        (strange_imports, "trainer/recipe/planted.py", "from trainer.augment import params"),
+        (strange_imports, "trainer/recipe/planted.py", "from trainer.augment import draws"),
         (strange_imports, "trainer/loop/planted.py", "from app.errors import Problem"),
         (foreign_sql, "app/run_page/planted.py", "from sqlalchemy import select"),
         (foreign_sql, "app/compare/planted.py", "import pysqlite3"),

@@ -210,8 +210,8 @@ def test_a_model_that_was_compiled_ahead_learns_bit_by_bit_what_a_new_one_learns
 def test_importing_the_framework_opens_no_device_and_brings_nothing_that_no_run_uses():
     program = """
 import sys
-from trainer import warm
-warm.ready("tensorflow")
+from trainer.loop import warm
+warm.import_engine("tensorflow")
 from tensorflow.python.eager import context
 print(context.context()._initialized, context.context()._physical_devices)
 print(*sys.modules.keys() & {"jax", "matplotlib", "pandas"})
