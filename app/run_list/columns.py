@@ -115,7 +115,8 @@ def find_column(key: str, parameter: str = "column") -> Column:
     if name in AT_EPOCH and EPOCH.fullmatch(epoch):
         title, accuracy = AT_EPOCH[name]
         return Column(key, f"{title} at {epoch}", "share", _accuracy_at_epoch(accuracy, int(epoch)))
-    known = ", ".join([*ALWAYS, *COLUMNS, "recipe.SETTING", *(f"{name}@EPOCH" for name in AT_EPOCH)])
+    shown = [*ALWAYS, *(key for key, one in COLUMNS.items() if one.can_sort or parameter == "column")]
+    known = ", ".join([*shown, "recipe.SETTING", *(f"{name}@EPOCH" for name in AT_EPOCH)])
     raise InvalidRequest([(parameter, f"there is no column {key[:80]!r}; there are {known}")])
 
 

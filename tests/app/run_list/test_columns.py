@@ -136,6 +136,13 @@ def test_an_invalid_query_names_the_parameter(client: TestClient, ran: list[int]
     assert (answer.status_code, answer.json()["field"]) == (422, field)
 
 
+def test_an_unknown_key_is_answered_with_the_keys_that_work_there(client: TestClient):
+    """`left` can be shown, but neither sorted nor filtered by."""
+    for asked in ("sort=x", "where=x>1"):
+        assert " left," not in client.get(f"/api/v1/runs?{asked}").json()["detail"]
+    assert " left," in client.get("/api/v1/runs.csv?column=x").json()["detail"]
+
+
 def test_long_names_of_other_alphabets_and_times_are_paged(client: TestClient, state: State):
     runs = [launch(state, name="ä" * 199 + letter) for letter in "abc"]
     for sort in ("name", "created_at"):
