@@ -182,7 +182,7 @@ def test_a_signal_ends_it_quietly_while_it_waits(begin: Begin, number: signal.Si
 
 
 @pytest.mark.parametrize(
-    ("order", "complaint"), [({"recipe": {}}, "no order"), ({"at": 0, "recipe": {"epochs": 0}}, "no order"),
+    ("order", "complaint"), [({"recipe": {}}, "not an order"), ({"at": 0, "recipe": {"epochs": 0}}, "not an order"),
                              ({"at": 0, "recipe": {"epochs": 0}, "arguments": []}, "epochs:")]
 )  # fmt: skip
 def test_what_is_not_an_order_is_refused(begin: Begin, order: dict[str, Any], complaint: str):

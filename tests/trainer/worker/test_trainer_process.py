@@ -156,8 +156,8 @@ def test_a_slow_step_is_seen_moving_and_sigterm_ends_the_run_at_its_end():
         asked = time.monotonic()
         process.send_signal(signal.SIGTERM)
         rest = [json.loads(line)["event"] for line in process.stdout]
-        assert process.wait(timeout=30) == 75
-        assert time.monotonic() - asked < 15  # one step of a wide net on a busy machine
+        assert process.wait(timeout=60) == 75
+        assert time.monotonic() - asked < 60  # one step of a wide model on a busy machine
         assert "failed" not in rest
         assert "finished" not in rest
 
