@@ -51,7 +51,7 @@ def _check_operations(recipe: Recipe) -> Iterator[RecipeWarning]:
             yield RecipeWarning("does_nothing", path, text, "Remove it", _augment_fix(others))
         if isinstance(operation, Flip) and operation.p and recipe.dataset.name == "digits":
             text = "A mirrored digit is a different digit, or none: flipping teaches the model wrong labels."
-            yield RecipeWarning("mirrored_digits", path, text, "Remove flip", _augment_fix(others))
+            yield RecipeWarning("mirrored_digits", path, text, "Do not flip", _augment_fix(others))
     order = execution_order(operations)
     if order != sorted(order):
         text = "Cutouts work on normalised pixels, so they run last regardless of their position in the list."
