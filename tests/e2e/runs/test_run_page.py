@@ -35,7 +35,7 @@ def test_a_finished_run_has_everything_on_its_page(site: Site, page: Page) -> No
     expect(log).not_to_contain_text("finished after")
     page.get_by_label("Which lines").select_option("All lines")
 
-    page.get_by_text("Training images").click()
+    page.get_by_text("Training images", exact=True).click()
     pictures = page.locator("[data-lazy] img")
     expect(pictures.first).to_be_visible()
     assert pictures.count() >= 8
