@@ -80,3 +80,13 @@ def frameworks_warn_in_peace() -> None:
         from trainer.augment.imgaug_shim import import_imgaug
 
         import_imgaug()
+
+
+@pytest.fixture(scope="session")
+def tensorflow() -> None:
+    """Import Keras on TensorFlow before a test calls the trainer's functions. Warnings of the import are not ours."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from trainer.engine.backend import import_framework
+
+        import_framework("tensorflow")

@@ -6,7 +6,6 @@ called, a decay that is added to a local name, draws made once.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,13 +17,12 @@ from tests.trainer.loop.planted_faults import plant
 from trainer.augment import host, selections
 from trainer.augment.draws import Params
 from trainer.augment.pipeline import Pipeline
-from trainer.engine.backend import import_framework
 from trainer.events import BaseEvent, Evidence
 from trainer.recipe import Recipe
 from trainer.recipe.augmentation import Operation
 from trainer.recipe.evidence import check_evidence
 
-pytestmark = [pytest.mark.keras, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.keras, pytest.mark.timeout(600), pytest.mark.usefixtures("tensorflow")]
 thorough = pytest.mark.thorough
 
 ALL: dict[str, Any] = {
@@ -48,13 +46,6 @@ ALL: dict[str, Any] = {
     "batch_size": 50,
     "epochs": 2,
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def frameworks() -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # TensorFlow's own, at import
-        import_framework("tensorflow")
 
 
 def codes(folder: Path, **changes: Any) -> set[tuple[str, str]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import random
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from trainer.engine.backend import import_framework
 from trainer.events import BaseEvent, CheckpointSaved, EpochEnded, Evidence, Finished, Started, Step
 from trainer.failures import CannotTrain, Stopped
 from trainer.loop.checkpoint_file import (
@@ -26,7 +24,7 @@ from trainer.loop.train import train
 from trainer.protocol import BEST
 from trainer.recipe import Recipe
 
-pytestmark = pytest.mark.keras
+pytestmark = [pytest.mark.keras, pytest.mark.usefixtures("tensorflow")]
 thorough = pytest.mark.thorough
 
 # Everything that has a state of its own or draws at random: dropout, batch norm, augmentation, mixup, averages.
@@ -53,13 +51,6 @@ ONCE: dict[str, Any] = {
     "batch_size": 16,
     "epochs": 2,
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def frameworks() -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # TensorFlow's own, at import
-        import_framework("tensorflow")
 
 
 @dataclass

@@ -5,21 +5,19 @@ from __future__ import annotations
 import itertools
 import math
 import threading
-import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from trainer.engine.backend import import_framework
 from trainer.events import BaseEvent, EpochEnded, Evidence, Finished, Started, Step
 from trainer.failures import Diverged, RecipeMistake, Stopped
 from trainer.loop.checkpoint_file import read_newest
 from trainer.loop.train import train
 from trainer.recipe import Recipe
 
-pytestmark = pytest.mark.keras
+pytestmark = [pytest.mark.keras, pytest.mark.usefixtures("tensorflow")]
 
 SMALL: dict[str, Any] = {
     "dataset": {"train_limit": 110, "val_limit": 30},
@@ -27,13 +25,6 @@ SMALL: dict[str, Any] = {
     "batch_size": 50,
     "epochs": 2,
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def frameworks() -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # TensorFlow's own, at import
-        import_framework("tensorflow")
 
 
 def test_a_run_says_started_its_epochs_with_their_evidence_and_finished_in_that_order(tmp_path: Path):

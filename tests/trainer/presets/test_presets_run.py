@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-import warnings
 from pathlib import Path
 
 import pytest
 
-from trainer.engine.backend import import_framework
 from trainer.events import BaseEvent, EpochEnded, Evidence, Finished
 from trainer.loop.train import train
 from trainer.presets import PRESETS
@@ -16,7 +14,7 @@ from trainer.recipe import Recipe
 from trainer.recipe.evidence import check_evidence
 from trainer.recipe.knobs import merge
 
-pytestmark = pytest.mark.keras
+pytestmark = [pytest.mark.keras, pytest.mark.usefixtures("tensorflow")]
 
 # One of each way to train: the others run with the marker only.
 ALWAYS = ("quickstart", "seed-readme", "seed-notebook", "seed-base-once", "page-tricks")
@@ -27,13 +25,6 @@ LITTLE = {
     "batch_size": 32,
     "epochs": 2,
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def frameworks() -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # TensorFlow's own, at import
-        import_framework("tensorflow")
 
 
 @pytest.mark.parametrize(
