@@ -85,7 +85,8 @@ def _write(connection: Any, random: Any, run: int, recipe: dict[str, Any], hashe
         "last_val_accuracy": float(accuracy[-1]), "best_val_accuracy": float(accuracy[best]), "best_epoch": best + 1,
         "time_to_target": float(elapsed[reached[0]]) if len(reached) else None, "elapsed_seconds": float(elapsed[-1]),
         "spent_seconds": float(elapsed[-1]), "milestones": packed, "worker": f"lab/gpu:{run % 2}",
-        "hardware": hardware, "fingerprint": "c" * 64, "version": "0.1.0", "train_images": 50_000, "is_resumed": 0,
+        "hardware": hardware, "fingerprint": "c" * 64, "version": "0.1.0", "train_images": 50_000,
+        "val_images": 10_000, "classes": 10, "images_per_epoch": 50_000, "is_resumed": 0,
     }  # fmt: skip
     marks = ", ".join("jsonb(:recipe)" if key == "recipe" else f":{key}" for key in row)
     connection.execute(f"INSERT INTO runs ({', '.join(row)}) VALUES ({marks})", row)

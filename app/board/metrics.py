@@ -35,9 +35,9 @@ class Metric:
 
 
 def _speed(row: Row, hit: TargetHit | None, price: float | None) -> float | None:
-    if not row.train_images or not row.elapsed_seconds:
+    if not row.images_per_epoch or not row.elapsed_seconds:
         return None
-    return float(row.train_images * row.last_epoch / row.elapsed_seconds)
+    return float(row.images_per_epoch * row.last_epoch / row.elapsed_seconds)
 
 
 def _energy(row: Row, hit: TargetHit | None, price: float | None) -> float | None:

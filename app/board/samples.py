@@ -39,7 +39,8 @@ class Row(NamedTuple):
     fingerprint: str | None
     version: str | None
     worker: str | None
-    train_images: int | None
+    images_per_epoch: int | None
+    val_images: int | None
     is_resumed: bool
     last_epoch: int
     last_val_accuracy: float | None

@@ -135,7 +135,14 @@ class Run(Base):
     fingerprint: Mapped[str | None] = mapped_column(String(80))  # of the data set
     version: Mapped[str | None] = mapped_column(String(40))  # Pitwall's
     train_images: Mapped[int | None]
+    val_images: Mapped[int | None]
+    classes: Mapped[int | None]  # number of them
+    images_per_epoch: Mapped[
+        int | None
+    ]  # trained on: without dropped images, and a pair that mixup combined counts once
     is_resumed: Mapped[bool] = mapped_column(default=False)  # its curve is that of several attempts
+    concern: Mapped[str | None] = mapped_column(String(16))  # app.metrics.concerns: why its result may be worthless
+    settle_id: Mapped[int | None] = mapped_column(index=True)  # the settle that queued it
 
 
 class Attempt(Base):
@@ -263,6 +270,40 @@ class Submission(Base):
     body_hash: Mapped[str] = mapped_column(String(64))
     run_ids: Mapped[dict[str, Any]]
     at: Mapped[datetime]
+
+
+class Baseline(Base):
+    """The recipe that a data set's other recipes are compared with."""
+
+    __tablename__ = "baselines"
+
+    dataset: Mapped[str] = mapped_column(String(80), primary_key=True)
+    recipe_hash: Mapped[str] = mapped_column(String(64))
+    pinned_at: Mapped[datetime]
+
+
+class Settle(Base):
+    """Two recipes that are repeated in turn until the verdict on them is decided."""
+
+    __tablename__ = "settles"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    baseline: Mapped[str] = mapped_column(String(64))  # recipe hash
+    candidate: Mapped[str] = mapped_column(String(64))  # recipe hash
+    metric: Mapped[str] = mapped_column(String(32))
+    target: Mapped[float]  # share
+    dataset: Mapped[str] = mapped_column(String(80))
+    fingerprint: Mapped[str] = mapped_column(String(80))
+    hardware: Mapped[str] = mapped_column(String(120))
+    margin: Mapped[float | None]
+    max_seeds: Mapped[int]  # of each recipe
+    # running -> decided, undecided (at max_seeds), cancelled, failed
+    status: Mapped[str] = mapped_column(String(16), default="running", index=True)
+    reason: Mapped[str | None] = mapped_column(Text)  # why it failed
+    verdict: Mapped[dict[str, Any] | None]  # the latest, as in the API
+    created_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
 
 
 class Delivery(Base):

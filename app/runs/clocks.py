@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from app.metrics.images_trained import images_per_epoch
 from app.records.models import ENDED
 from app.runs.schemas import AttemptResponse, ClocksResponse, RunResponse
 
@@ -20,7 +21,7 @@ def compute_clocks(run: RunResponse, attempts: Sequence[AttemptResponse]) -> Clo
     own = [one for one in attempts if one.number >= run.trail_from]
     succeeded = own[-1] if own and own[-1].outcome == "succeeded" else None
     started = [one.started for one in own if one.started]
-    images = run.last_epoch * images_per_epoch(run.recipe, started[-1]) if started and _is_one_curve(run) else None
+    images = _images_trained(run, started[-1]) if started and _is_one_curve(run) else None
     job = (succeeded.ended_at - succeeded.claimed_at).total_seconds() if succeeded and succeeded.ended_at else None
     no_result = None if succeeded else "no result" if run.status in ENDED else "known when the run ends"
     not_cold = _cold_remark(succeeded) if succeeded else no_result
@@ -38,13 +39,8 @@ def compute_clocks(run: RunResponse, attempts: Sequence[AttemptResponse]) -> Clo
     )
 
 
-def images_per_epoch(recipe: Mapping[str, Any], started: StartedData) -> int:
-    """Number of images trained on: all, or whole batches if the last batch is dropped. Two images that mixup made
-    into one count as one."""
-    mixup = recipe.get("mixup")
-    if recipe.get("last_batch") == "drop" or (mixup and mixup["pairing"] == "disjoint"):
-        return int(started["steps_per_epoch"] * recipe["batch_size"])
-    return int(started["train_images"])
+def _images_trained(run: RunResponse, started: StartedData) -> int:
+    return run.last_epoch * images_per_epoch(run.recipe, started["train_images"], started["steps_per_epoch"])
 
 
 def _is_one_curve(run: RunResponse) -> bool:

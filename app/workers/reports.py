@@ -17,6 +17,7 @@ from sqlalchemy import Connection, bindparam, exists, func, select, update
 from sqlalchemy.orm import Session
 
 from app.metrics import accuracy, progress
+from app.metrics.images_trained import images_per_epoch
 from app.metrics.progress import RunProgress
 from app.records import outbox
 from app.records.models import HELD, Artifact, Attempt, Epoch, Prediction, Run, Status, table_of
@@ -197,7 +198,9 @@ class _Report:
         attempt.resumed_from_epoch = event.resumed_from_epoch
         facts = event.environment
         device = facts.get("device")
-        run.worker, run.train_images = attempt.worker, event.train_images
+        run.worker, run.train_images, run.val_images = attempt.worker, event.train_images, event.val_images
+        run.classes = len(event.classes)
+        run.images_per_epoch = images_per_epoch(run.recipe, event.train_images, event.steps_per_epoch)
         run.hardware = f"cpu: {facts.get('cpu') or 'unknown'}" if device == "cpu" else device
         run.precision = facts.get("precision")
         run.fingerprint, run.version = facts.get("dataset_fingerprint"), facts.get("pitwall")

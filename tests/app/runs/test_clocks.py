@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from app.runs import clocks, responses, runs
+from app.metrics.images_trained import images_per_epoch
+from app.runs import responses, runs
 from app.runs.schemas import ClocksResponse
 from app.web.deps import State
 from app.web.templates import percent
@@ -172,9 +173,8 @@ def test_mfu_is_unknown_for_attempts_on_different_devices(state: State):
 )
 def test_trained_images_are_counted_exactly(recipe: dict[str, Any], pictures: int):
     made = Recipe.model_validate(recipe)
-    told = {"train_images": 1497, "steps_per_epoch": steps_per_epoch(made, 1497)}
 
-    assert clocks.images_per_epoch(made.model_dump(mode="json"), told) == pictures
+    assert images_per_epoch(made.model_dump(mode="json"), 1497, steps_per_epoch(made, 1497)) == pictures
 
 
 def test_recipes_and_reports_of_older_versions_are_read(client: TestClient, state: State):
@@ -182,7 +182,7 @@ def test_recipes_and_reports_of_older_versions_are_read(client: TestClient, stat
     found = client.get(f"/api/v1/runs/{run_id}").json()["clocks"]
 
     assert found["job_seconds"] >= 0 and found["cold_seconds"] is None
-    assert clocks.images_per_epoch({"batch_size": 50}, {"train_images": 90, "steps_per_epoch": 2}) == 90
+    assert images_per_epoch({"batch_size": 50}, 90, 2) == 90
 
 
 def test_the_page_of_a_run_shows_them(client: TestClient, state: State):
