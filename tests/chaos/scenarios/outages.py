@@ -14,7 +14,7 @@ from trainer.protocol import BEST, CHECKPOINT
 SHORT, LONG = (0, 20), (0, 20, 60, 600)
 EPOCH_S = 1.6
 LAST_EPOCHS = 4
-STARTS_S = 6  # of an app, on a busy machine
+STARTS_S = 20  # of an app, on a very busy machine
 AFTER_S = 25  # of training beyond the outages: the run must not end in one
 
 
