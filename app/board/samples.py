@@ -6,6 +6,7 @@ failed for another reason are excluded; only their number is kept. Used by the b
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -42,6 +43,7 @@ class Row(NamedTuple):
     images_per_epoch: int | None
     val_images: int | None
     is_resumed: bool
+    concern: str | None
     last_epoch: int
     last_val_accuracy: float | None
     best_val_accuracy: float | None
@@ -68,6 +70,11 @@ class Sample:
     def finished(self) -> list[Row]:
         """Without diverged runs, whose last accuracy means nothing."""
         return [row for row in self.included if has_finished(row)]
+
+    @property
+    def concerns(self) -> dict[str, int]:
+        """Number of finished runs by concern (app.metrics.concerns)."""
+        return Counter(row.concern for row in self.finished if row.concern)
 
 
 class AccuraciesWithoutTta(NamedTuple):

@@ -64,6 +64,7 @@ def run_summary(run: Run) -> dict[str, Any]:
         "elapsed_seconds": run.elapsed_seconds,
         "failure": run.failure,
         "reason": run.reason,
+        "concern": run.concern,
         "ended": run.status in ENDED,
     }
 

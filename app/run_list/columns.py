@@ -75,6 +75,7 @@ COLUMNS = {
         _column("worker", "Worker", "word"),
         _column("priority", "Priority", "number"),
         _column("failure", "Failure", "word"),
+        _column("concern", "Concern", "word"),  # why the result of a finished run may be worthless
         _column("created_at", "Launched", "time", is_default=True),
         _column("started_at", "Started", "time"),
         _column("ended_at", "Ended", "time"),

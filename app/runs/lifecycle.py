@@ -20,6 +20,7 @@ from app.runs.runs import find
 
 Source = Literal["checkpoint", "scratch"]
 
+ENDINGS: dict[str, str] = {Status.SUCCEEDED: "finished", Status.FAILED: "failed"}  # in sentences
 MAX_PRIORITY = 100  # people may set -100 to 100
 
 NO_CURVE: dict[str, Any] = {
@@ -47,7 +48,7 @@ def cancel(session: Session, run_id: int, now: datetime) -> Run:
     if forced or requested or stopped:
         outbox.store_status(session, run, now)
     elif run.status != Status.CANCELLED:
-        raise Conflict(f"run {run_id} has already {run.status}: there is nothing to cancel")
+        raise Conflict(f"run {run_id} has already {ENDINGS[run.status]}: there is nothing to cancel")
     return run
 
 
@@ -124,7 +125,7 @@ def retry(session: Session, run_id: int, source: Source, now: datetime) -> Run:
     """
     values: dict[str, Any] = {
         "status": Status.QUEUED, "requested": None, "forced": False, "strikes": 0,
-        "ended_at": None, "failure": None, "reason": None, "hint": None,
+        "ended_at": None, "failure": None, "reason": None, "hint": None, "concern": None,
     }  # fmt: skip
     if source == "scratch":
         values |= {"trail": secrets.token_hex(8), "trail_from": Run.attempt + 1, "kept_for": None} | NO_CURVE
@@ -154,4 +155,4 @@ def _update_if(
 def _describe_status(run: Run) -> str:
     if run.status in HELD:
         return f"is being {run.requested}led" if run.requested == "cancel" else f"is {run.status}"
-    return f"has {run.status}" if run.status in {Status.SUCCEEDED, Status.FAILED} else f"is {run.status}"
+    return f"has {ENDINGS[run.status]}" if run.status in ENDINGS else f"is {run.status}"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, computed_field
 
 from app.json_shapes import Name, Notes, Priority, RequestModel, ResponseModel, Tags
+from app.metrics.concerns import Concern, describe_concern
 
 
 class LaunchRequest(RequestModel):
@@ -116,6 +117,16 @@ class RunResponse(ResponseModel):
     )
     version: str | None = Field(description="Pitwall's version in the latest attempt")
     is_resumed: bool = Field(description="Whether the curve combines several attempts")
+    val_images: int | None = Field(description="Validation images that accuracies are measured on")
+    classes: int | None = Field(description="Number of classes")
+    concern: Concern | None = Field(
+        description="Why the result of a finished run may be worthless; null: no reason known"
+    )
+
+    @computed_field(description="`concern` in a sentence")  # type: ignore[prop-decorator]
+    @property
+    def concern_sentence(self) -> str | None:
+        return describe_concern(self)
 
 
 class ArtifactResponse(ResponseModel):

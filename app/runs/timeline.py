@@ -11,12 +11,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.records.models import Event
-from app.web.labels import FAILURES
+from app.web.labels import CONCERNS, FAILURES
 
 MAX_ENTRIES = 100  # lines
 HIDDEN_KINDS = ("epoch", "evidence", "artifact")  # shown elsewhere on the page
 REQUESTS = {"cancel": "cancel requested", "pause": "pause requested"}
-STATUSES = {"starting": "claimed by a worker"}  # other statuses are shown as stored
+STATUSES = {"starting": "claimed by a worker", "succeeded": "finished"}  # other statuses are shown as stored
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,8 @@ def _describe(kind: str, data: dict[str, Any]) -> str:
         case "status":
             text = REQUESTS.get(data.get("requested") or "") or STATUSES.get(data["status"], data["status"])
             failure = FAILURES.get(data.get("failure") or "", "") if data["status"] == "failed" else ""
-            return f"{text}: {failure}" if failure else text
+            remark = failure or CONCERNS.get(data.get("concern") or "", "")
+            return f"{text}: {remark}" if remark else text
         case "started":
             epoch, warm = data.get("resumed_from_epoch"), " in a warm process" if data.get("is_warm") else ""
             return f"training started{warm}" + (f", resumed after epoch {epoch}" if epoch else "")

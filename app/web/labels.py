@@ -1,4 +1,4 @@
-"""Labels of statuses, failures and outcomes on pages."""
+"""Labels of statuses, failures, concerns and outcomes on pages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ STATUSES = {
     "starting": "Starting",
     "running": "Running",
     "paused": "Paused",
-    "succeeded": "Succeeded",
+    "succeeded": "Finished",
     "failed": "Failed",
     "cancelled": "Cancelled",
 }
@@ -29,8 +29,15 @@ FAILURES = {
     "error": "trainer crashed",
 }
 
+# Beside the status of a finished run: app.metrics.concerns.
+CONCERNS = {
+    "at_chance": "no better than guessing",
+    "loss_ran_away": "loss ran away",
+    "best_early": "best epoch was early",
+}
+
 OUTCOMES = {
-    "succeeded": "succeeded",
+    "succeeded": "finished",
     "failed": "failed",
     "cancelled": "cancelled",
     "paused": "paused",

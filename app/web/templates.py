@@ -19,7 +19,7 @@ from app.charts.svg import static_chart
 from app.metrics import accuracy
 from app.records import disk
 from app.web import assets
-from app.web.labels import FAILURES, OUTCOMES, STATUSES
+from app.web.labels import CONCERNS, FAILURES, OUTCOMES, STATUSES
 
 ROOT = Path(__file__).parents[2]
 MINUTE, HOUR = 60, 3600
@@ -79,7 +79,7 @@ def environment() -> Environment:
         "pretty_json": lambda value: json.dumps(value, indent=2),
     }
     env.globals |= {"static": static, "stylesheet": assets.stylesheet_address}
-    env.globals |= {"statuses": STATUSES, "failures": FAILURES, "outcomes": OUTCOMES}
+    env.globals |= {"statuses": STATUSES, "failures": FAILURES, "concerns": CONCERNS, "outcomes": OUTCOMES}
     return env
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.settings import WebhookKind
+from app.web.labels import CONCERNS, STATUSES
 
 MAX_CHARACTERS = 1900  # Discord accepts 2,000
 
@@ -29,6 +30,8 @@ def _sentence(run: Mapping[str, Any]) -> str:
     if not run:
         return "Pitwall is connected. Messages about runs that end are posted here."
     best = run.get("best_val_accuracy")
-    text = f"{run['name']} {run['status']} after {run['last_epoch']} of {run['epochs']} epochs"
+    status = STATUSES.get(run["status"], run["status"]).lower()
+    text = f"{run['name']} {status} after {run['last_epoch']} of {run['epochs']} epochs"
     text += "" if best is None else f", best accuracy {best:.2%}"
+    text += f": {CONCERNS[run['concern']]}" if run.get("concern") in CONCERNS else ""
     return f"{text}. {run['reason']}" if run.get("reason") else f"{text}."

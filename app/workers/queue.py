@@ -15,10 +15,12 @@ from sqlalchemy.orm import Session
 
 from app.errors import Conflict
 from app.live.leases import Held
+from app.metrics.concerns import find_concern
 from app.records import outbox
-from app.records.models import HELD, Artifact, Attempt, Run, Status, Worker
+from app.records.models import HELD, Artifact, Attempt, Prediction, Run, Status, Worker
 from app.records.sqlite import changed_a_row
 from app.runs.runs import find, shown_epochs
+from trainer.data.predictions import unpack
 from trainer.protocol import CHECKPOINT, LOST, RETRYABLE, Outcome
 
 MAX_STRIKES = 3  # failures in a row without a new checkpoint after which a run is not retried
@@ -143,6 +145,7 @@ def finish(
     else:
         run.status, run.ended_at = Status(outcome), now
         run.kept_for = checkpoint_holder(session, run)
+        run.concern = _find_concern(session, run) if outcome == "succeeded" else None
     run.requested, run.forced = None, False
     session.flush()
     outbox.store_status(session, run, now)
@@ -191,6 +194,16 @@ def _strike(session: Session, run: Run, now: datetime) -> None:
         return
     run.status, run.ended_at, run.kept_for = Status.FAILED, now, checkpoint_holder(session, run)
     run.reason = f"{run.reason} That was the third time in a row without a new checkpoint: it is not retried."
+
+
+def _find_concern(session: Session, run: Run) -> str | None:
+    stored = session.get(Prediction, run.id)
+    try:
+        predicted = set(unpack(stored.packed).tolist()) if stored else set()
+    except ValueError:  # as a worker sent it: no reason to refuse the run's end
+        predicted = set()
+    curve = shown_epochs(session, run.id)
+    return find_concern(curve, run.val_images, run.classes, predicts_one_class=len(predicted) == 1)
 
 
 def checkpoint_holder(session: Session, run: Run) -> str | None:

@@ -15,7 +15,7 @@ export function enableNotifications() {
     if (String(step.run) === here) document.title = `${Math.floor(step.progress * 100)} % · ${title}`;
   });
   document.addEventListener("pitwall:status", ({ detail: run }) => {
-    if (String(run.id) === here) document.title = run.ended ? `${MARKS[run.status]} ${title}` : title;
+    if (String(run.id) === here) document.title = run.ended ? `${run.concern ? "!" : MARKS[run.status]} ${title}` : title;
     if (run.ended && watchedRuns().includes(run.id)) notify(run);
   });
   document.addEventListener("pitwall:deleted", ({ detail }) => saveWatched(watchedRuns().filter((one) => one !== detail.id)));
@@ -29,7 +29,9 @@ function notify(run) {
   saveWatched(watchedRuns().filter((one) => one !== run.id));
   updateButtons();
   const best = run.best_val_accuracy === null ? "" : `, best accuracy ${(run.best_val_accuracy * 100).toFixed(2)} %`;
-  const notice = new Notification(`${run.name} ${run.status}`, {
+  const status = run.status === "succeeded" ? "finished" : run.status;
+  const concern = run.concern ? `: ${run.concern.replaceAll("_", " ")}` : ""; // at chance, loss ran away, best early
+  const notice = new Notification(`${run.name} ${status}${concern}`, {
     body: `${run.last_epoch} of ${run.epochs} epochs${best}${run.reason ? `. ${run.reason}` : ""}`,
     tag: `pitwall-run-${run.id}`,
   });

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
+import numpy as np
 import pysqlite3
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.operations import Operations
 from fastapi.testclient import TestClient
 from sqlalchemy import create_engine, text
 
@@ -21,6 +24,7 @@ from app.settings import Settings
 from app.web.deps import State
 from tests.app.launch.test_warnings import evidence
 from tests.app.support.cast import HERE, SMALL, Hand, epoch, settings_in, started, state_of, trained
+from trainer.data.predictions import pack
 from trainer.recipe import Recipe
 
 TABLES = ("runs", "attempts", "epochs", "events", "workers")
@@ -134,3 +138,32 @@ def test_a_run_of_the_first_version_s_recipe_can_be_read_and_launched_again(migr
     with TestClient(create_app(migrated), base_url=HERE, follow_redirects=False) as client:
         for address in ("/runs/1", "/runs/1/evidence", "/runs/new?from=1", "/previews?from=1", "/api/v1/runs/1"):
             assert client.get(address).status_code == 200, address
+
+
+def test_finished_runs_of_earlier_versions_are_marked_as_new_ones_are(
+    tmp_path_factory: pytest.TempPathFactory,
+):
+    """The migration has rules of its own: they may not change with the app's. Here both still agree."""
+    elsewhere = state_of(settings_in(tmp_path_factory.mktemp("elsewhere")))
+    curves = [(0.5, 0.9), (0.5, 28 / 300), (0.5, 0.9, *[0.6] * 9), (0.5, 0.9, 0.8, 0.85, 0.9)]
+    with TestClient(create_app(elsewhere), base_url=HERE) as client:
+        for curve in curves:
+            trained(client, elsewhere, curve)
+        for seed, losses in enumerate((0.1, 50.0)):
+            client.post("/api/v1/runs", json={"recipe": SMALL | {"seed": seed}})
+            hand = Hand(client, elsewhere)
+            assert hand.claim()
+            packed = pack(np.full(300, 3, np.uint16) if seed == 0 else np.arange(300) % 10)
+            hand.say(started(), epoch(1, 0.4), epoch(2, 0.5, val_loss=losses, predictions=packed))
+            hand.finish()
+    with elsewhere.records.write() as session:
+        marked = session.execute(text("SELECT concern FROM runs ORDER BY id")).scalars().all()
+        session.execute(text("UPDATE runs SET concern = NULL"))
+        migration = import_module("migrations.versions.0011_verdicts")
+        with Operations.context(MigrationContext.configure(session.connection())):
+            migration._find_concerns()
+        again = session.execute(text("SELECT concern FROM runs ORDER BY id")).scalars().all()
+    elsewhere.records.close()
+
+    assert marked == [None, "at_chance", "best_early", None, "at_chance", "loss_ran_away"]
+    assert again == marked

@@ -177,7 +177,7 @@ def test_a_succeeded_run_cannot_be_cancelled(client: TestClient, state: State):
     answer = client.post(f"/api/v1/runs/{run_id}/cancel")
 
     assert (answer.status_code, answer.headers["content-type"]) == (409, "application/problem+json")
-    assert "succeeded" in answer.json()["detail"]
+    assert "finished" in answer.json()["detail"]
 
 
 def test_a_clone_takes_the_recipe_with_changes(client: TestClient):

@@ -43,7 +43,7 @@ def test_the_page_of_a_run_shows_its_numbers_in_per_cent_with_two_decimals(clien
     page = client.get(f"/runs/{run_id}").text
 
     assert "<h1>A fine run</h1>" in page
-    assert "Succeeded" in page
+    assert "Finished" in page
     for shown in (f"94.13{SPACE}%", f"51.23{SPACE}%", "epoch 2", "3 of 4", "a line"):
         assert shown in page, shown
     table = page.partition('<table class="epochs')[2].partition("</table>")[0]
@@ -195,7 +195,7 @@ def test_what_cannot_be_done_now_is_said_on_a_page(client: TestClient, state: St
     cancel, delete = client.post(f"/runs/{run_id}/cancel"), client.post(f"/runs/{held.run}/delete")
 
     assert (cancel.status_code, delete.status_code) == (409, 409)
-    assert "already succeeded" in cancel.text
+    assert "already finished" in cancel.text
     assert "cancel it first" in delete.text
     assert "<html" in cancel.text
 

@@ -94,7 +94,7 @@ def test_only_what_waits_or_trains_can_be_paused_and_only_what_is_paused_resumed
     with pytest.raises(Conflict, match="is starting: only a paused run"):
         resume(state, run_id)
     finish(state, held)
-    with pytest.raises(Conflict, match="has succeeded"):
+    with pytest.raises(Conflict, match="has finished"):
         pause(state, run_id)
     with pytest.raises(Conflict, match="clone it instead"):
         retry(state, run_id)

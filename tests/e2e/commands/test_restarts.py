@@ -45,7 +45,7 @@ def test_the_web_process_is_killed_in_mid_run_and_no_epoch_is_lost_or_doubled(si
     assert [row["epoch"] for row in epochs] == list(range(1, EPOCHS + 1))
     assert {row["attempt"] for row in epochs} == {1}
     until(lambda: page.evaluate(drawn) == EPOCHS, 20, "the same chart shows every epoch")
-    expect(page.locator("main .badge").first).to_have_text("Succeeded")
+    expect(page.locator("main .badge").first).to_have_text("Finished")
     assert page.evaluate("window.sameDocument"), "the page was loaded again"
     points = "document.querySelector('[data-chart=accuracy] .plot').data[0].x"
     assert page.evaluate(points) == list(range(1, EPOCHS + 1))

@@ -47,7 +47,7 @@ def test_the_form_launches_a_run_whose_curve_grows_until_it_has_ended(site: Site
     other = browser.new_context().new_page()
     other.goto(page.url)
 
-    expect(page.locator("main .badge").first).to_have_text("Succeeded", timeout=120_000)
+    expect(page.locator("main .badge").first).to_have_text("Finished", timeout=120_000)
     until(lambda: page.evaluate(f"{drawn} === {EPOCHS}"), 10, "all epochs are drawn")
     assert page.evaluate("window.sameDocument"), "the page was loaded again"
     assert page.evaluate(f"{points}.length") == EPOCHS
