@@ -43,7 +43,7 @@ class Started(BaseEvent):
     ] = []  # differences to the checkpoint's environment; if empty, on a CPU, results are bit-identical
     training_flops: int | None = None  # floating-point operations per training image, forward and backward
     peak_flops: float | None = None  # of the device in the run's precision, FLOP/s
-    peak_source: str | None = None  # datasheet, or measured
+    peak_source: str | None = None  # datasheet; earlier versions also: measured
     is_warm: bool = False  # the process was started before the run was claimed
     compile_cache: str | None = None  # off, empty or used: whether compiled programs of earlier runs were found
     startup_seconds: float | None = None  # from process start, or from the claim if warm, to the end of compilation

@@ -80,21 +80,25 @@ def _cold_remark(succeeded: AttemptResponse) -> str | None:
 
 def _mfu(run: RunResponse, started: Sequence[StartedData], images: int | None) -> tuple[float | None, str]:
     """Model FLOPs utilisation (Chowdhery et al., PaLM, 2022), and the source of the peak or why MFU is unknown."""
+    if any(_device(one)[0] == "cpu" for one in started):
+        return None, "not known on a CPU: no data sheet states its peak"
     if not run.last_epoch or not started:
         return None, "known after the first epoch"
     if images is None:
         return None, "known when the run ends: the curve still holds epochs of an earlier attempt"
     flops, peak = started[-1].get("training_flops"), started[-1].get("peak_flops")
-    if not peak:
+    if not peak or started[-1].get("peak_source") != "datasheet":
         return None, "the peak of the device is unknown"
     if not flops or not run.elapsed_seconds:
         return None, "the trainer did not report the operations per image"
     if len({_device(one) for one in started}) > 1:
-        return None, "the attempts ran on different devices"
+        return None, "the attempts ran on different devices or in different precisions"
     share = flops * images / run.elapsed_seconds / peak
-    return share, f"of the device's peak ({started[-1].get('peak_source') or 'source unknown'})"
+    if share > 1:  # of an earlier version, or on a card with a higher clock than in the data sheet
+        return None, "not shown: the run was faster than the peak in the data sheet"
+    return share, "of the device's peak (datasheet)"
 
 
-def _device(started: StartedData) -> tuple[Any, Any]:
+def _device(started: StartedData) -> tuple[Any, Any, Any]:
     facts = started["environment"]
-    return facts.get("device"), facts.get("cpu")
+    return facts.get("device"), facts.get("cpu"), facts.get("precision")

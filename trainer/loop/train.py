@@ -231,7 +231,7 @@ def _start(
         run.place = saved.metadata.place
     if preloaded.cache:
         preloaded.cache.record_digests()
-    most = peak_flops(engine.device(), engine.precision())
+    peak = peak_flops(engine.device(), engine.precision())
     surroundings = {
         **describe_environment(engine.device()),
         "dataset_fingerprint": data.fingerprint,
@@ -252,8 +252,8 @@ def _start(
             resumed_at_step=run.place.step,
             differs=list_differences(saved.metadata.environment, surroundings) if saved else [],
             training_flops=compute_totals(build_layers(recipe.model, len(data.classes))).training_flops,
-            peak_flops=most[0] if most else None,
-            peak_source=most[1] if most else None,
+            peak_flops=peak,
+            peak_source="datasheet" if peak else None,
             is_warm=preloaded.is_warm,
             compile_cache=preloaded.cache.status if preloaded.cache else "off",
             startup_seconds=startup_seconds,

@@ -17,6 +17,9 @@ INTERVAL_S = 1.0  # between two readings of a monitor
 MILLI = 1e-3
 KIB = 1024
 
+Ticks = tuple[int, ...]  # of user, nice, system, idle, waiting, and interrupts
+IDLE, WAITING = 3, 4
+
 
 @dataclass(frozen=True)
 class DeviceLoad:
@@ -103,9 +106,7 @@ def _cpu_reader(proc: Path) -> ReadLoad:
     def read() -> DeviceLoad:
         nonlocal before
         now, total, free = _read_ticks(proc), None, None
-        busy = None
-        if now and before and now[1] > before[1]:
-            busy = (now[0] - before[0]) / (now[1] - before[1])
+        busy = _busy_share(before, now) if before and now else None
         before = now or before
         with contextlib.suppress(OSError, ValueError, KeyError, IndexError):
             lines = (line.split() for line in (proc / "meminfo").read_text().splitlines())
@@ -117,12 +118,20 @@ def _cpu_reader(proc: Path) -> ReadLoad:
     return read
 
 
-def _read_ticks(proc: Path) -> tuple[int, int] | None:
-    """(busy, all) since the machine started, over its cores."""
+def _busy_share(before: Ticks, now: Ticks) -> float | None:
+    """None if no time has passed. Linux sometimes counts idle or waiting time backwards (proc(5)): then it has not moved,
+    as in `top`. Otherwise a machine could be busy for more than the whole time.
+    """
+    moved = [max(new - old, 0) for old, new in zip(before, now, strict=True)]
+    busy = sum(moved) - moved[IDLE] - moved[WAITING]
+    return busy / sum(moved) if any(moved) else None
+
+
+def _read_ticks(proc: Path) -> Ticks | None:
+    """Since the machine started, over its cores."""
     try:
         first = (proc / "stat").read_text().partition("\n")[0].split()
         user, nice, system, idle, waiting, *others = (int(word) for word in first[1:9])  # guests are users, too
     except (OSError, ValueError):
         return None
-    busy = user + nice + system + sum(others)
-    return busy, busy + idle + waiting
+    return user, nice, system, idle, waiting, *others

@@ -19,7 +19,8 @@ from tests.app.support.queue_verbs import rescue
 from trainer.recipe import Recipe
 from trainer.recipe.learning_rates import steps_per_epoch
 
-KNOWN: dict[str, Any] = {"training_flops": 1_000_000, "peak_flops": 1e10, "peak_source": "datasheet"}
+GPU: dict[str, Any] = {"environment": {"device": "GPU one", "precision": "bfloat16"}}
+KNOWN: dict[str, Any] = GPU | {"training_flops": 1_000_000, "peak_flops": 1e10, "peak_source": "datasheet"}
 COLD: dict[str, Any] = KNOWN | {"compile_cache": "empty", "startup_seconds": 3.5}
 
 
@@ -140,7 +141,9 @@ def test_mfu_is_the_operations_done_over_those_that_the_device_could_do(state: S
     [
         (KNOWN | {"peak_flops": None}, "the peak of the device is unknown"),
         (KNOWN | {"training_flops": None}, "the trainer did not report the operations per image"),
-        ({}, "the peak of the device is unknown"),
+        (GPU, "the peak of the device is unknown"),
+        (KNOWN | {"peak_source": "measured"}, "the peak of the device is unknown"),
+        (KNOWN | {"peak_flops": 1e6}, "not shown: the run was faster than the peak in the data sheet"),
     ],
 )
 def test_mfu_is_unknown_if_one_of_its_parts_is(state: State, more: dict[str, Any], words: str):
@@ -149,16 +152,27 @@ def test_mfu_is_unknown_if_one_of_its_parts_is(state: State, more: dict[str, Any
     assert (found.mfu, found.mfu_remark) == (None, words)
 
 
-def test_mfu_is_unknown_for_attempts_on_different_devices(state: State):
+def test_a_run_of_an_earlier_version_with_a_peak_measured_on_a_cpu_has_no_mfu(state: State):
+    slow = {"training_flops": 2_000_000_000, "peak_flops": 4.8e9, "peak_source": "measured"}
+    found = whole(state, **slow, environment={"device": "cpu", "cpu": "EPYC"})
+
+    assert (found.mfu, found.mfu_remark) == (None, "not known on a CPU: no data sheet states its peak")
+
+
+@pytest.mark.parametrize("other", [{"device": "GPU two"}, {"device": "GPU one", "precision": "float32"}])
+def test_mfu_is_unknown_for_attempts_on_different_devices_or_in_different_precisions(
+    state: State, other: dict[str, Any]
+):
     run_id = launch(state)
     first = claimed(state)
-    said(state, first, started(**COLD, environment={"device": "GPU one"}), epoch(1))
+    said(state, first, started(**COLD), epoch(1))
     rescue(state, first)
     second = claimed(state)
-    said(state, second, started(**COLD, environment={"device": "GPU two"}, resumed_from_epoch=1), epoch(2))
+    said(state, second, started(**COLD | {"environment": other, "resumed_from_epoch": 1}), epoch(2))
     ended(state, second, 9.0)
 
-    assert (of(state, run_id).mfu, of(state, run_id).mfu_remark) == (None, "the attempts ran on different devices")
+    words = "the attempts ran on different devices or in different precisions"
+    assert (of(state, run_id).mfu, of(state, run_id).mfu_remark) == (None, words)
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,6 @@ TIMES = {
     "startup_seconds",
     "is_warm",
     "energy_wh",
-    "peak_flops",
 }
 
 

@@ -22,6 +22,16 @@ def test_busy_is_the_share_of_the_time_since_the_reading_before(tmp_path: Path):
     assert read().busy is None, "no time has passed"
 
 
+def test_a_counter_that_goes_backwards_makes_nothing_busier_than_always(tmp_path: Path):
+    (tmp_path / "meminfo").write_text(MEMORY)
+    ticks(tmp_path, 100, 900, waiting=50)
+    read = load_reader("cpu", tmp_path)
+    ticks(tmp_path, 200, 900, waiting=48)  # as Linux says at times: the waiting went to another core
+    assert read().busy == 1.0
+    ticks(tmp_path, 230, 880, waiting=108)
+    assert read().busy == 1 / 3
+
+
 def test_what_cannot_be_read_is_not_known_and_nothing_is_raised(tmp_path: Path):
     assert load_reader("cpu", tmp_path)() == DeviceLoad()
     (tmp_path / "stat").write_text("nonsense\n")
