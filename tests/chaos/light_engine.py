@@ -189,6 +189,7 @@ def _soft(logits: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def _means(sums: NDArray[Any]) -> MeanMetrics:
-    count, loss, right, penalty = (float(one) for one in sums)
-    mean = 1 / count if count else float("nan")
-    return MeanMetrics(int(count), loss * mean, right * mean, penalty * mean)
+    count, loss, right, penalty = int(sums[0]), float(sums[1]), int(sums[2]), float(sums[3])
+    if not count:
+        return MeanMetrics(0, *[float("nan")] * 3)
+    return MeanMetrics(count, loss / count, right / count, penalty / count)

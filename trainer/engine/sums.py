@@ -40,6 +40,9 @@ def add_batch(sums: Any, losses: Any, penalty: Any, logits: Any, shares: Any) ->
 
 
 def compute_means(values: NDArray[np.float64]) -> MeanMetrics:
-    loss, penalty, correct, count = (float(value) for value in values)
-    share = 1 / count if count else math.nan
-    return MeanMetrics(count=int(count), loss=loss * share, accuracy=correct * share, penalty=penalty * share)
+    """The accuracy is exactly the quotient of two integers: rounded otherwise, 99 of 110 would miss a target of 0.9."""
+    loss, penalty = float(values[0]), float(values[1])
+    correct, count = int(values[2]), int(values[3])
+    if not count:
+        return MeanMetrics(count=0, loss=math.nan, accuracy=math.nan, penalty=math.nan)
+    return MeanMetrics(count=count, loss=loss / count, accuracy=correct / count, penalty=penalty / count)

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.trainer.engine.one_backend import RIGHT_OF
+
 pytestmark = [pytest.mark.keras, pytest.mark.timeout(600)]
 BACKENDS = ["tensorflow", "jax"]
 
@@ -55,3 +57,8 @@ def test_both_change_images_alike(found: dict[str, Any]):
 def test_from_a_state_the_same_steps_make_the_same_bits_and_no_program_anew(found: dict[str, Any], name: str):
     assert found[name]["said"]["same"]
     assert not found[name]["said"]["traced_again"]
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_an_accuracy_is_exactly_the_quotient_of_two_integers(found: dict[str, Any], name: str):
+    assert found[name]["said"]["shares"] == [right / count for right, count in RIGHT_OF]
