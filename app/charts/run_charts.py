@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.metrics.epochs import EpochResponse
+from app.metrics.images_trained import images_per_epoch_of
 from trainer.recipe import Recipe, learning_rates
 
 PLANNED_POINTS = 600  # of the planned learning rate: as many as a chart has pixels
@@ -53,7 +54,7 @@ def run_figures(epochs: Sequence[EpochResponse], recipe: Recipe, train_images: i
             [*_planned(recipe, train_images), _trace(epochs, "learning_rate", "At the epoch's end", "rate")],
         ),
         _figure("seconds", "Seconds per epoch", [_trace(epochs, "seconds", "Training", "time", kind="bar")]),
-        *_of_device(epochs, train_images),
+        *_of_device(epochs, images_per_epoch_of(recipe, train_images) if train_images else None),
     ]
 
 
@@ -95,9 +96,11 @@ def planned_rates(recipe: Recipe, train_images: int) -> tuple[Floats, Floats]:
     return ((steps[at] + 1) / run.per_epoch).round(5), rates[at]
 
 
-def _of_device(epochs: Sequence[EpochResponse], train_images: int | None) -> list[Figure]:
-    """Speed, load, memory and power. `run_chart_layout.js` computes the same as epochs arrive."""
-    images = [None if not train_images or not row.seconds else train_images / row.seconds for row in epochs]
+def _of_device(epochs: Sequence[EpochResponse], per_epoch: int | None) -> list[Figure]:
+    """Speed, load, memory and power. `per_epoch`: images trained on. `run_chart_layout.js` computes the same as epochs
+    arrive.
+    """
+    images = [None if not per_epoch or not row.seconds else per_epoch / row.seconds for row in epochs]
     memory = [None if row.memory_bytes is None else row.memory_bytes / 2**30 for row in epochs]
     watts = [None if row.energy_wh is None or not row.seconds else row.energy_wh * 3600 / row.seconds for row in epochs]
     charts = [

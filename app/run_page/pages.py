@@ -16,6 +16,7 @@ from app.images import predictions as pictures
 from app.launch import warnings
 from app.live.leases import Leases
 from app.metrics.epochs import with_elapsed
+from app.metrics.images_trained import images_per_epoch_of
 from app.records import files
 from app.records.models import ENDED, HELD, Run
 from app.run_list import listing
@@ -61,7 +62,7 @@ def show_run(run_id: int, request: Request, here: Here) -> HTMLResponse:
             "rows": [row.model_dump(mode="json") for row in rows],
             "best_epoch": run.best_epoch,
             "figures": run_charts.run_figures(rows, recipe, images),
-            "images": images,
+            "images": images_per_epoch_of(recipe, images) if images else None,
             "steps": steps_per_epoch(recipe, images) if images else None,
             "log": log,
             "log_next": start + len(log.encode()),

@@ -178,6 +178,7 @@ class _Report:
         match event:
             case Started():
                 self._start(run, attempt, event)
+                data |= {"images_per_epoch": run.images_per_epoch}
                 attempt.started = data
             case CheckpointSaved():
                 if (event.epoch, event.step) > self._newest_checkpoint():

@@ -18,12 +18,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from app.metrics.images_trained import images_per_epoch_of
 from benchmarks.figures import median
 from trainer.recipe import Recipe
 from trainer.recipe.knobs import list_errors
-from trainer.recipe.learning_rates import steps_per_epoch
 
 ROOT = Path(__file__).parents[2]
+CIFAR10_IMAGES = 50_000  # to train on
 INSTALLED = "PITWALL_BENCH_TORCH"  # a virtual environment that has PyTorch already
 
 
@@ -117,7 +118,8 @@ def measured(contender: Contender, recipe: Recipe, datasets: Path) -> Measured:
             raise NotMeasured(f"exit code {child.returncode}: {' '.join(last)}")
     rows = [row for row in map(json.loads, said.splitlines()) if row["event"] == "epoch"]
     return Measured(
-        images_per_second=_images(recipe) / median([row["seconds"] for row in rows[1:] or rows]),
+        images_per_second=images_per_epoch_of(recipe, recipe.dataset.train_limit or CIFAR10_IMAGES)
+        / median([row["seconds"] for row in rows[1:] or rows]),
         peak_mib=used.ru_maxrss / 1024,
         accuracy=_counted(rows[-1]),
         seconds=seconds,
@@ -129,10 +131,3 @@ def _counted(row: dict[str, Any]) -> float:
     """With TTA if the recipe enables it."""
     tta = row.get("tta_accuracy")
     return float(row["val_accuracy"] if tta is None else tta)
-
-
-def _images(recipe: Recipe) -> int:
-    """Number of images per epoch that are trained on."""
-    given = recipe.dataset.train_limit or 50_000
-    whole = steps_per_epoch(recipe, given) * recipe.batch_size
-    return min(whole, given)

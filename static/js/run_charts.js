@@ -9,7 +9,7 @@ import { addDerivedValues, chartLayout, fillTrace } from "./run_chart_layout.js"
 const PRELOAD_MARGIN = "200px"; // charts this far outside the window are drawn, too
 
 export class RunCharts {
-  // `images` and `steps` per epoch; 0: not known yet
+  // `images` that an epoch trains on and its `steps`; 0: not known yet
   constructor(root, figures, rows, { images, steps }) {
     Object.assign(this, { images, steps, by: "epoch", smooth: 0, isLog: false, frame: null });
     this.rows = new Map(rows.map((row) => [row.epoch, row]));

@@ -56,7 +56,7 @@ function enableCharts(root) {
   tools.querySelector("[type=range]").addEventListener("input", ({ target }) => charts.show({ smooth: Number(target.value) }));
   tools.querySelector("[type=checkbox]").addEventListener("change", ({ target }) => charts.show({ isLog: target.checked }));
   document.addEventListener("pitwall:started", ({ detail }) => {
-    charts.show({ images: detail.train_images, steps: detail.steps_per_epoch });
+    charts.show({ images: detail.images_per_epoch, steps: detail.steps_per_epoch });
   });
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from typing import Any
 
 import numpy as np
 
@@ -65,6 +66,18 @@ def test_speed_load_memory_and_power_are_drawn_where_they_were_measured():
     }
     before = [figure["name"] for figure in run_charts.run_figures([], Recipe(), None)[4:]]
     assert before == list(drawn), "what an epoch may bring has its place from the beginning"
+
+
+def test_the_speed_counts_only_images_that_were_trained_on():
+    def speed(**settings: Any) -> list[float]:
+        recipe = Recipe.model_validate({"batch_size": 300, **settings})
+        figures = {figure["name"]: figure for figure in run_charts.run_figures([epoch(1)], recipe, 1000)}
+        return figures["images_per_second"]["traces"][0]["y"]
+
+    assert speed() == [500.0]
+    assert speed(last_batch="drop") == [450.0]
+    assert speed(mixup={"pairing": "permute"}) == [500.0]
+    assert speed(mixup={"pairing": "disjoint"}) == [150.0], "two batches of images make one"
 
 
 def test_the_plan_of_a_short_run_is_every_step_of_it():

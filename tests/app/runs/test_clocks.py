@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from app.metrics.images_trained import images_per_epoch
+from app.metrics.images_trained import images_per_epoch, images_per_epoch_of
 from app.runs import responses, runs
 from app.runs.schemas import ClocksResponse
 from app.web.deps import State
@@ -16,6 +16,7 @@ from app.web.templates import percent
 from app.workers import queue, reports
 from tests.app.support.cast import NOW, Hand, epoch, events, launch, started, trained
 from tests.app.support.queue_verbs import rescue
+from trainer.augment.selections import list_selections
 from trainer.recipe import Recipe
 from trainer.recipe.learning_rates import steps_per_epoch
 
@@ -189,6 +190,8 @@ def test_trained_images_are_counted_exactly(recipe: dict[str, Any], pictures: in
     made = Recipe.model_validate(recipe)
 
     assert images_per_epoch(made.model_dump(mode="json"), 1497, steps_per_epoch(made, 1497)) == pictures
+    assert images_per_epoch_of(made, 1497) == pictures
+    assert sum(map(len, list_selections(made, 1497, 1))) == pictures, "as the trainer's live rate counts them"
 
 
 def test_recipes_and_reports_of_older_versions_are_read(client: TestClient, state: State):

@@ -116,6 +116,7 @@ class RunModel:
             data |= {} if self.has_tta else {"tta_accuracy": None, "tta_seconds": 0.0}
             return self._take_epoch(data)
         if kind == "started":
+            data |= {"images_per_epoch": event["train_images"]}
             self.status, attempt["started"] = "running", data
             self._publish("status", self.summary())
         elif kind == "checkpoint":
