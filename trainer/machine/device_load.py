@@ -119,8 +119,8 @@ def _cpu_reader(proc: Path) -> ReadLoad:
 
 
 def _busy_share(before: Ticks, now: Ticks) -> float | None:
-    """None if no time has passed. Linux sometimes counts idle or waiting time backwards (proc(5)): then it has not moved,
-    as in `top`. Otherwise a machine could be busy for more than the whole time.
+    """None if no time has passed. Linux sometimes counts idle or waiting time backwards (proc(5)): then it has not
+    moved, as in `top`. Otherwise a machine could be busy for more than the whole time.
     """
     moved = [max(new - old, 0) for old, new in zip(before, now, strict=True)]
     busy = sum(moved) - moved[IDLE] - moved[WAITING]

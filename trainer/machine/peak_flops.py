@@ -1,10 +1,10 @@
 """Peak floating-point operations per second of a GPU, by its data sheet.
 
 The share of it that a run achieves is its MFU (Chowdhery et al., PaLM, arXiv 2204.02311, appendix B). So a peak stands
-here only if no training can exceed it. A CPU has none: its data sheet states no FLOP/s, and a measured matrix product is
-no bound, because convolutions by Winograd's method do the same work with up to four times fewer operations (Lavin and
-Gray, arXiv 1509.09308). For the same reason, float32 has a peak only on cards whose tensor cores (TF32) are at least
-four times as fast as their other units, on which such convolutions run.
+here only if no training can exceed it. A CPU has none: its data sheet states no FLOP/s, and a measured matrix product
+is no bound, because convolutions by Winograd's method do the same work with up to four times fewer operations (Lavin
+and Gray, arXiv 1509.09308). For the same reason, float32 has a peak only on cards whose tensor cores (TF32) are at
+least four times as fast as their other units, on which such convolutions run.
 """
 
 from __future__ import annotations
