@@ -69,7 +69,7 @@ def test_speed_load_memory_and_power_are_drawn_where_they_were_measured():
 
 
 def test_the_speed_counts_only_images_that_were_trained_on():
-    def speed(**settings: Any) -> list[float]:
+    def speed(**settings: Any) -> Any:
         recipe = Recipe.model_validate({"batch_size": 300, **settings})
         figures = {figure["name"]: figure for figure in run_charts.run_figures([epoch(1)], recipe, 1000)}
         return figures["images_per_second"]["traces"][0]["y"]
