@@ -15,6 +15,7 @@ from app.board.samples import Sample
 from app.errors import InvalidRequest, NotFound
 from app.metrics import accuracy, statistics
 from app.metrics.curves import Curve, load_curves
+from app.metrics.sampling_error import standard_error
 from app.records.models import ENDED, Run
 from app.workers.prices import load_prices
 
@@ -46,6 +47,16 @@ class Group:
     target: float  # share
     curves: dict[int, Curve]  # by run: included and in progress
     stats: GroupStatistics
+
+    @property
+    def images(self) -> int | None:
+        """Validation images of the newest finished run; None: not known."""
+        return next((row.val_images for row in reversed(self.sample.finished)), None)
+
+    @property
+    def sampling_error(self) -> float | None:
+        """Of the mean final accuracy, from being measured on these images."""
+        return standard_error(self.stats.final.mean if self.stats.final else None, self.images)
 
 
 def load_group(session: Session, name: str, hardware: str | None = None, target: float | None = None) -> Group:

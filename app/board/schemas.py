@@ -104,6 +104,11 @@ class GroupResponse(BaseModel):
     plain_final_accuracy: SpreadResponse | None = Field(description="Without TTA; null: the recipe uses no TTA")
     best_accuracy: SpreadResponse | None
     plain_best_accuracy: SpreadResponse | None = Field(description="Without TTA; null: the recipe uses no TTA")
+    val_images: int | None = Field(description="Validation images that accuracies are measured on")
+    sampling_error: float | None = Field(
+        description="Standard error of one run's final accuracy from being measured on these `val_images`"
+    )
+    concerns: dict[str, int] = Field(description="Number of finished runs by `concern`")
     reached: ReachedResponse | None
     median_time_to_target: float | None = Field(
         description="A miss is longer than any time; null: half of the runs or more missed"
@@ -154,6 +159,9 @@ def to_group_response(group: groups.Group) -> GroupResponse:
         plain_final_accuracy=_to_spread_response(stats.final_without_tta),
         best_accuracy=_to_spread_response(stats.best),
         plain_best_accuracy=_to_spread_response(stats.best_without_tta),
+        val_images=group.images,
+        sampling_error=group.sampling_error,
+        concerns=sample.concerns,
         reached=_to_reached_response(stats.reached),
         median_time_to_target=stats.median_time,
         times_to_target=_to_spread_response(stats.times),

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field, computed_field
 
 from app.json_shapes import Name, Notes, Priority, RequestModel, ResponseModel, Tags
 from app.metrics.concerns import Concern, describe_concern
+from app.metrics.sampling_error import share_interval, standard_error
 
 
 class LaunchRequest(RequestModel):
@@ -162,6 +163,20 @@ class RunDetails(RunResponse):
     resumed_from_epoch: int = 0
     step: dict[str, Any] | None = None
     is_silent: bool = Field(False, description="Its worker has not reported for some seconds")
+
+    @computed_field(  # type: ignore[prop-decorator]
+        description="Standard error of `last_val_accuracy` from being measured on these `val_images`"
+    )
+    @property
+    def sampling_error(self) -> float | None:
+        return standard_error(self.last_val_accuracy, self.val_images)
+
+    @computed_field(  # type: ignore[prop-decorator]
+        description="95 % confidence interval of the accuracy on other images of the same kind (Clopper-Pearson)"
+    )
+    @property
+    def sampling_interval(self) -> tuple[float, float] | None:
+        return share_interval(self.last_val_accuracy, self.val_images)
 
 
 class RetryRequest(RequestModel):
