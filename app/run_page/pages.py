@@ -23,7 +23,7 @@ from app.run_list import listing
 from app.run_page import evidence as evidence_table
 from app.run_page import progress_vs_best, snippets
 from app.runs import responses, runs, schemas, timeline
-from app.runs.recipes import count_training_images, flatten
+from app.runs.recipes import complete, count_training_images, flatten
 from app.web.assets import PLOTLY_ADDRESS as PLOTLY
 from app.web.deps import Here
 from app.web.templates import page
@@ -225,10 +225,10 @@ def _recipe(session: Session, run: schemas.RunDetails, request: Request, tokens:
         of_preset = dict(flatten(PRESETS[run.preset].recipe.model_dump(mode="json")))
         origins.append((f"preset {run.preset}", of_preset | {"seed": run.seed}))
     if run.parent_id and (parents := listing.load_runs(session, [run.parent_id])):
-        origins.append((f"run {run.parent_id}", dict(flatten(parents[0].recipe))))
+        origins.append((f"run {run.parent_id}", dict(flatten(complete(parents[0].recipe)))))
     settings = [
         (path, value, [(origin, was.get(path, "–")) for origin, was in origins if was.get(path, "–") != value])
-        for path, value in flatten(run.recipe)
+        for path, value in flatten(complete(run.recipe))
     ]
     site, has_login = str(request.base_url).rstrip("/"), bool(tokens.login)
     return {

@@ -95,11 +95,17 @@ def flatten(value: Any, path: str = "") -> list[tuple[str, Any]]:
     return [(path, "–" if value is None else value)]
 
 
+def complete(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored recipe, or some of its keys, with the settings that its parts have been given since."""
+    known = Recipe.model_validate(stored).model_dump(mode="json")
+    return {key: known[key] for key in stored}
+
+
 def differing_settings(
     recipes: Sequence[Mapping[str, Any]], without: Iterable[str] = UNHASHED_KEYS
 ) -> list[tuple[str, list[Any]]]:
     """(path, value in each recipe) of the settings that differ; MISSING where a recipe does not have the setting."""
-    rows = [dict(flatten(recipe)) for recipe in recipes]
+    rows = [dict(flatten(complete(recipe))) for recipe in recipes]
     paths = {path: None for row in rows for path in row if path not in set(without)}
     found = [(path, [row.get(path, MISSING) for row in rows]) for path in paths]
     return [(path, values) for path, values in found if any(value != values[0] for value in values)]

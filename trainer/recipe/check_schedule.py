@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from trainer.recipe.learning_rates import Calendar, calendar, rates_at
+from trainer.recipe.learning_rates import Calendar, calendar, find_period, rates_at
 from trainer.recipe.recipe import Recipe
-from trainer.recipe.schedule import ExpRange, OneCycle, Piecewise, Sine, Slopes, Triangular, Triangular2
+from trainer.recipe.schedule import (
+    CosineRestarts,
+    ExpRange,
+    OneCycle,
+    Piecewise,
+    Sine,
+    Slopes,
+    Triangular,
+    Triangular2,
+)
 from trainer.recipe.warning import RecipeWarning
 
 MAX_SAMPLES = 20_000  # steps examined: a run may have hundreds of millions
 CYCLICAL = (Triangular, Triangular2, ExpRange, Sine)
 HIGH_FINAL_RATE = 1 / 3  # of the peak
+NO_RATE = 1e-3  # of the peak: weights hardly move
+MOST = 0.5  # of the steps
 LONG_WARM_UP = 0.55  # of the steps; a single triangle rises for half of them
 
 
@@ -59,6 +71,14 @@ def _check_rates(recipe: Recipe, run: Calendar, train_images: int) -> Iterator[R
             "schedule",
             f"{finding} Validation accuracy is lowest while the learning rate is high: reduce it before the run ends.",
             *_propose_low_end(recipe, run, peak),
+        )
+    if (wasted := float((rates < NO_RATE * peak).mean())) > MOST:
+        yield RecipeWarning(
+            "rate_vanishes",
+            "schedule",
+            f"The learning rate is below a thousandth of its peak for {wasted:.0%} of the run: the model hardly learns "
+            "in that time.",
+            *_propose_higher_peaks(recipe, peak),
         )
     if steps[top] > LONG_WARM_UP * run.total and peak > rates[0]:
         yield RecipeWarning(
@@ -111,6 +131,8 @@ def _propose_low_end(recipe: Recipe, run: Calendar, peak: float) -> tuple[str, d
             halves = max(2 * int(length / schedule.step_epochs / 2), 2)
             whole = round(length / halves, 4)
             return f"Half cycles of {whole:g} epochs: ends at the base rate", {"schedule": {"step_epochs": whole}}
+        case CosineRestarts():
+            return _propose_whole_periods(schedule, recipe.epochs)
         case Slopes() if recipe.epochs > schedule.rise_epochs:
             top = schedule.start_lr + schedule.rise * schedule.rise_epochs
             fall = round(top / (recipe.epochs - schedule.rise_epochs), 5)
@@ -118,6 +140,24 @@ def _propose_low_end(recipe: Recipe, run: Calendar, peak: float) -> tuple[str, d
         case Piecewise() if len(knots := [knot for knot in schedule.knots if knot[0] < recipe.epochs]) > 1:
             ended = [*knots, [float(recipe.epochs), 0.0]]
             return f"End at 0 in epoch {recipe.epochs}", {"schedule": {"knots": ended}}
+    return _one_cycle(peak)
+
+
+def _propose_whole_periods(schedule: CosineRestarts, epochs: int) -> tuple[str, dict[str, Any]]:
+    """As many periods as fit now, at least one, stretched to the run's length; each falls to the minimum."""
+    growth = schedule.period_factor
+    number, _ = find_period(np.array([float(epochs)]), schedule.period_epochs, growth)
+    periods = max(float(number[0]), 1.0)
+    length = periods if growth == 1 else (growth**periods - 1) / (growth - 1)  # in first periods
+    period = math.ceil(epochs / length * 1e4) / 1e4  # rounded up: the last step must not be a restart
+    label = f"First period of {period:g} epochs: ends at the minimum"
+    return label, {"schedule": {"period_epochs": period, "fraction": 1.0}}
+
+
+def _propose_higher_peaks(recipe: Recipe, peak: float) -> tuple[str, dict[str, Any]]:
+    """(label, fix) of a schedule that goes on training."""
+    if isinstance(recipe.schedule, CosineRestarts) and recipe.schedule.peak_factor < 1:
+        return "Restart at the full peak", {"schedule": {"peak_factor": 1.0}}
     return _one_cycle(peak)
 
 

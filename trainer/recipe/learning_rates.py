@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from trainer.recipe.recipe import Recipe
 from trainer.recipe.schedule import (
     Constant,
+    CosineRestarts,
     ExpRange,
     OneCycle,
     Piecewise,
@@ -24,6 +25,8 @@ from trainer.recipe.schedule import (
 )
 
 Float64 = NDArray[np.float64]
+
+TINY = 1e-9  # of a period: rounding must not delay a restart by a step
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,8 @@ def schedule_rates(schedule: Schedule, step: Float64, run: Calendar) -> Float64:
             return step_decay(step / max(run.per_epoch, 1), schedule.lr, schedule.factor, schedule.every_epochs)
         case OneCycle():
             return one_cycle(step, run.total, schedule)
+        case CosineRestarts():
+            return cosine_restarts(step / max(run.per_epoch, 1), schedule)
     step_size = schedule.step_epochs * run.epoch_steps
     height = triangle(step, step_size)
     match schedule:
@@ -92,7 +97,7 @@ def schedule_rates(schedule: Schedule, step: Float64, run: Calendar) -> Float64:
         case ExpRange():
             scale = schedule.gamma**step
         case Sine():
-            scale = sine(cycle_number(step, step_size))
+            scale = sine(step if schedule.scale_mode == "iterations" else cycle_number(step, step_size))
     return schedule.base_lr + (schedule.max_lr - schedule.base_lr) * height * scale
 
 
@@ -122,12 +127,13 @@ def halved(cycle: Float64) -> Float64:
     return 2.0 ** (1 - cycle)  # cannot overflow
 
 
-def sine(cycle: Float64) -> Float64:
-    """The original experiment's `clr_fn`, 0.5·(1 + sin(x·π/2.5)), which CLR evaluates with the cycle number.
+def sine(x: Float64) -> Float64:
+    """The original experiment's `clr_fn`, 0.5·(1 + sin(x·π/2.5)).
 
-    From cycle 1: 0.976, 0.794, 0.206, 0.024, 0.5, repeating.
+    CLR evaluates it with the cycle number (`scale_mode` "cycle") or with the step ("iterations"). From x = 1: 0.976,
+    0.794, 0.206, 0.024, 0.5, repeating.
     """
-    return 0.5 * (1 + np.sin(cycle * np.pi / 2.5))
+    return 0.5 * (1 + np.sin(x * np.pi / 2.5))
 
 
 def piecewise(epoch: Float64, knots: Sequence[Sequence[float]]) -> Float64:
@@ -168,6 +174,34 @@ def one_cycle(step: Float64, total: int, knobs: OneCycle) -> Float64:
     rising = _interpolate(knobs.start_lr, knobs.max_lr, np.clip(up, 0, 1), knobs.shape)
     falling = _interpolate(knobs.max_lr, knobs.final_lr, np.clip(down, 0, 1), knobs.shape)
     return np.where(step <= top, rising, falling)
+
+
+def cosine_restarts(epoch: Float64, knobs: CosineRestarts) -> Float64:
+    """min_lr + (max_lr - min_lr) · peak_factor^i · (1 + cos(π · fraction · t)) / 2 in period i (from 0), t from 0 to 1.
+
+    SGDR (Loshchilov and Hutter, arXiv 1608.03983, equation 5) with the falling peaks of Keras' CosineDecayRestarts:
+    its `first_decay_steps` is `period_epochs` in steps, `t_mul` is `period_factor`, `m_mul` is `peak_factor`, and
+    `alpha` is min_lr / max_lr. Neither has `fraction`. Epochs are counted in actual steps.
+    """
+    number, share = find_period(epoch, knobs.period_epochs, knobs.period_factor)
+    fall = (1 + np.cos(np.pi * knobs.fraction * share)) / 2
+    return knobs.min_lr + (knobs.max_lr - knobs.min_lr) * knobs.peak_factor**number * fall
+
+
+def find_period(epoch: Float64, first: float, growth: float) -> tuple[Float64, Float64]:
+    """(number of the period from 0, share of it that has passed, 0..1) at each epoch.
+
+    `first`: length of the first period in epochs; each period is `growth` times as long as the one before.
+    """
+    passed = epoch / first  # in first periods
+    if growth == 1:
+        number = np.floor(passed + TINY)
+        share = passed - number
+    else:  # period i starts after 1 + growth + ... + growth^(i-1)
+        logarithm = np.log1p(growth - 1)
+        number = np.floor(np.log1p(passed * (growth - 1)) / logarithm + TINY)
+        share = (passed - np.expm1(number * logarithm) / (growth - 1)) / growth**number
+    return number, np.clip(share, 0.0, 1.0)
 
 
 def time_decay(step: Float64, decay: float) -> Float64:

@@ -21,6 +21,10 @@ from trainer.recipe.schedule import Schedule, Triangular
 DATASET_PATTERN = r"^(digits|cifar10|cifar100|folder:[A-Za-z0-9][A-Za-z0-9._-]{0,63})$"
 
 
+# Settings added after recipes had been stored: (part, setting) and the value that means "as before".
+ADDED_LATER = {("schedule", "scale_mode"): "cycle"}
+
+
 class Dataset(Part):
     """Which images to train and validate on, and how many of them."""
 
@@ -47,7 +51,7 @@ class Dataset(Part):
     )
     val_from_train: int | None = knob(
         None,
-        "Hold out from training",
+        "Images held out from training",
         "Number of training images to hold out for validation. Empty: validate on the published test split.",
         unit="images",
         ge=1,
@@ -145,7 +149,13 @@ class Recipe(Part):
 
 
 def recipe_hash(recipe: Recipe) -> str:
-    """SHA-256 (64 hex digits) of the canonical recipe without `seed` and `target_accuracy`: equal for repeats."""
+    """SHA-256 (64 hex digits) of the canonical recipe without `seed` and `target_accuracy`: equal for repeats.
+
+    Settings of ADDED_LATER are left out while they have their old value, so that old recipes keep their hash.
+    """
     content = recipe.model_dump(mode="json", exclude={"seed", "target_accuracy"})
+    for (part, name), before in ADDED_LATER.items():
+        if isinstance(holder := content[part], dict) and holder.get(name) == before:
+            del holder[name]
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()

@@ -71,9 +71,15 @@ class ExpRange(_Cyclical):
 
 
 class Sine(_Cyclical):
-    """The original experiment's policy: the height of cycle c is scaled by 0.5·(1 + sin(c·π/2.5)), c from 1."""
+    """The original experiment's policy: heights are scaled by 0.5·(1 + sin(x·π/2.5)), x being the cycle or the step."""
 
     kind: Literal["sine"] = _kind("sine")
+    scale_mode: Literal["cycle", "iterations"] = knob(
+        "cycle",
+        "Scale by",
+        "cycle: x is the number of the cycle, from 1, so each peak has its own height; iterations: x is the step, from "
+        "0, so the height oscillates with a period of 5 steps.",
+    )
 
 
 class Piecewise(Part):
@@ -143,7 +149,46 @@ class OneCycle(Part):
         return check_not_below(value, "start_lr", info)
 
 
+class CosineRestarts(Part):
+    """Falls along a cosine and restarts at a peak, again and again: SGDR (Loshchilov and Hutter)."""
+
+    kind: Literal["cosine_restarts"] = _kind("cosine_restarts")
+    min_lr: float = _rate(0.0, "Minimum learning rate", "End of a whole cosine.")
+    max_lr: float = _rate(0.4, "Peak learning rate", "Used at the first step.")
+    period_epochs: float = knob(
+        5,
+        "First period",
+        "Epochs until the first restart. The run ends at the minimum if its epochs are a sum of whole periods.",
+        unit="epochs",
+        ge=0.001,
+        le=10_000,
+    )
+    period_factor: float = knob(
+        1, "Period factor", "Each period is this many times as long as the previous one (SGDR's T_mult).", ge=1, le=100
+    )
+    peak_factor: float = knob(
+        1,
+        "Peak factor",
+        "Each peak is this many times as high as the previous one, measured from the minimum.",
+        gt=0,
+        le=1,
+    )
+    fraction: float = knob(
+        1,
+        "Fraction of the cosine",
+        "How far a period follows the cosine before the restart. 1: to the minimum, as in SGDR; 0.5: halfway down; "
+        "0.25: to 85 % of the peak.",
+        gt=0,
+        le=1,
+    )
+
+    @field_validator("max_lr")
+    @classmethod
+    def _peak_is_not_below_minimum(cls, value: float, info: ValidationInfo) -> float:
+        return check_not_below(value, "min_lr", info)
+
+
 Schedule = Annotated[
-    Constant | Triangular | Triangular2 | ExpRange | Sine | Piecewise | Slopes | StepDecay | OneCycle,
+    Constant | Triangular | Triangular2 | ExpRange | Sine | Piecewise | Slopes | StepDecay | OneCycle | CosineRestarts,
     Field(discriminator="kind"),
 ]

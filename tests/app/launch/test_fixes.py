@@ -36,6 +36,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "l2_is_twice_coupled": {},
     "decoupled_is_weaker": {"optimizer": {"weight_decay": {"kind": "decoupled"}}},
     "ends_at_peak": {"schedule": {"kind": "constant"}},
+    "rate_vanishes": {"schedule": {"kind": "piecewise", "knots": [[0, 0.1], [2, 0]]}},
 }
 
 

@@ -16,6 +16,7 @@ from trainer.recipe.augmentation import Blur, Crop, Cutout, CutoutSquare, Flip, 
 from trainer.recipe.optimizer import Ema
 from trainer.recipe.schedule import (
     Constant,
+    CosineRestarts,
     ExpRange,
     OneCycle,
     Piecewise,
@@ -26,7 +27,7 @@ from trainer.recipe.schedule import (
     Triangular2,
 )
 
-SCHEDULES = (Constant, Triangular, Triangular2, ExpRange, Sine, Piecewise, Slopes, StepDecay, OneCycle)
+SCHEDULES = (Constant, Triangular, Triangular2, ExpRange, Sine, Piecewise, Slopes, StepDecay, OneCycle, CosineRestarts)
 OPERATIONS = [Rotate(), Flip(), Pad(), Crop(), PadCrop(), Blur(), Cutout(), CutoutSquare()]
 EVERYTHING = Recipe(augment=OPERATIONS, mixup=Mixup(), ema=Ema())
 RECIPES = {

@@ -119,7 +119,9 @@ def test_another_seed_is_another_first_picture(client: TestClient):
 
 
 @pytest.mark.parametrize("address", PAGES)
-@pytest.mark.parametrize("kind", ["constant", "piecewise", "slopes", "step", "one_cycle", "sine", "exp_range"])
+@pytest.mark.parametrize(
+    "kind", ["constant", "piecewise", "slopes", "step", "one_cycle", "sine", "exp_range", "cosine_restarts"]
+)
 def test_another_kind_of_schedule_is_shown_at_once_with_its_own_knobs(client: TestClient, address: str, kind: str):
     after = client.post(address, data=form(client) | {"schedule.kind": kind, "do": "shape"}).text
 

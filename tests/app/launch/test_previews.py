@@ -31,10 +31,12 @@ KINDS: list[dict[str, Any]] = [
     {"kind": "triangular2", "step_epochs": 1},
     {"kind": "exp_range", "gamma": 0.99, "step_epochs": 2},
     {"kind": "sine", "step_epochs": 0.5},
+    {"kind": "sine", "step_epochs": 0.5, "scale_mode": "iterations"},
     {"kind": "piecewise", "knots": [[0, 0.01], [1.5, 0.4], [6, 0]]},
     {"kind": "slopes", "rise_epochs": 2},
     {"kind": "step", "every_epochs": 1.5},
     {"kind": "one_cycle", "shape": "cosine"},
+    {"kind": "cosine_restarts", "period_epochs": 0.7, "period_factor": 1.5, "peak_factor": 0.8, "fraction": 0.9},
 ]
 
 

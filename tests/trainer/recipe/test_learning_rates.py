@@ -61,6 +61,7 @@ KINDS: dict[str, tuple[type, dict[str, Any], dict[str, Any]]] = {
     "triangular2": (Triangular2, {}, {"mode": "triangular2"}),
     "exp_range": (ExpRange, {"gamma": 0.9995}, {"mode": "exp_range", "gamma": 0.9995}),
     "sine": (Sine, {}, {"scale_fn": clr_fn, "scale_mode": "cycle"}),
+    "sine by step": (Sine, {"scale_mode": "iterations"}, {"scale_fn": clr_fn, "scale_mode": "iterations"}),
 }
 
 
@@ -192,6 +193,8 @@ def cyclical(draw: st.DrawFn) -> Any:
     kind = draw(st.sampled_from([Triangular, Triangular2, Sine, ExpRange]))
     if kind is ExpRange:
         given["gamma"] = draw(st.floats(0, 1, exclude_min=True))
+    if kind is Sine:
+        given["scale_mode"] = draw(st.sampled_from(["cycle", "iterations"]))
     return kind(**given)
 
 

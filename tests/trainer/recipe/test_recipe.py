@@ -14,6 +14,18 @@ from trainer.models.resnet9 import resnet9
 from trainer.recipe import Recipe, recipe_hash
 from trainer.recipe.knobs import list_errors
 from trainer.recipe.network import ResNet9
+from trainer.recipe.schedule import (
+    Constant,
+    ExpRange,
+    OneCycle,
+    Piecewise,
+    Schedule,
+    Sine,
+    Slopes,
+    StepDecay,
+    Triangular,
+    Triangular2,
+)
 
 
 def refusals(recipe: dict[str, Any]) -> list[tuple[str, str]]:
@@ -191,6 +203,34 @@ def test_a_recipe_from_before_these_knobs_is_still_the_default_recipe():
     assert Recipe.model_validate(BEFORE) == now
     assert recipe_hash(Recipe.model_validate(BEFORE)) == recipe_hash(now)
     assert (Recipe().augment_engine, Recipe().precision) == ("auto", "auto")
+
+
+# of the default recipe with each schedule at its defaults, before settings were added to a schedule
+HASHES = {
+    Constant: "c5af30cb11ddb4dac638e81d7a62464383a1778fdf74c4d5145a582a23ddd909",
+    Triangular: "6db391a484d3c50b1870d5bf21f2faf3bc10a85402fb1d75ab3d2980582e0555",
+    Triangular2: "3d6e587800c8e9cab45aa8d607ec0c34c2fd6d5485b93adfa4193c2712e33630",
+    ExpRange: "54f52962633167a72264431d6031e26e210d3bb955e175bc8716552689345d92",
+    Sine: "b6946ae2d3f8c6b3ce03bcbf33e283baca324674b2b04b16d95a32415d983832",
+    Piecewise: "803c556cd2ba2053c481b6353eb624a03ec6c9e03632f9ec9f9e57516a15c61c",
+    Slopes: "56b5f7e68c7d5707f3ef9d1435beb2529e1fd9df5dd452e9309ee1862f079e04",
+    StepDecay: "4f46a12777d5a7eaccc35c9c9710b470692e3d7e94b3837131670476626c6d56",
+    OneCycle: "ea82b7862565fd18bc4bae25a438191a25cdc739dce2211632e50153836cc47d",
+}
+
+
+@pytest.mark.parametrize("kind", HASHES)
+def test_a_schedule_keeps_its_hash_when_a_setting_is_added_to_it(kind: type[Schedule]):
+    assert recipe_hash(Recipe(schedule=kind())) == HASHES[kind]
+
+
+def test_an_added_setting_counts_once_it_is_changed():
+    by_step = Recipe(schedule=Sine(scale_mode="iterations"))
+    assert recipe_hash(by_step) not in HASHES.values()
+    assert by_step.model_dump()["schedule"]["scale_mode"] == "iterations"
+    stored_before = Recipe(schedule=Sine()).model_dump(mode="json")
+    del stored_before["schedule"]["scale_mode"]
+    assert Recipe.model_validate(stored_before) == Recipe(schedule=Sine())
 
 
 def test_knobs_added_since_do_nothing_by_default():
