@@ -15,7 +15,7 @@ from trainer.recipe.schedule import Piecewise, Schedule, Triangular
 __all__ = ["FAMILIES", "PRESETS"]
 
 SMALL_BATCH = 128  # images; 4,000 of them still make 31 steps
-RATES = {"lr", "base_lr", "max_lr", "start_lr", "final_lr", "rise", "fall"}  # settings of schedules
+RATES = {"lr", "base_lr", "min_lr", "max_lr", "start_lr", "final_lr", "rise", "fall"}  # settings of schedules
 
 QUICKSTART = Preset(
     name="quickstart",
@@ -54,7 +54,7 @@ def make_small(preset: Preset) -> Preset:
         decay = optimizer.weight_decay
         decay = decay.model_copy(update={"value": decay.value * share})
         optimizer = optimizer.model_copy(update={"weight_decay": decay})
-        rates = "with unchanged learning rates, which are per image"
+        rates = "with unchanged learning rates, which are per image,"
     else:
         schedule = _scale_rates(schedule, share)
         rates = f"with learning rates divided by {1 / share:g}"
