@@ -23,7 +23,7 @@ class Published:
     framework: str
     seconds: float  # to 94 %, by `clock`
     accuracy: float  # share, at that time
-    epochs: float
+    epochs: float | None  # None: not stated
     runs: str  # how many, as text
     clock: str  # what `seconds` covers
     source: str
