@@ -189,7 +189,7 @@ RATES = st.floats(0, 100)
 @st.composite
 def cyclical(draw: st.DrawFn) -> Any:
     low, high = sorted([draw(RATES), draw(RATES)])
-    given = {"base_lr": low, "max_lr": high, "step_epochs": draw(st.floats(0.01, 10_000))}
+    given: dict[str, Any] = {"base_lr": low, "max_lr": high, "step_epochs": draw(st.floats(0.01, 10_000))}
     kind = draw(st.sampled_from([Triangular, Triangular2, Sine, ExpRange]))
     if kind is ExpRange:
         given["gamma"] = draw(st.floats(0, 1, exclude_min=True))
