@@ -70,7 +70,7 @@ def _numbers(group: groups.Group) -> dict[str, Any]:
     return {
         "group": group,
         "numbers": group.stats,
-        "figure": curve_charts.group_figure(curves, band, group.target) if band else None,
+        "figure": curve_charts.group_figure(curves, band, group.target, group.recipe_hash) if band else None,
         "rows": _band_rows(band, band_without_tta) if band else [],
         "has_tta": has_tta,
     }

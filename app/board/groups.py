@@ -93,7 +93,7 @@ def load_group(session: Session, name: str, hardware: str | None = None, target:
         sample,
         chosen_target,
         load_curves(session, drawn[:MAX_CURVES]),
-        _statistics(session, sample, chosen_target, has_tta=accuracy.has_tta(runs[0].recipe)),
+        compute_statistics(session, sample, chosen_target, has_tta=accuracy.has_tta(runs[0].recipe)),
     )
 
 
@@ -116,7 +116,8 @@ def _resolve_hash(session: Session, name: str) -> str:
     return found[0]
 
 
-def _statistics(session: Session, sample: Sample, target: float, *, has_tta: bool) -> GroupStatistics:
+def compute_statistics(session: Session, sample: Sample, target: float, *, has_tta: bool) -> GroupStatistics:
+    """`target`: a share. `has_tta`: whether the recipe uses test-time augmentation."""
     rows, finished = sample.included, sample.finished
     without_tta = samples.load_accuracies_without_tta(session, finished) if has_tta else []
     times = [hit.elapsed if hit else None for hit in find_target_hits(rows, target)]

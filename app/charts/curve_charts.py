@@ -1,46 +1,71 @@
 """Figures with several curves: the runs of a group with their mean and band; runs or groups overlaid.
 
 A trace's `x` is in epochs and `meta.elapsed` in training seconds; `meta.steps` is the number of steps per epoch (null:
-unknown), `meta.role` names its colour.
+unknown), `meta.role` numbers the overlaid runs and groups, `meta.token` names the colour.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from app.charts.palette import DASHES, MARKERS, MAX_MARKERS, Look, color_of_recipe
 from app.charts.run_charts import Figure
 from app.metrics.curves import Band, Curve, Floats, compute_band
 
 MAX_FAINT_CURVES = 40  # single runs drawn behind a band; more cannot be told apart
 
 
-def group_figure(curves: Sequence[Curve], mean: Band, target: float) -> Figure:
-    """Each run's accuracy used for ranking as a faint line, their mean, and a band of one standard deviation."""
+def group_figure(curves: Sequence[Curve], mean: Band, target: float, recipe_hash: str) -> Figure:
+    """Each run's accuracy used for ranking as a faint line, their mean, and a band of one standard deviation, in the
+    recipe's own colour.
+    """
     traces = [_line(curve, "counted_accuracy", f"run {curve.run_id}", "faint") for curve in curves[:MAX_FAINT_CURVES]]
     if len(curves) > 1:
-        traces += _banded(mean, "Mean", "validation", is_share=True)
+        banded = _banded(mean, "Mean", "validation", is_share=True)
+        for trace in banded:
+            trace["meta"]["token"] = Look(color_of_recipe(recipe_hash)).token
+        traces += banded
     return {"traces": traces, "target": target, "percent": True}
 
 
-def overlay_figure(
-    named: Sequence[tuple[str, Sequence[Curve], int | None]], field: str, target: float | None
-) -> Figure:
-    """One curve per (name, curves, steps per epoch): a run's own, or a group's mean with its band."""
+@dataclass(frozen=True)
+class Overlay:
+    """A run with its curve, or a group with the curves of its runs."""
+
+    name: str
+    curves: Sequence[Curve]
+    steps: int | None  # per epoch; None: not known yet
+    look: Look
+
+
+def overlay_figure(overlays: Sequence[Overlay], field: str, target: float | None) -> Figure:
+    """One line for each: a run's own, or a group's mean with its band."""
     traces: list[Figure] = []
-    for number, (name, curves, steps) in enumerate(named):
+    for number, one in enumerate(overlays):
         added: list[Figure] = []
-        if len(curves) == 1:
-            added = [_line(curves[0], field, name, str(number))]
-        elif curves:
-            added = _banded(compute_band(curves, field), name, str(number), is_share=field.endswith("accuracy"))
+        if len(one.curves) == 1:
+            added = [_line(one.curves[0], field, one.name, str(number))]
+        elif one.curves:
+            band = compute_band(one.curves, field)
+            added = _banded(band, one.name, str(number), is_share=field.endswith("accuracy"))
         for trace in added:
-            trace["meta"]["steps"] = steps
+            trace["meta"] |= {"token": one.look.token, "steps": one.steps}
+            if not trace["meta"].get("is_band"):
+                _dress(trace, one.look)
         traces += added
     return {"traces": traces, "target": target, "percent": field.endswith("accuracy")}
+
+
+def _dress(trace: Figure, look: Look) -> None:
+    if dash := DASHES[look.dash]:
+        trace["line"] = {"dash": ",".join(f"{length}px" for length in dash.split())}
+    if marker := MARKERS[look.marker]:
+        trace |= {"mode": "lines+markers", "marker": {"symbol": marker, "size": 7, "maxdisplayed": MAX_MARKERS}}
 
 
 def _banded(curve: Band, name: str, role: str, *, is_share: bool) -> list[Figure]:

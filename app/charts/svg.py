@@ -13,6 +13,7 @@ from typing import Any
 from app.charts.svg_paths import (
     Path,
     Scale,
+    dash_of,
     is_number,
     kind_of,
     padded_scale,
@@ -43,11 +44,12 @@ class Label:
 
 @dataclass(frozen=True)
 class LegendEntry:
-    """A trace's name, with the `kind` and `token` of its path."""
+    """A trace's name, with the `kind`, `token` and `dash` of its path."""
 
     text: str
     kind: str
     token: str
+    dash: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class StaticChart:
     right: Sequence[Label] = ()  # along the right, for a second axis
     notes: Sequence[Label] = ()
     has_names: bool = False
+    is_clipped: bool = False  # to the edges of the drawing
 
 
 def static_chart(figure: Figure) -> StaticChart:
@@ -74,16 +77,19 @@ def static_chart(figure: Figure) -> StaticChart:
     y2 = padded_scale(trace_values(second, "y")) if trace_values(second, "y") else None
     most = max(MIN_POINTS, MAX_POINTS // len(traces))
     drawn = [trace_paths(one, x, (y2 or y) if "yaxis" in one else y, most) for one in traces]
-    legend = [LegendEntry(str(one["name"]), kind_of(one), token_of(one)) for one in traces if _is_named(one)]
+    legend = [
+        LegendEntry(str(one["name"]), kind_of(one), token_of(one), dash_of(one)) for one in traces if _is_named(one)
+    ]
     return StaticChart(
         title,
-        legend if len(legend) <= MAX_LEGEND_ENTRIES else [],
+        legend if len(legend) <= MAX_LEGEND_ENTRIES and figure.get("has_legend", True) else [],
         [*_rules(figure, x, y), *chain.from_iterable(drawn)],
         [Label(_format(at, axis.get("tickformat")), across=100 * x.share(at)) for at in x.ticks(8, whole=not axis)],
         [Label(name, down=_top(y, -at)) for at, name in enumerate(names)] if names else _up_the_side(figure, y),
         [Label(_format(at), down=_top(y2, at)) for at in y2.ticks(5)] if y2 else [],
         list(_notes(figure, x, y)),
         has_names=bool(names),
+        is_clipped=bool(figure.get("y_range")),
     )
 
 
@@ -102,6 +108,8 @@ def _across(figure: Figure, traces: Sequence[Figure]) -> Scale:
     ]
     if figure.get("across", {}).get("rangemode") == "tozero":
         return Scale(0.0, 1.08 * max(known) or 1.0)
+    if "x_from" in figure:
+        return Scale(figure["x_from"], max(known))
     if any(trace["type"] == "bar" for trace in traces):
         return Scale(min(known) - 0.5, max(known) + 0.5)
     has_dots = any("markers" in trace.get("mode", "") for trace in traces)
@@ -109,7 +117,9 @@ def _across(figure: Figure, traces: Sequence[Figure]) -> Scale:
 
 
 def _up(figure: Figure, traces: Sequence[Figure]) -> Scale:
-    """Includes the target, as Plotly does."""
+    """A range chosen for the figure; else of all values and the target, as in Plotly."""
+    if chosen := figure.get("y_range"):
+        return Scale(*chosen)
     if "names" in figure:
         return Scale(0.5 - len(figure["names"]), 0.5)
     target = figure.get("target")
@@ -125,7 +135,7 @@ def _up_the_side(figure: Figure, y: Scale) -> list[Label]:
 
 
 def _rules(figure: Figure, x: Scale, y: Scale) -> Iterator[Path]:
-    if target := figure.get("target"):
+    if (target := figure.get("target")) and y.low <= target <= y.high:
         yield reference_line([(x.low, target), (x.high, target)], x, y)
     for mark in _marks(figure, x):
         if "y" not in mark:
@@ -138,7 +148,7 @@ def _notes(figure: Figure, x: Scale, y: Scale) -> Iterator[Label]:
         across = 100 * x.share(mark["x"])
         down = _top(y, mark["y"]) if "y" in mark else 4.0 + 8.0 * at
         yield Label(mark["text"], across, down, "left" if across > 50 else "right")
-    if target := figure.get("target"):
+    if (target := figure.get("target")) and y.low <= target <= y.high:
         yield Label(f"target {target:.2%}".replace("%", " %"), 0.0, _top(y, target), "above")
 
 

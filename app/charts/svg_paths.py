@@ -10,7 +10,6 @@ from typing import Any, TypeGuard
 
 SIDE = 1000  # of the viewBox; a page stretches it
 MARKED_POINTS = 60  # as in static/js/chart_theme.js: more dots look like a thicker line
-COLOR_COUNT = 8  # --series-0 to --series-7 in tokens.css
 MAX_COORDINATE = 1e300  # beyond it, sums overflow
 
 Trace = dict[str, Any]
@@ -19,19 +18,22 @@ Points = list[tuple[float, float]]
 
 @dataclass(frozen=True)
 class Path:
-    """`kind`: its CSS class. `token`: the CSS variable of its colour. `d`: the SVG path."""
+    """`kind`: its CSS class. `token`: the CSS variable of its colour. `d`: the SVG path. `dash`: as in palette.DASHES.
+    `role`: of its trace."""
 
     kind: str
     token: str
     d: str
+    dash: str = ""
+    role: str = ""
 
 
 def trace_paths(trace: Trace, x: Scale, y: Scale, max_points: int) -> Iterator[Path]:
     """`max_points`: of a line; a longer one is reduced to the lowest and highest point of each stretch."""
-    token, mode = token_of(trace), trace.get("mode", "")
+    token, mode, role = token_of(trace), trace.get("mode", ""), str(trace["meta"]["role"])
     if trace["meta"].get("is_band"):
         points = list(chain.from_iterable(_pieces(trace)))
-        yield Path("band", token, f"{_line(points[:: len(points) // max_points + 1], x, y)}Z")
+        yield Path("band", token, f"{_line(points[:: len(points) // max_points + 1], x, y)}Z", role=role)
         return
     pieces = [_thin(piece, max_points) for piece in _pieces(trace)]
     points = list(chain.from_iterable(pieces))
@@ -39,15 +41,16 @@ def trace_paths(trace: Trace, x: Scale, y: Scale, max_points: int) -> Iterator[P
         outlines = [[(a - 0.4, 0.0), (a - 0.4, b), (a + 0.4, b), (a + 0.4, 0.0)] for a, b in points]
         yield Path("fill", token, "".join(f"{_line(outline, x, y)}Z" for outline in outlines))
     if "lines" in mode:
-        yield Path(kind_of(trace), token, "".join(_line(piece, x, y) for piece in pieces))
+        yield Path(kind_of(trace), token, "".join(_line(piece, x, y) for piece in pieces), dash_of(trace), role)
     if "error_x" in trace:
         yield Path("whisker", token, "".join(_line([(a, at), (b, at)], x, y) for a, b, at in whiskers(trace)))
     if "lines" not in mode and "markers" in mode:
         half = SIDE * 0.25 / (y.high - y.low)
         mark = f"m0 {-half:.1f}v{2 * half:.1f}" if kind_of(trace) == "mean" else "h0"  # upright, or a dot
         yield Path(kind_of(trace), token, "".join(_line([one], x, y) + mark for one in points))
-    elif "markers" in mode and len(points) <= MARKED_POINTS:
-        yield Path("point", token, "".join(f"{_line([one], x, y)}h0" for one in points))
+    elif "markers" in mode and (shown := _marked(trace, points)):
+        kind = "point square" if trace.get("marker", {}).get("symbol") == "square" else "point"
+        yield Path(kind, token, "".join(f"{_line([one], x, y)}h0" for one in shown), role=role)
 
 
 def reference_line(ends: Points, x: Scale, y: Scale) -> Path:
@@ -56,18 +59,21 @@ def reference_line(ends: Points, x: Scale, y: Scale) -> Path:
 
 
 def token_of(trace: Trace) -> str:
-    role = str(trace["meta"]["role"])
-    return f"--series-{int(role) % COLOR_COUNT}" if role.isdigit() else f"--chart-{role}"
+    meta = trace["meta"]
+    return str(meta.get("token") or f"--chart-{meta['role']}")
+
+
+def dash_of(trace: Trace) -> str:
+    """Lengths in px for SVG; empty: solid."""
+    return str(trace.get("line", {}).get("dash", "")).replace("px", "").replace(",", " ")
 
 
 def kind_of(trace: Trace) -> str:
-    """The CSS class: the role of dots; lines also tell whether their colour is used a second time."""
+    """The CSS class: the role of dots; lines say that they are lines, too."""
     role = str(trace["meta"]["role"])
     if trace["type"] == "bar":
         return "fill"
-    if "lines" not in trace.get("mode", ""):
-        return role
-    return "line again" if role.isdigit() and int(role) >= COLOR_COUNT else f"line {role}"
+    return f"line {role}" if "lines" in trace.get("mode", "") else role
 
 
 def whiskers(trace: Trace) -> Iterator[tuple[float, float, float]]:
@@ -80,6 +86,14 @@ def whiskers(trace: Trace) -> Iterator[tuple[float, float, float]]:
 
 def is_number(value: float | None) -> TypeGuard[float]:
     return value is not None and math.isfinite(value) and abs(value) < MAX_COORDINATE
+
+
+def _marked(trace: Trace, points: Points) -> Points:
+    """The points that get a marker: evenly chosen if the trace says how many, none if there are too many."""
+    most = trace.get("marker", {}).get("maxdisplayed")
+    if most:
+        return points[:: -(-len(points) // most)] if points else []
+    return points if len(points) <= MARKED_POINTS else []
 
 
 def _pieces(trace: Trace) -> list[Points]:

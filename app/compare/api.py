@@ -21,14 +21,18 @@ router = APIRouter(prefix="/api/v1", responses={"4XX": PROBLEM})
 
 
 class SideResponse(BaseModel):
-    """A run, or a group."""
+    """A run, a group, or folded runs."""
 
     name: str
     run: int = Described(description="The run, or the newest included run of the group")
-    group: str | None = Described(description="Recipe hash of a group; null for a run")
+    group: str | None = Described(description="Recipe hash of a group or of folded runs; null for a run")
     n: int = Described(description="Runs included; 1 for a run")
+    runs: list[int] = Described(description="The run, the included runs of the group, or all folded runs")
     accuracy: float | None = Described(description="Final accuracy; for a group the mean")
     sd: float | None
+    interval: tuple[float, float] | None = Described(
+        description="95 % confidence interval of the mean final accuracy; null for a run"
+    )
     tta: str = Described(description="Test-time augmentation of the validation images: none, flip or six")
     plain: float | None = Described(description="Final accuracy without TTA; null: the recipe uses no TTA")
     best: float | None = Described(description="Best accuracy; for a group the highest")
@@ -43,6 +47,8 @@ class SideResponse(BaseModel):
 
 class ComparisonResponse(BaseModel):
     sides: list[SideResponse]
+    recipes: int = Described(description="Number of different recipes")
+    runs: int = Described(description="Number of runs on all sides")
     differing: list[str] = Described(description="Settings that differ between the recipes")
     curves: dict[str, Any] = Described(
         description="Plotly traces; `x` is the epoch, `meta.elapsed` the training time in seconds"
@@ -75,12 +81,17 @@ def compare_runs(
     run_names: Runs = [],  # noqa: B006
     groups: Groups = [],  # noqa: B006
     field: Field = "counted_accuracy",
+    fold: Annotated[
+        bool, Query(description="Make one side of runs that differ in their seed alone, on the same hardware and data")
+    ] = False,
 ) -> Response:
     """Compare up to 100 runs and groups: results, settings that differ, curves."""
     with here.records.read() as session:
-        found = comparison.compare(session, parse_run_ids(run_names), parse_names(groups))
+        found = comparison.compare(session, parse_run_ids(run_names), parse_names(groups), fold=fold)
         answer = ComparisonResponse.model_construct(
             sides=[_side(found, index) for index in range(len(found.sides))],
+            recipes=found.recipes,
+            runs=found.runs,
             differing=[path for path, _ in found.differing],
             curves=charts.curves_figure(found, field),
         )
@@ -117,8 +128,10 @@ def _side(found: comparison.Comparison, index: int) -> SideResponse:
         run=side.run.id,
         group=side.recipe_hash if side.is_group else None,
         n=side.n,
+        runs=side.run_ids,
         accuracy=side.accuracy,
         sd=side.sd,
+        interval=side.interval,
         tta=accuracy.tta_views(side.run.recipe),
         plain=side.without_tta,
         best=side.best,

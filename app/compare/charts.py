@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from app.charts.curve_charts import overlay_figure
+from app.charts.curve_charts import Overlay, overlay_figure
 from app.charts.run_charts import Figure
 from app.compare.comparison import Comparison
 from app.run_list.columns import setting_title
@@ -20,6 +20,10 @@ from app.runs.recipes import MISSING
 MAX_AXES = 10
 MAX_TICKS = 12  # of one axis; more would be illegible
 LOG_AXIS_RATIO = 20.0  # of largest to smallest: above it an axis is logarithmic
+Y_RANGES = {"all": "All values", "end": "Last third of the epochs", "best": "Within 2 points of the best"}
+LATE = 2 / 3  # of a curve; after it comes the last third. As in static/js/curve_chart.js
+NEAR_THE_BEST = 0.02  # a share
+TOP_OF_SHARES = 1.002  # so that a line at 100 % is not cut in half
 RESULTS = {
     "accuracy": ("Final accuracy", "share"),
     "best": ("Best accuracy", "share"),
@@ -40,7 +44,34 @@ def curves_figure(found: Comparison, field: str) -> Figure:
     """For accuracies, with the target of the first side."""
     has_target = found.sides and field in ("counted_accuracy", "val_accuracy")
     target = float(found.sides[0].run.recipe["target_accuracy"]) if has_target else None
-    return overlay_figure([(side.name, side.curves, side.steps) for side in found.sides], field, target)
+    return overlay_figure(
+        [Overlay(side.name, side.curves, side.steps, side.look) for side in found.sides], field, target
+    )
+
+
+def find_y_ranges(figure: Figure) -> dict[str, tuple[float, float]]:
+    """The lowest and highest value to show for each of Y_RANGES but `all`. `best` is for accuracies only."""
+    late = [
+        y
+        for trace in figure["traces"]
+        for x, y in zip(trace["x"], trace["y"], strict=True)
+        if y is not None and x > LATE * max(trace["x"])
+    ]
+    if not late:
+        return {}
+    room = 0.05 * (max(late) - min(late)) or 0.05 * abs(max(late)) or 1.0
+    found = {"end": (min(late) - room, max(late) + room)}
+    if figure["percent"]:
+        lines = [trace for trace in figure["traces"] if not trace["meta"].get("is_band")]
+        best = max(y for trace in lines for y in trace["y"] if y is not None)
+        found["best"] = (max(best - NEAR_THE_BEST, 0.0), best + NEAR_THE_BEST)
+        found = {name: (low, min(high, TOP_OF_SHARES)) for name, (low, high) in found.items()}
+    return found
+
+
+def first_late_epoch(figure: Figure) -> float:
+    """Where the last third of the shortest curve begins."""
+    return min(LATE * float(max(trace["x"])) for trace in figure["traces"])
 
 
 def build_axes(found: Comparison) -> list[Axis]:

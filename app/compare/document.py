@@ -16,6 +16,7 @@ import numpy as np
 from fastapi import APIRouter, Form, Response
 from markupsafe import Markup
 
+from app.charts.palette import Look
 from app.compare import charts, comparison
 from app.compare.comparison import Comparison, Side
 from app.compare.query import parse_names, parse_run_ids
@@ -31,7 +32,7 @@ CHARTS = (
     ("val_loss", "Validation loss"),
     ("learning_rate", "Learning rate"),
 )
-COLOURS = ("#3b56c4", "#c9822b", "#a2459b", "#1c7c4a", "#b3402e", "#7a6a1f", "#3f8a94", "#222222")
+LEGEND_ABOVE = 8  # names; more stand beside the chart
 
 
 @dataclass(frozen=True)
@@ -73,16 +74,17 @@ def _epochs(side: Side) -> list[tuple[float | None, ...]]:
 def _chart(found: Comparison, field: str, title: str) -> dict[str, Any]:
     """Plotly traces and layout, in colours for print."""
     figure = charts.curves_figure(found, field)
-    traces = [_coloured(trace) for trace in figure["traces"]]
+    traces = [_coloured(trace, found.sides[int(trace["meta"]["role"])].look) for trace in figure["traces"]]
+    is_above = len(found.sides) <= LEGEND_ABOVE
     axis = {"gridcolor": "#e3e3e8", "linecolor": "#c8c8d0", "automargin": True}
     layout: dict[str, Any] = {
         "margin": {"l": 56, "r": 12, "t": 8, "b": 40},
-        "height": 340,
+        "height": 340 if is_above else max(340, 80 + 19 * len(found.sides)),  # px
         "font": {"family": "system-ui, sans-serif", "size": 12},
         "paper_bgcolor": "#fff",
         "plot_bgcolor": "#fff",
-        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
-        "showlegend": len(found.sides) <= len(COLOURS) * 2,
+        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"} if is_above else {},
+        "showlegend": True,
         "hovermode": "closest",
         "xaxis": axis | {"title": {"text": "Epoch"}},
         "yaxis": axis | ({"tickformat": ".1%"} if figure["percent"] else {}),
@@ -94,14 +96,14 @@ def _chart(found: Comparison, field: str, title: str) -> dict[str, Any]:
     return {"title": title, "traces": traces, "layout": layout}
 
 
-def _coloured(trace: dict[str, Any]) -> dict[str, Any]:
-    meta = trace["meta"]
-    colour = COLOURS[int(meta["role"]) % len(COLOURS)]
-    is_band = bool(meta.get("is_band"))
+def _coloured(trace: dict[str, Any], look: Look) -> dict[str, Any]:
+    is_band = bool(trace["meta"].get("is_band"))
     coloured = {key: value for key, value in trace.items() if key != "meta"}
-    band = {"fillcolor": f"{colour}29"} if is_band else {}
+    line = trace.get("line", {}) | {"color": look.on_paper, "width": 0 if is_band else 2}
     coloured["name"] = escape(str(trace["name"]), quote=False)  # Plotly renders <b> and <a> in names
-    return coloured | {"line": {"color": colour, "width": 0 if is_band else 2}} | band
+    if "marker" in trace:
+        coloured["marker"] = trace["marker"] | {"color": look.on_paper}
+    return coloured | {"line": line} | ({"fillcolor": f"{look.on_paper}29"} if is_band else {})
 
 
 router = APIRouter(include_in_schema=False)
@@ -115,13 +117,14 @@ def download_summary(
     notes: Annotated[str, Form(max_length=100_000)] = "",
     runs: Names = [],  # noqa: B006
     groups: Names = [],  # noqa: B006
+    fold: Annotated[bool, Form()] = False,
 ) -> Response:
     """Always a download: a script in it must not run on Pitwall's origin."""
     run_ids, group_names = parse_run_ids(runs), parse_names(groups)
     if not run_ids and not group_names:
         raise InvalidRequest([("runs", "choose at least one run or group")])
     with here.records.read() as session:
-        found = comparison.compare(session, run_ids, group_names)
+        found = comparison.compare(session, run_ids, group_names, fold=fold)
         text = render_document(found, Heading(title or "Summary", notes), here.now())
     name = re.sub(r"[^A-Za-z0-9]+", "-", title).strip("-").lower() or "summary"
     headers = {"Content-Disposition": f'attachment; filename="{name[:80]}.html"'}

@@ -11,8 +11,9 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from sqlalchemy.orm import Session
 
+from app.charts import palette
 from app.compare import charts, comparison
-from app.compare.query import Field, Groups, Runs, parse_names, parse_run_ids
+from app.compare.query import Field, Groups, Runs, YRange, parse_names, parse_run_ids
 from app.errors import InvalidRequest
 from app.images import predictions
 from app.runs import runs
@@ -42,13 +43,17 @@ def show_comparison(
     run_names: Runs = [],  # noqa: B006
     groups: Groups = [],  # noqa: B006
     field: Field = "counted_accuracy",
+    fold: bool = True,
+    y: YRange = "all",
     left: RunId = None,
     right: RunId = None,
 ) -> Response:
     if "back" in request.query_params:  # from the list of runs, with every field of its form
-        return RedirectResponse(comparison.compare_url(parse_run_ids(run_names), parse_names(groups)), 303)
+        return RedirectResponse(comparison.compare_url(parse_run_ids(run_names), parse_names(groups), fold=fold), 303)
     with here.records.read() as session:
-        found = comparison.compare(session, parse_run_ids(run_names), parse_names(groups))
+        found = comparison.compare(session, parse_run_ids(run_names), parse_names(groups), fold=fold)
+        figure = charts.curves_figure(found, field)
+        ranges = charts.find_y_ranges(figure)
         axes = charts.build_axes(found) if len(found.sides) > 1 else []
         context = {
             "found": found,
@@ -58,7 +63,14 @@ def show_comparison(
             "is_mixed": len({side.run.hardware for side in found.sides}) > 1,
             "field": field,
             "fields": FIELDS,
-            "figure": charts.curves_figure(found, field),
+            "figure": figure
+            | {"has_legend": False, "y_range": ranges.get(y), "y_ranges": ranges}
+            | ({"x_from": charts.first_late_epoch(figure)} if y == "end" and ranges else {}),
+            "y": y if y in ranges else "all",
+            "y_ranges": {name: title for name, title in charts.Y_RANGES.items() if name == "all" or name in ranges},
+            "dashes": palette.DASHES,
+            "markers": palette.MARKERS,
+            "other_folding": comparison.compare_url(found.run_ids, found.group_names, fold=not fold),
             "axes": [vars(axis) for axis in axes],
             "parallel": charts.build_parallel_coordinates(axes),
             "plotly": PLOTLY,
@@ -86,8 +98,9 @@ def _disagreement(
 
 
 def _url_without(found: comparison.Comparison, side: comparison.Side) -> str:
-    run_ids = [run_id for run_id in found.run_ids if side.url != f"/runs/{run_id}"]
+    is_chosen_group = side.is_group and not side.is_folded
+    run_ids = [run_id for run_id in found.run_ids if is_chosen_group or run_id not in side.run_ids]
     group_names = [
-        name for name in found.group_names if not side.is_group or not side.recipe_hash.startswith(name.lower())
+        name for name in found.group_names if not is_chosen_group or not side.recipe_hash.startswith(name.lower())
     ]
-    return comparison.compare_url(run_ids, group_names)
+    return comparison.compare_url(run_ids, group_names, fold=found.fold)

@@ -23,6 +23,7 @@ Groups = Annotated[
 Field = Literal[
     "counted_accuracy", "val_accuracy", "train_accuracy", "val_loss", "train_loss", "learning_rate", "seconds"
 ]
+YRange = Literal["all", "end", "best"]
 
 
 def parse_run_ids(parameters: list[str]) -> list[int]:

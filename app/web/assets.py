@@ -1,8 +1,8 @@
 """Serves the style sheet as one file, and plotly.js.
 
-The style sheet is app.css with its imports inlined: one request instead of ten, at an address that changes with any of
-its files. Plotly is the basic bundle (lines, bars, pies): a quarter of the full one, which takes a browser seconds to
-parse.
+The style sheet is app.css with its imports inlined and the colours of app/charts/palette.py: one request instead of
+ten, at an address that changes with any of these. Plotly is the basic bundle (lines, bars, pies): a quarter of the full
+one, which takes a browser seconds to parse.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from functools import cache
 from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
+
+from app.charts import palette
 
 STATIC = Path(__file__).parents[2] / "static"
 IMPORT = re.compile(r'@import url\("([\w.-]+)"\) layer\((\w+)\);')
@@ -51,9 +53,10 @@ def stylesheet_address() -> str:
 def stylesheet() -> str:
     folder = STATIC / "css"
     source = (folder / "app.css").read_text(encoding="utf-8")
-    return IMPORT.sub(
+    files = IMPORT.sub(
         lambda match: f"@layer {match[2]} {{\n{(folder / match[1]).read_text(encoding='utf-8')}}}", source
     )
+    return f"{files}\n@layer tokens {{ {palette.color_tokens()}}}\n"
 
 
 def plotly_source() -> str:

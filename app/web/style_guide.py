@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from app.charts.svg_paths import COLOR_COUNT
+from app.charts.palette import COLORS
 from app.web.security import local_path
 from app.web.templates import THEME_COOKIE, page
 
@@ -19,7 +19,7 @@ TOKENS = {
         f"chart-{name}"
         for name in ("train", "validation", "without-tta", "rate", "planned", "time", "target", "run", "mean")
     ),
-    "Overlaid curves": tuple(f"series-{number}" for number in range(COLOR_COUNT)),
+    "Overlaid curves": tuple(f"series-{number}" for number in range(len(COLORS))),
 }
 LINES = [("Training", "train", [0.42, 0.71, 0.83, 0.9]), ("Validation", "validation", [0.5, 0.68, 0.86, 0.92])]
 SAMPLE_CHARTS = {

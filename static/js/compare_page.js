@@ -1,5 +1,6 @@
 // The comparison page: curves in one chart, parallel coordinates, and a scatter plot of any two settings or results.
 
+import { enableLegend } from "./chart_legend.js";
 import { drawCurves } from "./curve_chart.js";
 import { drawParallel, drawScatter } from "./settings_charts.js";
 import { isPlotlyLoaded, onFirstChartUse, withPlotly } from "./load_plotly.js";
@@ -8,8 +9,10 @@ const json = (selector) => JSON.parse(document.querySelector(selector).textConte
 const figure = json("[data-figure]");
 const plot = document.querySelector("[data-plot]");
 const axis = document.querySelector("[data-axis]");
+const rangeChoice = document.querySelector("[data-y-range]");
 const smoothing = document.querySelector("[data-smoothing]");
 const settings = document.querySelector("[data-axes]") ? json("[data-axes]") : null;
+const legend = enableLegend(plot, () => isPlotlyLoaded() && draw());
 let by = "epoch";
 let areSettingsDrawn = false;
 
@@ -19,6 +22,12 @@ for (const form of document.querySelectorAll("[data-auto-submit]")) {
 axis.hidden = smoothing.hidden = false;
 axis.addEventListener("click", ({ target }) => target.dataset.by && withPlotly(() => ((by = target.dataset.by), draw())));
 smoothing.addEventListener("input", () => withPlotly(draw));
+rangeChoice.addEventListener("change", () => {
+  const address = new URL(location);
+  address.searchParams.set("y", rangeChoice.value);
+  history.replaceState(null, "", address);
+  withPlotly(draw);
+});
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => isPlotlyLoaded() && drawAll());
 onFirstChartUse(draw);
 if (settings) {
@@ -38,7 +47,10 @@ function drawAll() {
 
 function draw() {
   for (const button of axis.children) button.setAttribute("aria-pressed", button.dataset.by === by);
-  drawCurves(plot, figure, by, Number(smoothing.querySelector("input").value));
+  const smooth = Number(smoothing.querySelector("input").value);
+  const range = figure.y_ranges[rangeChoice.value];
+  drawCurves(plot, figure, { by, smooth, range, isLate: rangeChoice.value === "end", isHidden: legend.isHidden });
+  legend.connect();
 }
 
 function drawSettings() {

@@ -24,7 +24,7 @@ function draw() {
   const axis = place.querySelector("[data-axis]");
   axis.hidden = false;
   for (const button of axis.children) button.setAttribute("aria-pressed", button.dataset.by === by);
-  if (isPlotlyLoaded()) drawCurves(place.querySelector("[data-plot]"), JSON.parse(figure.textContent), by);
+  if (isPlotlyLoaded()) drawCurves(place.querySelector("[data-plot]"), JSON.parse(figure.textContent), { by });
 }
 
 async function refresh() {

@@ -95,11 +95,24 @@ def test_a_target_is_in_sight_however_far_it_is() -> None:
     assert 0 < down < 10
 
 
-def test_lines_whose_colour_was_there_before_are_dotted() -> None:
-    found = static_chart({"traces": [line([0.1, 0.2], role=str(number)) for number in range(9)]})
-    first, last = found.legend[0], found.legend[8]
-    assert (first.token, last.token) == ("--series-0", "--series-0")
-    assert (first.kind, last.kind) == ("line 0", "line again")
+def test_a_line_keeps_its_dash_and_its_number() -> None:
+    meta = {"role": "7", "token": "--series-1"}
+    found = static_chart({"traces": [line([0.1, 0.2], meta=meta, line={"dash": "8px,3px"})]})
+    assert found.legend == [LegendEntry("train", "line 7", "--series-1", "8 3")]
+    assert [(path.token, path.dash, path.role) for path in found.paths] == [("--series-1", "8 3", "7")]
+
+
+def test_a_line_that_differs_by_its_marker_alone_always_shows_some() -> None:
+    marker = {"symbol": "square", "maxdisplayed": 12}
+    found = static_chart({"traces": [line([0.5] * 500, mode="lines+markers", marker=marker)]})
+    assert 8 <= len(points(found, "point square")) <= 12
+
+
+def test_a_chosen_range_cuts_off_what_lies_outside() -> None:
+    found = static_chart({"traces": [line([0.1, 0.9, 0.92])], "target": 0.5, "y_range": (0.89, 0.93)})
+    assert found.is_clipped
+    assert not found.notes, "the target lies outside"
+    assert [0 < down < 100 for _, down in points(found, "line train")] == [False, True, True]
 
 
 @pytest.mark.parametrize(
@@ -183,7 +196,7 @@ def test_pages_hold_their_charts_without_a_script(client: TestClient, state: Sta
         f"/runs/{runs[0]}": ("line train", "line validation", "line rate", "fill"),
         f"/groups/{group}": ("line faint", "band", "line validation"),
         "/board?target=0.9": ("run", "mean", "whisker"),
-        f"/compare?runs={runs[0]},{runs[1]}": ("line 0", "line 1"),
+        f"/compare?runs={runs[0]},{runs[1]}&fold=0": ("line 0", "line 1"),
         "/runs/new": ("line rate", "line planned"),
     }.items():
         text = client.get(address).text
