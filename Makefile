@@ -70,7 +70,7 @@ bench-train: .venv/dev.done ## compare training speed with PyTorch and model.fit
 
 pictures: .venv/dev.done ## create the images of the documents again, with the tests' browser
 	$(BIN)/python -m pytest -q tests/e2e/pages/test_screenshots.py tests/e2e/launch/test_previews.py \
-	  -k "documents" --pictures docs/images
+	  tests/e2e/launch/test_preset_pictures.py -k "document" --pictures docs/images
 
 lint: .venv/dev.done ## check style and types
 	$(BIN)/ruff check

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -118,6 +121,21 @@ def test_no_rotated_image_has_black_corners(name: str, engine: str):
 def test_no_other_preset_rotates():
     rotating = {name for name, one in PRESETS.items() if any(isinstance(step, Rotate) for step in one.recipe.augment)}
     assert rotating == {variant for name in ROTATING for variant in (name, f"{name}-small")}
+
+
+def test_the_page_of_presets_names_each_of_the_original_experiment_and_no_other():
+    page = (Path(__file__).parents[3] / "docs" / "presets.md").read_text()
+    original = {name for name, one in PRESETS.items() if one.family in {"seed", "trial", "step"}}
+    named = set(re.findall(r"`(seed-[\w-]+)`", page))
+    assert named <= original
+    assert {name for name in original - named if not name.endswith("-small")} == {
+        f"seed-step-{n}" for n in (3, 5, 6, 7, 8, 9)
+    }
+
+
+def test_a_small_preset_s_sentence_is_whole():
+    assert "unchanged learning rates, which are per image, and a target" in PRESETS["seed-notebook-small"].description
+    assert "with learning rates divided by 4 and a target" in PRESETS["seed-blur-small"].description
 
 
 def test_the_pair_that_augments_once_is_named_where_its_times_are():
