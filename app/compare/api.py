@@ -1,4 +1,4 @@
-"""REST API of comparisons: runs and groups side by side, and images that only one of two runs got right."""
+"""REST API of comparisons: runs and groups side by side, and two of them image by image."""
 
 from __future__ import annotations
 
@@ -7,17 +7,21 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel
 from pydantic import Field as Described
+from sqlalchemy.orm import Session
 
+from app.board.groups import load_group
 from app.compare import charts, comparison
+from app.compare.image_by_image import ImageByImage, compare_image_by_image
 from app.compare.query import Field, Groups, Runs, parse_names, parse_run_ids
-from app.images import predictions
+from app.errors import InvalidRequest
 from app.json_shapes import PROBLEM
 from app.metrics import accuracy
-from app.runs import runs
 from app.runs.recipes import MISSING
 from app.web.deps import Here
 
 router = APIRouter(prefix="/api/v1", responses={"4XX": PROBLEM})
+RunIds = Annotated[str, Query(max_length=2000, description="A run's number, or those of several of one recipe: `1,2`")]
+GroupName = Annotated[str, Query(max_length=64, description="Recipe hash, or at least its first 8 characters")]
 
 
 class SideResponse(BaseModel):
@@ -59,10 +63,34 @@ class DisagreementImage(BaseModel):
     number: int = Described(description="Index in the validation split")
     png: str = Described(description="Data URL")
     label: str = Described(description="True class")
-    taken: list[str] = Described(description="Class predicted by the left run, and by the right run")
+    taken: list[str] = Described(
+        description="Class predicted by the left run, and by the right run; of several runs the most frequent"
+    )
+    correct: list[int] = Described(description="Number of runs on the left that predicted `label`, and on the right")
+
+
+class PairedResponse(BaseModel):
+    """Shares; differences are left minus right."""
+
+    images: int
+    runs: list[list[int]] = Described(description="Runs with predictions on the left, and on the right")
+    accuracy: list[float] = Described(description="By these predictions; of several runs the mean")
+    difference: float
+    on_other_images: list[float] = Described(
+        description="95 % confidence interval of the difference of these models on other images of the same kind"
+    )
+    on_other_seeds: list[float] | None = Described(
+        description="The same of other seeds on these images; null: a side has a single run"
+    )
+    mcnemar_p: float | None = Described(description="McNemar's exact test; null: a side has several runs")
+    sentence: str
 
 
 class DisagreementResponse(BaseModel):
+    """Of two runs, or of two sides with several runs: then `both` counts images that all got right, `only_…` those that
+    a larger share of that side's runs got right, `neither` the rest.
+    """
+
     both: int = Described(description="Validation images that both runs classified correctly")
     neither: int
     only_left: int
@@ -73,6 +101,7 @@ class DisagreementResponse(BaseModel):
     pictures_right: list[DisagreementImage] = Described(
         description="The first images that only the right run classified correctly"
     )
+    paired: PairedResponse
 
 
 @router.get("/compare", tags=["board"])
@@ -100,14 +129,29 @@ def compare_runs(
 
 @router.get("/compare/pictures", tags=["board"])
 def compare_pictures(
-    here: Here, left: Annotated[int, Query(ge=1, lt=2**63)], right: Annotated[int, Query(ge=1, lt=2**63)]
+    here: Here, left: RunIds = "", right: RunIds = "", left_group: GroupName = "", right_group: GroupName = ""
 ) -> DisagreementResponse:
-    """Return validation images that one run classified correctly and the other did not, after their last epochs."""
+    """Compare two runs, or two groups, image by image, by their predictions after the last epoch.
+
+    Returns validation images that one side classified correctly more often, the difference of their accuracies, and how
+    much it depends on the images and on the seeds.
+    """
     with here.records.read() as session:
-        one, other = runs.find(session, left), runs.find(session, right)
-        found = predictions.find_disagreement(session, here.previews.gallery, one, other)
+        one = _side_runs(session, left, left_group, "left")
+        other = _side_runs(session, right, right_group, "right")
+        answer = compare_image_by_image(session, here.previews.gallery, one, other)
+    found = answer.disagreement
     images = [
-        [DisagreementImage(number=one.number, png=one.png, label=one.label, taken=list(one.predicted)) for one in side]
+        [
+            DisagreementImage(
+                number=one.number,
+                png=one.png,
+                label=one.label,
+                taken=list(one.predicted),
+                correct=list(one.correct),
+            )
+            for one in side
+        ]
         for side in found.pictures
     ]
     return DisagreementResponse(
@@ -117,6 +161,29 @@ def compare_pictures(
         only_right=found.only[1],
         pictures_left=images[0],
         pictures_right=images[1],
+        paired=_paired(answer),
+    )
+
+
+def _side_runs(session: Session, run_ids: str, group: str, field: str) -> list[int]:
+    if bool(run_ids) == bool(group):
+        raise InvalidRequest([(field, f"name either run numbers ({field}) or a recipe's hash ({field}_group)")])
+    if run_ids:
+        return parse_run_ids([run_ids], field)
+    return [row.id for row in load_group(session, group).sample.finished]
+
+
+def _paired(answer: ImageByImage) -> PairedResponse:
+    paired, seeds = answer.paired, answer.paired.on_other_seeds
+    return PairedResponse(
+        images=paired.images,
+        runs=list(answer.run_ids),
+        accuracy=list(paired.accuracy),
+        difference=paired.difference,
+        on_other_images=list(paired.on_other_images),
+        on_other_seeds=None if seeds is None else list(seeds),
+        mcnemar_p=paired.mcnemar_p,
+        sentence=answer.sentence,
     )
 
 

@@ -13,10 +13,9 @@ from sqlalchemy.orm import Session
 
 from app.charts import palette
 from app.compare import charts, comparison
+from app.compare.image_by_image import compare_image_by_image, list_choices
 from app.compare.query import Field, Groups, Runs, YRange, parse_names, parse_run_ids
 from app.errors import InvalidRequest
-from app.images import predictions
-from app.runs import runs
 from app.web.assets import PLOTLY_ADDRESS as PLOTLY
 from app.web.deps import Here
 from app.web.templates import page
@@ -31,7 +30,7 @@ FIELDS = {
     "learning_rate": "Learning rate",
     "seconds": "Seconds per epoch",
 }
-RunId = Annotated[int | None, Query(ge=1, lt=2**63)]
+RunIds = Annotated[str, Query(max_length=2000)]  # of one side, separated by commas
 
 router = APIRouter(include_in_schema=False)
 
@@ -45,8 +44,8 @@ def show_comparison(
     field: Field = "counted_accuracy",
     fold: bool = True,
     y: YRange = "all",
-    left: RunId = None,
-    right: RunId = None,
+    left: RunIds = "",
+    right: RunIds = "",
 ) -> Response:
     if "back" in request.query_params:  # from the list of runs, with every field of its form
         return RedirectResponse(comparison.compare_url(parse_run_ids(run_names), parse_names(groups), fold=fold), 303)
@@ -81,17 +80,16 @@ def show_comparison(
 
 
 def _disagreement(
-    session: Session, gallery: Gallery, found: comparison.Comparison, left: int | None, right: int | None
+    session: Session, gallery: Gallery, found: comparison.Comparison, left: str, right: str
 ) -> dict[str, Any]:
-    """Images on which the chosen runs disagree. For an invalid choice, the form shows the error."""
-    choices = predictions.runs_with_predictions(session, found.run_ids)
-    chosen = (left, right) if left and right else None
-    context: dict[str, Any] = {"choices": choices, "left": left, "right": right, "disagreement": None, "trouble": ""}
-    if chosen is None:
+    """The chosen sides image by image. For an invalid choice, the form shows the error."""
+    choices = list_choices(session, found.sides)
+    context: dict[str, Any] = {"choices": choices, "left": left, "right": right, "by_image": None, "trouble": ""}
+    if not left or not right:
         return context
     try:
-        one, other = (runs.find(session, run_id) for run_id in chosen)
-        context["disagreement"] = predictions.find_disagreement(session, gallery, one, other)
+        one, other = parse_run_ids([left], "left"), parse_run_ids([right], "right")
+        context["by_image"] = compare_image_by_image(session, gallery, one, other)
     except InvalidRequest as problem:
         context["trouble"] = "; ".join(sentence for _, sentence in problem.mistakes)
     return context

@@ -26,12 +26,12 @@ Field = Literal[
 YRange = Literal["all", "end", "best"]
 
 
-def parse_run_ids(parameters: list[str]) -> list[int]:
-    """`1,2` and `3` -> 1, 2, 3. Raises InvalidRequest for the field `runs`."""
+def parse_run_ids(parameters: list[str], field: str = "runs") -> list[int]:
+    """`1,2` and `3` -> 1, 2, 3. Raises InvalidRequest for the field."""
     names = parse_names(parameters)
     wrong = [word for word in names if not word.isdecimal() or len(word) > 18]
     if wrong:
-        raise InvalidRequest([("runs", f"{wrong[0][:40]!r} is not a run number")])
+        raise InvalidRequest([(field, f"{wrong[0][:40]!r} is not a run number")])
     return [int(word) for word in names]
 
 

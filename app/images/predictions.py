@@ -1,4 +1,4 @@
-"""Stored predictions of runs on their validation images, and the images on which two runs disagree."""
+"""Stored predictions of runs on their validation images, and the images on which two runs, or groups, disagree."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ class DisagreementImage:
     number: int  # in the validation split, from 0
     png: str  # a data URL
     label: str
-    predicted: tuple[str, str]  # by the one run and by the other
+    predicted: tuple[str, str]  # by the one side and by the other; of several runs the most frequent
+    correct: tuple[int, int]  # runs of each side that predict the label
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,17 @@ class Validation:
 
 @dataclass(frozen=True)
 class Disagreement:
-    """How many images both, one, or none of two runs classified correctly, and some that only one did."""
+    """How many images both sides, one, or none classified correctly, and some that one did more often.
+
+    With several runs on a side: `both` counts images that all runs got right, `only` those that a larger share of one
+    side's runs did, `neither` the rest.
+    """
 
     both: int
     neither: int
     only: tuple[int, int]
-    pictures: tuple[list[DisagreementImage], list[DisagreementImage]]  # correct by the one only, by the other only
+    pictures: tuple[list[DisagreementImage], list[DisagreementImage]]  # more often correct by the one, by the other
+    correct: tuple[NDArray[np.bool_], NDArray[np.bool_]]  # (runs, images) of each side
 
 
 def runs_with_predictions(session: Session, run_ids: Sequence[int]) -> list[int]:
@@ -55,22 +61,46 @@ def runs_with_predictions(session: Session, run_ids: Sequence[int]) -> list[int]
     return [run_id for run_id in run_ids if run_id in stored]
 
 
-def find_disagreement(session: Session, gallery: Gallery, one: Run, other: Run) -> Disagreement:
-    """Raises InvalidRequest if they were validated on different images, one has no predictions, or the images are not
-    on this machine."""
-    data = Dataset.model_validate(one.recipe["dataset"])
-    if _split(data) != _split(Dataset.model_validate(other.recipe["dataset"])):
-        raise InvalidRequest([("right", f"run {other.id} was validated on other images than run {one.id}")])
-    validated = [load_validation(session, gallery, run, field) for run, field in ((one, "left"), (other, "right"))]
-    shelf, predicted = validated[0].shelf, [each.predicted for each in validated]
-    correct = [each == shelf.labels for each in predicted]
-    only = (correct[0] & ~correct[1], correct[1] & ~correct[0])
+def find_disagreement(session: Session, gallery: Gallery, left: Sequence[Run], right: Sequence[Run]) -> Disagreement:
+    """Of two runs, or of the runs of two groups. Raises InvalidRequest if a side has no runs or those of several
+    recipes, a run is on both sides, they were validated on different images, one has no predictions, or the images are
+    not on this machine."""
+    _check_sides(left, right)
+    validated = [
+        [load_validation(session, gallery, run, field) for run in side]
+        for side, field in ((left, "left"), (right, "right"))
+    ]
+    shelf = validated[0][0].shelf
+    predicted = [np.stack([one.predicted for one in side]) for side in validated]
+    correct = [side == shelf.labels for side in predicted]
+    change = correct[0].mean(axis=0) - correct[1].mean(axis=0)
+    both = int((correct[0].all(axis=0) & correct[1].all(axis=0)).sum())
+    only = int((change > 0).sum()), int((change < 0).sum())
     return Disagreement(
-        both=int((correct[0] & correct[1]).sum()),
-        neither=int((~correct[0] & ~correct[1]).sum()),
-        only=(int(only[0].sum()), int(only[1].sum())),
-        pictures=(_load_images(shelf, only[0], predicted), _load_images(shelf, only[1], predicted)),
+        both=both,
+        neither=len(change) - both - sum(only),
+        only=only,
+        pictures=(_load_images(shelf, change, predicted), _load_images(shelf, -change, predicted)),
+        correct=(correct[0], correct[1]),
     )
+
+
+def _check_sides(left: Sequence[Run], right: Sequence[Run]) -> None:
+    for side, field in ((left, "left"), (right, "right")):
+        if not side:
+            raise InvalidRequest([(field, "none of these runs has predictions: they are stored after the last epoch")])
+        other = next((run for run in side if run.recipe_hash != side[0].recipe_hash), None)
+        if other is not None:
+            raise InvalidRequest([(field, f"runs {side[0].id} and {other.id} are not of one recipe")])
+    if shared := {run.id for run in left} & {run.id for run in right}:
+        raise InvalidRequest([("right", f"run {min(shared)} is on both sides")])
+    first, data = left[0], Dataset.model_validate(left[0].recipe["dataset"])
+    for run in (*left, *right):
+        its_data = Dataset.model_validate(run.recipe["dataset"])
+        is_changed = its_data == data and None not in (run.fingerprint, first.fingerprint)
+        if _split(its_data) != _split(data) or (is_changed and run.fingerprint != first.fingerprint):
+            message = f"run {run.id} was validated on other images than run {first.id}"
+            raise InvalidRequest([("right" if run in right else "left", message)])
 
 
 def load_validation(session: Session, gallery: Gallery, run: Run, field: str) -> Validation:
@@ -105,15 +135,14 @@ def _matches_accuracy(run: Run, correct: NDArray[np.bool_]) -> bool:
 
 
 def _load_images(
-    shelf: Split, chosen: NDArray[np.bool_], predicted: Sequence[NDArray[np.uint16]]
+    shelf: Split, change: NDArray[np.float64], predicted: Sequence[NDArray[np.uint16]]
 ) -> list[DisagreementImage]:
-    numbers = np.flatnonzero(chosen)[:MAX_IMAGES]
-    return [
-        DisagreementImage(
-            int(number),
-            png_data_url(image),
-            shelf.classes[shelf.labels[number]],
-            (shelf.classes[predicted[0][number]], shelf.classes[predicted[1][number]]),
-        )
-        for number, image in zip(numbers, shelf.images[numbers], strict=True)
-    ]
+    """Images with a positive change, the largest first. `predicted`: (runs, images) of each side."""
+    numbers = np.argsort(-change, kind="stable")[: min(int((change > 0).sum()), MAX_IMAGES)]
+    images = []
+    for number, image in zip(numbers.tolist(), shelf.images[numbers], strict=True):
+        label, sides = shelf.labels[number], [side[:, number] for side in predicted]
+        one, other = (shelf.classes[np.bincount(side).argmax()] for side in sides)
+        correct = int((sides[0] == label).sum()), int((sides[1] == label).sum())
+        images.append(DisagreementImage(number, png_data_url(image), shelf.classes[label], (one, other), correct))
+    return images

@@ -1,4 +1,4 @@
-"""Comparison of runs and groups: results, settings that differ, curves, images that only one run got right."""
+"""Comparison of runs and groups: results, settings that differ, curves."""
 
 from __future__ import annotations
 
@@ -9,39 +9,14 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.web.deps import State
-from tests.app.board.test_ranking import PLACE, ran
-from tests.app.support.cast import SPACE, Hand, epoch, started
-from trainer.data import digits
-from trainer.data.predictions import pack
-
-DIGITS = {"dataset": {"name": "digits"}, "epochs": 1, "batch_size": 50}
+from tests.app.board.test_ranking import ran
+from tests.app.support.cast import SPACE
 
 
 def compared(http: TestClient, **query: Any) -> dict[str, Any]:
     answer = http.get("/api/v1/compare", params=query)
     assert answer.status_code == 200, answer.text
     return dict(answer.json())
-
-
-def predicted(
-    http: TestClient,
-    state: State,
-    wrong: list[int],
-    accuracy: float | None = None,
-    with_tta: float | None = None,
-    **recipe: Any,
-) -> int:
-    """A run that predicted the next digit for the validation images numbered in `wrong`. `accuracy`: what it reported
-    (default: what follows from `wrong`); `with_tta`: the same with test-time augmentation."""
-    http.post("/api/v1/runs", json={"recipe": DIGITS | recipe}).raise_for_status()
-    hand = Hand(http, state)
-    assert hand.claim()
-    labels = digits.read()[3].copy()
-    labels[wrong] = (labels[wrong] + 1) % 10
-    accuracy = accuracy or 1 - len(wrong) / len(labels)
-    hand.say(started(environment=PLACE), epoch(1, accuracy, tta_accuracy=with_tta, predictions=pack(labels)))
-    hand.finish()
-    return hand.run
 
 
 def test_only_settings_that_differ_are_shown(client: TestClient, state: State):
@@ -124,44 +99,3 @@ def test_an_invalid_comparison_names_its_field(
     answer = client.get("/api/v1/compare", params=query)
     assert (answer.status_code, answer.json()["field"]) == (status, field)
     assert client.get("/compare", params=query).status_code == status
-
-
-def test_images_that_only_one_run_got_right_are_shown_with_both_predictions(client: TestClient, state: State):
-    one, other = predicted(client, state, [3, 5], seed=0), predicted(client, state, [5, 9, 11], seed=1)
-    labels = digits.read()[3]
-
-    found = client.get("/api/v1/compare/pictures", params={"left": one, "right": other}).json()
-    assert (found["both"], found["neither"], found["only_left"], found["only_right"]) == (296, 1, 2, 1)
-    assert [image["number"] for image in found["pictures_left"]] == [9, 11]
-    (right,) = found["pictures_right"]
-    assert (right["number"], right["label"]) == (3, str(labels[3]))
-    assert right["taken"] == [str((labels[3] + 1) % 10), str(labels[3])]
-    assert right["png"].startswith("data:image/png;base64,")
-
-    page = client.get(f"/compare?runs={one},{other}&left={one}&right={other}").text
-    assert f"Only #{one} got these right" in page and page.count('class="pixels"') == 3
-
-
-def test_predictions_of_a_run_with_tta_match_either_of_its_accuracies(client: TestClient, state: State):
-    without_tta = predicted(client, state, [3, 5], with_tta=0.5, tta="flip")
-    tta = predicted(client, state, [3, 5], accuracy=0.5, with_tta=1 - 2 / 300, tta="flip")
-
-    found = client.get("/api/v1/compare/pictures", params={"left": without_tta, "right": tta}).json()
-    assert (found["both"], found["neither"]) == (298, 2)
-
-
-def test_images_cannot_be_compared_without_predictions_on_the_same_images(client: TestClient, state: State):
-    one = predicted(client, state, [3])
-    limited = predicted(client, state, [3], dataset={"name": "digits", "val_limit": 100})
-    without = ran(client, state, (0.5,))
-    elsewhere = predicted(client, state, [3], accuracy=0.5, seed=7)  # its labels were different
-
-    for right, sentence in (
-        (limited, "other images"),
-        (without, "has no predictions"),
-        (elsewhere, "are not those that run"),
-    ):
-        answer = client.get("/api/v1/compare/pictures", params={"left": one, "right": right})
-        assert (answer.status_code, answer.json()["field"]) == (422, "right")
-        assert sentence in answer.json()["detail"]
-        assert sentence in client.get(f"/compare?runs={one},{limited}&left={one}&right={right}").text
