@@ -32,15 +32,17 @@ class SideResponse(BaseModel):
     group: str | None = Described(description="Recipe hash of a group or of folded runs; null for a run")
     n: int = Described(description="Runs included; 1 for a run")
     runs: list[int] = Described(description="The run, the included runs of the group, or all folded runs")
-    accuracy: float | None = Described(description="Final accuracy; for a group the mean")
+    accuracy: float | None = Described(description="Accuracy of the last epoch; for a group the mean")
+    last_epoch: int | None = Described(description="Epoch of `accuracy`; null for a group")
     sd: float | None
     interval: tuple[float, float] | None = Described(
         description="95 % confidence interval of the mean final accuracy; null for a run"
     )
     tta: str = Described(description="Test-time augmentation of the validation images: none, flip or six")
-    plain: float | None = Described(description="Final accuracy without TTA; null: the recipe uses no TTA")
-    best: float | None = Described(description="Best accuracy; for a group the highest")
-    plain_best: float | None = Described(description="Best accuracy without TTA; null: the recipe uses no TTA")
+    plain: float | None = Described(description="`accuracy` without TTA; null: the recipe uses no TTA")
+    best: float | None = Described(description="Accuracy of the best epoch; for a group the highest")
+    best_epoch: int | None = Described(description="Epoch of `best`; null for a group")
+    plain_best: float | None = Described(description="`best` without TTA; null: the recipe uses no TTA")
     seconds: float | None = Described(description="Training time; for a group the mean")
     time_to_target: float | None = Described(description="For a group the median; a miss is longer than any time")
     steps: int | None = Described(description="Steps per epoch; null: not known yet")
@@ -95,6 +97,8 @@ class DisagreementResponse(BaseModel):
     neither: int
     only_left: int
     only_right: int
+    epoch_left: int = Described(description="The epoch, the left run's last, after which it classified the images")
+    epoch_right: int = Described(description="The same of the right run")
     pictures_left: list[DisagreementImage] = Described(
         description="The first images that only the left run classified correctly"
     )
@@ -159,6 +163,8 @@ def compare_pictures(
         neither=found.neither,
         only_left=found.only[0],
         only_right=found.only[1],
+        epoch_left=found.epochs[0],
+        epoch_right=found.epochs[1],
         pictures_left=images[0],
         pictures_right=images[1],
         paired=_paired(answer),
@@ -197,11 +203,13 @@ def _side(found: comparison.Comparison, index: int) -> SideResponse:
         n=side.n,
         runs=side.run_ids,
         accuracy=side.accuracy,
+        last_epoch=side.last_epoch,
         sd=side.sd,
         interval=side.interval,
         tta=accuracy.tta_views(side.run.recipe),
         plain=side.without_tta,
         best=side.best,
+        best_epoch=side.best_epoch,
         plain_best=side.best_without_tta,
         seconds=side.seconds,
         time_to_target=side.time_to_target,

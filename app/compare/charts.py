@@ -25,7 +25,7 @@ LATE = 2 / 3  # of a curve; after it comes the last third. As in static/js/curve
 NEAR_THE_BEST = 0.02  # a share
 TOP_OF_SHARES = 1.002  # so that a line at 100 % is not cut in half
 RESULTS = {
-    "accuracy": ("Final accuracy", "share"),
+    "accuracy": ("Final accuracy (last epoch)", "share"),
     "best": ("Best accuracy", "share"),
     "time_to_target": ("Time to target", "seconds"),
     "seconds": ("Training time", "seconds"),

@@ -37,10 +37,10 @@ class Side:
     run: Run  # of a group the newest included run
     run_ids: list[int]  # of a group the included runs; of folded runs all of them
     curves: list[Curve]
-    accuracy: float | None  # final, a share; of a group the mean
+    accuracy: float | None  # final (of the last epoch), a share; of a group the mean
     sd: float | None
     without_tta: float | None  # final accuracy; None: the recipe uses no TTA
-    best: float | None
+    best: float | None  # of the best epoch; of a group the highest
     best_without_tta: float | None  # None: the recipe uses no TTA
     seconds: float | None  # training time; of a group the mean
     time_to_target: float | None  # of a group the median, misses included
@@ -57,6 +57,16 @@ class Side:
         if final is None or final.low is None or final.high is None:
             return None
         return max(final.low, 0.0), min(final.high, 1.0)
+
+    @property
+    def last_epoch(self) -> int | None:
+        """The epoch of `accuracy`; None for a group, and before the first."""
+        return None if self.is_group else self.run.last_epoch or None
+
+    @property
+    def best_epoch(self) -> int | None:
+        """The epoch of `best`; None for a group."""
+        return None if self.is_group else self.run.best_epoch
 
     @property
     def recipe_hash(self) -> str:

@@ -47,6 +47,8 @@ class Bin:
 class Evaluation:
     """`confusion` (c, c): images by label (row) and prediction (column); None with too many classes."""
 
+    images: int
+    correct: int
     classes: list[ClassAccuracy]
     confusion: NDArray[np.int64] | None
     pairs: list[tuple[str, str, int]]  # label, prediction, count; most frequent first
@@ -59,14 +61,16 @@ def evaluate(validation: Validation) -> Evaluation:
     labels, names, predicted = validation.shelf.labels, validation.shelf.classes, validation.predicted
     confidence = validation.confidence
     bins = [] if confidence is None else calibration_bins(confidence, predicted == labels)
-    images = sum(one.images for one in bins)
+    known = sum(one.images for one in bins)
     return Evaluation(
+        images=len(labels),
+        correct=int((predicted == labels).sum()),
         classes=_class_accuracies(names, labels, predicted),
         confusion=confusion_matrix(labels, predicted, len(names)) if len(names) <= MAX_CLASSES else None,
         pairs=_most_confused(labels, predicted, names),
         mistakes=_misclassifications(validation),
         bins=bins,
-        error=sum(one.images * abs(one.accuracy - one.confidence) for one in bins) / images if images else None,
+        error=sum(one.images * abs(one.accuracy - one.confidence) for one in bins) / known if known else None,
     )
 
 

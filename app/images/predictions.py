@@ -50,6 +50,7 @@ class Disagreement:
     both: int
     neither: int
     only: tuple[int, int]
+    epochs: tuple[int, int]  # of each side the last, after which its predictions were made
     pictures: tuple[list[DisagreementImage], list[DisagreementImage]]  # more often correct by the one, by the other
     correct: tuple[NDArray[np.bool_], NDArray[np.bool_]]  # (runs, images) of each side
 
@@ -80,6 +81,7 @@ def find_disagreement(session: Session, gallery: Gallery, left: Sequence[Run], r
         both=both,
         neither=len(change) - both - sum(only),
         only=only,
+        epochs=(left[0].last_epoch, right[0].last_epoch),
         pictures=(_load_images(shelf, change, predicted), _load_images(shelf, -change, predicted)),
         correct=(correct[0], correct[1]),
     )

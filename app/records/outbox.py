@@ -61,6 +61,7 @@ def run_summary(run: Run) -> dict[str, Any]:
         "last_epoch": run.last_epoch,
         "epochs": run.epochs,
         "best_val_accuracy": run.best_val_accuracy,
+        "best_epoch": run.best_epoch,
         "elapsed_seconds": run.elapsed_seconds,
         "failure": run.failure,
         "reason": run.reason,

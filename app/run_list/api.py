@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field
 from app.json_shapes import PROBLEM, RequestModel, Tag
 from app.records.database import Records
 from app.run_list import bulk, listing
-from app.run_list.columns import column_values, with_accuracies_without_tta
+from app.run_list.columns import column_values, explain_accuracies
 from app.run_list.query import ColumnsFromUrl, QueryFromUrl
 from app.runs import schemas
 from app.web.deps import Here
@@ -84,7 +84,7 @@ def _rows(
     records: Records, query: QueryFromUrl, columns: ColumnsFromUrl
 ) -> tuple[Sequence[str], Iterator[Sequence[Any]]]:
     """Read page by page, so that a slow client holds no transaction; the first at once, so that errors get a status."""
-    columns = [column for column in with_accuracies_without_tta(columns) if column.key not in {*FIXED_COLUMNS, "left"}]
+    columns = [column for column in explain_accuracies(columns) if column.key not in {*FIXED_COLUMNS, "left"}]
     query = replace(query, limit=listing.MAX_LIMIT, cursor=None)
     pages = _pages(records, query, columns)
     first = next(pages)

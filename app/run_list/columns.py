@@ -89,6 +89,8 @@ WITHOUT_TTA = {
     "last_val_accuracy": "last_plain_accuracy",
     "counted_accuracy": "val_accuracy",
 }
+# Accuracy -> the epoch that it is of.
+EPOCH_OF = {"best_val_accuracy": "best_epoch", "last_val_accuracy": "last_epoch"}
 AT_EPOCH: dict[str, tuple[str, ColumnElement[Any]]] = {
     "counted_accuracy": ("Accuracy", RANKING_ACCURACY),
     "val_accuracy": ("Accuracy without TTA", Epoch.val_accuracy.expression),
@@ -144,13 +146,14 @@ def parse_condition(text: str, parameter: str = "where") -> ColumnElement[bool]:
     return compared
 
 
-def with_accuracies_without_tta(chosen: Sequence[Column]) -> list[Column]:
-    """Add to each accuracy the one without TTA and, after all columns, the setting `tta`."""
+def explain_accuracies(chosen: Sequence[Column]) -> list[Column]:
+    """Add to each accuracy its epoch and the one without TTA and, after all columns, the setting `tta`."""
     keys: list[str] = []
     for one in chosen:
         name, at, epoch = one.key.partition("@")
         keys += [one.key, *([f"{WITHOUT_TTA[name]}{at}{epoch}"] if name in WITHOUT_TTA else [])]
-    if len(keys) > len(chosen):
+        keys += [EPOCH_OF[name]] if name in EPOCH_OF else []
+    if any(one.key.partition("@")[0] in WITHOUT_TTA for one in chosen):
         keys.append("recipe.tta")
     return [find_column(key) for key in dict.fromkeys(keys)]
 

@@ -10,9 +10,8 @@ from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 from starlette.datastructures import UploadFile
 
 from app.errors import Problem
-from app.records.database import Records
-from app.runs import runs, schemas
-from app.web.deps import Here
+from app.runs import responses, runs, schemas
+from app.web.deps import Here, State
 from app.web.templates import page
 from app.workers import task_api
 
@@ -36,7 +35,7 @@ async def download_export(
 @router.post("/runs/{run_id}/try")
 async def predict_image(run_id: int, request: Request, here: Here) -> HTMLResponse:
     """A complete page; with JavaScript only `#tried` is taken from it."""
-    run = await run_in_threadpool(_run, here.records, run_id)
+    run = await run_in_threadpool(_run, here, run_id)
     predicted, problem, status = None, "", 200
     async with request.form(max_files=1, max_fields=2) as form:
         upload = form.get("picture")
@@ -49,6 +48,6 @@ async def predict_image(run_id: int, request: Request, here: Here) -> HTMLRespon
     return await run_in_threadpool(page, request, "runs/prediction.html", context, status)
 
 
-def _run(records: Records, run_id: int) -> schemas.RunResponse:
-    with records.read() as session:
-        return schemas.RunResponse.model_validate(runs.find(session, run_id))
+def _run(here: State, run_id: int) -> schemas.RunDetails:
+    with here.records.read() as session:
+        return responses.run_response(session, runs.find(session, run_id), here.hub, here.leases)

@@ -138,6 +138,12 @@ class ArtifactResponse(ResponseModel):
     epoch: int = Field(description="Epochs completed in it")
     step: int = Field(description="Steps completed in the epoch after `epoch`")
     at: datetime
+    accuracy: float | None = Field(None, description="Accuracy of `epoch` used for ranking (with TTA if enabled)")
+    plain_accuracy: float | None = Field(
+        None, description="`accuracy` without TTA; null if the recipe uses no TTA. Exported models use no TTA"
+    )
+    is_best: bool = Field(False, description="Whether `epoch` is the run's best")
+    is_last: bool = Field(False, description="Whether `epoch` is the run's last")
 
 
 class ClocksResponse(BaseModel):

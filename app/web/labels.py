@@ -1,4 +1,4 @@
-"""Labels of statuses, failures, concerns and outcomes on pages."""
+"""Labels of statuses, failures, concerns, outcomes and epochs on pages."""
 
 from __future__ import annotations
 
@@ -44,3 +44,9 @@ OUTCOMES = {
     "released": "returned to queue",
     "lost": "lost",
 }
+
+
+def epoch_label(epoch: int, best_epoch: int | None, last_epoch: int) -> str:
+    """`best epoch (2)`, `last epoch (5)`, `best and last epoch (5)`, or `epoch 3`: which one a number or file is of."""
+    titles = [title for title, own in (("best", best_epoch), ("last", last_epoch)) if own == epoch]
+    return f"{' and '.join(titles)} epoch ({epoch})" if titles else f"epoch {epoch}"

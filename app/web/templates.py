@@ -19,7 +19,7 @@ from app.charts.svg import static_chart
 from app.metrics import accuracy
 from app.records import disk
 from app.web import assets
-from app.web.labels import CONCERNS, FAILURES, OUTCOMES, STATUSES
+from app.web.labels import CONCERNS, FAILURES, OUTCOMES, STATUSES, epoch_label
 
 ROOT = Path(__file__).parents[2]
 MINUTE, HOUR = 60, 3600
@@ -78,7 +78,7 @@ def environment() -> Environment:
         "size": disk.format_bytes,
         "pretty_json": lambda value: json.dumps(value, indent=2),
     }
-    env.globals |= {"static": static, "stylesheet": assets.stylesheet_address}
+    env.globals |= {"static": static, "stylesheet": assets.stylesheet_address, "epoch_label": epoch_label}
     env.globals |= {"statuses": STATUSES, "failures": FAILURES, "concerns": CONCERNS, "outcomes": OUTCOMES}
     return env
 

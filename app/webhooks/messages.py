@@ -29,9 +29,10 @@ def message_body(kind: WebhookKind, run: Mapping[str, Any], link: str) -> bytes:
 def _sentence(run: Mapping[str, Any]) -> str:
     if not run:
         return "Pitwall is connected. Messages about runs that end are posted here."
-    best = run.get("best_val_accuracy")
+    best, epoch = run.get("best_val_accuracy"), run.get("best_epoch")
     status = STATUSES.get(run["status"], run["status"]).lower()
     text = f"{run['name']} {status} after {run['last_epoch']} of {run['epochs']} epochs"
     text += "" if best is None else f", best accuracy {best:.2%}"
+    text += f" in epoch {epoch}" if epoch else ""  # waiting messages of an earlier version do not have it
     text += f": {CONCERNS[run['concern']]}" if run.get("concern") in CONCERNS else ""
     return f"{text}. {run['reason']}" if run.get("reason") else f"{text}."

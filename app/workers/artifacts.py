@@ -25,7 +25,7 @@ from app.json_shapes import ProblemResponse
 from app.records import disk, files
 from app.records.database import Records
 from app.records.models import ENDED, Artifact
-from app.runs import runs, schemas
+from app.runs import responses, runs, schemas
 from app.web.deps import Here, State
 from app.workers import queue, reports
 from trainer.protocol import CHECKPOINT
@@ -84,8 +84,8 @@ def get_checkpoint(run_id: int, attempt: int, here: Here) -> FileResponse:
 def list_artifacts(run_id: int, here: Here) -> list[schemas.ArtifactResponse]:
     """List the files that the run's workers uploaded: the newest checkpoint and the weights of the best epoch."""
     with here.records.read() as session:
-        runs.find(session, run_id)
-        return [schemas.ArtifactResponse.model_validate(one) for one in runs.list_artifacts(session, run_id)]
+        run = runs.find(session, run_id)
+        return [responses.artifact_response(session, run, one) for one in runs.list_artifacts(session, run_id)]
 
 
 @router.get("/{name}", response_class=FileResponse)
@@ -175,9 +175,9 @@ async def _next(chunks: AsyncIterator[bytes]) -> bytes | None:
 
 
 def _store(here: State, artifact: Artifact, part: Place, place: Place) -> schemas.ArtifactResponse:
-    shown = schemas.ArtifactResponse.model_validate(artifact)
     with here.records.write() as session:
         replaced = reports.store_artifact(session, artifact, here.now())
+        shown = responses.artifact_response(session, runs.find(session, artifact.run_id), artifact)
         part.rename(place)  # before the commit: a row without its file would be worse than a file without its row
         files.flush_folder(place.parent)
     here.leases.grant(artifact.run_id, artifact.attempt)

@@ -23,6 +23,8 @@ from app.live.tasks import IsGone, Task
 from app.records import disk, files
 from app.records.database import Records
 from app.runs import runs
+from app.runs.responses import artifact_response
+from app.runs.schemas import ArtifactResponse
 from app.web.deps import Here, State
 from app.workers import artifacts, task_schemas
 from trainer.protocol import BEST
@@ -45,13 +47,14 @@ async def export_run(run_id: int, kind: Literal["keras", "onnx"], request: Reque
     """Download the model of the best epoch as Keras or ONNX. Input: images of 0 to 255; output: probabilities."""
     if request.headers.get("sec-fetch-site") == "cross-site":  # a GET that costs a worker some seconds
         raise Forbidden("this request comes from another site")
-    task = await _task(here.records, here.settings.data_dir, run_id, "export", kind=kind)
+    task, weights = await _task(here.records, here.settings.data_dir, run_id, "export", kind=kind)
     path: Path = await here.tasks.ask(task, is_gone(request, here.hub))
     file = path.open("rb")
     path.unlink()  # the open file stays readable, and nothing is left however this ends
     headers = {
         "Content-Length": str(os.fstat(file.fileno()).st_size),
-        "Content-Disposition": f'attachment; filename="run-{run_id}.{kind}"',
+        "Content-Disposition": f'attachment; filename="run-{run_id}-epoch-{weights.epoch}.{kind}"',
+        "Pitwall-Epoch": str(weights.epoch),
     }
     return StreamingResponse(_pieces(file), media_type=BINARY, headers=headers)
 
@@ -75,11 +78,17 @@ async def predict(here: State, run_id: int, picture: bytes, gone: IsGone) -> tas
     """Raises InvalidRequest if it is no image, Conflict if the weights cannot be used, Trouble."""
     if not picture:
         raise InvalidRequest([("picture", "there is no image: send a PNG, JPEG, WEBP, BMP or GIF")])
-    task = await _task(here.records, here.settings.data_dir, run_id, "look", picture=picture)
+    task, weights = await _task(here.records, here.settings.data_dir, run_id, "look", picture=picture)
     said: task_schemas.TaskPrediction = await here.tasks.ask(task, gone)
     shares = sorted(zip(said.probabilities, said.classes, strict=True), reverse=True)
     found = [task_schemas.PredictedClass(name=name, probability=share) for share, name in shares]
-    return task_schemas.PredictionResponse(classes=found, epoch=said.epoch, seen=f"data:image/png;base64,{said.seen}")
+    return task_schemas.PredictionResponse(
+        classes=found,
+        epoch=said.epoch,
+        accuracy=weights.accuracy,
+        plain_accuracy=weights.plain_accuracy,
+        seen=f"data:image/png;base64,{said.seen}",
+    )
 
 
 @workers.get("/weights", response_class=FileResponse)
@@ -149,12 +158,12 @@ async def _task(
     *,
     kind: str | None = None,
     picture: bytes = b"",
-) -> Task:
-    weights, sha256 = await run_in_threadpool(_weights, records, data_dir, run_id)
-    return Task(what, run_id, weights, sha256, kind, picture)
+) -> tuple[Task, ArtifactResponse]:
+    path, weights = await run_in_threadpool(_weights, records, data_dir, run_id)
+    return Task(what, run_id, path, weights.sha256, kind, picture), weights
 
 
-def _weights(records: Records, data_dir: Path, run_id: int) -> tuple[Path, str]:
+def _weights(records: Records, data_dir: Path, run_id: int) -> tuple[Path, ArtifactResponse]:
     with records.read() as session:
         run = runs.find(session, run_id)
         found = next((one for one in runs.list_artifacts(session, run.id) if one.name == BEST), None)
@@ -162,7 +171,7 @@ def _weights(records: Records, data_dir: Path, run_id: int) -> tuple[Path, str]:
             raise Conflict(
                 f"run {run_id} has no weights here: they are uploaded when it ends, and deleted with its files"
             )
-        path, sha256 = files.artifact_path(data_dir, run_id, found.sha256), found.sha256
+        path, weights = files.artifact_path(data_dir, run_id, found.sha256), artifact_response(session, run, found)
     if not path.is_file():
         raise Conflict(f"the weights of run {run_id} are listed, but no longer on the disk")
-    return path, sha256
+    return path, weights

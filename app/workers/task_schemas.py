@@ -53,4 +53,8 @@ class PredictedClass(BaseModel):
 class PredictionResponse(BaseModel):
     classes: list[PredictedClass] = Field(description="The most likely first")
     epoch: int = Field(description="Epoch of the weights: the run's best")
+    accuracy: float | None = Field(description="Accuracy of this epoch used for ranking (with TTA if enabled)")
+    plain_accuracy: float | None = Field(
+        description="`accuracy` without TTA, as this prediction is; null if the recipe uses no TTA"
+    )
     seen: str = Field(description="The image as the model received it, 32 x 32 pixels: a data URL")

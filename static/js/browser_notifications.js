@@ -28,7 +28,7 @@ export function enableNotifications() {
 function notify(run) {
   saveWatched(watchedRuns().filter((one) => one !== run.id));
   updateButtons();
-  const best = run.best_val_accuracy === null ? "" : `, best accuracy ${(run.best_val_accuracy * 100).toFixed(2)} %`;
+  const best = run.best_val_accuracy === null ? "" : `, best accuracy ${(run.best_val_accuracy * 100).toFixed(2)} % in epoch ${run.best_epoch}`;
   const status = run.status === "succeeded" ? "finished" : run.status;
   const concern = run.concern ? `: ${run.concern.replaceAll("_", " ")}` : ""; // at chance, loss ran away, best early
   const notice = new Notification(`${run.name} ${status}${concern}`, {

@@ -23,7 +23,8 @@ IR = 9  # of the same release, so that older runtimes can read it
 def build_onnx(net: TrainedModel) -> onnx.ModelProto:
     """From `pictures`, float32 RGB (b, 32, 32, 3) with values 0 to 255, to `probabilities` (b, classes).
 
-    The metadata holds the class names. Raises onnx.checker.ValidationError.
+    The metadata holds the class names, the epoch (the run's best) and its validation accuracy as this model predicts,
+    without TTA. Raises onnx.checker.ValidationError.
     """
     walk = _GraphBuilder(net)
     made = helper.make_graph(
@@ -35,7 +36,10 @@ def build_onnx(net: TrainedModel) -> onnx.ModelProto:
     )
     model = helper.make_model(made, producer_name="pitwall", opset_imports=[helper.make_opsetid("", OPSET)])
     model.ir_version = IR
-    helper.set_model_props(model, {"classes": json.dumps(net.classes), "epoch": str(net.epoch)})
+    known = {"classes": json.dumps(net.classes), "epoch": str(net.epoch), "epoch_is": "best"}
+    if net.val_accuracy is not None:
+        known["val_accuracy"] = repr(net.val_accuracy)
+    helper.set_model_props(model, known)
     onnx.checker.check_model(model)
     return model
 

@@ -27,7 +27,8 @@ class TrainedModel:
     scale: PerChannel  # a pixel p is normalized to p / scale - shift
     shift: PerChannel
     classes: list[str]
-    epoch: int  # after which the weights were saved
+    epoch: int  # after which the weights were saved: the run's best
+    val_accuracy: float | None  # of that epoch without TTA, as this model predicts; None: not known
 
     def probabilities(self, images: Images) -> NDArray[np.float32]:
         """Class probabilities (b, classes) of RGB images uint8 (b, 32, 32, 3), without TTA."""
@@ -46,4 +47,7 @@ def load_trained(path: Path) -> TrainedModel:
         raise CheckpointDamaged("these weights are of a recipe that this version cannot read") from error
     scale, shift = (np.array(part, np.float32) for part in metadata.normal)
     made = build_layers(recipe.model, len(metadata.classes))
-    return TrainedModel(made, found.tensors, scale, shift, metadata.classes, metadata.place.best_epoch)
+    epoch = metadata.place.best_epoch
+    rows = [row for row in metadata.place.history if row["epoch"] == epoch]
+    val_accuracy = rows[-1]["val_accuracy"] if rows else None
+    return TrainedModel(made, found.tensors, scale, shift, metadata.classes, epoch, val_accuracy)

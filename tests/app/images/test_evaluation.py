@@ -14,6 +14,7 @@ from app.images.predictions import Validation
 from app.web.deps import State
 from tests.app.board.test_ranking import PLACE
 from tests.app.support.cast import Hand, epoch, launch, started
+from tests.app.support.page_text import words
 from trainer.data import digits
 from trainer.data.gallery import Split
 from trainer.data.predictions import pack, pack_confidences, unpack_confidences
@@ -88,6 +89,20 @@ def test_a_run_s_page_shows_it_when_it_is_asked_for(client: TestClient, state: S
     assert len(re.findall("<td[^>]*data-right", page)) == 10
     assert page.index('alt="image 5"') < page.index('alt="image 3"')
     assert "expected calibration error" in page
+    assert words(page).startswith("The model after the best and last epoch (1): 298 of 300 images correct, 99.33 %.")
+
+
+def test_the_evaluation_names_its_epoch_and_the_best_one(client: TestClient, state: State):
+    launch(state, DIGITS | {"epochs": 2})
+    hand = Hand(client, state)
+    assert hand.claim()
+    labels = digits.read()[3].copy()
+    labels[:3] = (labels[:3] + 1) % 10
+    hand.say(started(environment=PLACE), epoch(1, 0.995), epoch(2, 297 / 300, predictions=pack(labels)))
+    hand.finish()
+    page = words(client.get(f"/runs/{hand.run}/learned?part=1").text)
+    assert "The model after the last epoch (2): 297 of 300 images correct, 99.00 %." in page
+    assert "The best epoch (1) reached 99.50 %; its predictions are not stored." in page
 
 
 def test_without_predictions_it_says_why(client: TestClient, state: State):

@@ -72,13 +72,14 @@ def test_an_export_has_every_matching_run_with_the_chosen_columns(client: TestCl
         "tags",
         "best_val_accuracy",
         "best_plain_accuracy",
+        "best_epoch",
         "val_accuracy@1",
         "recipe.batch_size",
         "created_at",
         "recipe.tta",
     ]
     assert [row[1] for row in rows] == ["'=run 2", "'=run 1"]
-    assert [*rows[0][3:8], rows[0][9]] == ['["a", "b"]', "0.8", "", "0.5", "50", "none"]
+    assert [*rows[0][3:9], rows[0][10]] == ['["a", "b"]', "0.8", "", "2", "0.5", "50", "none"]
     as_json = client.get("/api/v1/runs.json", params=asked).json()
     assert [one["name"] for one in as_json] == ["=run 2", "=run 1"]
     assert (as_json[0]["tags"], as_json[0]["recipe.batch_size"]) == (["a", "b"], 50)

@@ -107,5 +107,5 @@ def test_events_and_messages_name_the_concern(client: TestClient, state: State):
         assert session.get_one(Run, run_id).concern == run["concern"] == "at_chance"
     assert json.loads(message_body("json", run, ""))["run"]["status"] == "succeeded"
     assert json.loads(message_body("slack", run, ""))["text"] == (
-        "guessed finished after 2 of 4 epochs, best accuracy 10.00%: no better than guessing."
+        "guessed finished after 2 of 4 epochs, best accuracy 10.00% in epoch 1: no better than guessing."
     )

@@ -70,8 +70,8 @@ class RunModel:
         return {
             "id": 1, "name": "modelled", "status": self.status, "requested": None, "attempt": self.number,
             "last_epoch": columns["last_epoch"], "epochs": EPOCHS, "best_val_accuracy": columns["best_val_accuracy"],
-            "elapsed_seconds": columns["elapsed_seconds"], "failure": self.failure, "reason": self.reason,
-            "ended": self.status == "failed",
+            "best_epoch": columns["best_epoch"], "elapsed_seconds": columns["elapsed_seconds"],
+            "failure": self.failure, "reason": self.reason, "concern": None, "ended": self.status == "failed",
         }  # fmt: skip
 
     def columns(self) -> Values:
