@@ -130,7 +130,7 @@ def test_two_groups_are_compared_by_the_share_of_their_runs_that_got_each_image_
     assert f'<option value="{left[0]},{left[1]},{left[2]}"' in page and f'<option value="{left[0]}"' in page
     chosen = {"left": ",".join(map(str, left)), "right": ",".join(map(str, right))}
     page = client.get("/compare", params={"groups": ",".join(names)} | chosen).text
-    assert "right more often" in page and "3 of 3 right; the other side 1 of 2" in page
+    assert "right more often" in page and "3 of 3, 1 of 2" in page
     assert "other seeds differ by" in page and f"95{SPACE}% confidence interval" in page
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,7 +11,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.e2e.pages.test_keys_and_notifications import SPY
 from tests.e2e.support.processes import ROOT, Site, until
+from trainer.protocol import Ending
 from trainer.worker.client import Claim, Client
 from trainer.worker.spool import Batch
 
@@ -29,18 +32,25 @@ class FakeWorker:
     log_bytes: int = 0
     epochs: int = field(default=0)
 
-    def epoch(self, count: int = 1) -> None:
+    def epoch(self, count: int = 1, accuracy: float = 0.5) -> None:
         for _ in range(count):
             self.epochs += 1
             event = {
                 "event": "epoch", "epoch": self.epochs, "train_loss": 1.0, "train_accuracy": 0.5, "val_loss": 1.0,
-                "val_accuracy": 0.5, "learning_rate": 0.1, "seconds": 2.0,
+                "val_accuracy": accuracy, "learning_rate": 0.1, "seconds": 2.0,
             }  # fmt: skip
             self.report(event)
 
     def report(self, *events: dict) -> None:
         self.client.report(self.claim, Batch(self.seq, list(events), self.log_bytes, ""))
         self.seq += len(events)
+
+    def start(self) -> None:
+        said = {"event": "started", "train_images": 1497, "val_images": 300, "classes": list("0123456789")}
+        self.report(said | {"steps_per_epoch": 30, "parameters": {}, "environment": {"device": "cpu"}})
+
+    def finish(self) -> None:
+        self.client.finish(self.claim, Ending("succeeded", 0))
 
     def write(self, text: str) -> None:
         self.client.report(self.claim, Batch(self.seq, [], self.log_bytes, text))
@@ -89,6 +99,28 @@ def test_validation_does_not_reduce_the_progress(site: Site, page: Page, worker:
     expect(page.locator("[data-phase]")).to_have_text("evaluating")
 
     assert page.evaluate(bar) >= before == pytest.approx(1 / 200)
+
+
+def test_a_run_at_chance_ends_with_a_warning_and_without_a_tick(
+    site: Site, browser: Browser, worker: FakeWorker
+) -> None:
+    context = browser.new_context(permissions=["notifications"])
+    context.add_init_script(SPY)
+    page = context.new_page()
+    page.goto(f"{site.url}/runs/1")
+    page.get_by_role("button", name="Notify me when it ends").click()
+    worker.start()
+    worker.epoch(2, accuracy=0.09)
+    worker.finish()
+
+    expect(page.locator("main .badge").first).to_have_text("Finished: no better than guessing")
+    expect(page.get_by_role("status").filter(has_text="of 300 validation images are right")).to_be_visible()
+    expect(page).to_have_title(re.compile("^! "))
+    until(lambda: page.evaluate("window.shown.length") == 1, 10, "the notification")
+    assert page.evaluate("window.shown[0][0]").endswith(" finished: at chance")
+    page.goto(f"{site.url}/runs?where=concern%3Dat_chance")
+    expect(page.locator("tr[data-run='1'] .badge")).to_have_attribute("data-concern", "")
+    context.close()
 
 
 def test_a_hidden_tab_catches_up_when_it_is_shown(site: Site, page: Page, worker: FakeWorker) -> None:
