@@ -68,6 +68,7 @@ class BoardRow(BaseModel):
         description="Mean best accuracy without TTA; null: the recipe uses no TTA"
     )
     versions: list[str] = Field(description="Versions of Pitwall")
+    concerns: dict[str, int] = Field(description="Number of finished runs by `concern`")
     resumed: int = Field(description="Included runs that were resumed: their curves span several attempts")
     runs: list[int] = Field(description="Included runs")
     replays: int = Field(description="Later runs of the same seeds; excluded")
@@ -220,6 +221,7 @@ def _to_board_row(row: ranking.RankedRecipe) -> BoardRow:
         plain_accuracy=row.final_without_tta,
         plain_best_accuracy=row.best_without_tta,
         versions=sorted({one.version or "unknown" for one in sample.included}),
+        concerns=sample.concerns,
         resumed=sum(one.is_resumed for one in sample.included),
         runs=[one.id for one in sample.included],
         replays=len(sample.duplicates),

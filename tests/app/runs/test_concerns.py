@@ -96,6 +96,8 @@ def test_every_page_that_shows_the_run_shows_its_concern_beside_finished(client:
     for address in ("/board?metric=accuracy&dataset=digits", f"/groups/{recipe_hash}"):
         assert '<span class="concern">no better than guessing</span>' in client.get(address).text, address
     assert "finished: no better than guessing" in client.get(f"/runs/{run_id}/timeline").text
+    (row,) = client.get("/api/v1/board?metric=accuracy&dataset=digits").json()["rows"]
+    assert row["concerns"] == client.get(f"/api/v1/groups/{recipe_hash}").json()["concerns"] == {"at_chance": 1}
 
 
 def test_events_and_messages_name_the_concern(client: TestClient, state: State):
