@@ -10,12 +10,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.board import samples
-from app.board.metrics import HOUR, find_target_hits
+from app.board.metrics import HOUR, find_target_hits, find_val_images
 from app.board.samples import Sample
 from app.errors import InvalidRequest, NotFound
 from app.metrics import accuracy, statistics
 from app.metrics.curves import Curve, load_curves
 from app.metrics.sampling_error import standard_error
+from app.metrics.statistics import Spread
 from app.records.models import ENDED, Run
 from app.workers.prices import load_prices
 
@@ -27,15 +28,15 @@ MAX_CURVES = 200
 class GroupStatistics:
     """Statistics over the included runs; None if no run has the value."""
 
-    final: statistics.Spread | None
-    final_without_tta: statistics.Spread | None  # None also if the recipe uses no TTA
-    best: statistics.Spread | None
-    best_without_tta: statistics.Spread | None  # None also if the recipe uses no TTA
+    final: Spread | None
+    final_without_tta: Spread | None  # None also if the recipe uses no TTA
+    best: Spread | None
+    best_without_tta: Spread | None  # None also if the recipe uses no TTA
     reached: statistics.ReachRate | None
     median_time: float | None  # seconds to the target; None: half of the runs or more missed it
-    times: statistics.Spread | None  # of the runs that reached it
-    energy: statistics.Spread | None  # Wh of whole runs
-    cost: statistics.Spread | None  # of whole runs, in the currency of the workers' prices
+    times: Spread | None  # of the runs that reached it
+    energy: Spread | None  # Wh of whole runs
+    cost: Spread | None  # of whole runs, in the currency of the workers' prices
 
 
 @dataclass(frozen=True)
@@ -124,14 +125,25 @@ def compute_statistics(session: Session, sample: Sample, target: float, *, has_t
     known = [time for time in times if time is not None]
     prices = load_prices(session)
     costs = [prices[row.worker] * row.elapsed_seconds / HOUR for row in rows if row.worker in prices]
+    images = find_val_images(rows)
     return GroupStatistics(
-        final=statistics.compute_spread_of_known([row.last_val_accuracy for row in finished]),
-        final_without_tta=statistics.compute_spread_of_known([one.last for one in without_tta]),
-        best=statistics.compute_spread_of_known([row.best_val_accuracy for row in finished]),
-        best_without_tta=statistics.compute_spread_of_known([one.best for one in without_tta]),
+        final=_accuracies([row.last_val_accuracy for row in finished], images),
+        final_without_tta=_accuracies([one.last for one in without_tta], images),
+        best=_accuracies([row.best_val_accuracy for row in finished], images),
+        best_without_tta=_accuracies([one.best for one in without_tta], images),
         reached=statistics.compute_reach_rate(len(known), len(rows)) if rows else None,
         median_time=statistics.median_time(times),
-        times=statistics.compute_spread_of_known(known),
-        energy=statistics.compute_spread_of_known([row.energy_wh for row in rows]),
-        cost=statistics.compute_spread_of_known(costs),
+        times=_amounts(known),
+        energy=_amounts([row.energy_wh for row in rows]),
+        cost=_amounts(costs),
     )
+
+
+def _accuracies(values: Sequence[float | None], images: int | None) -> Spread | None:
+    known = [value for value in values if value is not None]
+    return statistics.compute_accuracy_spread(known, images) if known else None
+
+
+def _amounts(values: Sequence[float | None]) -> Spread | None:
+    known = [value for value in values if value is not None]
+    return statistics.compute_time_spread(known) if known else None

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from app.board.samples import Row, has_finished
-from app.metrics import milestones
+from app.metrics import milestones, statistics
+from app.metrics.verdicts import Numbers, Scale
 
 HOUR = 3600.0
 
@@ -32,6 +33,66 @@ class Metric:
     is_to_target: bool  # measured up to the target: runs that never reach it are misses
     compute: Callable[[Row, TargetHit | None, float | None], float | None]  # run, hit, price per hour
     is_measured: Callable[[Row, float | None], bool] = lambda row, price: True  # False: neither a number nor a miss
+
+    @property
+    def scale(self) -> Scale:
+        """How its numbers are compared."""
+        return "share" if self.unit == "share" else "count" if self.unit == "epochs" else "ratio"
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """The numbers of a sample."""
+
+    numbers: Numbers  # of each included run that was measured
+    unmeasured: int
+    images: int | None  # validation images of each run; None: not the same, or not known
+
+    def summarize(self, metric: Metric) -> Summary:
+        """What a row is ranked by, with its 95 % interval: the mean, or for metrics to the target the median."""
+        values, known = self.numbers.values, self.numbers.known
+        if metric.is_to_target:
+            spread = statistics.compute_spread(known) if known else None
+            return Summary(statistics.median_time(values), statistics.median_interval(values), spread)
+        if not known:
+            return Summary(None, None, None)
+        is_share = metric.unit == "share"
+        spread = (
+            statistics.compute_accuracy_spread(known, self.images) if is_share else statistics.compute_spread(known)
+        )
+        interval = None if spread.low is None or spread.high is None else (spread.low, spread.high)
+        return Summary(spread.mean, interval, spread)
+
+
+class Summary(NamedTuple):
+    value: float | None  # None: not measured, or half of the runs or more missed the target
+    interval: tuple[float, float | None] | None  # an end of None: longer than any time
+    spread: statistics.Spread | None  # of the runs that have the number
+
+
+def measure(
+    rows: Sequence[Row], hits: Sequence[TargetHit | None], metric: Metric, prices: dict[str, float]
+) -> Measurements:
+    """`rows`: included runs, with their hits of the target."""
+    numbers: list[float | None] = []
+    unmeasured = 0
+    for row, hit in zip(rows, hits, strict=True):
+        price = prices.get(row.worker or "")
+        number = metric.compute(row, hit, price)
+        if not metric.is_measured(row, price):
+            unmeasured += 1
+        elif metric.is_to_target or (number is not None and has_finished(row)):
+            numbers.append(number)
+        elif has_finished(row):
+            unmeasured += 1
+    images = find_val_images(rows)
+    return Measurements(Numbers(tuple(numbers), images if metric.unit == "share" else None), unmeasured, images)
+
+
+def find_val_images(rows: Sequence[Row]) -> int | None:
+    """How many images each run was validated on; None: not the same number, or not known."""
+    sizes = {row.val_images for row in rows}
+    return sizes.pop() if len(sizes) == 1 else None
 
 
 def _speed(row: Row, hit: TargetHit | None, price: float | None) -> float | None:

@@ -9,47 +9,55 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from statistics import fmean
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from app.board import samples
-from app.board.metrics import METRICS, Metric, TargetHit, find_target_hits
-from app.board.samples import AccuraciesWithoutTta, Sample, has_finished, load_samples
-from app.metrics import accuracy, statistics
+from app.board.baselines import find_baseline
+from app.board.metrics import METRICS, Measurements, Metric, Summary, TargetHit, find_target_hits, measure
+from app.board.samples import AccuraciesWithoutTta, Sample, load_samples
+from app.metrics import accuracy, statistics, verdicts
+from app.metrics.verdicts import Verdict
 from app.records.models import Run, Status
 from app.run_list import listing
 from app.workers.prices import load_prices
 
 ALL = "all"  # value of `hardware` that shows every kind, side by side
+DEFAULT_TARGET = 0.94  # of a data set without runs
 
 
 @dataclass(frozen=True)
 class BoardQuery:
-    """`dataset`, `hardware`, `fingerprint` None: the value that most runs have."""
+    """`dataset`, `hardware`, `fingerprint`, `target` None: the value that most runs have. `tag`, `since`: only runs that
+    have the tag, that ended later.
+    """
 
     dataset: str | None = None
     metric: str = "time_to_target"
-    target: float = 0.94  # share
+    target: float | None = None  # share
     hardware: str | None = None
     fingerprint: str | None = None
     limit: int = 50
+    tag: str | None = None
+    since: datetime | None = None
 
 
 @dataclass(frozen=True)
 class RankedRecipe:
-    """A row of the board.
-
-    `value` is what it is ranked by: the mean, or for metrics that lead to the target the median, a miss being longer
-    than any time. None: not measured, or half of the runs or more never reached the target.
+    """A row of the board. `value` is what it is ranked by: the mean, or for metrics to the target the median, a miss
+    being longer than any time. None: not measured, or half of the runs or more never reached the target.
     """
 
     rank: int | None  # None: not ranked
+    ranks: tuple[int, int] | None  # that it may have, at 95 % for all rows together; None: not ranked or not judged
     run: Run  # the newest included run; the row shows its name, recipe and preset
     sample: Sample
     value: float | None
+    interval: tuple[float, float | None] | None  # 95 % of `value`; an end of None: longer than any time
     spread: statistics.Spread | None  # of the metric, over the runs that have it
     numbers: list[float]  # the metric of each run that has it
     missed: int
@@ -61,15 +69,24 @@ class RankedRecipe:
     final_without_tta: float | None  # mean; None: the recipe uses no TTA
     best_without_tta: float | None  # mean of the best accuracies; None: the recipe uses no TTA
     is_tied_with_first: bool  # not significantly different from the first row
+    verdict: Verdict | None  # beside the row `Board.reference`; None for that row, or if not judged
+    seconds_needed: float | None  # training time of the seeds that the verdict needs, of both recipes
 
 
 @dataclass(frozen=True)
 class Board:
-    query: BoardQuery  # with the dataset, hardware and fingerprint that were chosen
+    query: BoardQuery  # with the dataset, target, hardware and fingerprint that were chosen
+    metric: Metric  # that it is ranked by: the requested one, or the final accuracy if no row has that
     rows: list[RankedRecipe]
     hardware: dict[str | None, int]  # runs on each kind, of this fingerprint
     fingerprints: dict[str, int]  # runs on each version of the data
     hidden: int  # rows beyond the limit
+    baseline: str | None  # pinned recipe hash, if it is among the rows
+    reference: (
+        int | None
+    )  # row that the verdicts compare with: the pinned baseline, or else the first; None: not judged
+    comparisons: int  # pairs that are judged together
+    reached_by_none: bool  # ranked by accuracy because no recipe reached the target in more than half of its runs
 
 
 @dataclass(frozen=True)
@@ -77,19 +94,22 @@ class _Candidate:
     """A sample with its numbers, before it is compared with the others."""
 
     sample: Sample
-    numbers: list[float | None]  # one for each included run that was measured; None: a miss
-    unmeasured: int
     hits: list[TargetHit | None]
-    value: float | None  # as RankedRecipe.value
+    measured: Measurements
+    summary: Summary
 
     @property
     def reached(self) -> int:
         return sum(hit is not None for hit in self.hits)
 
+    @property
+    def mean_seconds(self) -> float:
+        return fmean(row.elapsed_seconds for row in self.sample.included)
+
 
 def rank_recipes(session: Session, query: BoardQuery) -> Board:
     """Raises KeyError for a metric that is not in METRICS."""
-    metric = METRICS[query.metric]
+    requested = METRICS[query.metric]
     dataset = query.dataset or _most_used_dataset(session)
     fingerprints: Counter[str] = Counter()
     hardware: Counter[str | None] = Counter()
@@ -101,24 +121,35 @@ def rank_recipes(session: Session, query: BoardQuery) -> Board:
         if fingerprint == chosen:
             hardware[device] += count
     device = query.hardware or _most_common(hardware)
-    found = load_samples(session, dataset, chosen, None if device == ALL else device)
-    candidates = _candidates(found, metric, query.target, load_prices(session))
+    found = load_samples(session, dataset, chosen, None if device == ALL else device, _filters(query))
+    found = [sample for sample in found if sample.included]
+    target = query.target or _most_common_target(found)
+    hits = find_target_hits([row for sample in found for row in sample.included], target)
+    prices = load_prices(session)
+    candidates = _candidates(found, hits, requested, prices)
+    metric = requested
+    if candidates and all(candidate.summary.value is None for candidate in candidates):
+        metric = METRICS["accuracy"]
+        candidates = _candidates(found, hits, metric, prices)
     candidates.sort(key=lambda candidate: _order(candidate, metric))
-    shown = candidates[: query.limit]
-    ranked = [candidate.numbers for candidate in shown if candidate.value is not None]  # these come first
-    ties = statistics.find_ties_with_first(ranked, "times" if metric.is_to_target else "means")
-    ties += [False] * (len(shown) - len(ties))
-    newest = [candidate.sample.included[-1].id for candidate in shown]
-    runs = {run.id: run for run in listing.load_runs(session, newest)}
-    rows = []
-    for index, candidate in enumerate(shown):
-        run = runs[newest[index]]
-        has_tta = accuracy.has_tta(run.recipe)
-        without_tta = samples.load_accuracies_without_tta(session, candidate.sample.finished) if has_tta else []
-        rank = None if candidate.value is None else index + 1
-        rows.append(_ranked_recipe(candidate, run, without_tta, rank=rank, is_tied=ties[index]))
-    chosen_query = replace(query, dataset=dataset, hardware=device, fingerprint=chosen)
-    return Board(chosen_query, rows, dict(hardware), dict(fingerprints), len(candidates) - len(shown))
+    pinned = find_baseline(session, dataset)
+    numbered = list(enumerate(candidates, 1))
+    shown = numbered[: query.limit]
+    if pinned and all(candidate.sample.recipe_hash != pinned for _, candidate in shown):
+        shown += [one for one in numbered[query.limit :] if one[1].sample.recipe_hash == pinned]
+    rows, reference, comparisons = _ranked(session, shown, metric, pinned, is_judged=device != ALL)
+    return Board(
+        query=replace(query, dataset=dataset, target=target, hardware=device, fingerprint=chosen),
+        metric=metric,
+        rows=rows,
+        hardware=dict(hardware),
+        fingerprints=dict(fingerprints),
+        hidden=len(candidates) - len(shown),
+        baseline=pinned if any(row.run.recipe_hash == pinned for row in rows) else None,
+        reference=reference,
+        comparisons=comparisons,
+        reached_by_none=metric is not requested and not any(candidate.reached for candidate in candidates),
+    )
 
 
 def find_unknown_filters(board: Board) -> list[tuple[str, str]]:
@@ -131,69 +162,121 @@ def find_unknown_filters(board: Board) -> list[tuple[str, str]]:
     ]
 
 
-def _candidates(found: Sequence[Sample], metric: Metric, target: float, prices: dict[str, float]) -> list[_Candidate]:
-    found = [sample for sample in found if sample.included]
-    hits = iter(find_target_hits([row for sample in found for row in sample.included], target))
-    return [_candidate(sample, [next(hits) for _ in sample.included], metric, prices) for sample in found]
+def _filters(query: BoardQuery) -> list[ColumnElement[bool]]:
+    tag = [] if query.tag is None else [listing.has_tag(query.tag)]
+    return tag + ([] if query.since is None else [Run.ended_at > query.since])
 
 
-def _candidate(sample: Sample, hits: list[TargetHit | None], metric: Metric, prices: dict[str, float]) -> _Candidate:
-    numbers: list[float | None] = []
-    unmeasured = 0
-    for row, hit in zip(sample.included, hits, strict=True):
-        price = prices.get(row.worker or "")
-        number = metric.compute(row, hit, price)
-        if not metric.is_measured(row, price):
-            unmeasured += 1
-        elif metric.is_to_target or (number is not None and has_finished(row)):
-            numbers.append(number)
-        elif has_finished(row):
-            unmeasured += 1
-    value = statistics.median_time(numbers) if metric.is_to_target else _mean(numbers)
-    return _Candidate(sample, numbers, unmeasured, hits, value)
+def _candidates(
+    found: Sequence[Sample], hits: Sequence[TargetHit | None], metric: Metric, prices: dict[str, float]
+) -> list[_Candidate]:
+    candidates, start = [], 0
+    for sample in found:
+        own = list(hits[start : start + len(sample.included)])
+        start += len(own)
+        measured = measure(sample.included, own, metric, prices)
+        candidates.append(_Candidate(sample, own, measured, measured.summarize(metric)))
+    return candidates
 
 
 def _order(candidate: _Candidate, metric: Metric) -> tuple[float, float, int]:
     """Best first. Candidates without a value come last, those that reached the target more often first."""
-    included = candidate.sample.included
+    included, value = candidate.sample.included, candidate.summary.value
     share, earliest = candidate.reached / len(included), included[0].id
-    if candidate.value is None:
+    if value is None:
         return (math.inf, -share, earliest)
-    return (-candidate.value if metric.is_better_higher else candidate.value, -share, earliest)
+    return (-value if metric.is_better_higher else value, -share, earliest)
 
 
-def _ranked_recipe(
+def _ranked(
+    session: Session, shown: Sequence[tuple[int, _Candidate]], metric: Metric, pinned: str | None, *, is_judged: bool
+) -> tuple[list[RankedRecipe], int | None, int]:
+    """The rows, the one that they are compared with, and how many pairs are judged together."""
+    newest = [candidate.sample.included[-1].id for _, candidate in shown]
+    runs = {run.id: run for run in listing.load_runs(session, newest)}
+    ranked = [candidate for _, candidate in shown if candidate.summary.value is not None]  # these come first
+    hashes = [candidate.sample.recipe_hash for candidate in ranked]
+    baseline = hashes.index(pinned) if pinned in hashes and is_judged else None
+    pairs = len(ranked) * (len(ranked) - 1) // 2
+    comparisons = max(pairs if baseline is None else len(ranked) - 1, 1)
+    reference = None if not is_judged or not ranked else baseline or 0
+    numbers = [candidate.measured.numbers for candidate in ranked]
+    judged = verdicts.rank(numbers, metric.scale, is_better_higher=metric.is_better_higher, baseline=baseline)
+    rows = []
+    for index, (number, candidate) in enumerate(shown):
+        run = runs[newest[index]]
+        has_tta = accuracy.has_tta(run.recipe)
+        without_tta = samples.load_accuracies_without_tta(session, candidate.sample.finished) if has_tta else []
+        row = _row(candidate, run, without_tta)
+        if index < len(ranked):
+            row = replace(row, rank=number)
+        if index < len(ranked) and reference is not None:
+            row = replace(row, ranks=judged.intervals[index], is_tied_with_first=judged.is_tied(0, index))
+            if index != reference:
+                row = _against(row, candidate, ranked[reference], metric, comparisons, judged.compare(reference, index))
+        rows.append(row)
+    return rows, reference, comparisons
+
+
+def _against(
+    row: RankedRecipe,
     candidate: _Candidate,
-    run: Run,
-    without_tta: Sequence[AccuraciesWithoutTta],
-    *,
-    rank: int | None,
-    is_tied: bool,
+    reference: _Candidate,
+    metric: Metric,
+    comparisons: int,
+    outcome: verdicts.Outcome,
 ) -> RankedRecipe:
+    """The row with its verdict beside the reference. The outcome is that of the whole board."""
+    verdict = verdicts.judge(
+        reference.measured.numbers,
+        candidate.measured.numbers,
+        metric.scale,
+        is_better_higher=metric.is_better_higher,
+        comparisons=comparisons,
+    )
+    if outcome != verdict.outcome:
+        verdict = replace(verdict, outcome=outcome, seeds_needed=None if outcome == "undecided" else 0)
+    seeds = verdict.seeds_needed
+    seconds = seeds * (candidate.mean_seconds + reference.mean_seconds) if seeds else None
+    return replace(row, verdict=verdict, seconds_needed=seconds)
+
+
+def _row(candidate: _Candidate, run: Run, without_tta: Sequence[AccuraciesWithoutTta]) -> RankedRecipe:
+    """Not ranked yet."""
     rows, finished = candidate.sample.included, candidate.sample.finished
-    known = [number for number in candidate.numbers if number is not None]
+    known = list(candidate.measured.numbers.known)
+    final = [row.last_val_accuracy for row in finished if row.last_val_accuracy is not None]
     return RankedRecipe(
-        rank=rank,
+        rank=None,
+        ranks=None,
         run=run,
         sample=candidate.sample,
-        value=candidate.value,
-        spread=statistics.compute_spread_of_known(known),
+        value=candidate.summary.value,
+        interval=candidate.summary.interval,
+        spread=candidate.summary.spread,
         numbers=known,
-        missed=len(candidate.numbers) - len(known),
+        missed=len(candidate.measured.numbers.values) - len(known),
         diverged=len(rows) - len(finished),
-        unmeasured=candidate.unmeasured,
+        unmeasured=candidate.measured.unmeasured,
         reached=statistics.compute_reach_rate(candidate.reached, len(rows)),
         median_time=statistics.median_time([hit.elapsed if hit else None for hit in candidate.hits]),
-        final=statistics.compute_spread_of_known([row.last_val_accuracy for row in finished]),
+        final=statistics.compute_accuracy_spread(final, candidate.measured.images) if final else None,
         final_without_tta=_mean([one.last for one in without_tta]),
         best_without_tta=_mean([one.best for one in without_tta]),
-        is_tied_with_first=is_tied,
+        is_tied_with_first=False,
+        verdict=None,
+        seconds_needed=None,
     )
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
-    return fmean(known) if known else None
+    return statistics.compute_mean(known) if known else None
+
+
+def _most_common_target(found: Sequence[Sample]) -> float:
+    targets = Counter(row.target_accuracy for sample in found for row in sample.included)
+    return float(_most_common(targets) or DEFAULT_TARGET)
 
 
 def _most_used_dataset(session: Session) -> str:

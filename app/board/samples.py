@@ -19,6 +19,7 @@ from sqlalchemy import ColumnElement, Engine, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from app.records.models import Run, Status
+from app.records.sqlite import json_value
 
 DIVERGED = "diverged"
 INCLUDED = or_(Run.status == Status.SUCCEEDED, and_(Run.status == Status.FAILED, Run.failure == DIVERGED))
@@ -49,10 +50,12 @@ class Row(NamedTuple):
     best_val_accuracy: float | None
     elapsed_seconds: float
     energy_wh: float | None
+    target_accuracy: float  # that the recipe asks for, a share
     milestones: bytes
 
 
-COLUMNS = [getattr(Run, name) for name in Row._fields]
+TARGET = json_value(Run.recipe, "target_accuracy")
+COLUMNS = [TARGET if name == "target_accuracy" else getattr(Run, name) for name in Row._fields]
 
 
 @dataclass
@@ -86,11 +89,19 @@ _cache: WeakKeyDictionary[Engine, dict[CacheKey, tuple[CacheVersion, list[Sample
 _cache_lock = Lock()
 
 
-def load_samples(session: Session, dataset: str, fingerprint: str | None, hardware: str | None) -> list[Sample]:
-    """`hardware` None: all kinds. The list is shared between callers: do not change it."""
+def load_samples(
+    session: Session,
+    dataset: str,
+    fingerprint: str | None,
+    hardware: str | None,
+    filters: Sequence[ColumnElement[bool]] = (),
+) -> list[Sample]:
+    """`hardware` None: all kinds. `filters`: more conditions. The list is shared between callers: do not change it."""
     key, engine = (dataset, fingerprint, hardware), session.get_bind().engine
     conditions = [Run.dataset == dataset, Run.fingerprint == fingerprint]
     conditions += [] if hardware is None else [Run.hardware == hardware]
+    if filters:
+        return group_into_samples(load_rows(session, *conditions, *filters))
     # An ended run changes only by deletion or by a retry, which raises its attempt: then these sums differ.
     sums = (func.count(), func.sum(Run.id), func.sum(Run.attempt))
     version = session.execute(select(Run.status, *sums).where(*conditions).group_by(Run.status)).all()

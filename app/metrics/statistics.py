@@ -1,7 +1,7 @@
-"""Statistics over the runs of a recipe: spread, share that reached the target, significance of differences.
+"""Statistics over the runs of a recipe: mean and spread, median, share that reached the target.
 
 SciPy has the formulas. It is imported on first use, because importing it would add a second to every start. Accuracies
-are shares (0..1), times seconds.
+are shares (0..1), times seconds. Which recipe is better is for app.metrics.verdicts to say.
 """
 
 from __future__ import annotations
@@ -9,16 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from typing import Literal
+from functools import cache
+from typing import Any
 
-import numpy as np
-
-ALPHA = 0.05  # of intervals and tests
-CACHE_SIZE = 2000  # results: a millisecond each, and a board needs the same ones again and again
-
-Test = Literal["means", "times"]
-Numbers = tuple[float | None, ...]
+ALPHA = 0.05  # of intervals
 
 
 def load_scipy() -> None:
@@ -34,7 +28,7 @@ class Spread:
     mean: float
     median: float
     sd: float | None  # of the sample (n - 1)
-    low: float | None  # 95 % confidence interval of the mean
+    low: float | None  # 95 % confidence interval of the mean, or of the median if it says so
     high: float | None
     smallest: float
     largest: float
@@ -51,35 +45,78 @@ class ReachRate:
     next_probability: float  # that the next run reaches it
 
 
-def compute_spread(values: Sequence[float]) -> Spread:
-    """The interval of the mean is by Student's t (scipy.stats.t). Raises ValueError for no values."""
+def compute_spread(values: Sequence[float], floor: float = 0.0) -> Spread:
+    """The interval of the mean is by Student's t (scipy.stats.t). `floor`: the least standard deviation that the values
+    can have by their nature; the interval uses it where the sample's is smaller. Raises ValueError for no values.
+    """
     if not values:
         raise ValueError("no values")
-    n, mean, ordered = len(values), math.fsum(values) / len(values), sorted(values)
+    n, mean, ordered = len(values), compute_mean(values), sorted(values)
     median = (ordered[(n - 1) // 2] + ordered[n // 2]) / 2
     if n == 1:
         return Spread(1, mean, median, None, None, None, mean, mean)
-    sd = float(np.std(values, ddof=1))
-    half = _t_quantile(n - 1) * sd / math.sqrt(n)
+    sd = compute_deviation(values)
+    half = _t_quantile(n - 1) * max(sd, floor) / math.sqrt(n)
     return Spread(n, mean, median, sd, mean - half, mean + half, ordered[0], ordered[-1])
 
 
-def compute_spread_of_known(values: Sequence[float | None]) -> Spread | None:
-    """Over the values that are not None; None if there are none."""
-    known = [value for value in values if value is not None]
-    return compute_spread(known) if known else None
+def compute_accuracy_spread(values: Sequence[float], images: int | None) -> Spread:
+    """The spread of accuracies, each measured on `images` validation images (None: not known).
+
+    Accuracies of few images are coarse: two equal ones do not mean that the next is the same. So the deviation behind
+    the interval is at least that of counting (`accuracy_floor`). The interval stays within 0..1.
+    """
+    spread = compute_spread(values, accuracy_floor(values, images))
+    if spread.low is None or spread.high is None:
+        return spread
+    clipped = {"low": max(spread.low, 0.0), "high": min(spread.high, 1.0)}
+    return Spread(**{**vars(spread), **clipped})
+
+
+def compute_time_spread(values: Sequence[float]) -> Spread:
+    """Of times, energies or costs, which are skewed: `low` and `high` are of the median, by `median_interval`."""
+    interval = median_interval(values)
+    low, high = interval or (None, None)
+    return Spread(**{**vars(compute_spread(values)), "low": low, "high": high})
+
+
+def accuracy_floor(values: Sequence[float], images: int | None) -> float:
+    """The least standard deviation of accuracies that were measured on `images` images; 0 if that is not known."""
+    return float(counting_deviation(compute_mean(values), len(values), images)) if images and values else 0.0
+
+
+def counting_deviation(mean: Any, n: Any, images: Any) -> Any:
+    """Standard deviation of an accuracy that comes from counting `images` images alone: sqrt(p (1 - p) / images), the
+    binomial one. `mean`: of n runs. p is estimated from all images of all runs, with half an image added (Jeffreys), so
+    that it is not 0 where every image was right. Numbers or arrays.
+    """
+    share = (mean * n * images + 0.5) / (n * images + 1)
+    return (share * (1 - share) / images) ** 0.5
+
+
+def compute_mean(values: Sequence[float]) -> float:
+    """Exactly the value where all are equal, which a sum divided by n is not."""
+    low, high = min(values), max(values)
+    return low if low == high else min(max(math.fsum(values) / len(values), low), high)
+
+
+def compute_deviation(values: Sequence[float]) -> float:
+    """Standard deviation of the sample (n - 1); 0 where all values are equal. Needs two values or more."""
+    mean = compute_mean(values)
+    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
 
 
 @cache
 def compute_reach_rate(count: int, n: int) -> ReachRate:
-    """Wilson's interval (scipy.stats.binomtest), and the probability that the next run reaches the target:
-    (count + 1/2) / (n + 1), the posterior mean with Jeffreys' prior. ValueError unless 0 <= count <= n and n > 0.
+    """The interval of Clopper and Pearson (scipy.stats.binomtest), which is never too narrow, and the probability that
+    the next run reaches the target: (count + 1/2) / (n + 1), the posterior mean with Jeffreys' prior. ValueError unless
+    0 <= count <= n and n > 0.
     """
     if not 0 <= count <= n or n == 0:
         raise ValueError(f"{count} of {n}")
     from scipy import stats
 
-    interval = stats.binomtest(count, n).proportion_ci(1 - ALPHA, method="wilson")
+    interval = stats.binomtest(count, n).proportion_ci(1 - ALPHA, method="exact")
     return ReachRate(count, n, float(interval.low), float(interval.high), (count + 0.5) / (n + 1))
 
 
@@ -90,31 +127,37 @@ def median_time(times: Sequence[float | None]) -> float | None:
     """
     if not times:
         return None
-    ordered = sorted(math.inf if time is None else time for time in times)
+    ordered = _sorted_times(times)
     middle = (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
     return None if math.isinf(middle) else middle
 
 
-def find_ties_with_first(samples: Sequence[Sequence[float | None]], test: Test) -> list[bool]:
-    """Which samples are not significantly different from the first, at ALPHA over the whole board.
+def median_interval(times: Sequence[float | None]) -> tuple[float, float | None] | None:
+    """95 % confidence interval of the median, a miss (None) being longer than any time. None below six values: then no
+    interval covers 95 %. An end of None: longer than any time.
 
-    `means`: Welch's t test (None is left out). `times`: the same where neither sample has a miss, else the
-    Mann-Whitney U test (None is longer than any time). The first is tied with itself; a sample of fewer than two is
-    tied with any.
-
-    Holm's correction is for all pairs, not only those with the first, because the first was chosen by looking at all of
-    them. So on 95 of 100 boards, recipes that are all the same are all tied.
+    From the k-th shortest to the k-th longest value: it misses the median with probability 2 P(X < k), X binomial with
+    n and 1/2, whatever the distribution of the times. Source: David and Nagaraja, Order Statistics, 2003, section 7.1.
     """
-    if not samples:
-        return []
-    first, *others = (tuple(sample) for sample in samples)
-    p = [
-        _mann_whitney_p(first, other) if test == "times" and None in first + other else _welch_p(first, other)
-        for other in others
-    ]
-    known = [value for value in p if value is not None]
-    rejected = iter(_reject_by_holm(known, len(known) * (len(known) + 1) // 2))
-    return [True, *(value is None or not next(rejected) for value in p)]
+    if not (rank := _median_rank(len(times))):
+        return None
+    ordered = _sorted_times(times)
+    low, high = ordered[rank - 1], ordered[-rank]
+    return None if math.isinf(low) else (low, None if math.isinf(high) else high)
+
+
+def _sorted_times(times: Sequence[float | None]) -> list[float]:
+    return sorted(math.inf if time is None else time for time in times)
+
+
+@cache
+def _median_rank(n: int) -> int:
+    """The largest k for which the interval covers 95 %; 0 if there is none."""
+    tail, rank = 0.5**n, 0  # P(X <= rank)
+    while tail <= ALPHA / 2 and rank < n:
+        rank += 1
+        tail += math.comb(n, rank) * 0.5**n
+    return rank
 
 
 @cache
@@ -123,46 +166,3 @@ def _t_quantile(freedom: int) -> float:
     from scipy import stats
 
     return float(stats.t.ppf(1 - ALPHA / 2, freedom))
-
-
-def _reject_by_holm(p: Sequence[float], m: int) -> list[bool]:
-    """Which hypotheses are rejected at ALPHA over `m` tests: those in `p`, and others that reject nothing. The smallest
-    p is compared with ALPHA / m, the next with ALPHA / (m - 1), and so on until one fails. Source: Holm, A simple
-    sequentially rejective multiple test procedure, 1979. Not statsmodels', which runs the garbage collector at each
-    call: that takes longer than the rest of a board.
-    """
-    rejected = [False] * len(p)
-    for done, index in enumerate(sorted(range(len(p)), key=lambda index: p[index])):
-        if p[index] > ALPHA / (m - done):
-            break
-        rejected[index] = True
-    return rejected
-
-
-@lru_cache(CACHE_SIZE)
-def _welch_p(first: Numbers, other: Numbers) -> float | None:
-    """p of Welch's test; None if a sample has fewer than two values."""
-    from scipy import stats
-
-    one, two = ([value for value in sample if value is not None] for sample in (first, other))
-    if len(one) < 2 or len(two) < 2:
-        return None
-    if len(set(one)) == len(set(two)) == 1:  # the test would divide by a spread of 0
-        return float(one[0] == two[0])
-    (mean, sd), (other_mean, other_sd) = (
-        (float(np.mean(sample)), float(np.std(sample, ddof=1))) for sample in (one, two)
-    )
-    found = stats.ttest_ind_from_stats(mean, sd, len(one), other_mean, other_sd, len(two), equal_var=False)
-    return float(found.pvalue)
-
-
-@lru_cache(CACHE_SIZE)
-def _mann_whitney_p(first: Numbers, other: Numbers) -> float | None:
-    from scipy import stats
-
-    one, two = ([math.inf if value is None else value for value in sample] for sample in (first, other))
-    if len(one) < 2 or len(two) < 2:
-        return None
-    if len({*one, *two}) == 1:  # all the same, for example all misses
-        return 1.0
-    return float(stats.mannwhitneyu(one, two, alternative="two-sided").pvalue)

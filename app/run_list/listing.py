@@ -111,6 +111,11 @@ def has_no_launches(session: Session) -> bool:
     return last_id(session, "runs") is None
 
 
+def has_tag(tag: str) -> ColumnElement[bool]:
+    tags = json_items(Run.tags)
+    return select(tags.c.value).where(tags.c.value == tag).exists()
+
+
 def _filtered(statement: Select[Any], query: ListQuery) -> Select[Any]:
     for one in query.where[:MAX_CONDITIONS]:
         statement = statement.where(parse_condition(one))
@@ -125,8 +130,7 @@ def _filtered(statement: Select[Any], query: ListQuery) -> Select[Any]:
     if query.group is not None:
         statement = statement.where(Run.group_id == query.group)
     if query.tag:
-        tags = json_items(Run.tags)
-        statement = statement.where(select(tags.c.value).where(tags.c.value == query.tag).exists())
+        statement = statement.where(has_tag(query.tag))
     if query.q:
         statement = statement.where(
             or_(*(text.icontains(query.q, autoescape=True) for text in (Run.name, Run.notes, Run.preset)))
