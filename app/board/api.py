@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
@@ -15,7 +16,17 @@ from app.workers import prices
 from app.workers.listing import WorkerResponse, list_known
 
 Target = Annotated[
-    float, Query(gt=0, lt=1, allow_inf_nan=False, description="Validation accuracy to reach, as a share")
+    float | None,
+    Query(
+        gt=0,
+        lt=1,
+        allow_inf_nan=False,
+        description="Validation accuracy to reach, as a share. Default: the target that most runs have",
+    ),
+]
+Tag = Annotated[str | None, Query(max_length=40, description="Only runs with this tag")]
+Days = Annotated[
+    float | None, Query(gt=0, le=36500, allow_inf_nan=False, description="Only runs that ended in these last days")
 ]
 router = APIRouter(prefix="/api/v1", responses={"4XX": PROBLEM})
 
@@ -27,7 +38,7 @@ def get_board(
         str | None, Query(max_length=100, description="Default: the data set with the most succeeded runs")
     ] = None,
     metric: MetricName = "time_to_target",
-    target: Target = 0.94,
+    target: Target = None,
     hardware: Annotated[
         str | None,
         Query(min_length=1, max_length=120, description="Default: the kind that most runs used; `all`: every kind"),
@@ -38,9 +49,12 @@ def get_board(
     ] = None,
     group_by: Annotated[Literal["recipe"], Query(description="Each row is a recipe")] = "recipe",
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    tag: Tag = None,
+    days: Days = None,
 ) -> schemas.BoardResponse:
-    """Rank the recipes of one data set, best first."""
-    query = ranking.BoardQuery(dataset or None, metric, target, hardware, fingerprint, limit)
+    """Rank the recipes of one data set, best first. If no row has the metric, they are ranked by final accuracy."""
+    since = here.now() - timedelta(days=days) if days else None
+    query = ranking.BoardQuery(dataset or None, metric, target, hardware, fingerprint, limit, tag or None, since)
     with here.records.read() as session:
         board = ranking.rank_recipes(session, query)
         if unknown := ranking.find_unknown_filters(board):

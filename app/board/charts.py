@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from app.board.metrics import Metric
 from app.board.published import Published
-from app.board.ranking import Board
+from app.board.ranking import Board, RankedRecipe
 from app.charts.run_charts import Figure
 from app.metrics import accuracy
 
 MAX_ROWS = 15  # more would be illegible
 
 
-def board_figure(board: Board, metric: Metric, published: Sequence[Published]) -> Figure | None:
+def board_figure(board: Board, published: Sequence[Published]) -> Figure | None:
     """None if no row is ranked."""
-    rows = [row for row in board.rows if row.rank is not None][:MAX_ROWS]
+    metric, rows = board.metric, [row for row in board.rows if row.rank is not None][:MAX_ROWS]
     if not rows:
         return None
     names = [f"{row.rank}. {row.run.name}{', TTA' if accuracy.has_tta(row.run.recipe) else ''}" for row in rows]
     dots = [(number, name) for row, name in zip(rows, names, strict=True) for number in row.numbers]
     values = [row.value for row in rows]
-    bars = [row.spread if not metric.is_to_target else None for row in rows]
+    bars = [_bar(row) for row in rows]
     traces: list[Figure] = [
         {
             "type": "scatter",
@@ -34,14 +33,14 @@ def board_figure(board: Board, metric: Metric, published: Sequence[Published]) -
         {
             "type": "scatter",
             "mode": "markers",
-            "name": "Median, misses included" if metric.is_to_target else "Mean and its 95 % interval",
+            "name": f"{'Median, misses included' if metric.is_to_target else 'Mean'}, and its 95 % interval",
             "x": values,
             "y": names,
             "error_x": {
                 "type": "data",
                 "symmetric": False,
-                "array": [_error_length(_clipped(bar.high, metric), bar.mean) if bar else 0.0 for bar in bars],
-                "arrayminus": [_error_length(bar.mean, _clipped(bar.low, metric)) if bar else 0.0 for bar in bars],
+                "array": [above for _, above in bars],
+                "arrayminus": [below for below, _ in bars],
             },
             "meta": {"role": "mean"},
         },
@@ -59,10 +58,9 @@ def board_figure(board: Board, metric: Metric, published: Sequence[Published]) -
     return {"traces": traces, "names": names, "across": across, "marks": marks}
 
 
-def _clipped(value: float | None, metric: Metric) -> float | None:
-    """The end of an interval: a share stays between 0 and 1."""
-    return value if value is None or metric.unit != "share" else min(max(value, 0.0), 1.0)
-
-
-def _error_length(larger: float | None, smaller: float | None) -> float:
-    return 0.0 if larger is None or smaller is None else larger - smaller
+def _bar(row: RankedRecipe) -> tuple[float, float]:
+    """Lengths of the error bar below and above the value. An interval without an end is drawn to the longest run."""
+    if row.interval is None or row.value is None:
+        return 0.0, 0.0
+    low, high = row.interval
+    return row.value - low, (max(row.numbers) if high is None else high) - row.value

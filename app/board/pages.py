@@ -5,16 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
+from pydantic import BeforeValidator
 
 from app.board import charts, published, ranking
-from app.board.api import Target
+from app.board.api import Days, Tag, Target
 from app.board.metrics import METRICS
 from app.board.schemas import MetricName, WorkerEdited
+from app.board.verdicts import describe_difference
 from app.errors import InvalidRequest
 from app.run_list import listing
 from app.run_list.columns import setting_title
@@ -27,6 +30,8 @@ from app.workers.listing import list_known
 
 DECIMAL_COMMA = re.compile(r"^\s*(\d+),(\d{1,2})\s*$")  # 0,50; but 1,000 is refused
 MAX_ROWS = 200
+PERIODS = ((1, "the last day"), (7, "the last 7 days"), (30, "the last 30 days"))
+EmptyIsNone = BeforeValidator(lambda value: None if value == "" else value)  # a field of a form that was left empty
 MAX_SETTINGS = 6  # in a row's summary
 
 router = APIRouter(include_in_schema=False)
@@ -38,34 +43,45 @@ def show_board(
     here: Here,
     dataset: Annotated[str | None, Query(max_length=100)] = None,
     metric: MetricName = "time_to_target",
-    target: Target = 0.94,
+    target: Annotated[Target, EmptyIsNone] = None,
     hardware: Annotated[str | None, Query(max_length=120)] = None,
     fingerprint: Annotated[str | None, Query(max_length=80)] = None,
+    tag: Tag = None,
+    days: Annotated[Days, EmptyIsNone] = None,
     with_published: Annotated[bool, Query(alias="published")] = False,
     limit: Annotated[int, Query(ge=1, le=MAX_ROWS)] = 50,
 ) -> HTMLResponse:
-    query = ranking.BoardQuery(dataset or None, metric, target, hardware or None, fingerprint or None, limit)
+    since = here.now() - timedelta(days=days) if days else None
+    chosen = (dataset or None, metric, target, hardware or None, fingerprint or None, limit, tag or None, since)
+    query = ranking.BoardQuery(*chosen)
     with here.records.read() as session:
         board = ranking.rank_recipes(session, query)
         if ranking.find_unknown_filters(board):  # left over from another data set
             board = ranking.rank_recipes(session, replace(query, hardware=None, fingerprint=None))
-        can_compare = board.query.dataset == published.DATASET and metric in {"time_to_target", "accuracy"}
-        is_same_target = metric == "accuracy" or target == published.TARGET
+        ranked_by = board.metric.name
+        can_compare = board.query.dataset == published.DATASET and ranked_by in {"time_to_target", "accuracy"}
+        is_same_target = ranked_by == "accuracy" or board.target == published.TARGET
         results = published.load_published() if with_published and can_compare else ()
         context = {
             "board": board,
             "query": board.query,
-            "metric": METRICS[metric],
+            "metric": board.metric,
             "metrics": METRICS.values(),
+            "differences": [
+                describe_difference(row.verdict, board.metric) if row.verdict else "" for row in board.rows
+            ],
+            "days": days,
+            "periods": PERIODS,
+            "tags": listing.tag_names(session, board.query.dataset or ""),
             "datasets": listing.dataset_names(session),
             "can_compare": can_compare,
             "with_published": with_published,
             "published": results,
-            "figure": charts.board_figure(board, METRICS[metric], results if is_same_target else ()),
+            "figure": charts.board_figure(board, results if is_same_target else ()),
             "summaries": _summarize([row.run.recipe for row in board.rows]),
             "workers": list_known(session, here.leases),
-            "query_string": _query_string(board.query),
-            "more": _query_string(replace(board.query, limit=MAX_ROWS)) if board.query.limit < MAX_ROWS else None,
+            "query_string": _query_string(board.query, days),
+            "more": _query_string(replace(board.query, limit=MAX_ROWS), days) if limit < MAX_ROWS else None,
             "plotly": PLOTLY,
         }
         return page(request, "board/index.html", context)
@@ -97,5 +113,6 @@ def _summarize(recipes: Sequence[dict[str, Any]]) -> list[str]:
     ]
 
 
-def _query_string(query: ranking.BoardQuery) -> str:
-    return urlencode({key: value for key, value in vars(query).items() if value is not None})
+def _query_string(query: ranking.BoardQuery, days: float | None) -> str:
+    values = vars(query) | {"since": None, "days": days}
+    return urlencode({key: value for key, value in values.items() if value is not None})

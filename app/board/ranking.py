@@ -32,8 +32,8 @@ DEFAULT_TARGET = 0.94  # of a data set without runs
 
 @dataclass(frozen=True)
 class BoardQuery:
-    """`dataset`, `hardware`, `fingerprint`, `target` None: the value that most runs have. `tag`, `since`: only runs that
-    have the tag, that ended later.
+    """`dataset`, `hardware`, `fingerprint`, `target` None: the value that most runs have. `tag`, `since`: only runs
+    with that tag, that ended later.
     """
 
     dataset: str | None = None
@@ -60,7 +60,7 @@ class RankedRecipe:
     interval: tuple[float, float | None] | None  # 95 % of `value`; an end of None: longer than any time
     spread: statistics.Spread | None  # of the metric, over the runs that have it
     numbers: list[float]  # the metric of each run that has it
-    missed: int
+    missed: int  # included runs that never reached the target
     diverged: int  # included runs that diverged: misses of the target, left out of every mean
     unmeasured: int
     reached: statistics.ReachRate
@@ -86,7 +86,21 @@ class Board:
         int | None
     )  # row that the verdicts compare with: the pinned baseline, or else the first; None: not judged
     comparisons: int  # pairs that are judged together
-    reached_by_none: bool  # ranked by accuracy because no recipe reached the target in more than half of its runs
+
+    @property
+    def target(self) -> float:
+        return self.query.target or DEFAULT_TARGET
+
+    @property
+    def notice(self) -> str | None:
+        """Why it is not ranked by the requested metric."""
+        requested = METRICS[self.query.metric]
+        if not self.rows or requested is self.metric:
+            return None
+        if requested.name in {"energy", "cost"} and any(row.reached.count * 2 > row.reached.n for row in self.rows):
+            return f"{requested.title} was not measured: ranked by final accuracy instead."
+        share = f"{100 * self.target:.2f} %"
+        return f"No recipe reached {share} in more than half of its runs: ranked by final accuracy instead."
 
 
 @dataclass(frozen=True)
@@ -148,7 +162,6 @@ def rank_recipes(session: Session, query: BoardQuery) -> Board:
         baseline=pinned if any(row.run.recipe_hash == pinned for row in rows) else None,
         reference=reference,
         comparisons=comparisons,
-        reached_by_none=metric is not requested and not any(candidate.reached for candidate in candidates),
     )
 
 
@@ -207,7 +220,7 @@ def _ranked(
         run = runs[newest[index]]
         has_tta = accuracy.has_tta(run.recipe)
         without_tta = samples.load_accuracies_without_tta(session, candidate.sample.finished) if has_tta else []
-        row = _row(candidate, run, without_tta)
+        row = _row(candidate, run, without_tta, metric)
         if index < len(ranked):
             row = replace(row, rank=number)
         if index < len(ranked) and reference is not None:
@@ -241,10 +254,10 @@ def _against(
     return replace(row, verdict=verdict, seconds_needed=seconds)
 
 
-def _row(candidate: _Candidate, run: Run, without_tta: Sequence[AccuraciesWithoutTta]) -> RankedRecipe:
+def _row(candidate: _Candidate, run: Run, without_tta: Sequence[AccuraciesWithoutTta], metric: Metric) -> RankedRecipe:
     """Not ranked yet."""
     rows, finished = candidate.sample.included, candidate.sample.finished
-    known = list(candidate.measured.numbers.known)
+    numbers, known = candidate.measured.numbers.values, list(candidate.measured.numbers.known)
     final = [row.last_val_accuracy for row in finished if row.last_val_accuracy is not None]
     return RankedRecipe(
         rank=None,
@@ -255,7 +268,7 @@ def _row(candidate: _Candidate, run: Run, without_tta: Sequence[AccuraciesWithou
         interval=candidate.summary.interval,
         spread=candidate.summary.spread,
         numbers=known,
-        missed=len(candidate.measured.numbers.values) - len(known),
+        missed=len(numbers) - len(known) if metric.is_to_target else len(rows) - candidate.reached,
         diverged=len(rows) - len(finished),
         unmeasured=candidate.measured.unmeasured,
         reached=statistics.compute_reach_rate(candidate.reached, len(rows)),

@@ -19,7 +19,7 @@ from sqlalchemy import ColumnElement, Engine, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from app.records.models import Run, Status
-from app.records.sqlite import json_value
+from app.records.sqlite import constant_json_value
 
 DIVERGED = "diverged"
 INCLUDED = or_(Run.status == Status.SUCCEEDED, and_(Run.status == Status.FAILED, Run.failure == DIVERGED))
@@ -54,7 +54,7 @@ class Row(NamedTuple):
     milestones: bytes
 
 
-TARGET = json_value(Run.recipe, "target_accuracy")
+TARGET = constant_json_value(Run.recipe, "target_accuracy")
 COLUMNS = [TARGET if name == "target_accuracy" else getattr(Run, name) for name in Row._fields]
 
 

@@ -7,9 +7,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from app.board import groups, ranking
-from app.board.metrics import METRICS
 from app.json_shapes import RequestModel
-from app.metrics import accuracy, statistics
+from app.metrics import accuracy, statistics, verdicts
 
 
 class SpreadResponse(BaseModel):
@@ -19,7 +18,10 @@ class SpreadResponse(BaseModel):
     mean: float
     median: float
     sd: float | None = Field(description="Sample standard deviation (n - 1)")
-    interval: list[float] | None = Field(description="95 % confidence interval of the mean, by Student's t")
+    interval: list[float | None] | None = Field(
+        description="95 % confidence interval: of the mean of accuracies, by Student's t; of the median of times, "
+        "energy and cost, by order statistics, null below six runs"
+    )
     min: float
     max: float
 
@@ -29,14 +31,38 @@ class ReachedResponse(BaseModel):
 
     count: int
     n: int
-    interval: list[float] = Field(description="95 % confidence interval of the share, by Wilson")
+    interval: list[float] = Field(description="95 % confidence interval of the share, by Clopper and Pearson")
     next: float = Field(description="Probability that the next run reaches the target, with Jeffreys' prior")
+
+
+class RowVerdict(BaseModel):
+    """What may be said of the row beside the reference row: the pinned baseline, or else the first row."""
+
+    verdict: verdicts.Outcome
+    difference: float | None = Field(
+        description="Row minus reference, as a share, in epochs, or relative (0.1: 10 % more) for times, energy, cost "
+        "and speed; null: a run missed the target"
+    )
+    interval: list[float] | None = Field(
+        description="95 % interval of the difference at this look; null: n = 1, or a miss"
+    )
+    n: list[int] = Field(description="Runs of the reference, and of the row")
+    looks_left: int = Field(description="Runs until both have the maximum of 20 seeds")
+    seeds_needed: int | None = Field(
+        description="Estimate: further seeds of each until the verdict is decided; null: unknown, or beyond the maximum"
+    )
+    seconds_needed: float | None = Field(description="Training time of these seeds, of both recipes")
 
 
 class BoardRow(BaseModel):
     """A recipe on one kind of hardware."""
 
     rank: int | None = Field(description="null: not ranked, because not measured or too few runs reached the target")
+    ranks: list[int] | None = Field(
+        description="The best and the worst rank that the row may have, at 95 % for all rows shown; null: not judged"
+    )
+    is_baseline: bool = Field(description="Whether it is the pinned baseline of the data set")
+    verdict: RowVerdict | None = Field(description="null: the reference row itself, or not judged")
     name: str
     preset: str | None
     recipe: dict[str, Any]
@@ -47,7 +73,10 @@ class BoardRow(BaseModel):
     n: int = Field(description="Runs included: one for each seed")
     mean: float | None = Field(description="Mean of the metric, over the runs that have it")
     sd: float | None = Field(description="Sample standard deviation of the metric")
-    interval: list[float] | None = Field(description="95 % confidence interval of the mean")
+    interval: list[float | None] | None = Field(
+        description="95 % confidence interval of `value`; for metrics to the target that is the median: null below six "
+        "runs, and an end of null is longer than any time"
+    )
     min: float | None = Field(description="Smallest value of the metric")
     max: float | None = Field(description="Largest value of the metric")
     missed: int = Field(description="Included runs that never reached the target")
@@ -57,7 +86,7 @@ class BoardRow(BaseModel):
     reached_interval: list[float] = Field(description="95 % confidence interval of the share that reaches the target")
     reach_probability: float = Field(description="Probability that the next run reaches the target")
     is_like_first: bool = Field(
-        description="Not significantly different from the first row (5 %, corrected for all pairs of rows shown)"
+        description="Not significantly different from the first row, whenever one looks (5 % for all rows shown)"
     )
     hardware: str | None
     precision: str
@@ -77,14 +106,18 @@ class BoardRow(BaseModel):
 
 
 class BoardResponse(BaseModel):
-    metric: str
+    metric: str = Field(description="That the rows are ranked by: the requested one, or `accuracy` if no row has it")
+    requested_metric: str
+    notice: str | None = Field(description="Why the rows are ranked by another metric; null: they are not")
     unit: str
-    target: float
+    target: float = Field(description="Default: the target that most runs have")
     dataset: str
     hardware: str | None = Field(description="Hardware of all rows; `all`: every kind")
     fingerprint: str | None = Field(description="Version of the data")
     all_hardware: dict[str, int] = Field(description="Runs on each kind of hardware")
     all_fingerprints: dict[str, int] = Field(description="Runs on each version of the data")
+    baseline: str | None = Field(description="Recipe hash of the pinned baseline, if it is among the rows")
+    comparisons: int = Field(description="Pairs of rows that are judged together")
     rows: list[BoardRow]
     left: int = Field(description="Number of rows beyond the limit")
 
@@ -131,15 +164,19 @@ MetricName = Literal[
 def to_board_response(board: ranking.Board) -> BoardResponse:
     query = board.query
     return BoardResponse(
-        metric=query.metric,
-        unit=METRICS[query.metric].unit,
-        target=query.target,
+        metric=board.metric.name,
+        requested_metric=query.metric,
+        notice=board.notice,
+        unit=board.metric.unit,
+        target=board.target,
         dataset=query.dataset or "",
         hardware=query.hardware,
         fingerprint=query.fingerprint,
         all_hardware={name or "unknown": number for name, number in board.hardware.items()},
         all_fingerprints=board.fingerprints,
-        rows=[_to_board_row(one) for one in board.rows],
+        baseline=board.baseline,
+        comparisons=board.comparisons,
+        rows=[_to_board_row(one, board.baseline) for one in board.rows],
         left=board.hidden,
     )
 
@@ -174,7 +211,7 @@ def to_group_response(group: groups.Group) -> GroupResponse:
 def _to_spread_response(spread: statistics.Spread | None) -> SpreadResponse | None:
     if spread is None:
         return None
-    interval = None if spread.low is None or spread.high is None else [spread.low, spread.high]
+    interval = None if spread.low is None else [spread.low, spread.high]
     return SpreadResponse(
         n=spread.n,
         mean=spread.mean,
@@ -192,10 +229,27 @@ def _to_reached_response(rate: statistics.ReachRate | None) -> ReachedResponse |
     return ReachedResponse(count=rate.count, n=rate.n, interval=[rate.low, rate.high], next=rate.next_probability)
 
 
-def _to_board_row(row: ranking.RankedRecipe) -> BoardRow:
-    run, sample, spread = row.run, row.sample, _to_spread_response(row.spread)
+def _to_row_verdict(row: ranking.RankedRecipe) -> RowVerdict | None:
+    if row.verdict is None:
+        return None
+    return RowVerdict(
+        verdict=row.verdict.outcome,
+        difference=row.verdict.difference,
+        interval=list(row.verdict.interval) if row.verdict.interval else None,
+        n=list(row.verdict.n),
+        looks_left=row.verdict.looks_left,
+        seeds_needed=row.verdict.seeds_needed,
+        seconds_needed=row.seconds_needed,
+    )
+
+
+def _to_board_row(row: ranking.RankedRecipe, baseline: str | None) -> BoardRow:
+    run, sample, spread = row.run, row.sample, row.spread
     return BoardRow(
         rank=row.rank,
+        ranks=list(row.ranks) if row.ranks else None,
+        is_baseline=run.recipe_hash == baseline,
+        verdict=_to_row_verdict(row),
         name=run.name,
         preset=run.preset,
         recipe=run.recipe,
@@ -204,9 +258,9 @@ def _to_board_row(row: ranking.RankedRecipe) -> BoardRow:
         n=len(sample.included),
         mean=spread and spread.mean,
         sd=spread and spread.sd,
-        interval=spread and spread.interval,
-        min=spread and spread.min,
-        max=spread and spread.max,
+        interval=list(row.interval) if row.interval else None,
+        min=spread and spread.smallest,
+        max=spread and spread.largest,
         missed=row.missed,
         diverged=row.diverged,
         unmeasured=row.unmeasured,

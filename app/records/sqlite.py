@@ -18,6 +18,7 @@ from sqlalchemy import (
     Table,
     TypeDecorator,
     func,
+    literal_column,
     text,
 )
 from sqlalchemy.dialects.sqlite import Insert, insert
@@ -99,8 +100,16 @@ def error_code(error: BaseException) -> int:
 
 def json_value(column: Any, path: str) -> ColumnElement[Any]:
     """The value at a path such as `augment.0.p` in a JSON column. SQLite's own form is `$.augment[0].p`."""
-    steps = (f"[{step}]" if step.isdecimal() else f".{step}" for step in path.split("."))
-    return func.json_extract(column, "$" + "".join(steps))
+    return func.json_extract(column, _json_path(path))
+
+
+def constant_json_value(column: Any, path: str) -> ColumnElement[Any]:
+    """The same with the path in the statement's text: only for paths that stand in our code."""
+    return func.json_extract(column, literal_column(f"'{_json_path(path)}'"))
+
+
+def _json_path(path: str) -> str:
+    return "$" + "".join(f"[{step}]" if step.isdecimal() else f".{step}" for step in path.split("."))
 
 
 def json_items(column: Any) -> Any:

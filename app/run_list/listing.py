@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, true
 from sqlalchemy.orm import Session
 
 from app.errors import InvalidRequest
@@ -21,6 +21,7 @@ from app.run_list.columns import find_column, parse_condition, sort_key
 
 MAX_LIMIT = 500
 MAX_CONDITIONS = 20
+MAX_TAGS = 200  # to choose from
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,13 @@ def count_by_status(session: Session) -> dict[str, int]:
 def dataset_names(session: Session) -> Sequence[str]:
     """Names of all data sets used by at least one run, sorted."""
     return session.scalars(select(Run.dataset).distinct().order_by(Run.dataset)).all()
+
+
+def tag_names(session: Session, dataset: str) -> Sequence[str]:
+    """Tags of the runs on a data set, sorted."""
+    tags = json_items(Run.tags)
+    query = select(tags.c.value).select_from(Run).join(tags, true()).where(Run.dataset == dataset)
+    return session.scalars(query.distinct().order_by(tags.c.value).limit(MAX_TAGS)).all()
 
 
 def held_runs(session: Session, limit: int) -> Sequence[Run]:

@@ -55,7 +55,7 @@ WINGS = {
     ),
     "app.board": Wing(
         "errors json_shapes records metrics charts web runs workers run_list",
-        sql="ranking samples groups", http="api pages group_pages",
+        sql="ranking samples groups", http="api pages group_pages", writes="baselines",
     ),
     "app.launch": Wing(
         "errors json_shapes records images charts web runs workers run_list",

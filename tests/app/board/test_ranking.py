@@ -114,13 +114,14 @@ def test_boards_mix_hardware_only_on_request_and_versions_of_the_data_never(clie
 
 def test_cost_needs_the_price_of_the_worker(client: TestClient, state: State):
     ran(client, state, (0.5, 0.95), seconds=1800.0)
-    (row,) = board(client, metric="cost")["rows"]
-    assert (row["rank"], row["value"], row["unmeasured"]) == (None, None, 1)
+    found = board(client, metric="cost")
+    assert (found["metric"], found["rows"][0]["value"]) == ("accuracy", 0.95)
+    assert found["notice"] == "Cost to target was not measured: ranked by final accuracy instead."
 
     assert client.patch("/api/v1/workers/ada", json={"price_per_hour": 3.0}).json()["price_per_hour"] == 3.0
     (row,) = board(client, metric="cost")["rows"]
     assert (row["rank"], row["value"]) == (1, 3.0)
-    assert board(client, metric="energy")["rows"][0]["rank"] is None
+    assert board(client, metric="energy")["metric"] == "accuracy"
 
 
 def test_a_single_run_has_no_spread(client: TestClient, state: State):
@@ -141,8 +142,13 @@ def test_a_diverged_run_is_a_miss_even_if_it_reached_the_target_before(client: T
         hand.finish("failed", exit_code=1)
     ran(client, state, (0.5, 0.9, 0.93), seed=2)
 
-    (row,) = board(client)["rows"]
-    assert (row["n"], row["reached"], row["missed"], row["diverged"], row["rank"]) == (3, 0, 3, 2, None)
+    found = board(client)
+    (row,) = found["rows"]
+    assert (row["n"], row["reached"], row["missed"], row["diverged"], row["rank"]) == (3, 0, 3, 2, 1)
+    assert found["notice"] == (
+        "No recipe reached 94.00 % in more than half of its runs: ranked by final accuracy instead."
+    )
+    assert found["notice"] in client.get("/board?dataset=digits").text
     (row,) = board(client, metric="accuracy")["rows"]
     assert (row["value"], row["diverged"], row["unmeasured"]) == (0.93, 2, 0)
     assert "2 diverged" in client.get("/board?dataset=digits&metric=accuracy").text

@@ -1,22 +1,27 @@
-"""Spread, reach rate and significance, checked against SciPy and statsmodels on recorded samples."""
+"""Spread, reach rate and median, checked against SciPy and statsmodels on recorded samples."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 from statsmodels.stats.weightstats import DescrStatsW
 
-from app.metrics.statistics import compute_reach_rate, compute_spread, find_ties_with_first, median_time
+from app.metrics.statistics import (
+    compute_accuracy_spread,
+    compute_reach_rate,
+    compute_spread,
+    compute_time_spread,
+    median_interval,
+    median_time,
+)
 
-# Final accuracies and training seconds of repeats of several recipes.
+# Final accuracies of repeats of several recipes.
 ACCURACIES = [
     (0.9423, 0.9401, 0.9417, 0.9409, 0.9431),
     (0.9398, 0.9412, 0.9405, 0.9419, 0.9390),
@@ -24,26 +29,6 @@ ACCURACIES = [
     (0.9410, 0.9425),
     (0.9402, 0.9418, 0.9411, 0.9396, 0.9420, 0.9408, 0.9399, 0.9414),
 ]
-SECONDS = [
-    (71.8, 72.4, 70.9, 73.0, 71.2, 72.1),
-    (74.0, 73.6, 75.1, 74.8, None, 73.9),
-    (71.5, 72.9, 72.2, 71.0, 70.8, 72.6),
-    (None, None, None, 90.2, None, None),
-]
-samples = st.lists(st.integers(880, 960).map(lambda n: n / 1000), min_size=2, max_size=7)
-
-
-def differ(samples: list[Any], test: Literal["means", "times"]) -> list[bool]:
-    """By SciPy and statsmodels: Holm over all pairs, of which those without the first are never significant."""
-    p = []
-    for other in samples[1:]:
-        if test == "means" or None not in [*samples[0], *other]:
-            p.append(stats.ttest_ind(samples[0], other, equal_var=False).pvalue)
-        else:
-            one, two = ([math.inf if value is None else value for value in sample] for sample in (samples[0], other))
-            p.append(stats.mannwhitneyu(one, two, alternative="two-sided").pvalue)
-    pairs = p + [1.0] * (len(p) * (len(p) - 1) // 2)
-    return [bool(is_other) for is_other in multipletests(pairs, alpha=0.05, method="holm")[0][: len(p)]]
 
 
 @pytest.mark.parametrize("values", [*ACCURACIES, (0.1, 0.9), (3.0, 3.0, 3.5), (1e-9, 2e-9, 4e-9), (1e9, 1e9 + 1)])
@@ -74,12 +59,12 @@ def test_no_values_raise_an_error():
 
 
 @pytest.mark.parametrize(("count", "n"), [(0, 1), (1, 1), (0, 5), (3, 5), (5, 5), (33, 50), (6, 7), (1999, 2000)])
-def test_a_reach_rate_has_wilsons_interval_and_jeffreys_probability(count: int, n: int):
+def test_a_reach_rate_has_the_exact_interval_and_jeffreys_probability(count: int, n: int):
     found = compute_reach_rate(count, n)
 
     assert (found.count, found.n) == (count, n)
-    wilson = proportion_confint(count, n, alpha=0.05, method="wilson")
-    assert (found.low, found.high) == pytest.approx(wilson, abs=1e-12)
+    exact = proportion_confint(count, n, alpha=0.05, method="beta")
+    assert (found.low, found.high) == pytest.approx(np.nan_to_num(exact, nan=float(count == n)), abs=1e-9)
     assert found.next_probability == pytest.approx(stats.beta.mean(count + 0.5, n - count + 0.5), rel=1e-12)
 
 
@@ -117,61 +102,43 @@ def test_a_median_stays_the_same_whatever_the_longest_time_is(times: list[float]
     assert median_time([*times, *[None] * misses]) == (pytest.approx(usual) if misses < len(times) else None)
 
 
-def test_rows_differ_by_welch_and_holm():
-    assert differ(ACCURACIES, "means") == [False, True, False, False]
-    assert find_ties_with_first(ACCURACIES, "means") == [True, True, False, True, True]
+def test_equal_values_have_no_spread_at_all_and_their_own_mean():
+    for value in (0.1, 1 / 3, 0.94, 1e-9, 12.7):
+        for n in (2, 3, 7, 20):
+            found = compute_spread([value] * n)
+            assert (found.mean, found.sd, found.low, found.high) == (value, 0.0, value, value)
 
 
-def test_rows_with_misses_differ_by_mann_whitney_and_holm():
-    assert differ(SECONDS, "times") == [True, False, True]
-    assert find_ties_with_first(SECONDS, "times") == [True, False, True, False]
+@pytest.mark.parametrize("images", [110, 300, 10_000])
+def test_the_interval_of_equal_accuracies_is_as_wide_as_their_images_allow(images: int):
+    found = compute_accuracy_spread([0.9, 0.9], images)
+
+    assert found.sd == 0.0
+    assert found.low is not None and found.high is not None
+    half = stats.t.ppf(0.975, 1) * math.sqrt(0.09 / images) / math.sqrt(2)
+    assert (found.low, found.high) == pytest.approx((max(0.9 - half, 0), min(0.9 + half, 1)), abs=5e-3)
 
 
-@settings(max_examples=8, deadline=None)  # statsmodels collects garbage at each call
-@given(first=samples, others=st.lists(samples, min_size=1, max_size=6))
-def test_any_rows_differ_as_by_statsmodels(first: list[float], others: list[list[float]]):
-    everything: list[list[float | None]] = [
-        [value if value > 0.9 else None for value in one] for one in (first, *others)
-    ]
-    everything = [sample for sample in everything if len(set(sample)) > 1]
-    if len(everything) > 1:
-        assert find_ties_with_first(everything, "times")[1:] == [not it for it in differ(everything, "times")]
-    spreading = [sample for sample in (first, *others) if len(set(sample)) > 1]
-    if len(spreading) > 1:
-        assert find_ties_with_first(spreading, "means")[1:] == [not it for it in differ(spreading, "means")]
+def test_the_interval_of_accuracies_ends_within_0_and_1():
+    for values in ([1.0, 1.0, 1.0], [0.999, 0.4], [0.0, 0.0], [0.01, 0.6]):
+        for images in (None, 30):
+            found = compute_accuracy_spread(values, images)
+            assert found.low is not None and found.high is not None
+            assert 0.0 <= found.low <= found.mean <= found.high <= 1.0
+    certain = compute_accuracy_spread([1.0, 1.0, 1.0], 300)
+    assert certain.low is not None and certain.low < 1 - 1 / 3000, "300 right images do not make 100 % certain"
 
 
-def test_holm_goes_on_only_while_each_is_small_enough():
-    def beside(distance: float) -> list[float]:
-        return [value + distance for value in (1.0, 2.0, 3.0, 4.0, 5.0, 6.0)]
-
-    rows = [beside(distance) for distance in (0.0, 3.4, 3.4, 3.4)]
-    p = stats.ttest_ind(rows[0], rows[1], equal_var=False).pvalue
-    assert 0.05 / 6 < p < 0.05 / 4
-    assert find_ties_with_first(rows[:2], "means") == [True, False], "alone it differs"
-    assert find_ties_with_first(rows, "means") == [True] * 4, "one of six pairs must be below 0.05 / 6"
-    assert find_ties_with_first([*rows[:2], beside(90.0), beside(80.0)], "means") == [True, False, False, False]
+@pytest.mark.parametrize(("n", "rank"), [(5, 0), (6, 1), (8, 1), (9, 2), (12, 3), (15, 4), (20, 6), (50, 18)])
+def test_the_interval_of_a_median_has_the_published_ranks(n: int, rank: int):
+    """The ranks of table 25 in Conover, Practical Nonparametric Statistics."""
+    times = [float(number) for number in range(1, n + 1)]
+    assert median_interval(times[::-1]) == ((times[rank - 1], times[-rank]) if rank else None)
 
 
-def test_samples_of_fewer_than_two_are_tied_with_any():
-    for test in ("means", "times"):
-        assert find_ties_with_first([], test) == []
-        assert find_ties_with_first([(0.9,)], test) == [True]
-        assert find_ties_with_first([(0.9, 0.91, 0.92), (0.1,), ()], test) == [True, True, True]
-        assert find_ties_with_first([(0.9,), (0.1, 0.11, 0.12)], test) == [True, True]
-    assert find_ties_with_first([(0.9, 0.91, 0.92), (0.1, None, None)], "means") == [True, True], "misses are left out"
-
-
-def test_rows_without_any_spread_differ_where_their_value_does():
-    assert find_ties_with_first([(0.5, 0.5, 0.5), (0.5, 0.5, 0.5), (0.25, 0.25)], "means") == [True, True, False]
-    assert find_ties_with_first([(0.94,) * 3, (0.94,) * 7, (0.93,) * 20], "means") == [True, True, False], (
-        "whatever the rounding"
-    )
-    assert find_ties_with_first([(8.0,) * 9, (8.0,) * 9, (9.0,) * 9], "times") == [True, True, False]
-
-
-def test_rows_of_misses_are_tied_with_each_other_and_not_with_rows_that_reached_the_target():
-    misses, reaches = (None,) * 6, (70.0, 71.0, 72.0, 73.0, 74.0, 75.0)
-
-    assert find_ties_with_first([misses, misses], "times") == [True, True]
-    assert find_ties_with_first([reaches, misses], "times") == [True, False]
+def test_the_interval_of_a_median_is_open_where_its_end_missed_the_target():
+    assert median_interval([3.0, 4.0, 5.0, 6.0, 7.0, None]) == (3.0, None)
+    assert median_interval([3.0, 4.0, *[None] * 7]) == (4.0, None)
+    assert median_interval([None] * 9) is None
+    assert compute_time_spread([3.0, 4.0, 5.0]).low is None
+    assert compute_time_spread([3.0, 4.0, 5.0, 6.0, 7.0, 9.0]).high == 9.0
