@@ -13,6 +13,8 @@ from app.metrics.verdicts import Numbers, Scale
 
 HOUR = 3600.0
 
+Interval = tuple[float, float | None]  # an end of None: longer than any time
+
 
 class TargetHit(NamedTuple):
     """The first epoch at which a run was at or above the target."""
@@ -48,26 +50,26 @@ class Measurements:
     unmeasured: int
     images: int | None  # validation images of each run; None: not the same, or not known
 
-    def summarize(self, metric: Metric) -> Summary:
-        """What a row is ranked by, with its 95 % interval: the mean, or for metrics to the target the median."""
-        values, known = self.numbers.values, self.numbers.known
+    def compute_value(self, metric: Metric) -> float | None:
+        """What a row is ranked by: the mean, or for metrics to the target the median. None: not measured, or half of
+        the runs or more missed the target.
+        """
         if metric.is_to_target:
-            spread = statistics.compute_spread(known) if known else None
-            return Summary(statistics.median_time(values), statistics.median_interval(values), spread)
+            return statistics.median_time(self.numbers.values)
+        return statistics.compute_mean(self.numbers.known) if self.numbers.known else None
+
+    def compute_spread(self, metric: Metric) -> tuple[statistics.Spread | None, Interval | None]:
+        """Of the runs that have the number; and the 95 % interval of the value."""
+        known = self.numbers.known
+        if metric.is_to_target:
+            return statistics.compute_spread(known) if known else None, statistics.median_interval(self.numbers.values)
         if not known:
-            return Summary(None, None, None)
+            return None, None
         is_share = metric.unit == "share"
         spread = (
             statistics.compute_accuracy_spread(known, self.images) if is_share else statistics.compute_spread(known)
         )
-        interval = None if spread.low is None or spread.high is None else (spread.low, spread.high)
-        return Summary(spread.mean, interval, spread)
-
-
-class Summary(NamedTuple):
-    value: float | None  # None: not measured, or half of the runs or more missed the target
-    interval: tuple[float, float | None] | None  # an end of None: longer than any time
-    spread: statistics.Spread | None  # of the runs that have the number
+        return spread, None if spread.low is None else (spread.low, spread.high)
 
 
 def measure(

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from app.board import samples
 from app.board.baselines import find_baseline
-from app.board.metrics import METRICS, Measurements, Metric, Summary, TargetHit, find_target_hits, measure
+from app.board.metrics import METRICS, Interval, Measurements, Metric, TargetHit, find_target_hits, measure
 from app.board.samples import AccuraciesWithoutTta, Sample, load_samples
 from app.metrics import accuracy, statistics, verdicts
 from app.metrics.verdicts import Verdict
@@ -57,7 +57,7 @@ class RankedRecipe:
     run: Run  # the newest included run; the row shows its name, recipe and preset
     sample: Sample
     value: float | None
-    interval: tuple[float, float | None] | None  # 95 % of `value`; an end of None: longer than any time
+    interval: Interval | None  # 95 % of `value`
     spread: statistics.Spread | None  # of the metric, over the runs that have it
     numbers: list[float]  # the metric of each run that has it
     missed: int  # included runs that never reached the target
@@ -110,7 +110,7 @@ class _Candidate:
     sample: Sample
     hits: list[TargetHit | None]
     measured: Measurements
-    summary: Summary
+    value: float | None
 
     @property
     def reached(self) -> int:
@@ -142,7 +142,7 @@ def rank_recipes(session: Session, query: BoardQuery) -> Board:
     prices = load_prices(session)
     candidates = _candidates(found, hits, requested, prices)
     metric = requested
-    if candidates and all(candidate.summary.value is None for candidate in candidates):
+    if candidates and all(candidate.value is None for candidate in candidates):
         metric = METRICS["accuracy"]
         candidates = _candidates(found, hits, metric, prices)
     candidates.sort(key=lambda candidate: _order(candidate, metric))
@@ -188,13 +188,13 @@ def _candidates(
         own = list(hits[start : start + len(sample.included)])
         start += len(own)
         measured = measure(sample.included, own, metric, prices)
-        candidates.append(_Candidate(sample, own, measured, measured.summarize(metric)))
+        candidates.append(_Candidate(sample, own, measured, measured.compute_value(metric)))
     return candidates
 
 
 def _order(candidate: _Candidate, metric: Metric) -> tuple[float, float, int]:
     """Best first. Candidates without a value come last, those that reached the target more often first."""
-    included, value = candidate.sample.included, candidate.summary.value
+    included, value = candidate.sample.included, candidate.value
     share, earliest = candidate.reached / len(included), included[0].id
     if value is None:
         return (math.inf, -share, earliest)
@@ -207,11 +207,9 @@ def _ranked(
     """The rows, the one that they are compared with, and how many pairs are judged together."""
     newest = [candidate.sample.included[-1].id for _, candidate in shown]
     runs = {run.id: run for run in listing.load_runs(session, newest)}
-    ranked = [candidate for _, candidate in shown if candidate.summary.value is not None]  # these come first
+    ranked = [candidate for _, candidate in shown if candidate.value is not None]  # these come first
     hashes = [candidate.sample.recipe_hash for candidate in ranked]
     baseline = hashes.index(pinned) if pinned in hashes and is_judged else None
-    pairs = len(ranked) * (len(ranked) - 1) // 2
-    comparisons = max(pairs if baseline is None else len(ranked) - 1, 1)
     reference = None if not is_judged or not ranked else baseline or 0
     numbers = [candidate.measured.numbers for candidate in ranked]
     judged = verdicts.rank(numbers, metric.scale, is_better_higher=metric.is_better_higher, baseline=baseline)
@@ -226,47 +224,28 @@ def _ranked(
         if index < len(ranked) and reference is not None:
             row = replace(row, ranks=judged.intervals[index], is_tied_with_first=judged.is_tied(0, index))
             if index != reference:
-                row = _against(row, candidate, ranked[reference], metric, comparisons, judged.compare(reference, index))
+                verdict = judged.verdicts[index]
+                seeds = verdict.seeds_needed
+                seconds = seeds * (candidate.mean_seconds + ranked[reference].mean_seconds) if seeds else None
+                row = replace(row, verdict=verdict, seconds_needed=seconds)
         rows.append(row)
-    return rows, reference, comparisons
-
-
-def _against(
-    row: RankedRecipe,
-    candidate: _Candidate,
-    reference: _Candidate,
-    metric: Metric,
-    comparisons: int,
-    outcome: verdicts.Outcome,
-) -> RankedRecipe:
-    """The row with its verdict beside the reference. The outcome is that of the whole board."""
-    verdict = verdicts.judge(
-        reference.measured.numbers,
-        candidate.measured.numbers,
-        metric.scale,
-        is_better_higher=metric.is_better_higher,
-        comparisons=comparisons,
-    )
-    if outcome != verdict.outcome:
-        verdict = replace(verdict, outcome=outcome, seeds_needed=None if outcome == "undecided" else 0)
-    seeds = verdict.seeds_needed
-    seconds = seeds * (candidate.mean_seconds + reference.mean_seconds) if seeds else None
-    return replace(row, verdict=verdict, seconds_needed=seconds)
+    return rows, reference, judged.comparisons
 
 
 def _row(candidate: _Candidate, run: Run, without_tta: Sequence[AccuraciesWithoutTta], metric: Metric) -> RankedRecipe:
     """Not ranked yet."""
     rows, finished = candidate.sample.included, candidate.sample.finished
     numbers, known = candidate.measured.numbers.values, list(candidate.measured.numbers.known)
+    spread, interval = candidate.measured.compute_spread(metric)
     final = [row.last_val_accuracy for row in finished if row.last_val_accuracy is not None]
     return RankedRecipe(
         rank=None,
         ranks=None,
         run=run,
         sample=candidate.sample,
-        value=candidate.summary.value,
-        interval=candidate.summary.interval,
-        spread=candidate.summary.spread,
+        value=candidate.value,
+        interval=interval,
+        spread=spread,
         numbers=known,
         missed=len(numbers) - len(known) if metric.is_to_target else len(rows) - candidate.reached,
         diverged=len(rows) - len(finished),
@@ -288,7 +267,9 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def _most_common_target(found: Sequence[Sample]) -> float:
-    targets = Counter(row.target_accuracy for sample in found for row in sample.included)
+    targets: Counter[float] = Counter()
+    for sample in found:
+        targets[sample.included[-1].target_accuracy] += len(sample.included)
     return float(_most_common(targets) or DEFAULT_TARGET)
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, cast
 
 import numpy as np
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from app.metrics.statistics import ALPHA, accuracy_floor, compute_deviation, compute_mean
 
-LEVEL = 0.007  # of each look: 5 % over all looks, by simulation
+LEVEL = 0.0065  # of each look: 5 % over all looks, by simulation
 MAX_SEEDS = 20  # of each recipe; after it the level of a look falls so fast that more looks hardly add to the 5 %
 MIN_SEEDS = 3  # below it nothing is judged
 COUNT_DEVIATION = 0.5  # the least standard deviation of a whole number, for example of epochs
@@ -75,11 +75,11 @@ class Ranks:
 
     is_better: NDArray[np.bool_]  # (rows, rows): whether one row is better than another
     intervals: list[tuple[int, int]]  # the best and the worst rank that each row may have, from 1
+    verdicts: list[Verdict]  # of each row beside the baseline, or beside the first row; that row's own is undecided
+    comparisons: int  # pairs that were judged together
 
     def compare(self, baseline: int, candidate: int) -> Outcome:
-        if self.is_better[candidate, baseline]:
-            return "better"
-        return "worse" if self.is_better[baseline, candidate] else "undecided"
+        return _outcome(self.is_better, baseline, candidate)
 
     def is_tied(self, one: int, other: int) -> bool:
         return self.compare(one, other) == "undecided"
@@ -100,17 +100,15 @@ def judge(
     often as the difference.
     """
     pair = _prepare((baseline, candidate), scale)
-    n = (len(baseline.values), len(candidate.values))
-    p, sign = _test(pair)
-    limit = LEVEL / comparisons * float(weight(pair.n[:1], pair.n[1:])[0])
-    left = sum(max(max_seeds - count, 0) for count in n)
-    difference, interval, wide = _difference(pair, limit)
-    if p[0, 1] <= limit:
-        is_better = (sign[0, 1] > 0) == is_better_higher
-        return Verdict("better" if is_better else "worse", difference, interval, n, left, 0)
-    if margin is not None and wide is not None and max(abs(wide[0]), abs(wide[1])) <= margin:
-        return Verdict("equivalent", difference, interval, n, left, 0)
-    return Verdict("undecided", difference, interval, n, left, _seeds_needed(pair, n, comparisons, max_seeds))
+    test = _test(pair)
+    is_decided = test.p[0, 1] <= LEVEL / comparisons * weight(pair.n[:1], pair.n[1:])[0]
+    is_better = (test.sign[0, 1] > 0) == is_better_higher
+    outcome: Outcome = ("better" if is_better else "worse") if is_decided else "undecided"
+    found = _beside(pair, test, 0, ["undecided", outcome], comparisons, max_seeds)
+    verdict, wide = found.verdicts[1], found.wide[1]
+    if margin is not None and outcome == "undecided" and np.isfinite(wide).all() and np.abs(wide).max() <= margin:
+        return replace(verdict, outcome="equivalent", seeds_needed=0)
+    return verdict
 
 
 def rank(rows: Sequence[Numbers], scale: Scale, *, is_better_higher: bool, baseline: int | None = None) -> Ranks:
@@ -121,10 +119,11 @@ def rank(rows: Sequence[Numbers], scale: Scale, *, is_better_higher: bool, basel
     confidence all intervals hold at once (Al Mohamad, Goeman, van Zwet, Simultaneous confidence intervals for ranks,
     2022).
     """
-    if len(rows) < 2:
-        return Ranks(np.zeros((len(rows), len(rows)), bool), [(1, 1)] * len(rows))
+    if not rows:
+        return Ranks(np.zeros((0, 0), bool), [], [], 0)
     group = _prepare(rows, scale)
-    p, sign = _test(group)
+    test = _test(group)
+    p, sign = test.p, test.sign
     first, second = np.triu_indices(len(rows), 1)
     if baseline is not None:
         is_chosen = (first == baseline) | (second == baseline)
@@ -138,7 +137,15 @@ def rank(rows: Sequence[Numbers], scale: Scale, *, is_better_higher: bool, basel
     if baseline is not None:
         is_better |= np.outer(is_better[:, baseline], is_better[baseline])
     best, worst = 1 + is_better.sum(axis=0), len(rows) - is_better.sum(axis=1)
-    return Ranks(is_better, [(int(low), int(high)) for low, high in zip(best, worst, strict=True)])
+    reference = baseline or 0
+    outcomes: list[Outcome] = [_outcome(is_better, reference, row) for row in range(len(rows))]
+    comparisons = max(len(first), 1)
+    return Ranks(
+        is_better,
+        [(int(low), int(high)) for low, high in zip(best, worst, strict=True)],
+        _beside(group, test, reference, outcomes, comparisons, MAX_SEEDS).verdicts,
+        comparisons,
+    )
 
 
 def weight(n: Floats, other: Floats) -> Floats:
@@ -228,77 +235,119 @@ def _smallest_step(values: Sequence[float]) -> float:
     return float(steps.min()) if len(steps) else 0.0
 
 
-def _test(group: _Group) -> tuple[Floats, Floats]:
-    """(rows, rows): p, and the sign of the column's number minus the row's."""
+@dataclass(frozen=True)
+class _Test:
+    """Arrays are (rows, rows)."""
+
+    p: Floats
+    sign: Floats  # of the column's number minus the row's
+    by_rank: NDArray[np.bool_]  # because a run of one of them missed
+    u: Floats
+    ties: Floats
+
+
+def _test(group: _Group) -> _Test:
     n, mean, variance = group.n, group.mean, group.variance
     p = welch_p(n[:, None], mean[:, None], variance[:, None], n[None], mean[None], variance[None])
     sign = np.sign(mean[None] - mean[:, None])
     misses = np.array([row.has_misses for row in group.rows])
-    if not misses.any():
-        return p, sign
     by_rank = misses[:, None] | misses[None]
+    if not misses.any():
+        return _Test(p, sign, by_rank, np.zeros_like(p), np.zeros_like(p))
     u, ties = _rank_sums(group.rows)
-    ranked_sign = np.sign(u - np.outer(n, n) / 2)  # the column's number is the larger one in most pairs
-    return (
-        np.where(by_rank, rank_p(u, n[:, None], n[None], ties), p),
-        np.where(by_rank, ranked_sign, sign),
-    )
+    p = np.where(by_rank, rank_p(u, n[:, None], n[None], ties), p)
+    is_larger = np.sign(u - np.outer(n, n) / 2)  # whether the column's number is the larger one in most pairs
+    return _Test(p, np.where(by_rank, is_larger, sign), by_rank, u, ties)
+
+
+def _outcome(is_better: NDArray[np.bool_], baseline: int, candidate: int) -> Outcome:
+    if is_better[candidate, baseline]:
+        return "better"
+    return "worse" if is_better[baseline, candidate] else "undecided"
 
 
 def _rank_sums(rows: Sequence[Numbers]) -> tuple[Floats, Floats]:
     """(rows, rows): U of each pair, and its ties; a miss is larger than any number."""
-    values = [[math.inf if value is None else value for value in row.values] for row in rows]
-    distinct = {value: index for index, value in enumerate(sorted({value for row in values for value in row}))}
-    counts = np.zeros((len(rows), len(distinct)))
-    for index, row in enumerate(values):
-        np.add.at(counts[index], [distinct[value] for value in row], 1)
+    values = np.array([math.inf if value is None else value for row in rows for value in row.values])
+    owner = np.repeat(np.arange(len(rows)), [len(row.values) for row in rows])
+    distinct, index = np.unique(values, return_inverse=True)
+    size = len(distinct)
+    counts = np.bincount(owner * size + index, minlength=len(rows) * size).reshape(len(rows), size).astype(np.float64)
     larger = counts.sum(axis=1, keepdims=True) - np.cumsum(counts, axis=1) + counts / 2
-    u = counts @ larger.T
     own = (counts**3 - counts).sum(axis=1)
     mixed = 3 * (counts**2 @ counts.T)
-    return u, own[:, None] + own[None] + mixed + mixed.T
+    return counts @ larger.T, own[:, None] + own[None] + mixed + mixed.T
 
 
-def _difference(
-    pair: _Group, limit: float
-) -> tuple[float | None, tuple[float, float] | None, tuple[float, float] | None]:
-    """Candidate minus baseline, its 95 % interval, and the interval at the level of the look."""
-    if any(not row.known or row.has_misses for row in pair.rows):
-        return None, None, None
-    difference = float(pair.mean[1] - pair.mean[0])
-    if min(pair.n) < 2:
-        return _in_unit(pair, difference), None, None
+@dataclass(frozen=True)
+class _Beside:
+    verdicts: list[Verdict]
+    wide: Floats  # (rows, 2): the interval of the difference at the level of all looks; NaN: none
+
+
+def _beside(
+    group: _Group, test: _Test, reference: int, outcomes: Sequence[Outcome], comparisons: int, max_seeds: int
+) -> _Beside:
+    """The verdicts of all rows beside the reference, whose outcomes are known."""
     from scipy.special import stdtrit
 
-    parts = pair.variance / pair.n
-    error = math.sqrt(float(parts.sum()))
-    if error == 0:
-        return _in_unit(pair, difference), None, None
-    freedom = float(parts.sum() ** 2 / (parts**2 / (pair.n - 1)).sum())
-    ends: list[tuple[float, float] | None] = []
-    for level in (ALPHA, limit):
-        half = -float(stdtrit(freedom, level / 2)) * error if level else math.inf
-        low, high = _in_unit(pair, difference - half), _in_unit(pair, difference + half)
-        ends.append((max(low, -1.0), min(high, 1.0)) if pair.scale == "share" else (low, high))
-    return _in_unit(pair, difference), ends[0], ends[1]
+    n, mean = group.n, group.mean
+    known = np.array([len(row.known) for row in group.rows])
+    has_difference = (known > 0) & (known[reference] > 0) & ~test.by_rank[reference]
+    difference = np.where(has_difference, mean - mean[reference], np.nan)
+    limit = LEVEL / comparisons * weight(n, n[reference])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        part = group.variance / n
+        error = np.sqrt(part + part[reference])
+        squares = part**2 / (n - 1)
+        freedom = (part + part[reference]) ** 2 / (squares + squares[reference])
+        halves = [-stdtrit(freedom, level / 2) * error for level in (np.full_like(limit, ALPHA), limit)]
+        narrow, wide = (
+            np.where((error > 0)[:, None], np.stack([difference - half, difference + half], axis=1), np.nan)
+            for half in halves
+        )
+    narrow[~np.isfinite(narrow).all(axis=1)] = np.nan
+    difference, narrow, wide = (_in_unit(group, values) for values in (difference, narrow, wide))
+    seeds = _seeds_needed(group, test, reference, comparisons, max_seeds)
+    verdicts = []
+    for row, outcome in enumerate(outcomes):
+        pair = (int(n[reference]), int(n[row]))
+        ends = narrow[row].tolist()
+        verdicts.append(
+            Verdict(
+                outcome=outcome,
+                difference=None if math.isnan(difference[row]) else float(difference[row]),
+                interval=None if math.isnan(ends[0]) else (ends[0], ends[1]),
+                n=pair,
+                looks_left=sum(max(max_seeds - count, 0) for count in pair),
+                seeds_needed=seeds[row] if outcome == "undecided" else 0,
+            )
+        )
+    return _Beside(verdicts, wide)
 
 
-def _in_unit(pair: _Group, difference: float) -> float:
-    return math.expm1(min(difference, 700.0)) if pair.is_log else difference
+def _in_unit(group: _Group, values: Floats) -> Floats:
+    if group.is_log:
+        return np.expm1(np.minimum(values, 700.0))
+    return np.clip(values, -1.0, 1.0) if group.scale == "share" else values
 
 
-def _seeds_needed(pair: _Group, n: tuple[int, int], comparisons: int, max_seeds: int) -> int | None:
-    """Further seeds of the recipe that has fewer, until both have as many and a difference as large as the one seen
-    would be decided. None if that cannot be told, or would take more than the maximum."""
-    if min(n) < 2:
-        return None
-    sizes = np.arange(max(*n, MIN_SEEDS), max(*n, max_seeds) + 1, dtype=np.float64)
-    if any(row.has_misses for row in pair.rows):
-        u, ties = _rank_sums(pair.rows)
-        grown = (sizes / n[0]) * (sizes / n[1])
-        p = rank_p(u[0, 1] * grown, sizes, sizes, ties[0, 1] * (2 * sizes / sum(n)) ** 3)
-    else:
-        (mean, other), (variance, its) = pair.mean, pair.variance
-        p = welch_p(sizes, mean, variance, sizes, other, its)
-    enough = sizes[p <= LEVEL / comparisons * weight(sizes, sizes)]
-    return int(enough[0]) - min(n) if len(enough) else None
+def _seeds_needed(group: _Group, test: _Test, reference: int, comparisons: int, max_seeds: int) -> list[int | None]:
+    """For each row: further seeds of the one that has fewer, until both have as many and a difference as large as the
+    one seen would be decided. None if that cannot be told, or would take more than the maximum.
+    """
+    n = group.n
+    own = n[reference]
+    sizes = np.arange(MIN_SEEDS, max(max_seeds, n.max()) + 1)[:, None]  # (sizes, rows) from here on
+    mean, variance = group.mean[None], group.variance[None]
+    p = welch_p(sizes, mean, variance, sizes, mean[:, [reference]], variance[:, [reference]])
+    if test.by_rank[reference].any():
+        with np.errstate(divide="ignore", invalid="ignore"):
+            u = test.u[reference] * (sizes / own) * (sizes / n)
+            ties = test.ties[reference] * (2 * sizes / (own + n)) ** 3
+        p = np.where(test.by_rank[reference], rank_p(u, sizes, sizes, ties), p)
+    is_enough = (p <= LEVEL / comparisons * weight(sizes, sizes)) & (sizes >= np.maximum(n, own))
+    first = np.where(is_enough.any(axis=0), sizes[is_enough.argmax(axis=0), 0], np.nan)
+    first[(np.minimum(n, own) < 2) | (first > np.maximum(max_seeds, np.maximum(n, own)))] = np.nan
+    fewer = np.minimum(n, own)
+    return [None if math.isnan(size) else int(size - least) for size, least in zip(first, fewer, strict=True)]

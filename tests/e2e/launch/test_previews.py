@@ -143,7 +143,7 @@ def test_another_kind_of_schedule_brings_its_knobs_and_its_curve(here: Site, pag
     opened(here, page, "/runs/new?preset=quickstart")
     seen = [drawn(page)]
 
-    page.get_by_label("Schedule").select_option("piecewise")
+    page.get_by_label("Schedule", exact=True).select_option("piecewise")
     expect(page.get_by_label("Knots")).to_have_value("0:0, 5:0.4, 24:0")
     seen.append(changed(seen[-1], lambda: drawn(page), "the curve has knots"))
     page.get_by_label("Knots").fill("0:0.01, 2:0.7, 16:0")
@@ -151,7 +151,7 @@ def test_another_kind_of_schedule_brings_its_knobs_and_its_curve(here: Site, pag
     assert peak(page) == pytest.approx(0.7, rel=1e-2)
     page.get_by_label("Knots").fill("0:0.01, 2:0.7, 1:0")
     expect(page.locator("[data-invalid]")).to_contain_text("must come after the knot at epoch 2")
-    page.get_by_label("Schedule").select_option("constant")
+    page.get_by_label("Schedule", exact=True).select_option("constant")
     expect(page.get_by_role("textbox", name="Learning rate")).to_have_value("0.1")
     seen.append(changed(seen[-1], lambda: drawn(page), "the curve is a line"))
 

@@ -71,7 +71,7 @@ def test_without_javascript_both_pages_show_numbers_and_buttons(here: Site, brow
     expect(page.locator("table.stages tbody tr")).to_have_count(6)
     page.locator("[data-code=ends_at_peak]").get_by_role("button").click()
     expect(page.locator("[data-code=ends_at_peak]")).to_have_count(0)
-    page.get_by_label("Schedule").select_option("piecewise")
+    page.get_by_label("Schedule", exact=True).select_option("piecewise")
     page.get_by_role("group", name="Schedule").get_by_role("button", name="Show its settings").click()
     page.get_by_label("Knots").fill("0:0, 3:0.3, 20:0")
 
