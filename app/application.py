@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Scope
 from app import health, home
 from app.architecture import pages as architecture_pages
 from app.board import api as board_api
-from app.board import group_pages
+from app.board import group_pages, settles, verdict_api
 from app.board import pages as board_pages
 from app.compare import api as compare_api
 from app.compare import document
@@ -70,6 +70,7 @@ ROUTERS = (
     try_model.router,
     architecture_pages.router,
     board_api.router,
+    verdict_api.router,
     board_pages.router,
     group_pages.router,
     compare_api.router,
@@ -126,7 +127,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     with state.records.read() as session:
         state.leases.restore(queue.list_held(session))
     await asyncio.to_thread(artifacts.sweep, state.records, state.settings.data_dir)
-    tasks = [asyncio.create_task(watch(state))]
+    tasks = [asyncio.create_task(watch(state)), asyncio.create_task(settles.watch(state))]
     if state.settings.hooks:
         tasks.append(asyncio.create_task(sender.run_sender(state)))
     try:

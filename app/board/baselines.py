@@ -13,8 +13,12 @@ from app.records.models import Baseline
 
 def find_baseline(session: Session, dataset: str) -> str | None:
     """Its recipe hash."""
-    found = session.get(Baseline, dataset)
+    found = load_baseline(session, dataset)
     return found.recipe_hash if found else None
+
+
+def load_baseline(session: Session, dataset: str) -> Baseline | None:
+    return session.get(Baseline, dataset)
 
 
 def pin_baseline(session: Session, dataset: str, name: str, now: datetime) -> Baseline:

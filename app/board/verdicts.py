@@ -27,6 +27,7 @@ MIN_MAX_SEEDS, MAX_MAX_SEEDS = 2, 100
 class Question:
     """Which of two recipes is better. `family`: how many comparisons are judged together, `pair` for one, or `board`
     for all pairs of the board's rows. `target` None: the baseline's own. `margin`: in the unit of the difference.
+    `place`: the hardware and the version of the data to compare on; None: those where both have the most runs.
     """
 
     baseline: str  # recipe hash, or its first letters
@@ -37,6 +38,7 @@ class Question:
     margin: float | None = None
     family: int | Literal["pair", "board"] = "pair"
     max_seeds: int = MAX_SEEDS
+    place: Key | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class Answer:
     hardware: str | None = None  # that both were compared on
     fingerprint: str | None = None
     mean_seconds: tuple[float, float] = (0.0, 0.0)  # training time of a run of each
+    included: tuple[int, int] = (0, 0)  # runs of each in its sample, also those without a number
 
     @property
     def seconds_needed(self) -> float | None:
@@ -76,7 +79,7 @@ def answer(session: Session, question: Question) -> Answer:
     comparisons = _count_comparisons(session, question, one[0].dataset, target)
     if reason := _find_difference(one[0], other[0]):
         return _not_comparable(reason, one[0], other[0], metric, target, comparisons)
-    pair = _find_pair(session, one[0].recipe_hash, other[0].recipe_hash)
+    pair = _find_pair(session, one[0].recipe_hash, other[0].recipe_hash, question.place)
     if isinstance(pair, str):
         return _not_comparable(pair, one[0], other[0], metric, target, comparisons)
     prices = load_prices(session)
@@ -104,6 +107,7 @@ def answer(session: Session, question: Question) -> Answer:
         hardware=pair[0].hardware,
         fingerprint=next((row.fingerprint for it in pair for row in it.included), None),
         mean_seconds=(_mean_seconds(pair[0]), _mean_seconds(pair[1])),
+        included=(len(pair[0].included), len(pair[1].included)),
     )
 
 
@@ -165,6 +169,7 @@ def to_json(found: Answer) -> dict[str, Any]:
         "looks_left": verdict.looks_left if verdict else None,
         "seeds_needed": verdict.seeds_needed if verdict else None,
         "seconds_needed": found.seconds_needed,
+        "seconds_per_run": list(found.mean_seconds),
         "hardware": found.hardware,
         "fingerprint": found.fingerprint,
     }
@@ -190,17 +195,17 @@ def _find_difference(one: Run, other: Run) -> str | None:
     return None
 
 
-def _find_pair(session: Session, baseline: str, candidate: str) -> tuple[Sample, Sample] | str:
-    """The samples of both on the hardware and data that both have, with the most runs; or why there are none. A recipe
-    without runs has an empty sample.
+def _find_pair(session: Session, baseline: str, candidate: str, place: Key | None) -> tuple[Sample, Sample] | str:
+    """The samples of both at `place`, or on the hardware and data that both have, with the most runs; or why there are
+    none. A recipe without runs has an empty sample.
     """
     found = [
         {(it.hardware, it.included[0].fingerprint): it for it in _samples(session, name) if it.included}
         for name in (baseline, candidate)
     ]
     keys = found[0].keys() & found[1].keys() if all(found) else found[0].keys() | found[1].keys()
-    if keys or not any(found):
-        key = max(sorted(keys, key=str), key=lambda key: _count(found, key), default=(None, None))
+    if place or keys or not any(found):
+        key = place or max(sorted(keys, key=str), key=lambda key: _count(found, key), default=(None, None))
         first, second = (
             one.get(key) or Sample(name, key[0]) for one, name in zip(found, (baseline, candidate), strict=True)
         )

@@ -58,6 +58,21 @@ def other_backends(session: Session, leases: Leases, run: schemas.RunDetails) ->
     return [] if run.recipe["backend"] in found else sorted(found)
 
 
+def find_suitable(session: Session, leases: Leases, backend: str, hardware: str | None) -> list[WorkerResponse]:
+    """The connected workers that can run the backend on the kind of hardware (None: any).
+
+    A worker's hardware is that of its latest run. Of one without runs only the kind of its device is known.
+    """
+    found = [one for one in list_known(session, leases) if one.present and not one.trouble and backend in one.backends]
+    return [one for one in found if hardware is None or _has_hardware(session, one, hardware)]
+
+
+def _has_hardware(session: Session, worker: WorkerResponse, hardware: str) -> bool:
+    latest = select(Run.hardware).where(Run.worker == worker.name, Run.hardware.is_not(None))
+    known = session.scalar(latest.order_by(Run.id.desc()).limit(1))
+    return known == hardware if known else (worker.device == "cpu") == hardware.startswith("cpu: ")
+
+
 router = APIRouter(prefix="/api/v1", responses={"4XX": PROBLEM})
 
 

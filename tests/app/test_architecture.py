@@ -54,8 +54,9 @@ WINGS = {
         "errors json_shapes records metrics web runs", sql="columns listing", http="api pages query"
     ),
     "app.board": Wing(
-        "errors json_shapes records metrics charts web runs workers run_list",
-        sql="ranking samples groups", http="api pages group_pages", writes="baselines",
+        "errors json_shapes records metrics live charts web runs workers run_list",
+        sql="ranking samples groups settles", http="api pages group_pages verdict_api",
+        writes="baselines settles",
     ),
     "app.launch": Wing(
         "errors json_shapes records images charts web runs workers run_list",
