@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Scope
 from app import health, home
 from app.architecture import pages as architecture_pages
 from app.board import api as board_api
-from app.board import group_pages, settles, verdict_api
+from app.board import group_pages, settle_pages, settles, verdict_api
 from app.board import pages as board_pages
 from app.compare import api as compare_api
 from app.compare import document
@@ -73,6 +73,7 @@ ROUTERS = (
     verdict_api.router,
     board_pages.router,
     group_pages.router,
+    settle_pages.router,
     compare_api.router,
     compare_pages.router,
     document.router,

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from app.board import groups
+from app.board import baselines, groups
+from app.board.metrics import METRICS
 from app.charts import curve_charts
 from app.metrics import accuracy
 from app.metrics.curves import Band, compute_band
@@ -39,6 +40,9 @@ def show_group(
             "runs": build_run_table(session, here.hub.steps, group.runs[:MAX_RUNS], DEFAULT_COLUMNS),
             "after": listing.last_event_id(session),
             "plotly": PLOTLY,
+            "baseline": baselines.find_baseline(session, group.runs[0].dataset),
+            "others": groups.list_others(session, group.runs[0]),
+            "metrics": METRICS.values(),
         }
         return page(request, "groups/show.html", context | _numbers(group))
 
@@ -59,6 +63,25 @@ def press_repeat(name: str, here: Here, more: Annotated[int, Form(ge=1, le=MAX_R
         known = groups.load_group_runs(session, name)
         seed, root = max(run.seed for run in known) + 1, here.settings.datasets_dir
         runs.relaunch(session, known[0], root, here.now(), {"seed": seed}, name=known[0].name, repeats=more)
+    return RedirectResponse(f"/groups/{name}", 303)
+
+
+@router.post("/groups/{name}/pin")
+def press_pin(name: str, here: Here) -> RedirectResponse:
+    """Pin the recipe as the baseline of its data set."""
+    with here.records.write() as session:
+        newest = groups.load_group_runs(session, name)[0]
+        baselines.pin_baseline(session, newest.dataset, newest.recipe_hash, here.now())
+    return RedirectResponse(f"/groups/{name}", 303)
+
+
+@router.post("/groups/{name}/unpin")
+def press_unpin(name: str, here: Here) -> RedirectResponse:
+    """Nothing happens if another recipe has been pinned meanwhile."""
+    with here.records.write() as session:
+        newest = groups.load_group_runs(session, name)[0]
+        if baselines.find_baseline(session, newest.dataset) == newest.recipe_hash:
+            baselines.unpin_baseline(session, newest.dataset)
     return RedirectResponse(f"/groups/{name}", 303)
 
 

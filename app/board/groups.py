@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.board import samples
@@ -22,6 +22,7 @@ from app.workers.prices import load_prices
 
 MIN_HASH_LETTERS = 8  # of a recipe's hash, to name a group
 MAX_CURVES = 200
+MAX_OTHERS = 100  # recipes to choose from
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,16 @@ def load_group_runs(session: Session, name: str) -> Sequence[Run]:
     """All runs of the recipe, newest first. Raises NotFound."""
     recipe_hash = _resolve_hash(session, name)
     return session.scalars(select(Run).where(Run.recipe_hash == recipe_hash).order_by(Run.id.desc())).all()
+
+
+def list_others(session: Session, run: Run) -> list[tuple[str, str]]:
+    """(hash, name) of the other recipes of the run's data set, the latest first."""
+    newest = func.max(Run.id)  # SQLite takes the name from the same row
+    query = select(Run.recipe_hash, Run.name, newest).where(
+        Run.dataset == run.dataset, Run.recipe_hash != run.recipe_hash
+    )
+    found = session.execute(query.group_by(Run.recipe_hash).order_by(newest.desc()).limit(MAX_OTHERS))
+    return [(recipe, name) for recipe, name, _ in found]
 
 
 def _resolve_hash(session: Session, name: str) -> str:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from sqlalchemy.orm import Session
 
 from app.board import baselines, settles
@@ -47,8 +47,16 @@ class PairRequest(RequestModel):
     )
 
 
+def _check_family(value: Any) -> Any:
+    """One sentence for a wrong value, in place of one for each type that it might have been."""
+    is_number = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_FAMILY
+    if not is_number and value not in ("pair", "board"):
+        raise ValueError(f"must be pair, board, or a number of comparisons from 1 to {MAX_FAMILY:,}")
+    return value
+
+
 class VerdictRequest(PairRequest):
-    family: Annotated[int, Field(ge=1, le=MAX_FAMILY)] | Literal["pair", "board"] = Field(
+    family: Annotated[int | Literal["pair", "board"], BeforeValidator(_check_family)] = Field(
         "pair",
         description="Comparisons that are judged together, so that at most 5 % of families show any false difference: "
         "their number, `pair` for this one alone (chosen before looking), or `board` for all pairs of the board's rows",

@@ -136,8 +136,12 @@ def describe(verdict: Verdict, metric: Metric, baseline: str, candidate: str, ma
 
 def describe_difference(verdict: Verdict, metric: Metric) -> str:
     """`+0.42 points (+0.10 to +0.74)`; empty if there is no number."""
-    if verdict.difference is None:
-        return ""
+    difference, interval = format_difference(verdict.difference, verdict.interval, metric)
+    return f"{difference} ({interval})" if interval else difference
+
+
+def format_difference(difference: float | None, interval: Sequence[float] | None, metric: Metric) -> tuple[str, str]:
+    """(`+0.42 points`, `+0.10 to +0.74`); empty where there is no number."""
 
     def text(value: float) -> str:
         match metric.scale:
@@ -149,8 +153,10 @@ def describe_difference(verdict: Verdict, metric: Metric) -> str:
                 return f"{100 * value:+.1f}"
 
     unit = {"share": " points", "count": " epochs", "ratio": " %"}[metric.scale]
-    interval = f" ({text(verdict.interval[0])} to {text(verdict.interval[1])})" if verdict.interval else ""
-    return f"{text(verdict.difference)}{unit}{interval}"
+    return (
+        "" if difference is None else f"{text(difference)}{unit}",
+        "" if difference is None or not interval else f"{text(interval[0])} to {text(interval[1])}",
+    )
 
 
 def to_json(found: Answer) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 // `pitwall:epoch`, `pitwall:step`, `pitwall:status` … with the data as `detail`. After a lost connection,
 // `pitwall:reconnected` tells the page to fetch what it missed.
 
-export const EVENT_KINDS = ["status", "started", "epoch", "step", "log", "failed", "finished", "evidence", "deleted", "silent", "checkpoint", "not_saved", "artifact"];
+export const EVENT_KINDS = ["status", "started", "epoch", "step", "log", "failed", "finished", "evidence", "deleted", "silent", "checkpoint", "not_saved", "artifact", "settle"];
 const GRACE_MS = 2000; // shorter interruptions are not shown
 
 let source = null;

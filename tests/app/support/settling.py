@@ -1,4 +1,4 @@
-"""Two recipes on one machine that stands still: their runs, made by hand, and a worker that carries what a settle queues."""
+"""Two recipes on one machine: their runs, made by hand, and a worker that carries what a settle queues."""
 
 from __future__ import annotations
 
