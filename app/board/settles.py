@@ -21,7 +21,6 @@ from sqlalchemy.orm import Session
 from app.board.samples import DIVERGED
 from app.board.verdicts import Answer, Question, answer, to_json
 from app.errors import Conflict, InvalidRequest, NotFound, Trouble
-from app.live.events import Stream
 from app.live.leases import Leases
 from app.records import outbox
 from app.records.models import ENDED, HELD, Run, Settle, Status
@@ -317,11 +316,12 @@ def _end(session: Session, settle: Settle, status: str, here: State, reason: str
 
 async def watch(state: State) -> None:
     """Step every settle whenever a run ends. Runs as long as the app; no failure stops it."""
-    while not state.hub.closing:
-        with state.hub.stream(None) as stream:  # opened first, so that it has every run that ends meanwhile
+    with state.hub.end_waker() as waker:
+        while not state.hub.closing:
+            waker.clear()
             await asyncio.to_thread(step_all, state)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(_wait_for_change(stream), POLL_S)
+                await asyncio.wait_for(waker.wait(), POLL_S)
 
 
 def step_all(state: State) -> None:
@@ -332,6 +332,9 @@ def step_all(state: State) -> None:
     except Trouble as trouble:
         logger.warning("settles delayed: %s", trouble.detail)
         return
+    except Exception:
+        logger.exception("settles delayed by an unexpected error")
+        return
     for settle_id in running:
         try:
             with state.records.write() as session:
@@ -340,10 +343,3 @@ def step_all(state: State) -> None:
             logger.warning("settle %d delayed: %s", settle_id, trouble.detail)
         except Exception:
             logger.exception("settle %d delayed by an unexpected error", settle_id)
-
-
-async def _wait_for_change(stream: Stream) -> None:
-    """Returns when a run ends or is deleted, or the stream closes."""
-    while (event := await stream.next()) is not None:
-        if event.event == "deleted" or (event.event == "status" and event.data["ended"]):
-            return

@@ -31,6 +31,7 @@ class Hub:
         self.loop: asyncio.AbstractEventLoop | None = None
         self._streams: set[Stream] = set()
         self._wakers: set[asyncio.Event] = set()
+        self._end_wakers: set[asyncio.Event] = set()
         self.steps: dict[int, dict[str, Any]] = {}  # run -> its latest step, for pages opened in mid-epoch
         self.closing = False
 
@@ -47,7 +48,7 @@ class Hub:
         self.closing = True
         for stream in self._streams:
             stream.end()
-        for waker in self._wakers:
+        for waker in self._wakers | self._end_wakers:
             waker.set()
 
     @contextlib.contextmanager
@@ -69,6 +70,16 @@ class Hub:
         finally:
             self._wakers.discard(waker)
 
+    @contextlib.contextmanager
+    def end_waker(self) -> Any:
+        """An asyncio.Event that is set whenever a run ends or is deleted."""
+        waker = asyncio.Event()
+        self._end_wakers.add(waker)
+        try:
+            yield waker
+        finally:
+            self._end_wakers.discard(waker)
+
     @property
     def open_streams(self) -> int:
         return len(self._streams)
@@ -82,6 +93,9 @@ class Hub:
                 if event.data["status"] == "queued":
                     for waker in self._wakers:
                         waker.set()
+            if event.event == "deleted" or (event.event == "status" and event.data["ended"]):
+                for waker in self._end_wakers:
+                    waker.set()
             for stream in self._streams:
                 stream.offer(event)
 

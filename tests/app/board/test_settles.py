@@ -163,7 +163,7 @@ def test_diverged_runs_count_as_on_the_board(client: TestClient, state: State):
         ({"cpu": "Other 1"}, "ran on cpu: Other 1 and the earlier ones on cpu: Testing 3000"),
     ],
 )
-def test_runs_that_do_not_count_end_it(client: TestClient, state: State, place: dict[str, str], reason: str):
+def test_runs_that_do_not_count_end_it(client: TestClient, state: State, place: dict[str, Any], reason: str):
     settle(client, pair(client, state))
     while looked(client, 1)["status"] == "running":
         carried(client, state, **place)
