@@ -33,7 +33,7 @@ def board_figure(board: Board, published: Sequence[Published]) -> Figure | None:
         {
             "type": "scatter",
             "mode": "markers",
-            "name": f"{'Median, misses included' if metric.is_to_target else 'Mean'}, and its 95 % interval",
+            "name": f"{'Median' if metric.is_to_target else 'Mean'} and its 95 % interval",
             "x": values,
             "y": names,
             "error_x": {

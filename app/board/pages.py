@@ -17,7 +17,6 @@ from app.board import charts, published, ranking
 from app.board.api import Days, Tag, Target
 from app.board.metrics import METRICS
 from app.board.schemas import MetricName, WorkerEdited
-from app.board.verdicts import describe_difference
 from app.errors import InvalidRequest
 from app.run_list import listing
 from app.run_list.columns import setting_title
@@ -68,7 +67,7 @@ def show_board(
             "metric": board.metric,
             "metrics": METRICS.values(),
             "differences": [
-                describe_difference(row.verdict, board.metric) if row.verdict else "" for row in board.rows
+                difference_texts(row.verdict, board.metric) if row.verdict else ("", "") for row in board.rows
             ],
             "days": days,
             "periods": PERIODS,

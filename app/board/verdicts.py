@@ -142,21 +142,16 @@ def describe_difference(verdict: Verdict, metric: Metric) -> str:
 
 def format_difference(difference: float | None, interval: Sequence[float] | None, metric: Metric) -> tuple[str, str]:
     """(`+0.42 points`, `+0.10 to +0.74`); empty where there is no number."""
+    if difference is None:
+        return "", ""
+    factor, decimals, unit = {"share": (100, 2, "points"), "count": (1, 1, "epochs"), "ratio": (100, 1, "%")}[
+        metric.scale
+    ]
 
     def text(value: float) -> str:
-        match metric.scale:
-            case "share":
-                return f"{100 * value:+.2f}"
-            case "count":
-                return f"{value:+.1f}"
-            case "ratio":
-                return f"{100 * value:+.1f}"
+        return f"{factor * value:+.{decimals}f}".replace("-", "\N{MINUS SIGN}")
 
-    unit = {"share": " points", "count": " epochs", "ratio": " %"}[metric.scale]
-    return (
-        "" if difference is None else f"{text(difference)}{unit}",
-        "" if difference is None or not interval else f"{text(interval[0])} to {text(interval[1])}",
-    )
+    return f"{text(difference)} {unit}", f"{text(interval[0])} to {text(interval[1])}" if interval else ""
 
 
 def to_json(found: Answer) -> dict[str, Any]:
