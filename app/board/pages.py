@@ -17,6 +17,7 @@ from app.board import charts, published, ranking
 from app.board.api import Days, Tag, Target
 from app.board.metrics import METRICS
 from app.board.schemas import MetricName, WorkerEdited
+from app.board.verdicts import difference_texts
 from app.errors import InvalidRequest
 from app.run_list import listing
 from app.run_list.columns import setting_title
