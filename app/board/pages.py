@@ -13,11 +13,12 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 from pydantic import BeforeValidator
 
-from app.board import charts, published, ranking
+from app.board import charts, published, ranking, settles
 from app.board.api import Days, Tag, Target
 from app.board.metrics import METRICS
 from app.board.schemas import MetricName, WorkerEdited
-from app.board.verdicts import difference_texts
+from app.board.settle_pages import STATUSES
+from app.board.verdicts import format_difference
 from app.errors import InvalidRequest
 from app.run_list import listing
 from app.run_list.columns import setting_title
@@ -68,7 +69,10 @@ def show_board(
             "metric": board.metric,
             "metrics": METRICS.values(),
             "differences": [
-                difference_texts(row.verdict, board.metric) if row.verdict else ("", "") for row in board.rows
+                format_difference(row.verdict.difference, row.verdict.interval, board.metric)
+                if row.verdict
+                else ("", "")
+                for row in board.rows
             ],
             "days": days,
             "periods": PERIODS,
@@ -79,6 +83,8 @@ def show_board(
             "published": results,
             "figure": charts.board_figure(board, results if is_same_target else ()),
             "summaries": _summarize([row.run.recipe for row in board.rows]),
+            "settles": settles.load_recent(session, dataset=board.query.dataset),
+            "settle_statuses": STATUSES,
             "workers": list_known(session, here.leases),
             "query_string": _query_string(board.query, days),
             "more": _query_string(replace(board.query, limit=MAX_ROWS), days) if limit < MAX_ROWS else None,
