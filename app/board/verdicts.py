@@ -149,7 +149,7 @@ def format_difference(difference: float | None, interval: Sequence[float] | None
     ]
 
     def text(value: float) -> str:
-        return f"{factor * value:+.{decimals}f}".replace("-", "\N{MINUS SIGN}")
+        return f"{round(factor * value, decimals) + 0.0:+.{decimals}f}".replace("-", "\N{MINUS SIGN}")
 
     return f"{text(difference)} {unit}", f"{text(interval[0])} to {text(interval[1])}" if interval else ""
 

@@ -338,7 +338,7 @@ def _seeds_needed(group: _Group, test: _Test, reference: int, comparisons: int, 
     """
     n = group.n
     own = n[reference]
-    sizes = np.arange(MIN_SEEDS, max(max_seeds, n.max()) + 1)[:, None]  # (sizes, rows) from here on
+    sizes = np.arange(MIN_SEEDS, max(max_seeds, n.max(), MIN_SEEDS) + 1)[:, None]  # (sizes, rows) from here on
     mean, variance = group.mean[None], group.variance[None]
     p = welch_p(sizes, mean, variance, sizes, mean[:, [reference]], variance[:, [reference]])
     if test.by_rank[reference].any():

@@ -161,6 +161,7 @@ def test_looks_are_counted_to_the_stated_maximum():
     assert verdict(around(0, 20), around(0, 20)).looks_left == 0
     assert verdict(around(0, 25), around(0, 7)).looks_left == 13
     assert verdict(around(0, 3), around(0, 4), max_seeds=50).looks_left == 93
+    assert verdict(around(0, 2), around(0, 2), max_seeds=2).looks_left == 0
 
 
 def test_a_look_of_few_seeds_and_one_beyond_the_maximum_use_less_of_the_level():
