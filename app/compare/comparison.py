@@ -87,6 +87,17 @@ class Comparison:
         return len({side.recipe_hash for side in self.sides})
 
     @property
+    def pair(self) -> tuple[Side, Side] | None:
+        """The first side of each recipe, if there are two recipes of one data set."""
+        first: dict[str, Side] = {}
+        for side in self.sides:
+            first.setdefault(side.recipe_hash, side)
+        if len(first) != 2 or len({side.run.dataset for side in first.values()}) != 1:
+            return None
+        one, other = first.values()
+        return one, other
+
+    @property
     def runs(self) -> int:
         return len({run_id for side in self.sides for run_id in side.run_ids})
 

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from sqlalchemy.orm import Session
 
+from app.board.metrics import METRICS
 from app.charts import palette
 from app.compare import charts, comparison
 from app.compare.image_by_image import compare_image_by_image, list_choices
@@ -72,6 +73,8 @@ def show_comparison(
             "other_folding": comparison.compare_url(found.run_ids, found.group_names, fold=not fold),
             "axes": [vars(axis) for axis in axes],
             "parallel": charts.build_parallel_coordinates(axes),
+            "pair": found.pair,
+            "metrics": METRICS.values(),
             "plotly": PLOTLY,
         }
         return page(
