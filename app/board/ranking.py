@@ -269,7 +269,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
 def _most_common_target(found: Sequence[Sample]) -> float:
     targets: Counter[float] = Counter()
     for sample in found:
-        targets[sample.included[-1].target_accuracy] += len(sample.included)
+        targets += sample.targets
     return float(_most_common(targets) or DEFAULT_TARGET)
 
 

@@ -65,6 +65,7 @@ class Sample:
     recipe_hash: str
     hardware: str | None
     included: list[Row] = field(default_factory=list)  # the earliest of each seed and version
+    targets: Counter[float] = field(default_factory=Counter)  # how many of them have each target
     duplicates: list[Row] = field(default_factory=list)
     excluded: int = 0  # cancelled, or failed for a reason that is not the recipe's
     in_progress: int = 0
@@ -163,7 +164,11 @@ def group_into_samples(rows: Iterable[Row]) -> list[Sample]:
         sample = samples.get(key) or samples.setdefault(key, Sample(*key))
         if is_included(row):
             repeat = (*key, row.seed, row.fingerprint, row.version)
-            (sample.duplicates if repeat in seen else sample.included).append(row)
+            if repeat in seen:
+                sample.duplicates.append(row)
+            else:
+                sample.included.append(row)
+                sample.targets[row.target_accuracy] += 1
             seen.add(repeat)
         elif row.status in {"cancelled", "failed"}:
             sample.excluded += 1
