@@ -31,7 +31,7 @@ PAGES = (
     ("the list of runs, 50 rows", "/runs", "document.querySelectorAll('tr[data-run]').length === 50",
      "≤ 1 s, ≤ 15 requests, ≤ 1.5 MiB"),
     ("the board with its chart", "/board", "document.querySelectorAll('.static-chart .run').length > 0", ""),
-    ("100 runs compared, all drawn", "/compare?runs={hundred}",
+    ("100 runs compared, all drawn", "/compare?runs={hundred}&fold=0",
      "document.querySelectorAll('.static-chart path.line').length === 100", "≤ 2 s"),
 )  # fmt: skip
 

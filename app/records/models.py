@@ -75,6 +75,12 @@ class Run(Base):
         CheckConstraint("requested IN ('cancel', 'pause')", name="requested"),
         Index("ix_runs_queue", "status", "priority", "id"),
         Index("ix_runs_board", "dataset", "fingerprint", "hardware", "status", "failure", "attempt"),
+        # Groups of a recipe, and the folded list, which reads no row of the table for its usual columns.
+        Index(
+            "ix_runs_folds",
+            *("recipe_hash", "hardware", "fingerprint", "status", "seed", "version"),
+            *("last_val_accuracy", "best_val_accuracy", "elapsed_seconds"),
+        ),
         {"sqlite_autoincrement": True},  # an id is never used again, not even after a delete
     )
 
@@ -87,7 +93,7 @@ class Run(Base):
     notes: Mapped[str] = mapped_column(Text, default="")
 
     recipe: Mapped[dict[str, Any]] = mapped_column(Jsonb)
-    recipe_hash: Mapped[str] = mapped_column(String(64), index=True)
+    recipe_hash: Mapped[str] = mapped_column(String(64))
     preset: Mapped[str | None] = mapped_column(String(64))
     preset_version: Mapped[int | None]
     dataset: Mapped[str] = mapped_column(String(80), index=True)

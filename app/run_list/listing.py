@@ -37,6 +37,7 @@ class ListQuery:
     limit: int = 50
     cursor: str | None = None
     where: tuple[str, ...] = ()  # parsed by columns.parse_condition; all must hold
+    fold: bool = False  # one line for each recipe: app.run_list.folded
 
 
 def load_page(session: Session, query: ListQuery) -> tuple[Sequence[Run], str | None]:
@@ -45,16 +46,16 @@ def load_page(session: Session, query: ListQuery) -> tuple[Sequence[Run], str | 
     The ids are sorted first and the rows read afterwards, because sorting whole rows takes twice as long.
     """
     descending, column = query.sort.startswith("-"), sort_key(query.sort.removeprefix("-"), "sort")
-    statement = _filtered(select(Run.id, column.label("key")), query)
+    statement = filtered(select(Run.id, column.label("key")), query)
     if query.cursor:
-        statement = statement.where(_after_cursor(column, descending, *_decode(query)))
+        statement = statement.where(_after_cursor(column, descending, *decode_cursor(query)))
     order = column.desc().nulls_last() if descending else column.asc().nulls_last()
     tie = Run.id.desc() if descending else Run.id.asc()
     found = session.execute(statement.order_by(order, tie).limit(query.limit + 1)).all()
     rows = load_runs(session, [row.id for row in found[: query.limit]])
     if len(found) <= query.limit:
         return rows, None
-    return rows, _encode(query, found[query.limit - 1].key, found[query.limit - 1].id)
+    return rows, encode_cursor(query, found[query.limit - 1].key, found[query.limit - 1].id)
 
 
 def load_runs(session: Session, run_ids: Sequence[int]) -> Sequence[Run]:
@@ -124,7 +125,8 @@ def has_tag(tag: str) -> ColumnElement[bool]:
     return select(tags.c.value).where(tags.c.value == tag).exists()
 
 
-def _filtered(statement: Select[Any], query: ListQuery) -> Select[Any]:
+def filtered(statement: Select[Any], query: ListQuery) -> Select[Any]:
+    """Of the runs that match the query."""
     for one in query.where[:MAX_CONDITIONS]:
         statement = statement.where(parse_condition(one))
     if query.status:
@@ -155,13 +157,17 @@ def _after_cursor(column: ColumnElement[Any], descending: bool, value: Any, last
     return or_(further, and_(column == value, after_id), column.is_(None))
 
 
-def _encode(query: ListQuery, value: Any, last_id: int) -> str:
+def encode_cursor(query: ListQuery, value: Any, last_id: int) -> str:
+    """`value`: by which the last row of the page is sorted."""
     json_value = value.isoformat() if isinstance(value, datetime) else value
     text = json.dumps([_fingerprint(query), json_value, last_id], ensure_ascii=False)
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def _decode(query: ListQuery) -> tuple[Any, int]:
+def decode_cursor(query: ListQuery, *, is_raw: bool = False) -> tuple[Any, int]:
+    """(value, id) of the last row of the page before. `is_raw`: leave times as the database stores them. Raises
+    InvalidRequest.
+    """
     cursor = query.cursor or ""
     try:
         fingerprint, value, last_id = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
@@ -171,7 +177,7 @@ def _decode(query: ListQuery) -> tuple[Any, int]:
             raise ValueError("no column holds booleans")
         if any(isinstance(one, int) and abs(one) >= 2**63 for one in (value, last_id)):
             raise ValueError("beyond SQLite's integers")
-        if find_column(query.sort.removeprefix("-"), "sort").unit == "time" and value is not None:
+        if not is_raw and find_column(query.sort.removeprefix("-"), "sort").unit == "time" and value is not None:
             value = datetime.fromisoformat(str(value))
             if value.tzinfo is None:
                 raise ValueError("a time without a zone")
@@ -187,5 +193,6 @@ def _decode(query: ListQuery) -> tuple[Any, int]:
 
 def _fingerprint(query: ListQuery) -> str:
     """Hash of everything that decides which rows come, and in which order."""
-    parts = (query.status, query.dataset, query.tag, query.group, query.q, query.sort, query.where)
+    parts: tuple[object, ...] = (query.status, query.dataset, query.tag, query.group, query.q, query.sort, query.where)
+    parts += ("fold",) if query.fold else ()
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:8]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from dataclasses import replace
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
+from sqlalchemy.orm import Session
 
 from app.errors import InvalidRequest
 from app.json_shapes import Tag
 from app.run_list import bulk, listing
 from app.run_list.columns import COLUMNS, find_column
+from app.run_list.folded import load_folds
 from app.run_list.query import ColumnsFromUrl, ListUrls, QueryFromUrl
 from app.run_list.table import build_run_table
 from app.web.deps import Here
@@ -26,24 +29,46 @@ router = APIRouter(include_in_schema=False)
 def show_runs(request: Request, here: Here, query: QueryFromUrl, columns: ColumnsFromUrl) -> HTMLResponse:
     urls = ListUrls(query, columns)
     with here.records.read() as session:
-        rows, next_cursor = listing.load_page(session, query)
         context = {
             "counts": listing.count_by_status(session),
             "datasets": listing.dataset_names(session),
             "query": query,
-            "urls": urls,
-            "older": urls.with_changes(cursor=next_cursor) if next_cursor else None,
             "is_first_page": query == listing.ListQuery(limit=query.limit),
             "run_columns": [find_column(key) for key in COLUMNS],
             "setting_columns": [find_column(f"recipe.{path}") for path in titles()],
             "chosen": {column.key for column in columns},
+            "chosen_columns": columns,
             "after": listing.last_event_id(session),
         }
+        if query.fold:
+            return page(request, "runs/index.html", context | _folds(session, urls))
+        rows, next_cursor = listing.load_page(session, query)
+        context |= {"urls": urls, "older": urls.with_changes(cursor=next_cursor) if next_cursor else None}
         return page(
             request,
             "runs/index.html",
             context | build_run_table(session, here.hub.steps, rows, columns, has_boxes=True),
         )
+
+
+@router.get("/fragments/folds")
+def show_folds(request: Request, here: Here, query: QueryFromUrl, columns: ColumnsFromUrl) -> HTMLResponse:
+    """The table of a folded list, to redraw it when runs start or end."""
+    with here.records.read() as session:
+        return page(request, "runs/_folds.html", _folds(session, ListUrls(replace(query, fold=True), columns)))
+
+
+def _folds(session: Session, urls: ListUrls) -> dict[str, Any]:
+    columns = [column for column in urls.columns if column.key != "left"]  # of a single run
+    found = load_folds(session, urls.query, columns)
+    return {
+        "found": found,
+        "columns": columns,
+        "urls": urls,
+        "query": urls.query,
+        "fragment": urls.with_changes("/fragments/folds", cursor=urls.query.cursor),
+        "older": urls.with_changes(cursor=found.next_cursor) if found.next_cursor else None,
+    }
 
 
 @router.get("/fragments/rows")

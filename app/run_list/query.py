@@ -32,10 +32,15 @@ def _parse_query(
         list[Annotated[str, Query(max_length=300)]],
         Query(max_length=MAX_CONDITIONS, description="Conditions such as `recipe.schedule.max_lr>=0.2`; all must hold"),
     ] = [],  # noqa: B006  # FastAPI copies it
+    fold: Annotated[
+        bool, Query(description="One line for each recipe, on the same hardware and data, instead of one for each run")
+    ] = False,
 ) -> ListQuery:
     """Fields that a form left empty are no filter."""
     conditions = tuple(one for one in where if one.strip())
-    return ListQuery(status or None, dataset or None, tag or None, group, q or None, sort, limit, cursor, conditions)
+    return ListQuery(
+        status or None, dataset or None, tag or None, group, q or None, sort, limit, cursor, conditions, fold
+    )
 
 
 def _parse_columns(
@@ -64,7 +69,11 @@ class ListUrls:
         """Fields changed to None are left out. A change leads to the first page."""
         fields = vars(self.query) | {"cursor": None} | changed
         default = vars(ListQuery())
-        pairs = [(key, value) for key, value in fields.items() if value not in (None, "", ()) and value != default[key]]
+        pairs = [
+            (key, 1 if value is True else value)
+            for key, value in fields.items()
+            if value not in (None, "", ()) and value != default[key]
+        ]
         pairs += [("column", column.key) for column in self.columns if self.columns != DEFAULT_COLUMNS]
         return f"{path}?{urlencode(pairs, doseq=True)}" if pairs else path
 

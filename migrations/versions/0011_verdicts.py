@@ -19,6 +19,10 @@ from app.records.sqlite import UtcDateTime
 revision = "0011"
 down_revision = "0010"
 
+# Of the index behind the folded list.
+FOLDED_BY = ("recipe_hash", "hardware", "fingerprint", "status", "seed", "version")
+SPREAD_OF = ("last_val_accuracy", "best_val_accuracy", "elapsed_seconds")
+
 # `started` of the attempt that set the run's train_images.
 BACKFILL = """
 WITH latest AS (SELECT run_id, started, max(number) FROM attempts WHERE started IS NOT NULL GROUP BY run_id)
@@ -80,6 +84,8 @@ def upgrade() -> None:
     )
     op.create_index("ix_settles_status", "settles", ["status"])
     op.create_index("ix_runs_settle_id", "runs", ["settle_id"])
+    op.drop_index("ix_runs_recipe_hash", "runs")
+    op.create_index("ix_runs_folds", "runs", [*FOLDED_BY, *SPREAD_OF])
 
 
 def _find_concerns() -> None:

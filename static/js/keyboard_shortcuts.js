@@ -51,7 +51,7 @@ function search() {
 
 // Focuses the link of a row: Enter opens it natively, and screen readers announce it.
 function moveFocus(step) {
-  const links = [...document.querySelectorAll("main tbody th[scope=row] a")];
+  const links = [...document.querySelectorAll("main tbody th[scope=row]")].flatMap((head) => head.querySelector("a") ?? []);
   const at = links.findIndex((link) => link.closest("tr") === document.activeElement.closest("tr"));
   const next = at < 0 ? (step > 0 ? 0 : links.length - 1) : Math.min(Math.max(at + step, 0), links.length - 1);
   links[next]?.focus();

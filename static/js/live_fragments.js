@@ -1,6 +1,6 @@
 // Parts of the page that the server renders again: `data-fragment` is the address, `data-on` the events that trigger it,
 // `data-every` an interval in seconds, for changes that have no event. The page and its updates use the same template.
-// A fragment with `data-run` reacts to events of that run only.
+// A fragment with `data-run` reacts to events of that run only; `data-wait` is the time in ms that it collects events.
 
 import { fetchText } from "./fetch_text.js";
 import { EVENT_KINDS } from "./event_stream.js";
@@ -19,7 +19,7 @@ export function enableLiveFragments() {
       const run = String(detail.run ?? detail.id);
       for (const part of document.querySelectorAll(`[data-fragment][data-on~="${kind}"]`)) {
         if (part.dataset.run && part.dataset.run !== run) continue;
-        if (!timers.has(part)) timers.set(part, setTimeout(() => (timers.delete(part), refreshFragment(part)), DEBOUNCE_MS));
+        if (!timers.has(part)) timers.set(part, setTimeout(() => (timers.delete(part), refreshFragment(part)), Number(part.dataset.wait ?? DEBOUNCE_MS)));
       }
     });
   }
@@ -34,6 +34,7 @@ export async function refreshFragment(part) {
   localizeTimes(content.content);
   const focused = part.contains(document.activeElement) ? focusKey(document.activeElement) : null;
   const open = [...part.querySelectorAll("details[open] > summary")].map((summary) => summary.textContent);
+  const checked = new Set([...part.querySelectorAll("input:checked")].map((box) => box.value));
   const scrolled = [...part.querySelectorAll(".scroll")].map((box) => [box.scrollLeft, box.scrollTop]);
   const current = part.tagName === "TR" ? content.content.firstElementChild : part;
   if (current === part) part.replaceChildren(content.content);
@@ -41,6 +42,7 @@ export async function refreshFragment(part) {
   for (const summary of current.querySelectorAll("details > summary")) {
     if (open.includes(summary.textContent)) summary.parentElement.open = true;
   }
+  for (const box of current.querySelectorAll("input[type=checkbox]")) box.checked ||= checked.has(box.value);
   document.dispatchEvent(new Event("pitwall:fragment-updated"));
   // keeps the scroll position
   current.querySelectorAll(".scroll").forEach((box, i) => scrolled[i] && box.scrollTo(...scrolled[i]));

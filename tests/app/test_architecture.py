@@ -51,7 +51,7 @@ WINGS = {
         writes="queue reports",
     ),
     "app.run_list": Wing(
-        "errors json_shapes records metrics web runs", sql="columns listing", http="api pages query"
+        "errors json_shapes records metrics web runs", sql="columns listing folded", http="api pages query"
     ),
     "app.board": Wing(
         "errors json_shapes records metrics live charts web runs workers run_list",

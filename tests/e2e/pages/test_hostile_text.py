@@ -125,9 +125,11 @@ def test_a_hundred_hostile_strings_are_text_everywhere(
         if address.startswith("/board"):
             assert_chart_names(page, "[data-figure] .plot", ".static-chart .up span", ".ytick text", 15, hostile_runs)
         if address.startswith("/compare"):
-            assert_chart_names(
-                page, "[data-plot]", ".static-chart .legend span", ".legendtext", len(sample), hostile_runs
-            )
+            legend = "[data-legend] tbody a"
+            assert_chart_names(page, "[data-plot]", legend, legend, len(sample), hostile_runs)
+            names = page.evaluate("document.querySelector('[data-plot]').data.map((trace) => trace.name)")
+            assert len(names) == len(sample)
+            assert not any("<" in name for name in names), "Plotly reads them as markup where it shows one"
 
     for text in STRINGS[::4]:  # the search text comes back
         page.goto(f"{site.url}/runs?{urlencode({'q': text})}")

@@ -79,4 +79,36 @@ def test_selected_runs_are_cancelled_tagged_and_compared(site: Site, page: Page)
     page.get_by_label("Select run 1").check()
     bar.get_by_role("button", name="Compare").click()
     expect(page).to_have_url(re.compile(rf"/compare\?runs={runs[1]},{runs[0]}$"))
-    expect(page.locator("table.sides tbody tr")).to_have_count(2)
+    expect(page.get_by_text("1 recipe, 2 runs")).to_be_visible()
+    expect(page.locator("table.sides tbody tr")).to_have_count(1)
+
+
+def test_a_folded_list_follows_its_runs_and_keeps_what_is_selected(site: Site, page: Page) -> None:
+    site.serve()
+    runs = [site.launch(preset="quickstart", name="Quickstart", recipe={"seed": seed}) for seed in range(3)]
+    other = site.launch(preset="quickstart", name="Faster", recipe={"schedule": {"max_lr": 0.2}})
+    page.goto(f"{site.url}/runs")
+    page.get_by_role("link", name="Fold seeds").click()
+    expect(page).to_have_url(re.compile("fold=1"))
+    expect(page.get_by_text("2 recipes, 4 runs")).to_be_visible()
+    lines = page.locator("tr[data-fold]")
+    expect(lines).to_have_count(2)
+    expect(lines.nth(1)).to_contain_text("3 queued")
+    page.get_by_label("Select Quickstart").check()
+    expect(page.locator("[data-bulk]")).to_contain_text("1 selected")
+
+    page.evaluate("window.sameDocument = true")
+    site.post(f"/api/v1/runs/{runs[0]}/pause")
+    expect(lines.nth(1)).to_contain_text("1 paused")
+    expect(lines.nth(1)).to_contain_text("2 queued")
+    site.launch(preset="quickstart", name="Slower", recipe={"schedule": {"max_lr": 0.01}})
+    expect(lines).to_have_count(3)
+    expect(page.get_by_text("3 recipes, 5 runs")).to_be_visible()
+    assert page.evaluate("window.sameDocument"), "the page was loaded again"
+    expect(page.get_by_label("Select Quickstart")).to_be_checked()
+    expect(page.locator("[data-bulk]")).to_contain_text("1 selected")
+
+    page.get_by_label("Select Faster").check()
+    page.locator("[data-bulk]").get_by_role("button", name="Compare").click()
+    expect(page.get_by_text("2 recipes, 4 runs")).to_be_visible()
+    expect(page).to_have_url(re.compile(rf"/compare\?runs={other},{runs[2]},{runs[1]},{runs[0]}$"))
