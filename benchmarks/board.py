@@ -63,6 +63,7 @@ def _lists(site: Site, pace: Pace) -> list[Figure]:
     return [
         *_figures("any sort of the list", site, sorts, 100, pace),
         *_figures("any filter of the list", site, filters, 100, pace),
+        *_figures("any sort of the folded list", site, [f"{sort}&fold=1" for sort in sorts], 100, pace),
     ]
 
 

@@ -125,8 +125,9 @@ def test_a_hundred_hostile_strings_are_text_everywhere(
         if address.startswith("/board"):
             assert_chart_names(page, "[data-figure] .plot", ".static-chart .up span", ".ytick text", 15, hostile_runs)
         if address.startswith("/compare"):
-            legend = "[data-legend] tbody a"
-            assert_chart_names(page, "[data-plot]", legend, legend, len(sample), hostile_runs)
+            assert_chart_names(
+                page, "[data-plot]", "[data-legend] tbody a", "table.sides th > a", len(sample), hostile_runs
+            )
             names = page.evaluate("document.querySelector('[data-plot]').data.map((trace) => trace.name)")
             assert len(names) == len(sample)
             assert not any("<" in name for name in names), "Plotly reads them as markup where it shows one"
