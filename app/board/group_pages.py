@@ -43,6 +43,7 @@ def show_group(
             "baseline": baselines.find_baseline(session, group.runs[0].dataset),
             "others": groups.list_others(session, group.runs[0]),
             "metrics": METRICS.values(),
+            "chosen_hardware": hardware,
         }
         return page(request, "groups/show.html", context | _numbers(group))
 

@@ -55,6 +55,8 @@ def press_settle(
     target: TextField = "",
     margin: TextField = "",
     max_seeds: TextField = str(MAX_SEEDS),
+    hardware: Annotated[str, Form(max_length=120)] = "",
+    fingerprint: Annotated[str, Form(max_length=80)] = "",
 ) -> RedirectResponse:
     """Begin, or open the one that already runs. Empty fields mean the default."""
     question = Question(
@@ -64,6 +66,8 @@ def press_settle(
         _read_number("target", target, "a share between 0 and 1, such as 0.94", most=1),
         margin=_read_margin(margin, METRICS[metric]),
         max_seeds=_read_seeds(max_seeds),
+        hardware=hardware or None,
+        fingerprint=fingerprint or None,
     )
     with here.records.write() as session:
         hashes = (_find_hash(session, baseline), _find_hash(session, candidate))

@@ -95,8 +95,9 @@ def step(session: Session, settle: Settle, here: State) -> None:
     except NotFound:
         _end(session, settle, "failed", here, "all runs of one of the recipes have been deleted")
         return
-    if not settle.hardware and found.hardware:  # neither recipe had a run: the first one sets the place
-        settle.hardware, settle.fingerprint = found.hardware, found.fingerprint or ""
+    # Where neither recipe had a run, the first one sets the place.
+    settle.hardware = settle.hardware or found.hardware or ""
+    settle.fingerprint = settle.fingerprint or found.fingerprint or ""
     if settle.verdict != (told := to_json(found)):
         settle.verdict = told
     if found.outcome in DECISIONS:
@@ -172,7 +173,8 @@ def to_question(settle: Settle) -> Question:
         settle.target,
         margin=settle.margin,
         max_seeds=settle.max_seeds,
-        place=(settle.hardware, settle.fingerprint or None) if settle.hardware else None,
+        hardware=settle.hardware or None,
+        fingerprint=settle.fingerprint or None,
     )
 
 
@@ -198,7 +200,7 @@ def find_missing_worker(session: Session, leases: Leases, recipes: Sequence[Run]
 def counts(settle: Settle, run: Run) -> bool:
     """Whether the ended run is part of the sample: as on the board, a diverged one is."""
     is_included = run.status == Status.SUCCEEDED or (run.status == Status.FAILED and run.failure == DIVERGED)
-    return is_included and (not settle.hardware or (run.hardware, run.fingerprint or "") == _place(settle))
+    return is_included and settle.hardware in ("", run.hardware) and settle.fingerprint in ("", run.fingerprint)
 
 
 def _newest_run(session: Session, recipe: str) -> Run | None:
@@ -216,16 +218,12 @@ def _seconds_per_run(settle: Settle, own: Sequence[Run]) -> float | None:
     return median(took) if took else fmean(earlier) if earlier else None
 
 
-def _place(settle: Settle) -> tuple[str, str]:
-    return settle.hardware, settle.fingerprint
-
-
 def _find_trouble(settle: Settle, own: Sequence[Run]) -> tuple[str, str] | None:
     """The status to end with, and why, if its runs do not give what it needs."""
     ended = [run for run in own if run.status in ENDED]
     ended.sort(key=lambda run: (run.ended_at or run.created_at, run.id))
     for run in ended:
-        if settle.hardware and run.status == Status.SUCCEEDED and (run.fingerprint or "") != settle.fingerprint:
+        if run.status == Status.SUCCEEDED and settle.fingerprint not in ("", run.fingerprint):
             return "failed", f"run {run.id} was trained on another version of the data than the earlier runs"
     for recipe in (None, settle.baseline, settle.candidate):
         last = [run for run in ended if recipe in (None, run.recipe_hash)][-MAX_STREAK:]

@@ -28,9 +28,11 @@ RecipeHash = Annotated[
 
 
 class PairRequest(RequestModel):
+    """Two recipes of one data set."""
+
     baseline: RecipeHash
     candidate: RecipeHash
-    metric: MetricName
+    metric: MetricName = Field(description="One of the board's")
     target: float | None = Field(
         None, gt=0, lt=1, allow_inf_nan=False, description="Validation accuracy to reach; default: the baseline's own"
     )
@@ -44,6 +46,12 @@ class PairRequest(RequestModel):
         allow_inf_nan=False,
         description="Equivalent if the difference is certainly within ± this, in the unit of `difference`; "
         "default: nothing is called equivalent",
+    )
+    hardware: str | None = Field(
+        None, min_length=1, max_length=120, description="Compare runs on it; default: that on which both have most runs"
+    )
+    fingerprint: str | None = Field(
+        None, min_length=1, max_length=80, description="Version of the data; default: that on which both have most runs"
     )
 
 
@@ -77,7 +85,7 @@ class VerdictResponse(ResponseModel):
     sentence: str = Field(description="The verdict in words")
     baseline: str = Field(description="Recipe hash")
     candidate: str = Field(description="Recipe hash")
-    metric: str
+    metric: str = Field(description="What they are compared by")
     target: float = Field(description="Validation accuracy to reach, as a share")
     comparisons: int = Field(description="Comparisons that were judged together")
     difference: float | None = Field(
@@ -101,20 +109,20 @@ class VerdictResponse(ResponseModel):
 class SettleResponse(VerdictResponse):
     """Two recipes that are repeated in turn. The verdict is the latest."""
 
-    settle: int
+    settle: int = Field(description="Its id")
     status: Literal["running", "decided", "undecided", "cancelled", "failed"] = Field(
         description="`undecided`: both recipes have `max_seeds` seeds"
     )
     reason: str | None = Field(description="Why it failed, or was cancelled without a request")
-    dataset: str
-    margin: float | None
+    dataset: str = Field(description="Of both recipes")
+    margin: float | None = Field(description="As requested")
     max_seeds: int = Field(description="Of each recipe")
     runs: list[int] = Field(description="Runs that it queued, oldest first")
     in_progress: list[int] = Field(description="Those that have not ended")
     waits_for: str | None = Field(description="Why none of its runs can start now, in a sentence")
     seconds_left: float | None = Field(description="Estimated time until it stops; null: unknown, or it has ended")
-    created_at: datetime
-    ended_at: datetime | None
+    created_at: datetime = Field(description="When it began, UTC")
+    ended_at: datetime | None = Field(description="When it stopped, UTC; null: it is running")
 
 
 class BaselineRequest(RequestModel):
@@ -124,9 +132,9 @@ class BaselineRequest(RequestModel):
 class BaselineResponse(ResponseModel):
     """The recipe that the data set's other recipes are compared with. Everybody sees the same one."""
 
-    dataset: str
-    recipe_hash: str
-    pinned_at: datetime
+    dataset: str = Field(description="Its name, such as `digits` or `folder:flowers`")
+    recipe_hash: str = Field(description="Of the pinned recipe")
+    pinned_at: datetime = Field(description="UTC")
 
 
 @router.post("/verdicts", tags=["verdicts"])

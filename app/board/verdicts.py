@@ -27,7 +27,7 @@ MIN_MAX_SEEDS, MAX_MAX_SEEDS = 2, 100
 class Question:
     """Which of two recipes is better. `family`: how many comparisons are judged together, `pair` for one, or `board`
     for all pairs of the board's rows. `target` None: the baseline's own. `margin`: in the unit of the difference.
-    `place`: the hardware and the version of the data to compare on; None: those where both have the most runs.
+    `hardware`, `fingerprint` (version of the data): to compare on; None: those on which both have the most runs.
     """
 
     baseline: str  # recipe hash, or its first letters
@@ -38,7 +38,8 @@ class Question:
     margin: float | None = None
     family: int | Literal["pair", "board"] = "pair"
     max_seeds: int = MAX_SEEDS
-    place: Key | None = None
+    hardware: str | None = None
+    fingerprint: str | None = None
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def answer(session: Session, question: Question) -> Answer:
     comparisons = _count_comparisons(session, question, one[0].dataset, target)
     if reason := _find_difference(one[0], other[0]):
         return _not_comparable(reason, one[0], other[0], metric, target, comparisons)
-    pair = _find_pair(session, one[0].recipe_hash, other[0].recipe_hash, question.place)
+    pair = _find_pair(session, (one[0].recipe_hash, other[0].recipe_hash), (question.hardware, question.fingerprint))
     if isinstance(pair, str):
         return _not_comparable(pair, one[0], other[0], metric, target, comparisons)
     prices = load_prices(session)
@@ -114,15 +115,20 @@ def answer(session: Session, question: Question) -> Answer:
 def describe(verdict: Verdict, metric: Metric, baseline: str, candidate: str, max_seeds: int = MAX_SEEDS) -> str:
     """The verdict in a sentence or two."""
     title = metric.title.lower()
-    n = " and ".join(map(str, verdict.n)) + " seeds" if len(set(verdict.n)) > 1 else f"{verdict.n[0]} seeds each"
+    n = (
+        " and ".join(map(str, verdict.n)) + " seeds"
+        if len(set(verdict.n)) > 1
+        else f"{verdict.n[0]} seed{'s' * (verdict.n[0] != 1)} each"
+    )
     by = describe_difference(verdict, metric)
     match verdict.outcome:
         case "better" | "worse":
             return f"{candidate} is {verdict.outcome} than {baseline} by {title}, after {n}{f': {by}' if by else ''}."
         case "equivalent":
             return f"{candidate} and {baseline} are equivalent by {title}, after {n}: {by}, all within the margin."
+    undecided = f"{candidate} against {baseline}: undecided by {title} after {n}"
     if verdict.looks_left == 0:
-        return f"Undecided by {title} after {n}, the maximum{f'. The difference is {by}' if by else ''}."
+        return f"{undecided}, the maximum{f'. The difference is {by}' if by else ''}."
     if verdict.seeds_needed is not None:
         more = (
             f"about {verdict.seeds_needed} more {'seed' if verdict.seeds_needed == 1 else 'seeds'} of each would tell"
@@ -131,7 +137,7 @@ def describe(verdict: Verdict, metric: Metric, baseline: str, candidate: str, ma
         more = "each needs at least 3 seeds"
     else:
         more = f"{max_seeds} seeds of each would probably not tell"
-    return f"Undecided by {title} after {n}{f' ({by})' if by else ''}: {more}."
+    return f"{undecided}{f', {by}' if by else ''}. {more[:1].upper()}{more[1:]}."
 
 
 def describe_difference(verdict: Verdict, metric: Metric) -> str:
@@ -180,7 +186,9 @@ def _count_comparisons(session: Session, question: Question, dataset: str, targe
     if question.family == "pair":
         return 1
     if question.family == "board":
-        board = rank_recipes(session, BoardQuery(dataset, question.metric, target))
+        board = rank_recipes(
+            session, BoardQuery(dataset, question.metric, target, question.hardware, question.fingerprint)
+        )
         return board.comparisons
     return question.family
 
@@ -196,25 +204,29 @@ def _find_difference(one: Run, other: Run) -> str | None:
     return None
 
 
-def _find_pair(session: Session, baseline: str, candidate: str, place: Key | None) -> tuple[Sample, Sample] | str:
-    """The samples of both at `place`, or on the hardware and data that both have, with the most runs; or why there are
-    none. A recipe without runs has an empty sample.
+def _find_pair(session: Session, names: tuple[str, str], place: Key) -> tuple[Sample, Sample] | str:
+    """The samples of both recipes on the hardware and data that both have, with the most runs; or why there are none. A
+    recipe without runs has an empty sample. `place`: only this hardware, this version of the data; None: any.
     """
-    found = [
-        {(it.hardware, it.included[0].fingerprint): it for it in _samples(session, name) if it.included}
-        for name in (baseline, candidate)
-    ]
+    found = [{key: it for it in _samples(session, name) if (key := _key(it)) and _is_at(key, place)} for name in names]
     keys = found[0].keys() & found[1].keys() if all(found) else found[0].keys() | found[1].keys()
-    if place or keys or not any(found):
-        key = place or max(sorted(keys, key=str), key=lambda key: _count(found, key), default=(None, None))
-        first, second = (
-            one.get(key) or Sample(name, key[0]) for one, name in zip(found, (baseline, candidate), strict=True)
-        )
+    if keys or not any(found):
+        key = max(sorted(keys, key=str), key=lambda key: _count(found, key), default=place)
+        first, second = (one.get(key) or Sample(name, key[0]) for one, name in zip(found, names, strict=True))
         return first, second
     hardware = [sorted({str(key[0]) for key in one}) for one in found]
     if not set(hardware[0]) & set(hardware[1]):
         return f"they ran on different hardware, {', '.join(hardware[0])} and {', '.join(hardware[1])}"
     return "they were trained on different versions of the data"
+
+
+def _key(sample: Sample) -> Key | None:
+    """None: it has no runs."""
+    return (sample.hardware, sample.included[0].fingerprint) if sample.included else None
+
+
+def _is_at(key: Key, place: Key) -> bool:
+    return all(wanted in (None, own) for wanted, own in zip(place, key, strict=True))
 
 
 def _count(found: Sequence[dict[Key, Sample]], key: Key) -> tuple[int, int]:

@@ -28,7 +28,7 @@ def test_the_button_starts_a_settle_and_leads_to_its_page(client: TestClient, st
     assert (found["target"], found["margin"]) == (0.9, 0.005)
     page = client.get("/settles/1").text
     assert "Second against First" in page and "at most 7 seeds each" in page and "margin 0.5 percentage points" in page
-    assert "Undecided by final accuracy" in page
+    assert "Second against First: undecided by final accuracy after 1 seed each" in page
     assert f"/compare?groups={one[:12]},{other[:12]}" in page
     assert f'href="/groups/{one[:12]}"' in page and f'href="/groups/{other[:12]}"' in page
     assert pressed(client, other, one).headers["location"] == "/settles/1", "the one that runs already"

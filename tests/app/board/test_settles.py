@@ -75,15 +75,16 @@ def test_what_is_decided_already_queues_nothing(client: TestClient, state: State
     assert (made["status"], made["verdict"], made["runs"]) == ("decided", "worse", [])
 
 
-def test_recipes_without_a_run_are_repeated_from_nothing(client: TestClient, state: State):
+@pytest.mark.parametrize("hardware", [None, CPU])
+def test_recipes_without_a_run_are_repeated_from_nothing(client: TestClient, state: State, hardware: str | None):
     one, other = launched(client, name="First"), launched(client, SLOW, name="Second")
     for run in client.get("/api/v1/runs").json()["runs"]:
         client.post(f"/api/v1/runs/{run['id']}/cancel")
     assert client.post("/api/v1/settles", json=asked(one, other)).status_code == 409, "no worker"
     Hand(client, state).claim()
 
-    made = settle(client, (one, other))
-    assert (made["hardware"], made["n"]) == (None, [0, 0])
+    made = settle(client, (one, other), **({"hardware": hardware} if hardware else {}))
+    assert (made["hardware"], made["n"]) == (hardware, [0, 0])
     done = carried_to_the_end(client, state, made["settle"], of(one, 0.9, 0.5))
     assert done == [(one, 1), (other, 1), (one, 2), (other, 2), (one, 3), (other, 3)]
     assert (shown(client, 1)["hardware"], shown(client, 1)["status"]) == (CPU, "decided")

@@ -74,6 +74,8 @@ def test_recipes_on_different_hardware_are_not_comparable(client: TestClient, st
     assert carried(client, state, device="GPU one")
 
     assert "they ran on different hardware" in judged(client, one, other)["sentence"]
+    there = judged(client, one, other, hardware="GPU one")
+    assert (there["verdict"], there["n"], there["hardware"]) == ("undecided", [0, 1], "GPU one")
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def test_two_recipes_are_repeated_until_decided_by_a_button(site: Site, page: Pa
         assert site.wait_for(run["id"], "succeeded", "failed")["status"] == "succeeded"
         groups.append(run["recipe_hash"][:12])
 
-    page.goto(f"{site.url}/compare?groups={','.join(groups)}")
+    page.goto(f"{site.url}/board?metric=accuracy")
     page.get_by_role("button", name="Repeat until decided").click()
     expect(page).to_have_url(re.compile(r"/settles/1$"))
     expect(page.get_by_role("heading", level=1)).to_have_text("Hardly learns against Learns")
@@ -57,6 +57,8 @@ def test_two_recipes_are_repeated_until_decided_by_a_button(site: Site, page: Pa
     assert (found["status"], found["verdict"]) == ("decided", "worse")
     assert max(found["n"]) <= 6, "so clear a difference takes few seeds"
 
+    page.get_by_role("link", name="Board").click()
+    expect(page.get_by_role("link", name="Hardly learns is worse than Learns")).to_be_visible()
     page.goto(f"{site.url}/groups/{groups[0]}")
     page.get_by_role("button", name="Pin as baseline").click()
     expect(page.get_by_role("button", name="Unpin baseline")).to_be_visible()
