@@ -33,6 +33,7 @@ class Kind:
     scale: Scale
     draw: Callable[[np.random.Generator, tuple[int, ...]], Any]
     images: int = 0
+    epochs: float = 0.0  # of times in whole epochs, about how many
 
 
 NORMAL = Kind("normal", "ratio", lambda draw, shape: draw.normal(size=shape))
@@ -44,6 +45,12 @@ KINDS = (
     Kind("k of 300, 90 %", "share", lambda draw, shape: draw.binomial(300, 0.90, shape) / 300, 300),
     Kind("k of 10,000, 94 %", "share", lambda draw, shape: draw.binomial(10_000, 0.94, shape) / 10_000, 10_000),
     Kind("log-normal times", "ratio", lambda draw, shape: draw.normal(0, 0.5, shape)),  # of the logarithm
+    Kind(
+        "times of 8 or 9 epochs, 0.1 % jitter",
+        "ratio",
+        lambda draw, shape: np.log(draw.integers(8, 10, shape)) + draw.normal(0, 0.001, shape),
+        epochs=8.5,
+    ),
     Kind(
         "30 % misses",
         "ratio",
@@ -105,6 +112,8 @@ class Boards:
             variance = np.maximum(self.squares - self.total * mean, 0) / (self.known - 1)
         if self.kind.scale == "count":
             variance = np.maximum(variance, COUNT_DEVIATION**2)
+        if self.kind.epochs:
+            variance = np.maximum(variance, (COUNT_DEVIATION / self.kind.epochs) ** 2)
         if self.kind.images:
             floor = counting_deviation(mean + self.middle, self.known, self.kind.images)
             variance = np.maximum(variance, floor**2)

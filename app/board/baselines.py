@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.board import groups
 from app.errors import InvalidRequest
-from app.records.models import Baseline
+from app.records.models import Baseline, Run
 
 
 def find_baseline(session: Session, dataset: str) -> str | None:
@@ -18,7 +19,11 @@ def find_baseline(session: Session, dataset: str) -> str | None:
 
 
 def load_baseline(session: Session, dataset: str) -> Baseline | None:
-    return session.get(Baseline, dataset)
+    """None also if all runs of the recipe have been deleted."""
+    found = session.get(Baseline, dataset)
+    if found and session.scalar(select(Run.id).where(Run.recipe_hash == found.recipe_hash).limit(1)) is None:
+        return None
+    return found
 
 
 def pin_baseline(session: Session, dataset: str, name: str, now: datetime) -> Baseline:

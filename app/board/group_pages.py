@@ -7,12 +7,15 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
+from sqlalchemy.orm import Session
 
 from app.board import baselines, groups
 from app.board.metrics import METRICS
+from app.board.verdicts import Answer, Question, answer
 from app.charts import curve_charts
 from app.metrics import accuracy
 from app.metrics.curves import Band, compute_band
+from app.records.models import Run
 from app.run_list import listing
 from app.run_list.columns import DEFAULT_COLUMNS
 from app.run_list.table import build_run_table
@@ -44,6 +47,7 @@ def show_group(
             "others": groups.list_others(session, group.runs[0]),
             "metrics": METRICS.values(),
             "chosen_hardware": hardware,
+            "verdict": _beside_baseline(session, group.runs[0], hardware),
         }
         return page(request, "groups/show.html", context | _numbers(group))
 
@@ -84,6 +88,14 @@ def press_unpin(name: str, here: Here) -> RedirectResponse:
         if baselines.find_baseline(session, newest.dataset) == newest.recipe_hash:
             baselines.unpin_baseline(session, newest.dataset)
     return RedirectResponse(f"/groups/{name}", 303)
+
+
+def _beside_baseline(session: Session, run: Run, hardware: str | None) -> Answer | None:
+    """The recipe beside the pinned baseline of its data set, judged with the other rows of the board."""
+    baseline = baselines.find_baseline(session, run.dataset)
+    if baseline in {None, run.recipe_hash}:
+        return None
+    return answer(session, Question(str(baseline), run.recipe_hash, family="board", hardware=hardware))
 
 
 def _numbers(group: groups.Group) -> dict[str, Any]:

@@ -48,7 +48,7 @@ class Measurements:
 
     numbers: Numbers  # of each included run that was measured
     unmeasured: int
-    images: int | None  # validation images of each run; None: not the same, or not known
+    images: int | None  # validation images; None: not known
 
     def compute_value(self, metric: Metric) -> float | None:
         """What a row is ranked by: the mean, or for metrics to the target the median. None: not measured, or half of
@@ -69,7 +69,8 @@ class Measurements:
         spread = (
             statistics.compute_accuracy_spread(known, self.images) if is_share else statistics.compute_spread(known)
         )
-        return spread, None if spread.low is None else (spread.low, spread.high)
+        has_width = spread.low is not None and spread.low != spread.high  # else equal numbers: no evidence
+        return spread, (spread.low, spread.high) if has_width and spread.low is not None else None
 
 
 def measure(
@@ -87,14 +88,17 @@ def measure(
             numbers.append(number)
         elif has_finished(row):
             unmeasured += 1
+        elif metric.unit == "share":
+            numbers.append(None)  # diverged: worse than any accuracy
     images = find_val_images(rows)
-    return Measurements(Numbers(tuple(numbers), images if metric.unit == "share" else None), unmeasured, images)
+    reached = [hit.epoch for hit in hits if hit] if metric.is_to_target else []
+    epochs = sum(reached) / len(reached) if reached else None
+    return Measurements(Numbers(tuple(numbers), images if metric.unit == "share" else None, epochs), unmeasured, images)
 
 
 def find_val_images(rows: Sequence[Row]) -> int | None:
-    """How many images each run was validated on; None: not the same number, or not known."""
-    sizes = {row.val_images for row in rows}
-    return sizes.pop() if len(sizes) == 1 else None
+    """How many images the runs were validated on, the fewest of them; None: not known."""
+    return min((row.val_images for row in rows if row.val_images), default=None)
 
 
 def _speed(row: Row, hit: TargetHit | None, price: float | None) -> float | None:

@@ -32,7 +32,7 @@ from app.workers.listing import list_known
 DECIMAL_COMMA = re.compile(r"^\s*(\d+),(\d{1,2})\s*$")  # 0,50; but 1,000 is refused
 MAX_ROWS = 200
 PERIODS = ((1, "the last day"), (7, "the last 7 days"), (30, "the last 30 days"))
-EmptyIsNone = BeforeValidator(lambda value: None if value == "" else value)  # a field of a form that was left empty
+EmptyIsNone = BeforeValidator(lambda value: (value and value.replace(",", ".")) or None)  # as typed into a form
 MAX_SETTINGS = 6  # in a row's summary
 
 router = APIRouter(include_in_schema=False)

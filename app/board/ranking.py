@@ -151,7 +151,10 @@ def rank_recipes(session: Session, query: BoardQuery) -> Board:
     shown = numbered[: query.limit]
     if pinned and all(candidate.sample.recipe_hash != pinned for _, candidate in shown):
         shown += [one for one in numbered[query.limit :] if one[1].sample.recipe_hash == pinned]
-    rows, reference, comparisons = _ranked(session, shown, metric, pinned, is_judged=device != ALL)
+    hidden = sum(candidate.value is not None for candidate in candidates) - sum(
+        candidate.value is not None for _, candidate in shown
+    )
+    rows, reference, comparisons = _ranked(session, shown, metric, pinned, hidden=hidden, is_judged=device != ALL)
     return Board(
         query=replace(query, dataset=dataset, target=target, hardware=device, fingerprint=chosen),
         metric=metric,
@@ -202,17 +205,30 @@ def _order(candidate: _Candidate, metric: Metric) -> tuple[float, float, int]:
 
 
 def _ranked(
-    session: Session, shown: Sequence[tuple[int, _Candidate]], metric: Metric, pinned: str | None, *, is_judged: bool
+    session: Session,
+    shown: Sequence[tuple[int, _Candidate]],
+    metric: Metric,
+    pinned: str | None,
+    *,
+    hidden: int,
+    is_judged: bool,
 ) -> tuple[list[RankedRecipe], int | None, int]:
     """The rows, the one that they are compared with, and how many pairs are judged together."""
     newest = [candidate.sample.included[-1].id for _, candidate in shown]
     runs = {run.id: run for run in listing.load_runs(session, newest)}
     ranked = [candidate for _, candidate in shown if candidate.value is not None]  # these come first
+    images = [validated_on(runs[run_id].recipe) for run_id in newest[: len(ranked)]]
     hashes = [candidate.sample.recipe_hash for candidate in ranked]
-    baseline = hashes.index(pinned) if pinned in hashes and is_judged else None
-    reference = None if not is_judged or not ranked else baseline or 0
-    numbers = [candidate.measured.numbers for candidate in ranked]
-    judged = verdicts.rank(numbers, metric.scale, is_better_higher=metric.is_better_higher, baseline=baseline)
+    reference = hashes.index(pinned) if pinned in hashes else 0
+    # Rows that were validated on other images cannot be compared with the reference.
+    judged = [index for index in range(len(ranked)) if images[index] == images[reference]] if is_judged else []
+    found = verdicts.rank(
+        [ranked[index].measured.numbers for index in judged],
+        metric.scale,
+        is_better_higher=metric.is_better_higher,
+        baseline=judged.index(reference) if judged and pinned in hashes else None,
+        unjudged=hidden,
+    )
     rows = []
     for index, (number, candidate) in enumerate(shown):
         run = runs[newest[index]]
@@ -221,15 +237,27 @@ def _ranked(
         row = _row(candidate, run, without_tta, metric)
         if index < len(ranked):
             row = replace(row, rank=number)
-        if index < len(ranked) and reference is not None:
-            row = replace(row, ranks=judged.intervals[index], is_tied_with_first=judged.is_tied(0, index))
+        if index in judged:
+            at, first = judged.index(index), judged.index(judged[0])
+            row = replace(row, ranks=found.intervals[at], is_tied_with_first=found.is_tied(first, at))
             if index != reference:
-                verdict = judged.verdicts[index]
-                seeds = verdict.seeds_needed
-                seconds = seeds * (candidate.mean_seconds + ranked[reference].mean_seconds) if seeds else None
+                verdict = found.verdicts[at]
+                seconds = _seconds_needed(verdict, ranked[reference], candidate)
                 row = replace(row, verdict=verdict, seconds_needed=seconds)
         rows.append(row)
-    return rows, reference, judged.comparisons
+    return rows, reference if judged else None, found.comparisons
+
+
+def validated_on(recipe: dict[str, Any]) -> tuple[Any, Any]:
+    """What decides which images of the data set a recipe is validated on."""
+    return recipe["dataset"].get("val_from_train"), recipe["dataset"].get("val_limit")
+
+
+def _seconds_needed(verdict: Verdict, reference: _Candidate, candidate: _Candidate) -> float | None:
+    """Training time of the runs that are needed, of both recipes."""
+    if not verdict.seeds_needed or not (runs := verdict.runs_needed()):
+        return None
+    return runs[0] * reference.mean_seconds + runs[1] * candidate.mean_seconds
 
 
 def _row(candidate: _Candidate, run: Run, without_tta: Sequence[AccuraciesWithoutTta], metric: Metric) -> RankedRecipe:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
@@ -57,6 +57,7 @@ def press_settle(
     max_seeds: TextField = str(MAX_SEEDS),
     hardware: Annotated[str, Form(max_length=120)] = "",
     fingerprint: Annotated[str, Form(max_length=80)] = "",
+    family: Annotated[Literal["pair", "board"], Form()] = "pair",
 ) -> RedirectResponse:
     """Begin, or open the one that already runs. Empty fields mean the default."""
     question = Question(
@@ -65,6 +66,7 @@ def press_settle(
         metric,
         _read_number("target", target, "a share between 0 and 1, such as 0.94", most=1),
         margin=_read_margin(margin, METRICS[metric]),
+        family=family,
         max_seeds=_read_seeds(max_seeds),
         hardware=hardware or None,
         fingerprint=fingerprint or None,

@@ -76,6 +76,7 @@ def start(session: Session, question: Question, here: State) -> Settle:
         fingerprint=found.fingerprint or "",
         margin=question.margin,
         max_seeds=question.max_seeds,
+        comparisons=found.comparisons,
         status="running",
         created_at=here.now(),
     )
@@ -172,6 +173,7 @@ def to_question(settle: Settle) -> Question:
         settle.metric,
         settle.target,
         margin=settle.margin,
+        family=settle.comparisons,
         max_seeds=settle.max_seeds,
         hardware=settle.hardware or None,
         fingerprint=settle.fingerprint or None,

@@ -64,6 +64,8 @@ def _check_family(value: Any) -> Any:
 
 
 class VerdictRequest(PairRequest):
+    """With the family that it belongs to."""
+
     family: Annotated[int | Literal["pair", "board"], BeforeValidator(_check_family)] = Field(
         "pair",
         description="Comparisons that are judged together, so that at most 5 % of families show any false difference: "
@@ -71,8 +73,9 @@ class VerdictRequest(PairRequest):
     )
 
 
-class SettleRequest(PairRequest):
-    family: Literal["pair"] = Field("pair", description="A settle is always judged as one pair")
+class SettleRequest(VerdictRequest):
+    """With the most seeds that it may take."""
+
     max_seeds: int = Field(
         MAX_SEEDS, ge=MIN_MAX_SEEDS, le=MAX_MAX_SEEDS, description="Stop as undecided when both recipes have as many"
     )
@@ -96,7 +99,8 @@ class VerdictResponse(ResponseModel):
     n: list[int] = Field(description="Seeds of baseline and candidate")
     looks_left: int | None = Field(description="Runs until both have the most seeds allowed; null: not comparable")
     seeds_needed: int | None = Field(
-        description="More seeds of each until it is probably decided; 0: it is; null: unknown, or more than allowed"
+        description="More seeds of the recipe that has fewer, the other one catching up, until it is probably decided; "
+        "0: it is; null: unknown, or more than allowed"
     )
     seconds_needed: float | None = Field(description="Training time of these seeds, of both recipes")
     seconds_per_run: list[float] = Field(

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.board import groups, samples
 from app.board.metrics import METRICS, Measurements, Metric, find_target_hits, find_val_images, measure
-from app.board.ranking import BoardQuery, rank_recipes
+from app.board.ranking import BoardQuery, rank_recipes, validated_on
 from app.board.samples import Sample
 from app.errors import InvalidRequest
 from app.metrics import verdicts
@@ -62,8 +62,8 @@ class Answer:
     @property
     def seconds_needed(self) -> float | None:
         """Training time of the seeds that are needed, of both recipes."""
-        seeds = self.verdict.seeds_needed if self.verdict else None
-        return None if seeds is None else seeds * sum(self.mean_seconds)
+        runs = self.verdict.runs_needed() if self.verdict else None
+        return runs and sum(count * seconds for count, seconds in zip(runs, self.mean_seconds, strict=True))
 
 
 def answer(session: Session, question: Question) -> Answer:
@@ -76,8 +76,10 @@ def answer(session: Session, question: Question) -> Answer:
             if run.dataset != question.dataset:
                 raise InvalidRequest([(field, f"was trained on {run.dataset}, not on {question.dataset}")])
     metric = METRICS[question.metric]
+    if metric.unit == "share" and question.margin is not None and question.margin >= 1:
+        raise InvalidRequest([("margin", "is a share of accuracy, below 1: 0.005 is half a point")])
     target = question.target or float(one[0].recipe["target_accuracy"])
-    comparisons = _count_comparisons(session, question, one[0].dataset, target)
+    comparisons = _count_comparisons(session, question, (one[0], other[0]), target)
     if reason := _find_difference(one[0], other[0]):
         return _not_comparable(reason, one[0], other[0], metric, target, comparisons)
     pair = _find_pair(session, (one[0].recipe_hash, other[0].recipe_hash), (question.hardware, question.fingerprint))
@@ -130,9 +132,9 @@ def describe(verdict: Verdict, metric: Metric, baseline: str, candidate: str, ma
     if verdict.looks_left == 0:
         return f"{undecided}, the maximum{f'. The difference is {by}' if by else ''}."
     if verdict.seeds_needed is not None:
-        more = (
-            f"about {verdict.seeds_needed} more {'seed' if verdict.seeds_needed == 1 else 'seeds'} of each would tell"
-        )
+        fewer = "each" if verdict.n[0] == verdict.n[1] else baseline if verdict.n[0] < verdict.n[1] else candidate
+        seeds = "seed" if verdict.seeds_needed == 1 else "seeds"
+        more = f"about {verdict.seeds_needed} more {seeds} of {fewer} would tell"
     elif min(verdict.n) < 2:
         more = "each needs at least 3 seeds"
     else:
@@ -182,23 +184,25 @@ def to_json(found: Answer) -> dict[str, Any]:
     }
 
 
-def _count_comparisons(session: Session, question: Question, dataset: str, target: float) -> int:
+def _count_comparisons(session: Session, question: Question, pair: tuple[Run, Run], target: float) -> int:
     if question.family == "pair":
         return 1
-    if question.family == "board":
-        board = rank_recipes(
-            session, BoardQuery(dataset, question.metric, target, question.hardware, question.fingerprint)
-        )
+    if question.family != "board":
+        return question.family
+    query = BoardQuery(pair[0].dataset, question.metric, target, question.hardware, question.fingerprint)
+    board = rank_recipes(session, query)
+    if board.baseline in {None, pair[0].recipe_hash, pair[1].recipe_hash}:
         return board.comparisons
-    return question.family
+    rows = sum(row.ranks is not None for row in board.rows)  # not judged beside the baseline, so as one of all pairs
+    return max(rows * (rows - 1) // 2, 1)
 
 
 def _find_difference(one: Run, other: Run) -> str | None:
     """Why their results cannot be compared, whatever was run; None if they can."""
     if one.dataset != other.dataset:
         return f"they are of different data sets, {one.dataset} and {other.dataset}"
-    for key in ("val_from_train", "val_limit"):
-        mine, its = (run.recipe["dataset"].get(key) for run in (one, other))
+    keys = ("val_from_train", "val_limit")
+    for key, mine, its in zip(keys, validated_on(one.recipe), validated_on(other.recipe), strict=True):
         if mine != its:
             return f"they are validated on different images (dataset.{key}: {mine or 'all'} and {its or 'all'})"
     return None

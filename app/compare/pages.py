@@ -12,6 +12,7 @@ from fastapi.responses import RedirectResponse
 from sqlalchemy.orm import Session
 
 from app.board.metrics import METRICS
+from app.board.verdicts import Answer, Question, answer
 from app.charts import palette
 from app.compare import charts, comparison
 from app.compare.image_by_image import compare_image_by_image, list_choices
@@ -74,6 +75,7 @@ def show_comparison(
             "axes": [vars(axis) for axis in axes],
             "parallel": charts.build_parallel_coordinates(axes),
             "pair": found.pair,
+            "verdict": _verdict(session, found),
             "metrics": METRICS.values(),
             "plotly": PLOTLY,
         }
@@ -96,6 +98,13 @@ def _disagreement(
     except InvalidRequest as problem:
         context["trouble"] = "; ".join(sentence for _, sentence in problem.mistakes)
     return context
+
+
+def _verdict(session: Session, found: comparison.Comparison) -> Answer | None:
+    """Of two recipes by final accuracy; None if other things are compared."""
+    if found.pair is None:
+        return None
+    return answer(session, Question(found.pair[0].recipe_hash, found.pair[1].recipe_hash))
 
 
 def _url_without(found: comparison.Comparison, side: comparison.Side) -> str:

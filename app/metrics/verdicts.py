@@ -39,11 +39,15 @@ Scale = Literal["share", "count", "ratio"]
 
 @dataclass(frozen=True)
 class Numbers:
-    """One number for each run of a recipe, None being a miss: worse than any number. `images`: of an accuracy, how many
-    validation images it was measured on."""
+    """One number for each run of a recipe, None being a miss: worse than any number.
+
+    `images`: of an accuracy, how many validation images it was measured on. `epochs`: of what was used up to an epoch
+    (seconds, Wh, money), the mean number of that epoch: it comes in steps of one epoch, however exact the seconds are.
+    """
 
     values: tuple[float | None, ...]
     images: int | None = None
+    epochs: float | None = None
 
     @property
     def known(self) -> tuple[float, ...]:
@@ -66,7 +70,16 @@ class Verdict:
     )  # 95 % of this look alone, by Welch; at stopping the difference tends too large
     n: tuple[int, int]
     looks_left: int  # runs until both have the maximum
-    seeds_needed: int | None  # further seeds of each until it is probably decided; None: unknown, or above the maximum
+    # Further seeds of the one that has fewer, the other one catching up, until it is probably decided; None: unknown,
+    # or above the maximum.
+    seeds_needed: int | None
+
+    def runs_needed(self) -> tuple[int, int] | None:
+        """The same as runs of the baseline and of the candidate."""
+        if self.seeds_needed is None:
+            return None
+        size = min(self.n) + self.seeds_needed
+        return (max(size - self.n[0], 0), max(size - self.n[1], 0)) if self.seeds_needed else (0, 0)
 
 
 @dataclass(frozen=True)
@@ -100,7 +113,7 @@ def judge(
     often as the difference.
     """
     pair = _prepare((baseline, candidate), scale)
-    test = _test(pair)
+    test = _test(pair, is_better_higher=is_better_higher)
     is_decided = test.p[0, 1] <= LEVEL / comparisons * weight(pair.n[:1], pair.n[1:])[0]
     is_better = (test.sign[0, 1] > 0) == is_better_higher
     outcome: Outcome = ("better" if is_better else "worse") if is_decided else "undecided"
@@ -111,8 +124,11 @@ def judge(
     return verdict
 
 
-def rank(rows: Sequence[Numbers], scale: Scale, *, is_better_higher: bool, baseline: int | None = None) -> Ranks:
-    """Judge all rows of a board together: every pair of them, or each against the row `baseline` alone.
+def rank(
+    rows: Sequence[Numbers], scale: Scale, *, is_better_higher: bool, baseline: int | None = None, unjudged: int = 0
+) -> Ranks:
+    """Judge all rows of a board together: every pair of them, or each against the row `baseline` alone. `unjudged`:
+    further rows that are not shown, any of which may be better or worse.
 
     A row that is better than the baseline is also better than those that are worse than it, which costs no further
     test. The ranks that a row may have follow from the rows that are better and those that are worse: with 95 %
@@ -122,7 +138,7 @@ def rank(rows: Sequence[Numbers], scale: Scale, *, is_better_higher: bool, basel
     if not rows:
         return Ranks(np.zeros((0, 0), bool), [], [], 0)
     group = _prepare(rows, scale)
-    test = _test(group)
+    test = _test(group, is_better_higher=is_better_higher)
     p, sign = test.p, test.sign
     first, second = np.triu_indices(len(rows), 1)
     if baseline is not None:
@@ -136,7 +152,7 @@ def rank(rows: Sequence[Numbers], scale: Scale, *, is_better_higher: bool, basel
     is_better[first[rejected & ~is_second_better], second[rejected & ~is_second_better]] = True
     if baseline is not None:
         is_better |= np.outer(is_better[:, baseline], is_better[baseline])
-    best, worst = 1 + is_better.sum(axis=0), len(rows) - is_better.sum(axis=1)
+    best, worst = 1 + is_better.sum(axis=0), len(rows) + unjudged - is_better.sum(axis=1)
     reference = baseline or 0
     outcomes: list[Outcome] = [_outcome(is_better, reference, row) for row in range(len(rows))]
     comparisons = max(len(first), 1)
@@ -220,10 +236,22 @@ def _prepare(rows: Sequence[Numbers], scale: Scale) -> _Group:
     mean = [compute_mean(values) if values else 0.0 for values in known]
     variance = []
     for row, values in zip(rows, known, strict=True):
-        floor = accuracy_floor(values, row.images) if scale == "share" else COUNT_DEVIATION if scale == "count" else 0.0
+        floor = _floor(row, values, scale, is_log=is_log)
         variance.append(max(compute_deviation(values) if len(values) > 1 else 0.0, floor, step) ** 2)
     counts = [float(len(row.values)) for row in rows]
     return _Group(rows, scale, is_log, np.array(counts), np.array(mean), np.array(variance))
+
+
+def _floor(row: Numbers, values: Sequence[float], scale: Scale, *, is_log: bool) -> float:
+    """The least standard deviation that the numbers can have by their nature, on the scale of the test."""
+    match scale:
+        case "share":
+            return accuracy_floor(values, row.images)
+        case "count":
+            return COUNT_DEVIATION
+        case "ratio" if row.epochs and values:
+            return COUNT_DEVIATION / row.epochs * (1.0 if is_log else abs(compute_mean(values)))
+    return 0.0
 
 
 def _smallest_step(values: Sequence[float]) -> float:
@@ -246,7 +274,7 @@ class _Test:
     ties: Floats
 
 
-def _test(group: _Group) -> _Test:
+def _test(group: _Group, *, is_better_higher: bool) -> _Test:
     n, mean, variance = group.n, group.mean, group.variance
     p = welch_p(n[:, None], mean[:, None], variance[:, None], n[None], mean[None], variance[None])
     sign = np.sign(mean[None] - mean[:, None])
@@ -254,7 +282,7 @@ def _test(group: _Group) -> _Test:
     by_rank = misses[:, None] | misses[None]
     if not misses.any():
         return _Test(p, sign, by_rank, np.zeros_like(p), np.zeros_like(p))
-    u, ties = _rank_sums(group.rows)
+    u, ties = _rank_sums(group.rows, -math.inf if is_better_higher else math.inf)
     p = np.where(by_rank, rank_p(u, n[:, None], n[None], ties), p)
     is_larger = np.sign(u - np.outer(n, n) / 2)  # whether the column's number is the larger one in most pairs
     return _Test(p, np.where(by_rank, is_larger, sign), by_rank, u, ties)
@@ -266,9 +294,9 @@ def _outcome(is_better: NDArray[np.bool_], baseline: int, candidate: int) -> Out
     return "worse" if is_better[baseline, candidate] else "undecided"
 
 
-def _rank_sums(rows: Sequence[Numbers]) -> tuple[Floats, Floats]:
-    """(rows, rows): U of each pair, and its ties; a miss is larger than any number."""
-    values = np.array([math.inf if value is None else value for row in rows for value in row.values])
+def _rank_sums(rows: Sequence[Numbers], miss: float) -> tuple[Floats, Floats]:
+    """(rows, rows): U of each pair, and its ties. `miss`: the number that is worse than any."""
+    values = np.array([miss if value is None else value for row in rows for value in row.values])
     owner = np.repeat(np.arange(len(rows)), [len(row.values) for row in rows])
     distinct, index = np.unique(values, return_inverse=True)
     size = len(distinct)
@@ -306,8 +334,10 @@ def _beside(
             np.where((error > 0)[:, None], np.stack([difference - half, difference + half], axis=1), np.nan)
             for half in halves
         )
-    narrow[~np.isfinite(narrow).all(axis=1)] = np.nan
     difference, narrow, wide = (_in_unit(group, values) for values in (difference, narrow, wide))
+    if group.scale == "share":
+        narrow = np.clip(narrow, -1.0, 1.0)
+    narrow[~np.isfinite(narrow).all(axis=1)] = np.nan
     seeds = _seeds_needed(group, test, reference, comparisons, max_seeds)
     verdicts = []
     for row, outcome in enumerate(outcomes):
@@ -327,27 +357,25 @@ def _beside(
 
 
 def _in_unit(group: _Group, values: Floats) -> Floats:
-    if group.is_log:
-        return np.expm1(np.minimum(values, 700.0))
-    return np.clip(values, -1.0, 1.0) if group.scale == "share" else values
+    return np.expm1(values) if group.is_log else values
 
 
 def _seeds_needed(group: _Group, test: _Test, reference: int, comparisons: int, max_seeds: int) -> list[int | None]:
-    """For each row: further seeds of the one that has fewer, until both have as many and a difference as large as the
-    one seen would be decided. None if that cannot be told, or would take more than the maximum.
+    """For each row: further seeds of the side that has fewer, the other one catching up, until a difference as large as
+    the one seen would be decided. None if that cannot be told, or would take more than the maximum.
     """
-    n = group.n
-    own = n[reference]
-    sizes = np.arange(MIN_SEEDS, max(max_seeds, n.max(), MIN_SEEDS) + 1)[:, None]  # (sizes, rows) from here on
+    n, own = group.n, group.n[reference]
+    fewer = np.minimum(n, own)
+    grown = np.arange(MIN_SEEDS, max(max_seeds, MIN_SEEDS) + 1, dtype=np.float64)[:, None]  # (sizes, 1)
+    sizes, own_sizes = np.maximum(grown, n), np.maximum(grown, own)  # (sizes, rows)
     mean, variance = group.mean[None], group.variance[None]
-    p = welch_p(sizes, mean, variance, sizes, mean[:, [reference]], variance[:, [reference]])
+    p = welch_p(own_sizes, mean[:, [reference]], variance[:, [reference]], sizes, mean, variance)
     if test.by_rank[reference].any():
         with np.errstate(divide="ignore", invalid="ignore"):
-            u = test.u[reference] * (sizes / own) * (sizes / n)
-            ties = test.ties[reference] * (2 * sizes / (own + n)) ** 3
-        p = np.where(test.by_rank[reference], rank_p(u, sizes, sizes, ties), p)
-    is_enough = (p <= LEVEL / comparisons * weight(sizes, sizes)) & (sizes >= np.maximum(n, own))
-    first = np.where(is_enough.any(axis=0), sizes[is_enough.argmax(axis=0), 0], np.nan)
-    first[(np.minimum(n, own) < 2) | (first > np.maximum(max_seeds, np.maximum(n, own)))] = np.nan
-    fewer = np.minimum(n, own)
+            u = test.u[reference] * (own_sizes / own) * (sizes / n)
+            ties = test.ties[reference] * ((own_sizes + sizes) / (own + n)) ** 3
+        p = np.where(test.by_rank[reference], rank_p(u, own_sizes, sizes, ties), p)
+    is_enough = (p <= LEVEL / comparisons * weight(own_sizes, sizes)) & (grown > fewer)
+    first = np.where(is_enough.any(axis=0), grown[is_enough.argmax(axis=0), 0], np.nan)
+    first[fewer < 2] = np.nan
     return [None if math.isnan(size) else int(size - least) for size, least in zip(first, fewer, strict=True)]

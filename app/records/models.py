@@ -304,6 +304,7 @@ class Settle(Base):
     hardware: Mapped[str] = mapped_column(String(120))
     margin: Mapped[float | None]
     max_seeds: Mapped[int]  # of each recipe
+    comparisons: Mapped[int]  # of the family that it is judged with; 1: the pair alone
     # running -> decided, undecided (at max_seeds), cancelled, failed
     status: Mapped[str] = mapped_column(String(16), default="running", index=True)
     reason: Mapped[str | None] = mapped_column(Text)  # why it failed

@@ -74,6 +74,7 @@ def upgrade() -> None:
         sa.Column("hardware", sa.String(120), nullable=False),
         sa.Column("margin", sa.Double(), nullable=True),
         sa.Column("max_seeds", sa.Integer(), nullable=False),
+        sa.Column("comparisons", sa.Integer(), nullable=False),
         sa.Column("status", sa.String(16), nullable=False),
         sa.Column("reason", sa.Text(), nullable=True),
         sa.Column("verdict", sa.JSON(none_as_null=True), nullable=True),

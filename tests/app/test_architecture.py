@@ -55,7 +55,7 @@ WINGS = {
     ),
     "app.board": Wing(
         "errors json_shapes records metrics live charts web runs workers run_list",
-        sql="ranking samples groups settles", http="api pages group_pages settle_pages verdict_api",
+        sql="baselines ranking samples groups settles", http="api pages group_pages settle_pages verdict_api",
         writes="baselines settles",
     ),
     "app.launch": Wing(

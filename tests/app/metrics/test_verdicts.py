@@ -113,6 +113,21 @@ def test_ties_are_no_evidence_that_there_is_no_spread(n: int, baseline: Numbers,
     )
 
 
+def test_times_to_a_target_come_in_whole_epochs_however_exact_the_seconds_are():
+    """Epoch 8 and epoch 9, 2 s each: like the epochs themselves, three seeds tell nothing."""
+    one, other = ((16.0, 16.01, 15.99), (18.0, 18.02, 17.99))
+    assert verdict(Numbers(one), Numbers(other), "ratio").outcome == "worse", "if they were any times"
+    whole = verdict(Numbers(one, epochs=8), Numbers(other, epochs=9), "ratio")
+    assert whole.outcome == "undecided"
+    assert verdict(Numbers(one * 5, epochs=8), Numbers(other * 5, epochs=9), "ratio").outcome == "worse"
+
+
+def test_a_diverged_run_is_worse_than_any_accuracy():
+    good, diverging = around(0.9, 12, 0.01), Numbers((*around(0.91, 2, 0.01).values, *[None] * 16))
+    assert verdict(good, diverging).outcome == "worse"
+    assert verdict(diverging, good).outcome == "better"
+
+
 def test_equal_numbers_are_never_told_apart_and_never_called_equal():
     for values in ((0.9,) * 20, (0.0,) * 20, (1.0,) * 20, (None,) * 20):
         found = verdict(Numbers(values), Numbers(values), "share" if None not in values else "ratio")
@@ -155,6 +170,15 @@ def test_the_seeds_needed_are_those_after_which_the_same_difference_is_decided()
     assert verdict(around(0.0, n), around(1.4, n), "count").outcome != "undecided"
     assert verdict(around(0.0, n - 1), around(1.4, n - 1), "count").outcome == "undecided"
     assert verdict(one, around(0.1, 5), "count").seeds_needed is None, "more than the maximum"
+
+
+def test_only_the_side_with_fewer_seeds_needs_more():
+    many, few = around(0.0, 18), around(1.6, 4)
+    found = verdict(many, few, "count")
+    assert found.outcome == "undecided" and found.seeds_needed is not None
+    assert found.runs_needed() == (0, found.seeds_needed) and found.seeds_needed < 16
+    assert verdict(many, around(1.6, 4 + found.seeds_needed), "count").outcome != "undecided"
+    assert verdict(around(0, 40), around(0.8, 3), "count").seeds_needed in {None, *range(1, 18)}
 
 
 def test_looks_are_counted_to_the_stated_maximum():
