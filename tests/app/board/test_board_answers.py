@@ -133,3 +133,61 @@ def test_the_speed_counts_only_images_that_were_trained(client: TestClient, stat
         rows = board(client, metric="images_per_second")["rows"]
         found[name] = next(row["value"] for row in rows if row["runs"] == [hand.run])
     assert found == {"all": 1497 / 2, "mixup": 512 / 2, "drop": 1024 / 2}
+
+
+def test_a_settle_from_a_board_is_judged_with_the_other_rows_of_the_board(client: TestClient, state: State):
+    """Ten rows: the pair alone would be decided at once, by the runs that made somebody choose it."""
+    for seed in range(5):
+        for row in range(10):
+            ran(client, state, (0.7 + 0.02 * seed - 0.08 * (row == 9),), seed=seed, lr=0.01 * (row + 1))
+    rows = board(client, metric="accuracy")["rows"]
+    pair = {"baseline": rows[0]["recipe_hash"], "candidate": rows[9]["recipe_hash"], "metric": "accuracy"}
+    assert rows[9]["verdict"]["verdict"] == "undecided"
+
+    alone = client.post("/api/v1/verdicts", json=pair).json()
+    together = client.post("/api/v1/verdicts", json=pair | {"family": "board"}).json()
+    assert (alone["verdict"], alone["comparisons"]) == ("worse", 1)
+    assert (together["verdict"], together["comparisons"]) == ("undecided", 45)
+    settle = client.post("/api/v1/settles", json=pair | {"family": "board"}).json()
+    assert (settle["status"], settle["comparisons"]) == ("running", 45)
+    assert "one of the 45 comparisons of the board" in client.get(f"/settles/{settle['settle']}").text
+
+
+def test_rows_that_were_validated_on_other_images_are_ranked_and_not_judged(client: TestClient, state: State):
+    for seed in range(4):
+        ran(client, state, (0.9,), seed=seed)
+        recipe = SMALL | {"dataset": {"name": "digits", "val_limit": 100}, "epochs": 1, "seed": seed}
+        client.post("/api/v1/runs", json={"recipe": recipe}).raise_for_status()
+        hand = Hand(client, state)
+        assert hand.claim()
+        hand.say(started(environment=PLACE, val_images=100), epoch(1, 0.5))
+        hand.finish()
+    first, other = board(client, metric="accuracy")["rows"]
+    assert (first["ranks"], other["rank"], other["ranks"], other["verdict"]) == ([1, 1], 2, None, None)
+    assert "not comparable: validated on other images" in client.get("/board?metric=accuracy&dataset=digits").text
+
+
+def test_a_rank_may_be_anything_that_hidden_rows_allow(client: TestClient, state: State):
+    for row in range(4):
+        for seed in range(4):
+            ran(client, state, (0.9 - 0.1 * row + 0.001 * seed,), seed=seed, lr=0.1 * (row + 1))
+    assert [row["ranks"] for row in board(client, metric="accuracy", limit=2)["rows"]] == [[1, 3], [2, 4]]
+
+
+def test_diverged_runs_count_against_a_recipe(client: TestClient, state: State):
+    for seed in range(9):
+        ran(client, state, (0.9 + 0.001 * seed,), seed=seed, lr=0.1)
+        recipe = SMALL | {"epochs": 1, "seed": seed, "schedule": {"kind": "constant", "lr": 0.2}}
+        client.post("/api/v1/runs", json={"recipe": recipe}).raise_for_status()
+        hand = Hand(client, state)
+        assert hand.claim()
+        hand.say(started(environment=PLACE))
+        if seed:
+            hand.say({"event": "failed", "kind": "diverged", "message": "The loss is no number."})
+            hand.finish("failed", exit_code=1)
+        else:
+            hand.say(epoch(1, 0.95))
+            hand.finish()
+    lucky, steady = board(client, metric="accuracy")["rows"]
+    assert (lucky["value"], lucky["diverged"], lucky["n"]) == (0.95, 8, 9)
+    assert steady["verdict"]["n"] == [9, 9] and steady["verdict"]["verdict"] == "better"

@@ -209,7 +209,7 @@ def asked(one: str, other: str, **more: Any) -> dict[str, Any]:
         ({"max_seeds": 1}, 422, "max_seeds: input should be greater than or equal to 2"),
         ({"max_seeds": 101}, 422, "max_seeds: input should be less than or equal to 100"),
         ({"max_seeds": "20"}, 422, "max_seeds"),
-        ({"family": "board"}, 422, "family"),
+        ({"family": "several"}, 422, "family"),
         ({"metric": "beauty"}, 422, "metric"),
         ({"metric": "energy"}, 422, "candidate: not comparable: energy to target was not measured"),
         ({"candidate": "0" * 64}, 404, "there is no group"),
