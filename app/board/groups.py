@@ -35,6 +35,7 @@ class GroupStatistics:
     best_without_tta: Spread | None  # None also if the recipe uses no TTA
     reached: statistics.ReachRate | None
     median_time: float | None  # seconds to the target; None: half of the runs or more missed it
+    median_interval: tuple[float, float | None] | None  # 95 % of it; an end of None: longer than any time
     times: Spread | None  # of the runs that reached it
     energy: Spread | None  # Wh of whole runs
     cost: Spread | None  # of whole runs, in the currency of the workers' prices
@@ -144,6 +145,7 @@ def compute_statistics(session: Session, sample: Sample, target: float, *, has_t
         best_without_tta=_accuracies([one.best for one in without_tta], images),
         reached=statistics.compute_reach_rate(len(known), len(rows)) if rows else None,
         median_time=statistics.median_time(times),
+        median_interval=statistics.median_interval(times),
         times=_amounts(known),
         energy=_amounts([row.energy_wh for row in rows]),
         cost=_amounts(costs),

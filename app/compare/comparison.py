@@ -36,6 +36,7 @@ class Side:
     is_group: bool  # or folded runs: then the numbers are those of a group
     run: Run  # of a group the newest included run
     run_ids: list[int]  # of a group the included runs; of folded runs all of them
+    included: list[int]  # the runs whose numbers these are
     curves: list[Curve]
     accuracy: float | None  # final (of the last epoch), a share; of a group the mean
     sd: float | None
@@ -181,6 +182,7 @@ def _run_side(run: Run, curve: Curve | None) -> Side:
         is_group=False,
         run=run,
         run_ids=[run.id],
+        included=[run.id],
         curves=[curve] if curve else [],
         accuracy=run.last_val_accuracy,
         sd=None,
@@ -233,6 +235,7 @@ def _sample_side(run: Run, sample: samples.Sample, stats: groups.GroupStatistics
         is_group=True,
         run=run,
         run_ids=[row.id for row in rows],
+        included=[row.id for row in rows],
         curves=drawn,
         accuracy=stats.final.mean if stats.final else None,
         sd=stats.final.sd if stats.final else None,

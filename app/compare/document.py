@@ -1,4 +1,4 @@
-"""The summary document of chosen runs: one HTML file with notes, results, charts and recipes.
+"""The summary document of chosen runs: one HTML file with notes, results, how they came about, charts and recipes.
 
 It needs neither Pitwall nor a network: plotly.js is inside, and every number of the charts is also in a table.
 """
@@ -19,9 +19,11 @@ from markupsafe import Markup
 from app.charts.palette import Look
 from app.compare import charts, comparison
 from app.compare.comparison import Comparison, Side
+from app.compare.provenance import Provenance, trace
 from app.compare.query import parse_names, parse_run_ids
 from app.errors import InvalidRequest
 from app.json_shapes import Name
+from app.metrics.verdicts import MAX_SEEDS
 from app.runs.recipes import flatten
 from app.web.assets import plotly_source
 from app.web.deps import Here
@@ -41,7 +43,7 @@ class Heading:
     notes: str = ""  # Markdown
 
 
-def render_document(found: Comparison, heading: Heading, now: datetime) -> str:
+def render_document(found: Comparison, origin: Provenance, heading: Heading, now: datetime) -> str:
     """About 1.3 MB of HTML, nearly all of it plotly.js."""
     return (
         environment()
@@ -51,6 +53,8 @@ def render_document(found: Comparison, heading: Heading, now: datetime) -> str:
             notes=markdown(heading.notes),
             now=now,
             found=found,
+            origin=origin,
+            max_seeds=MAX_SEEDS,
             run_notes=[markdown(side.run.notes) for side in found.sides],
             values=found.values,
             recipes=[flatten(side.run.recipe) for side in found.sides],
@@ -125,7 +129,7 @@ def download_summary(
         raise InvalidRequest([("runs", "choose at least one run or group")])
     with here.records.read() as session:
         found = comparison.compare(session, run_ids, group_names, fold=fold)
-        text = render_document(found, Heading(title or "Summary", notes), here.now())
+        text = render_document(found, trace(session, found), Heading(title or "Summary", notes), here.now())
     name = re.sub(r"[^A-Za-z0-9]+", "-", title).strip("-").lower() or "summary"
     headers = {"Content-Disposition": f'attachment; filename="{name[:80]}.html"'}
     return Response(text, media_type="text/html; charset=utf-8", headers=headers)

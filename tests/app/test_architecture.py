@@ -63,8 +63,8 @@ WINGS = {
         sql="estimates", http="api form pages previews",
     ),
     "app.compare": Wing(
-        "errors json_shapes records metrics images charts web runs run_list board",
-        http="api pages query document",
+        "errors json_shapes records metrics images charts web runs workers run_list board",
+        sql="tries", http="api pages query document",
     ),
     "app.webhooks": Wing("errors settings records live web", sql="deliveries", http="pages", writes="deliveries"),
     "app.architecture": Wing("errors json_shapes web runs launch", http="pages"),
