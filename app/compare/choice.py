@@ -42,8 +42,9 @@ class Contestant:
 @dataclass(frozen=True)
 class Judged:
     name: str
-    mean: float  # final accuracy of the n runs, a share
-    n: int  # runs that finished
+    mean: float  # final accuracy of the runs that finished, a share
+    n: int  # also diverged runs, which are worse than any accuracy
+    diverged: int
     left_out: int  # of its runs at this place that are not in the comparison, but were judged with the others
     is_shown: bool  # False: the pinned baseline, which is not in the comparison
     sentence: str  # the verdict; of the reference, what it is
@@ -102,7 +103,8 @@ def _judge(found: Sequence[tuple[Contestant, Measurements]], pinned: str | None)
         Judged(
             name=one.name,
             mean=measured.compute_value(METRIC) or 0.0,
-            n=len(measured.numbers.known),
+            n=len(measured.numbers.values),
+            diverged=len(measured.numbers.values) - len(measured.numbers.known),
             left_out=len(one.sample.included) - one.shown if one.shown else 0,
             is_shown=one.shown > 0,
             sentence=("The pinned baseline" if baseline is not None else "The highest mean")
@@ -111,27 +113,38 @@ def _judge(found: Sequence[tuple[Contestant, Measurements]], pinned: str | None)
         )
         for index, (one, measured) in enumerate(ordered)
     ]
-    undecided = sum(ranks.is_tied(reference, index) for index in range(len(rows))) - 1
+    outcomes = [ranks.compare(reference, index) for index in range(len(rows)) if index != reference]
     return Family(
         ordered[0][0].place,
         rows,
-        _headline(rows, undecided, beside if baseline is not None else None),
+        _describe_baseline(rows[0].name, beside) if baseline is not None else _describe_best(beside, outcomes),
         ranks.comparisons,
         baseline is not None,
     )
 
 
-def _headline(rows: Sequence[Judged], undecided: int, baseline: str | None) -> str:
-    """`undecided`: other rows that cannot be told from the reference. `baseline`: its name if one is pinned."""
-    best, others = rows[0].name, len(rows) - 1
-    if baseline is not None:
-        return f"{best} has the highest mean. Each recipe is compared with the pinned baseline, {baseline}."
-    if not undecided:
+def _describe_baseline(best: str, baseline: str) -> str:
+    return f"{best} has the highest mean. Each recipe is compared with the pinned baseline, {baseline}."
+
+
+def _describe_best(best: str, outcomes: Sequence[str]) -> str:
+    """`best`: of the highest mean. `outcomes`: of the others beside it."""
+    others, worse = len(outcomes), outcomes.count("worse")
+    if worse == others:
         return f"{best} is the best: better than {'the other' if others == 1 else f'each of the {others} others'}."
-    beside = (
-        "the other is" if others == 1 else f"{undecided} of the {others} others {'is' if undecided == 1 else 'are'}"
-    )
-    return f"There is no winner: {best} has the highest mean, but {beside} not significantly different from it."
+    if better := outcomes.count("better"):  # its diverged runs are in no mean, but worse than any accuracy
+        than_it = "the other is" if others == 1 else f"{better} of the {others} others {_are(better)}"
+        return f"{best} has the highest mean of the runs that finished, but {than_it} better: runs of it diverged."
+    undecided = others - worse
+    if undecided < others:
+        beside = f"{undecided} of the {others} others {_are(undecided)} not"
+    else:
+        beside = "the other is not" if others == 1 else f"none of the {others} others is"
+    return f"There is no winner: {best} has the highest mean, but {beside} significantly different from it."
+
+
+def _are(number: int) -> str:
+    return "is" if number == 1 else "are"
 
 
 def _explain(one: Place, other: Place) -> str:

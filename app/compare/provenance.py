@@ -167,7 +167,9 @@ def _line(side: Side, rows: Sequence[Row]) -> Line:
     ids = set(side.included)
     own = [row for row in rows if row.id in ids]
     diverged = sum(row.status == "failed" and not has_finished(row) for row in own) if side.is_group else 0
-    runs = str(len(own)) if not diverged else f"{len(own)}: {diverged} diverged, so ± is of {len(own) - diverged}"
+    runs = str(len(own))
+    if diverged:
+        runs += f": {diverged} diverged" + (f", so ± is of {len(own) - diverged}" if side.sd is not None else "")
     last, planned = side.last_epoch, side.run.epochs
     epoch = f"last, {planned}" if side.is_group or last == planned else f"last, {last} of {planned}" if last else "none"
     return Line(

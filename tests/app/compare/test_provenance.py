@@ -117,8 +117,32 @@ def test_recipes_are_judged_beside_the_best_and_every_pair_counts(client: TestCl
         "Low is worse than High by final accuracy, after 4 seeds each: \N{MINUS SIGN}10.00"
     )
 
-    [family] = traced(state, low + high).choice.families
-    assert family.headline == "High is the best: better than the other."
+    headlines = {
+        "High is the best: better than the other.": low + high,
+        "There is no winner: High has the highest mean, but the other is not significantly different from it.": (
+            high + middle
+        ),
+    }
+    for headline, runs in headlines.items():
+        [family] = traced(state, runs).choice.families
+        assert family.headline == headline
+
+
+def test_a_recipe_that_often_diverges_is_no_winner_whatever_its_mean(client: TestClient, state: State):
+    steady = seeds(client, state, 0.1, (0.90, 0.91, 0.89, 0.90, 0.905, 0.895, 0.9, 0.91, 0.89, 0.9))
+    lucky = ran(client, state, (0.5, 0.97), seed=0, lr=0.2)
+    lost = [ended(client, state, "failed", seed=seed, lr=0.2, failure="diverged") for seed in range(1, 10)]
+    named(client, steady, "Steady")
+    named(client, [lucky, *lost], "Lucky")
+
+    found = traced(state, [*steady, lucky, *lost])
+    [family] = found.choice.families
+    assert [(row.name, row.n, row.diverged) for row in family.rows] == [("Lucky", 10, 9), ("Steady", 10, 0)]
+    assert family.headline == (
+        "Lucky has the highest mean of the runs that finished, but the other is better: runs of it diverged."
+    )
+    page = without_plotly(summary(client, runs=",".join(map(str, [*steady, lucky, *lost])), fold="1"))
+    assert "9 of them diverged" in page and "10: 9 diverged, so ± is of 1" not in page
 
 
 def test_recipes_are_judged_beside_the_pinned_baseline_also_if_it_is_not_shown(client: TestClient, state: State):

@@ -105,7 +105,17 @@ def assert_document_is_self_contained(browser: Browser, file: Path) -> None:
         .or_(opened.get_by_text("reached the target ("))
         .first
     ).to_be_visible()
-    assert opened.locator("table").count() >= 4
+    expect(opened.get_by_role("heading", name="How these numbers came about")).to_be_visible()
+    told = opened.locator("body").inner_text()
+    for answer in (
+        f"On digits, 2 recipes with {SEEDS + OTHERS} runs were tried in all",
+        "Not in this document: 0 recipes, 0 runs",
+        "± is the standard deviation of the sample",
+        "the published test split",
+        "One comparison was made",
+    ):
+        assert answer in told, answer
+    assert opened.locator("table").count() >= 8
     assert len(opened.pdf()) > 20_000  # it prints
     assert not errors and [url for url in requests if not url.startswith(("file:", "data:", "blob:"))] == []
     context.close()
