@@ -71,7 +71,7 @@ def _app_disk(world: World, recipe: dict, wanted: object, what: str, must: str) 
 
 def work_disk(stage: Stage) -> Iterator[Row]:
     what, must = "A worker's disk full in mid-run", "goes on and says so, saves again when there is room, succeeds"
-    recipe = light(epochs=14, step_ms=50, seed=10)
+    recipe = light(epochs=40, step_ms=50, seed=10)  # long enough for a busy machine to see its middle
     wanted = reference(recipe | {"model": {"width": 2}}, stage.folder / "alone")
     world = stage.world()
     disk = world.folder / "disk-of-ada"
