@@ -147,10 +147,10 @@ def test_lists_sort_by_ranking_accuracy_and_exports_have_both(client: TestClient
 
     head, *rows = csv.reader(io.StringIO(client.get("/api/v1/runs.csv", params=asked).text))
     assert head[4:] == [
-        "counted_accuracy@2", "val_accuracy@2", "last_val_accuracy", "last_plain_accuracy", "recipe.tta",
+        "counted_accuracy@2", "val_accuracy@2", "last_val_accuracy", "last_plain_accuracy", "last_epoch", "recipe.tta",
     ]  # fmt: skip
-    assert rows[0][:1] + rows[0][4:] == [str(with_tta), "0.95", "0.93", "0.94", "0.92", "flip"]
-    assert rows[1][:1] + rows[1][4:] == [str(without), "0.94", "0.94", "0.93", "", "none"]
+    assert rows[0][:1] + rows[0][4:] == [str(with_tta), "0.95", "0.93", "0.94", "0.92", "3", "flip"]
+    assert rows[1][:1] + rows[1][4:] == [str(without), "0.94", "0.94", "0.93", "", "3", "none"]
     by_plain = client.get("/api/v1/runs?sort=-val_accuracy@2").json()["runs"]
     assert [one["id"] for one in by_plain] == [without, with_tta]
 

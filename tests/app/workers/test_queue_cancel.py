@@ -64,5 +64,6 @@ def test_what_has_ended_cannot_be_cancelled(state: State, outcome: str):
     run_id, _ = held = held_run(state)
     finish(state, held, outcome)
 
-    with pytest.raises(Conflict, match=f"already {outcome}"):
+    word = "finished" if outcome == "succeeded" else outcome
+    with pytest.raises(Conflict, match=f"already {word}"):
         cancel(state, run_id)
