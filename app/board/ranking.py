@@ -81,10 +81,8 @@ class Board:
     hardware: dict[str | None, int]  # runs on each kind, of this fingerprint
     fingerprints: dict[str, int]  # runs on each version of the data
     hidden: int  # rows beyond the limit
-    baseline: str | None  # pinned recipe hash, if it is among the rows
-    reference: (
-        int | None
-    )  # row that the verdicts compare with: the pinned baseline, or else the first; None: not judged
+    baseline: str | None  # pinned recipe hash, if its row is the reference
+    reference: int | None  # row that verdicts compare with: the baseline, or else the first; None: not judged
     comparisons: int  # pairs that are judged together
 
     @property
@@ -162,7 +160,7 @@ def rank_recipes(session: Session, query: BoardQuery) -> Board:
         hardware=dict(hardware),
         fingerprints=dict(fingerprints),
         hidden=len(candidates) - len(shown),
-        baseline=pinned if any(row.run.recipe_hash == pinned for row in rows) else None,
+        baseline=pinned if reference is not None and rows[reference].run.recipe_hash == pinned else None,
         reference=reference,
         comparisons=comparisons,
     )

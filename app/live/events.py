@@ -60,25 +60,13 @@ class Hub:
         finally:
             self._streams.discard(stream)
 
-    @contextlib.contextmanager
     def waker(self) -> Any:
-        """An asyncio.Event that is set whenever a run is queued."""
-        waker = asyncio.Event()
-        self._wakers.add(waker)
-        try:
-            yield waker
-        finally:
-            self._wakers.discard(waker)
+        """Context of an asyncio.Event that is set whenever a run is queued."""
+        return _woken_by(self._wakers)
 
-    @contextlib.contextmanager
     def end_waker(self) -> Any:
-        """An asyncio.Event that is set whenever a run ends or is deleted."""
-        waker = asyncio.Event()
-        self._end_wakers.add(waker)
-        try:
-            yield waker
-        finally:
-            self._end_wakers.discard(waker)
+        """Context of an asyncio.Event that is set whenever a run ends or is deleted."""
+        return _woken_by(self._end_wakers)
 
     @property
     def open_streams(self) -> int:
@@ -178,3 +166,13 @@ def _is_unknown(records: Records, after: int) -> bool:
 def _newest(records: Records) -> int:
     with records.read() as session:
         return session.scalar(select(func.max(Event.id))) or 0
+
+
+@contextlib.contextmanager
+def _woken_by(wakers: set[asyncio.Event]) -> Any:
+    waker = asyncio.Event()
+    wakers.add(waker)
+    try:
+        yield waker
+    finally:
+        wakers.discard(waker)
